@@ -1,0 +1,1 @@
+"""A trained network leaves Python."""

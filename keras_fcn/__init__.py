@@ -1,0 +1,64 @@
+"""Semantic segmentation with fully convolutional networks in TensorFlow/Keras.
+
+    import keras_fcn
+    model = keras_fcn.build_fcn("fcn8s", "resnet18_v2", num_classes=21)
+
+Importing the package takes no time: TensorFlow and Keras are imported with the first name that needs them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+import wrapt
+
+if TYPE_CHECKING:
+    from keras_fcn.datasets import open_pairs
+    from keras_fcn.evaluation import evaluate
+    from keras_fcn.fcn import build_fcn, class_table
+    from keras_fcn.inference import Predictor
+    from keras_fcn.initializers import Bilinear
+    from keras_fcn.labels import VOID_LABEL, ClassTable
+    from keras_fcn.pipeline import evaluation_dataset, training_dataset
+    from keras_fcn.training import train
+
+__all__ = [
+    "VOID_LABEL",
+    "Bilinear",
+    "ClassTable",
+    "Predictor",
+    "build_fcn",
+    "class_table",
+    "evaluate",
+    "evaluation_dataset",
+    "open_pairs",
+    "train",
+    "training_dataset",
+]
+
+_HOME = {
+    "VOID_LABEL": "labels",
+    "Bilinear": "initializers",
+    "ClassTable": "labels",
+    "Predictor": "inference",
+    "build_fcn": "fcn",
+    "class_table": "fcn",
+    "evaluate": "evaluation",
+    "evaluation_dataset": "pipeline",
+    "open_pairs": "datasets",
+    "train": "training",
+    "training_dataset": "pipeline",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+@wrapt.when_imported("keras")
+def _register_with_keras(_) -> None:
+    """Registers our layers as soon as Keras is there, so that `keras.models.load_model` knows them."""
+    importlib.import_module(f"{__name__}.fcn")

@@ -1,0 +1,70 @@
+"""What the command lines have in common: options from a dataclass, errors in one line, exit statuses."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import tyro
+
+from keras_fcn.errors import UserError
+
+Options = TypeVar("Options")
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+def parse_options(options: type[Options], arguments: Sequence[str] | None = None) -> Options:
+    """Reads the command line into a dataclass whose fields are the options and whose docstrings are the help.
+
+    Args:
+        options: The dataclass.
+        arguments: The words of the command line; those of this process if not given.
+
+    Raises:
+        UserError: If an option is unknown, missing or has a value of the wrong kind.
+        SystemExit: After printing the help that was asked for.
+    """
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(options, args=arguments)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise UserError(f"{_first_paragraph(complaint.getvalue())}; see {Path(sys.argv[0]).name} --help") from None
+
+
+def run(command: Callable[[], int | None]) -> None:
+    """Runs a command line's main function and ends the process with its exit status.
+
+    A `UserError` becomes one line on stderr and exit status 2, Ctrl-C ends with 130; any other exception is a bug and
+    keeps its traceback.
+    """
+    try:
+        sys.exit(command() or 0)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+    except KeyboardInterrupt as interrupt:
+        print(f"\ninterrupted{''.join(f': {reason}' for reason in interrupt.args)}", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        sys.stdout = None  # type: ignore[assignment]
+        sys.exit(0)
+
+
+def _first_paragraph(box: str) -> str:
+    """Returns the words of the first paragraph in tyro's framed message, as one line."""
+    words: list[str] = []
+    for line in box.splitlines():
+        text = line.strip("│╭╮╰╯─ ")
+        if line.startswith("│ ──"):
+            break
+        if line.startswith("│"):
+            words += text.split()
+    return " ".join(words) or box.strip()

@@ -1,0 +1,76 @@
+"""Metrics of a model over whole images."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from keras_fcn.datasets import Pairs
+from keras_fcn.errors import UserError
+from keras_fcn.labels import ClassTable
+from keras_fcn.metrics import SegmentationMetrics, confusion_matrix
+from keras_fcn.pipeline import evaluation_dataset, explain_failure
+
+
+def evaluate(segment: Callable[[tf.Tensor], tf.Tensor], pairs: Pairs) -> dict:
+    """Measures a model on every pair, each at its own size, from one confusion matrix.
+
+    Args:
+        segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
+        pairs: What to measure on.
+
+    Returns:
+        `SegmentationMetrics.to_dict`, and "images", how many they were.
+
+    Raises:
+        UserError: If a pair cannot be read.
+    """
+    matrix = np.zeros([pairs.classes.num_classes] * 2, np.int64)
+    with explain_failure(pairs):
+        for images, labels in evaluation_dataset(pairs):
+            matrix += confusion_matrix(labels.numpy(), np.asarray(segment(images)), pairs.classes.num_classes)
+    metrics = SegmentationMetrics.from_confusion_matrix(matrix)
+    return {**metrics.to_dict(pairs.classes.names), "images": len(pairs)}
+
+
+def require_same_classes(model: ClassTable, data: ClassTable) -> None:
+    """Raises UserError if a model's class names are not those of the data it is to be measured on."""
+    if model.names != data.names:
+        index = next(
+            (i for i, pair in enumerate(zip(model.names, data.names)) if pair[0] != pair[1]),
+            min(model.num_classes, data.num_classes),
+        )
+        names = [table.names[index] if index < table.num_classes else "missing" for table in (model, data)]
+        raise UserError(
+            f"the model has {model.num_classes} classes, the data {data.num_classes}: class {index} is "
+            f"{names[0]!r} in the model and {names[1]!r} in the data; use data with the model's classes"
+        )
+
+
+def format_metrics(figures: dict) -> str:
+    """Returns what `evaluate` returned as a table in plain text, in percent."""
+    measured = {name: value for name, value in figures["iou"].items() if value is not None}
+    titles = {
+        "mean_iou": "mean IoU",
+        "pixel_accuracy": "pixel accuracy",
+        "mean_accuracy": "mean accuracy",
+        "frequency_weighted_iou": "frequency-weighted IoU",
+    }
+    width = max(len(text) for text in (*measured, *titles.values())) + 2
+    rows = [f"{'class':<{width}}{'IoU':>6}", "-" * (width + 6)]
+    rows += [f"{name:<{width}}{100 * value:6.1f}" for name, value in measured.items()]
+    rows += ["-" * (width + 6)]
+    rows += [f"{title:<{width}}{_percent(figures[key])}" for key, title in titles.items()]
+    rows += [f"Percent, over {figures['images']} whole images; void pixels count nowhere."]
+    absent = [name for name in figures["iou"] if name not in measured]
+    if absent:
+        rows += ["Neither in the truth nor predicted, so in no mean:"]
+        rows += textwrap.wrap(", ".join(absent), 78, initial_indent="  ", subsequent_indent="  ")
+    return "\n".join(rows)
+
+
+def _percent(value: float | None) -> str:
+    return f"{'-':>6}" if value is None else f"{100 * value:6.1f}"

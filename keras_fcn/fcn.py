@@ -1,0 +1,96 @@
+"""The fully convolutional networks FCN-32s, FCN-16s and FCN-8s: one decoder over any backbone."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from keras_fcn.backbones import BACKBONES, build_backbone
+from keras_fcn.initializers import Bilinear
+from keras_fcn.labels import ClassTable
+from keras_fcn.layers import Logits, PadToMultiple
+
+FCN_STRIDES = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}
+"""The stride at which each network's scores are upsampled to the image at once."""
+
+
+def build_fcn(
+    model: str = "fcn8s",
+    backbone: str = "resnet18_v2",
+    num_classes: int | None = None,
+    classes: ClassTable | None = None,
+    weights: str | None = None,
+) -> keras.Model:
+    """Builds a fully convolutional network (Long, Shelhamer, Darrell, CVPR 2015, figure 3).
+
+    Images of any height and width go in as they were decoded; normalization and padding happen inside.
+
+    Args:
+        model: "fcn32s", "fcn16s" or "fcn8s".
+        backbone: One of `keras_fcn.backbones.BACKBONES`.
+        num_classes: Background included; 21 if `classes` is not given either. Names are VOC's if there are 21.
+        classes: Names and colours of the classes, instead of `num_classes`.
+        weights: "imagenet" to start the backbone from the weights that `keras.applications` publishes.
+
+    Returns:
+        A functional model: images [N, H, W, 3], RGB in 0-255, to logits float32 [N, H, W, num_classes].
+
+    Raises:
+        ValueError: If `model` or `backbone` has an unknown name, or `classes` and `num_classes` disagree.
+
+    Example:
+        >>> network = build_fcn("fcn8s", "resnet18_v2", num_classes=21)
+        >>> network.output_shape
+        (None, None, None, 21)
+    """
+    if model not in FCN_STRIDES:
+        raise ValueError(f"model must be one of {', '.join(FCN_STRIDES)}. Received: {model!r}")
+    if classes is None:
+        classes = ClassTable.numbered(21 if num_classes is None else num_classes)
+    if num_classes not in (None, classes.num_classes):
+        raise ValueError(f"classes has {classes.num_classes} classes, but num_classes={num_classes}")
+    body = build_backbone(backbone, weights)
+    entry = BACKBONES[backbone]
+
+    image = keras.Input((None, None, 3), name="image")
+    normalized = layers.Rescaling(entry.scale, entry.offset, name="normalization")(image)
+    features = body(PadToMultiple(32, name="pad")(normalized))
+    scores = _decode(features, classes.num_classes, FCN_STRIDES[model])
+    # Whatever the precision of the layers before, the loss and argmax see float32.
+    logits = Logits(classes, dtype="float32", name="logits")([scores, image])
+    return keras.Model(image, logits, name=f"{model}_{backbone}")
+
+
+def class_table(model: keras.Model) -> ClassTable:
+    """Returns the class names and colours that a model of `build_fcn` carries.
+
+    Raises:
+        ValueError: If the model has no `Logits` layer: it is not one of ours.
+    """
+    for layer in reversed(model.layers):
+        if isinstance(layer, Logits):
+            return layer.classes
+    raise ValueError(f"model {model.name!r} was not built by keras_fcn.build_fcn: it has no Logits layer")
+
+
+def _decode(features: dict, num_classes: int, final_stride: int):
+    """Scores the features and upsamples the scores to the (padded) image, layers named as in the paper.
+
+    The skip connections' scores start at zero, so that FCN-16s and FCN-8s start as FCN-32s.
+    """
+    scores = layers.Conv2D(num_classes, 1, name="score_fr")(features["P5"])
+    stride = 32
+    for level, upscore in ((4, "upscore2"), (3, "upscore_pool4")):
+        if stride == final_stride:
+            break
+        scores = _upsample(scores, num_classes, 2, upscore)
+        skip = layers.Conv2D(num_classes, 1, kernel_initializer="zeros", name=f"score_pool{level}")
+        scores = layers.Add(name=f"fuse_pool{level}")([scores, skip(features[f"P{level}"])])
+        stride //= 2
+    return _upsample(scores, num_classes, stride, f"upscore{stride}")
+
+
+def _upsample(scores, num_classes: int, stride: int, name: str):
+    return layers.Conv2DTranspose(
+        num_classes, 2 * stride, stride, "same", use_bias=False, kernel_initializer=Bilinear(stride), name=name
+    )(scores)

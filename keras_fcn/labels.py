@@ -1,0 +1,192 @@
+"""Class names, colours and ids: the two-way table between a mask's RGB and class ids."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_fcn.errors import UserError
+
+VOID_LABEL = 255
+"""The id of pixels that count in neither loss nor metrics."""
+
+VOC_CLASS_NAMES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+_UNKNOWN = 254  # what the colour table holds where no class is: neither a class id nor void
+
+Color = tuple[int, int, int]
+
+
+def voc_palette() -> np.ndarray:
+    """Returns the 256 colours of the PASCAL VOC palette, all distinct; row 255 is void's (224, 224, 192).
+
+    Bit j of a class id, counted from the lowest, goes to channel j % 3, from that channel's highest bit down
+    (`VOClabelcolormap` in the VOC devkit).
+
+    Returns:
+        uint8 [256, 3], RGB.
+    """
+    ids = np.arange(256)
+    colors = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        colors[:, bit % 3] |= ((ids >> bit & 1) << (7 - bit // 3)).astype(np.uint8)
+    return colors
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassTable:
+    """The classes of a data set, in the order of their ids, with their colours.
+
+    Attributes:
+        names: One name per class id, background included; at most 254, since 255 is void.
+        colors: One RGB colour per class id.
+        void_color: The colour of void pixels (id 255).
+
+    Raises:
+        UserError: If names and colours differ in number, or a name or a colour occurs twice.
+    """
+
+    names: tuple[str, ...]
+    colors: tuple[Color, ...]
+    void_color: Color = (224, 224, 192)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.names) <= _UNKNOWN:
+            raise UserError(f"a class table holds 1 to {_UNKNOWN} classes. Received: {len(self.names)}")
+        if len(self.names) != len(self.colors):
+            raise UserError(f"{len(self.names)} class names, but {len(self.colors)} colours: give each class one")
+        for what, values in (("class name", self.names), ("colour", (*self.colors, self.void_color))):
+            twice = next((value for value in values if values.count(value) > 1), None)
+            if twice is not None:
+                raise UserError(f"{what} {twice} occurs twice: each must belong to one class id")
+
+    @classmethod
+    def voc(cls) -> ClassTable:
+        """Returns the 21 classes of PASCAL VOC."""
+        colors = voc_palette()[: len(VOC_CLASS_NAMES)].tolist()
+        return cls(VOC_CLASS_NAMES, tuple((r, g, b) for r, g, b in colors))
+
+    @classmethod
+    def numbered(cls, num_classes: int) -> ClassTable:
+        """Returns VOC's classes if there are 21, else `class0`, `class1`, ... in the colours of the VOC palette."""
+        if num_classes == len(VOC_CLASS_NAMES):
+            return cls.voc()
+        colors = voc_palette()[:num_classes].tolist()
+        return cls(tuple(f"class{index}" for index in range(num_classes)), tuple((r, g, b) for r, g, b in colors))
+
+    @classmethod
+    def from_dict(cls, table: dict) -> ClassTable:
+        """Returns the table that `to_dict` described."""
+        colors = tuple((r, g, b) for r, g, b in table["colors"])
+        red, green, blue = table["void_color"]
+        return cls(tuple(table["names"]), colors, (red, green, blue))
+
+    def to_dict(self) -> dict:
+        """Returns the table as lists, for JSON and for a layer's config."""
+        return {
+            "names": list(self.names),
+            "colors": [list(color) for color in self.colors],
+            "void_color": list(self.void_color),
+        }
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes, background included and void left out."""
+        return len(self.names)
+
+    def palette(self) -> np.ndarray:
+        """Returns the RGB colour of each of the 256 ids, uint8 [256, 3].
+
+        Ids that are no class have the colours of the VOC palette: a palette must name 256.
+        """
+        palette = voc_palette()
+        palette[: self.num_classes] = self.colors
+        palette[VOID_LABEL] = self.void_color
+        return palette
+
+    def to_ids(self, rgb: np.ndarray) -> np.ndarray:
+        """Looks colours up: the id of each RGB pixel.
+
+        Args:
+            rgb: uint8 [..., 3].
+
+        Returns:
+            uint8 [...], class ids and 255 where the colour is void's.
+
+        Raises:
+            UserError: If a colour belongs to no class: it names the most frequent such colour and its pixels.
+        """
+        packed = _pack(rgb)
+        ids = _id_of_packed_color(self)[packed]
+        unknown = packed[ids == _UNKNOWN]
+        if unknown.size:
+            raise UserError(_describe_unknown(unknown))
+        return ids
+
+    def to_rgb(self, ids: np.ndarray) -> np.ndarray:
+        """Returns the colour of each id, uint8 [..., 3]: the inverse of `to_ids`.
+
+        Args:
+            ids: Integers [...], class ids or 255.
+
+        Raises:
+            UserError: If an id is neither a class nor void.
+        """
+        self.require_known(ids)
+        return self.palette()[ids]
+
+    def known(self, rgb: np.ndarray) -> np.ndarray:
+        """Returns whether each colour belongs to a class or to void: boolean [...] for uint8 [..., 3]."""
+        return _id_of_packed_color(self)[_pack(rgb)] != _UNKNOWN
+
+    def require_known(self, ids: np.ndarray) -> None:
+        """Raises UserError if an id is neither a class nor void; it names the most frequent one and its pixels."""
+        wrong = ids[(ids >= self.num_classes) & (ids != VOID_LABEL)]
+        if wrong.size:
+            values, counts = np.unique(wrong, return_counts=True)
+            others = f" and {values.size - 1} other ids" if values.size > 1 else ""
+            raise UserError(
+                f"class id {values[counts.argmax()]} ({counts.max()} pixels){others} is out of range: "
+                f"ids here are 0 to {self.num_classes - 1}, and {VOID_LABEL} for void"
+            )
+
+
+def _pack(rgb: np.ndarray) -> np.ndarray:
+    """Returns each uint8 [..., 3] colour as one integer 0xRRGGBB."""
+    red, green, blue = (rgb[..., channel].astype(np.int32) for channel in range(3))
+    return red << 16 | green << 8 | blue
+
+
+@functools.lru_cache(maxsize=8)
+def _id_of_packed_color(classes: ClassTable) -> np.ndarray:
+    """Returns the lookup table uint8 [2 ** 24]: packed colour -> id, 254 where the colour is unknown."""
+    table = np.full(1 << 24, _UNKNOWN, np.uint8)
+    table[_pack(np.array(classes.colors, np.uint8))] = np.arange(classes.num_classes)
+    table[_pack(np.array(classes.void_color, np.uint8))] = VOID_LABEL
+    return table
+
+
+def _describe_unknown(packed: np.ndarray) -> str:
+    values, counts = np.unique(packed, return_counts=True)
+    most = int(values[counts.argmax()])
+    color = (most >> 16, most >> 8 & 255, most & 255)
+    others = f" and {values.size - 1} other unknown colours ({packed.size} pixels in all)" if values.size > 1 else ""
+    return f"colour {color} ({counts.max()} pixels){others} belongs to no class"
+
+
+def shares(ids: np.ndarray, classes: ClassTable) -> list[tuple[int, float]]:
+    """Returns the ids that occur in `ids` with their share of all pixels, the largest first.
+
+    Args:
+        ids: uint8 [...], class ids or 255.
+        classes: The table that the ids belong to.
+    """
+    counts: Sequence[int] = np.bincount(ids.ravel(), minlength=256).tolist()
+    present = [(index, count / ids.size) for index, count in enumerate(counts) if count]
+    return sorted((item for item in present if item[0] < classes.num_classes), key=lambda item: -item[1])

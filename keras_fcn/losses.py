@@ -1,0 +1,27 @@
+"""The pixelwise loss."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from keras_fcn.labels import VOID_LABEL
+
+
+def summed_cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sums the softmax cross-entropy over all pixels that are not void.
+
+    Sum and count are returned apart, so that several replicas can divide by the count of all of them: a mean of
+    replicas' means would weigh pixels differently where void is spread unevenly.
+
+    Args:
+        labels: Integers [N, H, W], class ids or 255.
+        logits: float32 [N, H, W, num_classes].
+
+    Returns:
+        The sum and the number of pixels in it, float32 scalars.
+    """
+    valid = tf.not_equal(labels, VOID_LABEL)
+    ids = tf.cast(tf.where(valid, labels, tf.zeros_like(labels)), tf.int32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(ids, logits)
+    weights = tf.cast(valid, losses.dtype)
+    return tf.reduce_sum(losses * weights), tf.reduce_sum(weights)

@@ -1,0 +1,74 @@
+"""The four metrics of the FCN paper and the IoU per class, from one confusion matrix."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from keras_fcn.labels import VOID_LABEL
+
+
+def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts pixels by true class (rows) and predicted class (columns); void pixels are left out.
+
+    Args:
+        truth: Integers [...], class ids or 255.
+        prediction: Class ids of the same shape.
+        num_classes: Background included.
+
+    Returns:
+        int64 [num_classes, num_classes]. Matrices of several images may be added up.
+    """
+    valid = truth != VOID_LABEL
+    pairs = num_classes * truth[valid].astype(np.int64) + prediction[valid]
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentationMetrics:
+    """What a confusion matrix says, each figure in 0-1 (Long, Shelhamer, Darrell, CVPR 2015, section 5).
+
+    Attributes:
+        pixel_accuracy: Share of the pixels whose class is right.
+        mean_accuracy: Mean over the classes that occur in the truth of the share of their pixels found.
+        mean_iou: Mean of `iou` over the classes that have one.
+        frequency_weighted_iou: `iou` weighted by each class's share of the true pixels.
+        iou: Per class: intersection over union, or NaN for a class in neither truth nor prediction.
+    """
+
+    pixel_accuracy: float
+    mean_accuracy: float
+    mean_iou: float
+    frequency_weighted_iou: float
+    iou: tuple[float, ...]
+
+    @classmethod
+    def from_confusion_matrix(cls, matrix: np.ndarray) -> SegmentationMetrics:
+        """Computes the metrics from [true class, predicted class] pixel counts; NaN where no pixel was counted."""
+        hits, true, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            iou = hits / (true + predicted - hits)
+            accuracy = hits / true
+            total = np.float64(matrix.sum())
+            return cls(
+                pixel_accuracy=float(hits.sum() / total),
+                mean_accuracy=_mean_of_numbers(accuracy),
+                mean_iou=_mean_of_numbers(iou),
+                frequency_weighted_iou=float(np.nansum(true * iou) / total),
+                iou=tuple(iou.tolist()),
+            )
+
+    def to_dict(self, names: tuple[str, ...]) -> dict:
+        """Returns the metrics for JSON: `iou` by class name, None where there is no figure."""
+        values = {field.name: _number_or_none(getattr(self, field.name)) for field in dataclasses.fields(self)[:-1]}
+        return {**values, "iou": {name: _number_or_none(value) for name, value in zip(names, self.iou)}}
+
+
+def _mean_of_numbers(values: np.ndarray) -> float:
+    numbers = values[~np.isnan(values)]
+    return float(numbers.mean()) if numbers.size else float("nan")
+
+
+def _number_or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value

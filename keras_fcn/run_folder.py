@@ -1,0 +1,111 @@
+"""The folder of a training run: where everything is, and what is written how."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime
+import json
+from pathlib import Path
+
+from keras_fcn.config import TrainConfig
+from keras_fcn.errors import UserError
+from keras_fcn.files import new_folder, replaced_file, write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """The files of one run. Each is written whole or not at all."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings, JSON: `train.py --config` reads them."""
+        return self.root / "config.json"
+
+    @property
+    def best_model(self) -> Path:
+        """The model with the best mean IoU on the held-out images so far."""
+        return self.root / "best.keras"
+
+    @property
+    def checkpoints(self) -> Path:
+        """All that training needs to go on: weights, optimizer, position."""
+        return self.root / "checkpoints"
+
+    @property
+    def history(self) -> Path:
+        """One row per epoch."""
+        return self.root / "history.csv"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files: curves, and predictions on held-out images."""
+        return self.root / "tensorboard"
+
+    @property
+    def metrics(self) -> Path:
+        """The best model's metrics on all held-out images."""
+        return self.root / "metrics.json"
+
+    @property
+    def curves(self) -> Path:
+        """A picture of the history."""
+        return self.root / "curves.png"
+
+    @property
+    def predictions(self) -> Path:
+        """A picture of held-out photographs, predictions and truth."""
+        return self.root / "predictions.png"
+
+    @classmethod
+    def create(cls, root: Path | None, config: TrainConfig) -> RunFolder:
+        """Makes a new run's folder with its settings inside.
+
+        Args:
+            root: The folder, which must not exist; runs/<time>-<model>-<backbone> if None.
+            config: The settings.
+
+        Raises:
+            UserError: If the folder exists or cannot be made.
+        """
+        if root is None:
+            time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+            root = Path("runs") / f"{time}-{config.model}-{config.backbone}"
+        require_absent(root)
+        try:
+            with new_folder(root) as folder:
+                write_json(cls(folder).config, config.to_dict())
+        except OSError as error:
+            raise UserError(f"{root}: cannot make this run folder ({error.strerror}); choose another --run-dir") from None
+        return cls(root)
+
+    def write_history(self, rows: list[dict[str, float]]) -> None:
+        """Writes the rows, all with the same columns, in place of those before."""
+        with replaced_file(self.history) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def read_history(self) -> list[dict[str, float]]:
+        """Returns the rows written so far."""
+        if not self.history.exists():
+            return []
+        with self.history.open(newline="") as file:
+            return [{name: _number(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+    def read_metrics(self) -> dict:
+        """Returns what `metrics` holds."""
+        return json.loads(self.metrics.read_text())
+
+
+def require_absent(root: Path) -> None:
+    """Raises UserError if a run folder exists already: no run writes over another."""
+    if root.exists():
+        raise UserError(f"{root}: exists already; choose another --run-dir, or go on with --resume {root}")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    return int(value) if text.isdigit() else value

@@ -1,0 +1,279 @@
+"""Training: the step on all devices, the epochs around it, and what a run leaves behind."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_fcn.config import TrainConfig
+from keras_fcn.datasets import Pairs, open_pairs, verify_pairs
+from keras_fcn.errors import UserError
+from keras_fcn.evaluation import evaluate
+from keras_fcn.fcn import build_fcn
+from keras_fcn.files import replaced_file, write_json
+from keras_fcn.image_files import read_image, read_label
+from keras_fcn.inference import load_model, segmenter
+from keras_fcn.losses import summed_cross_entropy
+from keras_fcn.optimizers import build_optimizer, flat_layers
+from keras_fcn.pipeline import explain_failure, training_dataset
+from keras_fcn.run_folder import RunFolder, require_absent
+from keras_fcn.tensorboard_log import TensorBoardLog
+from keras_fcn.visualization import draw_curves, draw_predictions, side_by_side
+from keras_fcn.weights import load_backbone_weights
+
+LARGEST_DEFAULT_CROP = (320, 480)
+KEPT_CHECKPOINTS = 2
+PICTURED_IMAGES = 5
+
+
+def train(
+    config: TrainConfig,
+    run_dir: Path | None = None,
+    resume: Path | None = None,
+    report: Callable[[str], None] = print,
+) -> RunFolder:
+    """Trains a network and keeps everything about it in a run folder.
+
+    Args:
+        config: The settings.
+        run_dir: The new folder of the run; runs/<time>-<model>-<backbone> if None.
+        resume: The folder of a run to go on with, instead of `run_dir`.
+        report: Is told, line by line, what happens.
+
+    Returns:
+        The run's folder; its metrics.json holds the figures of best.keras.
+
+    Raises:
+        UserError: If the data, the settings or the folder are not fit to train on.
+        KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to go on.
+    """
+    if run_dir is not None:
+        require_absent(run_dir)
+    pairs, held_out = open_pairs(config.data, config.split), open_pairs(config.data, config.val_split)
+    report(f"Data     {config.data}: {len(pairs)} training and {len(held_out)} held-out images; checking every file ...")
+    sizes = verify_pairs(pairs)
+    verify_pairs(held_out)
+    crop_size = config.crop_size or default_crop_size(sizes)
+    keras.utils.set_random_seed(config.seed)
+    training = Training(config, pairs, held_out, crop_size)
+    report(training.describe())
+    run = RunFolder.create(run_dir, config) if resume is None else RunFolder(resume)
+    if resume is not None:
+        training.restore(run)
+    report(f"Run      {run.root}")
+    training.run(run, report)
+    return run
+
+
+def default_crop_size(sizes: np.ndarray) -> tuple[int, int]:
+    """Returns 320 x 480, or the largest height and width in `sizes` [N, 2] rounded up to 32s where that is less."""
+    height, width = (min(-(-int(size) // 32) * 32, most) for size, most in zip(sizes.max(axis=0), LARGEST_DEFAULT_CROP))
+    return height, width
+
+
+class Training:
+    """A network in training, on all GPUs of this machine or its CPU.
+
+    Args:
+        config: The settings.
+        pairs: What to train on.
+        held_out: What to measure on.
+        crop_size: Height and width of the training crops.
+
+    Raises:
+        UserError: If there are more devices than images in a batch, or the weights to start from do not fit.
+    """
+
+    def __init__(self, config: TrainConfig, pairs: Pairs, held_out: Pairs, crop_size: tuple[int, int]) -> None:
+        self.config, self.pairs, self.held_out, self.crop_size = config, pairs, held_out, crop_size
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        if config.batch_size < len(devices):
+            raise UserError(f"--batch-size must be at least {len(devices)}, one per device. Received: {config.batch_size}")
+        self.strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+        self.steps_per_epoch = math.ceil(len(pairs) / config.batch_size)
+        with self.strategy.scope():
+            self.model = build_fcn(config.model, config.backbone, classes=pairs.classes)
+            load_backbone_weights(self.model.get_layer(config.backbone), config.weights)
+            if len(devices) > 1:
+                synchronize_batch_norms(self.model)
+            self.optimizer = build_optimizer(config, self.model, config.epochs * self.steps_per_epoch)
+            self.optimizer.build(self.model.trainable_variables)
+        self.loss_sum = tf.Variable(0.0, name="loss_sum")  # over the steps of this epoch
+        self.finished_epochs = tf.Variable(0, name="finished_epochs")
+        self.best_mean_iou = tf.Variable(-1.0, name="best_mean_iou")
+        self.checkpoint = tf.train.Checkpoint(
+            model=self.model,
+            optimizer=self.optimizer,
+            loss_sum=self.loss_sum,
+            finished_epochs=self.finished_epochs,
+            best_mean_iou=self.best_mean_iou,
+        )
+        self.segment = segmenter(self.model)
+
+    def describe(self) -> str:
+        """Returns what is trained on what, for people."""
+        config, (height, width) = self.config, self.crop_size
+        devices = ", ".join(device.rpartition("device:")[2] for device in self.strategy.extended.worker_devices)
+        return (
+            f"Network  {config.model} over {config.backbone}, {self.model.count_params() / 1e6:.1f} million weights\n"
+            f"Steps    {config.epochs} epochs of {self.steps_per_epoch}, each of {config.batch_size} crops "
+            f"of {height}x{width} pixels, on {devices}"
+        )
+
+    @property
+    def step(self) -> int:
+        """Training steps made so far, over all epochs."""
+        return int(self.optimizer.iterations.numpy())
+
+    def restore(self, run: RunFolder) -> None:
+        """Takes over weights, optimizer and position from a run's newest checkpoint.
+
+        Raises:
+            UserError: If there is none, or it belongs to another network.
+        """
+        newest = tf.train.latest_checkpoint(str(run.checkpoints))
+        if newest is None:
+            raise UserError(f"{run.checkpoints}: holds no checkpoint to go on from; start again with --config {run.config}")
+        try:
+            self.checkpoint.restore(newest).assert_existing_objects_matched()
+        except (AssertionError, ValueError, tf.errors.OpError):
+            network = f"{self.config.model} over {self.config.backbone}"
+            raise UserError(f"{newest}: is damaged or not a checkpoint of {network}, which {run.config} asks for") from None
+
+    def run(self, run: RunFolder, report: Callable[[str], None]) -> None:
+        """Trains the epochs that are left, and leaves the run's files behind."""
+        manager = tf.train.CheckpointManager(self.checkpoint, str(run.checkpoints), KEPT_CHECKPOINTS)
+        log = TensorBoardLog(run.tensorboard)
+        history = run.read_history()[: int(self.finished_epochs.numpy())]
+        started, first_step = time.perf_counter(), self.step
+        try:
+            batches = self._batches()
+            for epoch in range(len(history) + 1, self.config.epochs + 1):
+                report(f"\nEpoch {epoch}/{self.config.epochs}{self._time_left(started, first_step)}")
+                row = self._train_epoch(batches, epoch)
+                figures = evaluate(self.segment, self.held_out)
+                history.append({**row, **_validation_columns(figures)})
+                report(_epoch_summary(history[-1]))
+                self._keep(run, log, history, figures)
+                self.finished_epochs.assign(epoch)
+                self.loss_sum.assign(0.0)
+                manager.save()
+        except KeyboardInterrupt:
+            manager.save()
+            raise KeyboardInterrupt(f"go on with python train.py --resume {run.root}") from None
+        finally:
+            if history:
+                draw_curves(run.curves, history)
+        self._draw_predictions(run)
+
+    def _batches(self):
+        """Returns the iterator over the batches from the present step on, dealt out to the devices."""
+        batches = training_dataset(
+            self.pairs, self.crop_size, self.config.batch_size, self.config.seed, self.step * self.config.batch_size
+        )
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+        return iter(self.strategy.experimental_distribute_dataset(batches.with_options(options)))
+
+    @tf.function
+    def _train_step(self, batches) -> None:
+        """Makes one step on the next global batch: the loss is the mean over its valid pixels on all devices."""
+
+        def replica_step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                logits = self.model(tf.cast(images, tf.float32), training=True)
+                loss_sum, pixels = summed_cross_entropy(labels, logits)
+                all_pixels = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, pixels)
+                loss = loss_sum / tf.maximum(all_pixels, 1.0)
+            gradients = tape.gradient(loss, self.model.trainable_variables)
+            self.optimizer.apply(gradients, self.model.trainable_variables)  # sums over the replicas
+            return loss
+
+        losses = self.strategy.run(replica_step, args=next(batches))
+        self.loss_sum.assign_add(self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None))
+
+    def _train_epoch(self, batches, epoch: int) -> dict[str, float]:
+        """Trains to the end of an epoch, from wherever in it the run is; returns its row of the history."""
+        before = (epoch - 1) * self.steps_per_epoch
+        bar = keras.utils.Progbar(
+            self.steps_per_epoch, verbose=1 if sys.stdout.isatty() else 0, stateful_metrics=["loss", "learning_rate"]
+        )
+        started, first_step = time.perf_counter(), self.step
+        for done in range(first_step - before + 1, self.steps_per_epoch + 1):
+            with explain_failure(self.pairs):
+                self._train_step(batches)
+            loss = float(self.loss_sum.numpy()) / done
+            if not math.isfinite(loss):
+                raise UserError(f"the loss became {loss} in step {before + done}; try a lower --learning-rate")
+            rate = float(self.optimizer.learning_rate.numpy())
+            bar.update(done, [("loss", loss), ("learning_rate", rate)], finalize=done == self.steps_per_epoch)
+        seconds = time.perf_counter() - started
+        images = (self.step - first_step) * self.config.batch_size
+        return {
+            "epoch": epoch,
+            "step": self.step,
+            "loss": float(self.loss_sum.numpy()) / self.steps_per_epoch,
+            "learning_rate": float(self.optimizer.learning_rate.numpy()),
+            "seconds": round(seconds, 2),
+            "images_per_second": round(images / seconds, 2),
+        }
+
+    def _keep(self, run: RunFolder, log: TensorBoardLog, history: list[dict], figures: dict) -> None:
+        """Writes down an epoch: its row, its pictures, and the model and its metrics if none was better."""
+        run.write_history(history)
+        log.scalars({name: value for name, value in history[-1].items() if name not in ("epoch", "step")}, self.step)
+        for index, sample in enumerate(self._samples(self.segment)):
+            log.image(f"held-out/{index} photograph, prediction, truth", side_by_side(*sample, self.pairs.classes), self.step)
+        mean_iou = history[-1]["val_mean_iou"]
+        if mean_iou > float(self.best_mean_iou.numpy()):
+            self.best_mean_iou.assign(mean_iou)
+            with replaced_file(run.best_model) as temporary:
+                self.model.save(temporary)
+            write_json(run.metrics, figures)
+
+    def _draw_predictions(self, run: RunFolder) -> None:
+        draw_predictions(run.predictions, self._samples(segmenter(load_model(run.best_model))), self.pairs.classes)
+
+    def _samples(self, segment: Callable) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Returns image, prediction and truth of a few held-out pairs, always the same ones."""
+        count = min(PICTURED_IMAGES, len(self.held_out))
+        samples = []
+        for index in np.linspace(0, len(self.held_out) - 1, count).astype(int):
+            image = read_image(self.held_out.images[index])
+            truth = read_label(self.held_out.labels[index], self.pairs.classes)
+            samples.append((image, segment(tf.constant(image[None]))[0].numpy(), truth))
+        return samples
+
+    def _time_left(self, started: float, first_step: int) -> str:
+        done, total = self.step - first_step, self.config.epochs * self.steps_per_epoch
+        if not done:
+            return ""
+        seconds = (time.perf_counter() - started) / done * (total - self.step)
+        return f", about {math.ceil(seconds / 60)} min left"
+
+
+def synchronize_batch_norms(model: keras.Model) -> None:
+    """Makes batch normalization use the statistics of the global batch, so that the number of devices has no say."""
+    for layer in flat_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
+def _validation_columns(figures: dict) -> dict[str, float]:
+    """Returns the held-out columns of the history; 0 where there was no valid pixel to measure on."""
+    names = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
+    return {f"val_{name}": figures[name] or 0.0 for name in names}
+
+
+def _epoch_summary(row: dict[str, float]) -> str:
+    return (
+        f"loss {row['loss']:.4f}, held-out mean IoU {row['val_mean_iou']:.1%}, "
+        f"pixel accuracy {row['val_pixel_accuracy']:.1%} ({row['images_per_second']:.1f} images/s)"
+    )

@@ -1,0 +1,144 @@
+"""Pictures for people: overlays with a legend, panels of predictions, curves of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from keras_fcn.files import replaced_file
+from keras_fcn.labels import VOID_LABEL, ClassTable, shares
+
+
+def overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float = 0.55) -> np.ndarray:
+    """Lays the classes' colours over an image, outlines in full colour; background stays as it is.
+
+    Args:
+        image: uint8 [H, W, 3].
+        ids: uint8 [H, W], class ids or 255.
+        classes: Whose colours to use.
+        alpha: Share of the colour in the mixture, 0-1.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    colors = classes.palette()[ids]
+    strength = np.where(_outlines(ids), 1.0, alpha)
+    strength[(ids == 0) & ~_outlines(ids)] = 0
+    mixed = image * (1 - strength[..., None]) + colors * strength[..., None]
+    # A white line beside the coloured one keeps dark outlines visible on dark photographs.
+    mixed[_outlines(ids) & (ids == 0)] = 255
+    return mixed.round().astype(np.uint8)
+
+
+def overlay_with_legend(image: np.ndarray, ids: np.ndarray, classes: ClassTable) -> Image.Image:
+    """Returns the overlay at the photograph's own size, and under it the classes present with their share of pixels."""
+    picture = Image.fromarray(overlay(image, ids, classes))
+    entries = [(f"{classes.names[index]} {share:.1%}", classes.colors[index]) for index, share in shares(ids, classes)]
+    legend = _legend(entries, picture.width)
+    page = Image.new("RGB", (picture.width, picture.height + legend.height), "white")
+    page.paste(picture, (0, 0))
+    page.paste(legend, (0, picture.height))
+    return page
+
+
+def side_by_side(image: np.ndarray, prediction: np.ndarray, truth: np.ndarray, classes: ClassTable) -> np.ndarray:
+    """Returns photograph, prediction and truth in VOC's colours as one picture, uint8 [H, 3 * W, 3]."""
+    palette = classes.palette()
+    return np.concatenate([image, palette[prediction], palette[truth]], axis=1)
+
+
+def draw_predictions(
+    path: Path, samples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], classes: ClassTable
+) -> None:
+    """Draws rows of photograph, prediction and truth with a legend of the classes in them.
+
+    Args:
+        path: The PNG to write.
+        samples: Per row the image uint8 [H, W, 3], the predicted ids and the true ids, uint8 [H, W].
+        classes: Names and colours.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    palette = classes.palette()
+    figure = Figure(figsize=(9, 2.5 * len(samples) + 1.0), layout="constrained")
+    grid = figure.subplots(len(samples), 3, squeeze=False)
+    for row, (image, prediction, truth) in zip(grid, samples):
+        for axes, picture in zip(row, (image, palette[prediction], palette[truth])):
+            axes.imshow(picture, interpolation="nearest")
+            axes.set_axis_off()
+    for axes, title in zip(grid[0], ("photograph", "prediction", "truth")):
+        axes.set_title(title)
+    present = np.unique(np.concatenate([ids.ravel() for sample in samples for ids in sample[1:]]))
+    names = {VOID_LABEL: "void (counts nowhere)", **dict(enumerate(classes.names))}
+    patches = [Patch(facecolor=palette[index] / 255, edgecolor="gray", label=names[index]) for index in present.tolist()]
+    figure.legend(handles=patches, loc="outside lower center", ncols=5, frameon=False)
+    _save(figure, path)
+
+
+def draw_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
+    """Draws loss, learning rate and held-out metrics of each epoch.
+
+    Args:
+        path: The PNG to write.
+        history: One row per epoch, as in history.csv.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [row["epoch"] for row in history]
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    loss, rate, metrics = figure.subplots(1, 3)
+    loss.plot(epochs, [row["loss"] for row in history], "o-", color="tab:red", markersize=3)
+    loss.set(title="training loss (cross-entropy)", ylim=(0, None))
+    rate.plot(epochs, [row["learning_rate"] for row in history], "o-", color="tab:gray", markersize=3)
+    rate.set(title="learning rate at the end of the epoch", ylim=(0, None))
+    for name in ("val_pixel_accuracy", "val_mean_accuracy", "val_mean_iou", "val_frequency_weighted_iou"):
+        label = name.removeprefix("val_").replace("_", " ").replace("iou", "IoU")
+        metrics.plot(epochs, [100 * row[name] for row in history], "o-", markersize=3, label=label)
+    metrics.set(title="held-out images, percent", ylim=(0, 100))
+    metrics.legend(loc="lower right", fontsize="small")
+    for axes in (loss, rate, metrics):
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def _save(figure, path: Path) -> None:
+    with replaced_file(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def _outlines(ids: np.ndarray) -> np.ndarray:
+    """Returns where a pixel's right or lower neighbour has another id, and those neighbours: boolean [H, W]."""
+    edges = np.zeros(ids.shape, bool)
+    across, down = ids[:, 1:] != ids[:, :-1], ids[1:] != ids[:-1]
+    edges[:, 1:] |= across
+    edges[:, :-1] |= across
+    edges[1:] |= down
+    edges[:-1] |= down
+    return edges
+
+
+def _legend(entries: Sequence[tuple[str, tuple[int, int, int]]], width: int) -> Image.Image:
+    """Draws colour fields with their texts, wrapped to `width` pixels."""
+    size = int(np.clip(width // 30, 12, 28))
+    font = ImageFont.load_default(size)
+    line, gap = round(size * 1.7), size // 2
+    places, x, y = [], gap, gap // 2
+    for text, color in entries:
+        needed = size + gap + round(font.getlength(text)) + 2 * gap
+        if x > gap and x + needed > width:
+            x, y = gap, y + line
+        places.append((x, y, text, color))
+        x += needed
+    legend = Image.new("RGB", (width, y + line + gap // 2), "white")
+    draw = ImageDraw.Draw(legend)
+    for x, y, text, color in places:
+        draw.rectangle((x, y + gap // 2, x + size, y + gap // 2 + size), color, "gray")
+        draw.text((x + size + gap, y + gap // 2 + size // 2), text, "black", font, anchor="lm")
+    return legend

@@ -1,0 +1,66 @@
+"""Weights that a backbone starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+from keras_fcn.backbones import BACKBONES, build_backbone
+from keras_fcn.errors import UserError
+from keras_fcn.inference import load_model
+
+
+def load_backbone_weights(backbone: keras.Model, weights: str) -> None:
+    """Loads weights into a backbone in place.
+
+    Args:
+        backbone: A model of `build_backbone`.
+        weights: "none" to keep the random ones, "imagenet", the path of a `.keras` file of a trained FCN with the same
+            backbone, or the path of a `.weights.h5` file of the backbone.
+
+    Raises:
+        UserError: If the weights cannot be had or belong to another network.
+    """
+    if weights == "none":
+        return
+    if weights == "imagenet":
+        _load_imagenet(backbone)
+    elif weights.endswith(".keras"):
+        _load_from_fcn(backbone, Path(weights))
+    elif weights.endswith(".weights.h5"):
+        _load_h5(backbone, Path(weights))
+    else:
+        raise UserError(f"--weights takes none, imagenet, a .keras or a .weights.h5 file. Received: {weights}")
+
+
+def _load_imagenet(backbone: keras.Model) -> None:
+    if not BACKBONES[backbone.name].has_imagenet:
+        published = ", ".join(name for name, entry in BACKBONES.items() if entry.has_imagenet)
+        raise UserError(f"--weights imagenet: none are published for {backbone.name}; they are for {published}")
+    try:
+        source = build_backbone(backbone.name, "imagenet")
+    except Exception as error:  # keras.utils.get_file raises a bare Exception without a network
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"--weights imagenet: the download failed ({reason}); fetch that file by hand into "
+            f"{Path(keras.config.keras_home()) / 'models'}, or train from random weights with --weights none"
+        ) from None
+    backbone.set_weights(source.get_weights())
+
+
+def _load_from_fcn(backbone: keras.Model, path: Path) -> None:
+    source = load_model(path)
+    if backbone.name not in [layer.name for layer in source.layers]:
+        raise UserError(f"{path}: is {source.name}, without the backbone {backbone.name}; choose its --backbone")
+    backbone.set_weights(source.get_layer(backbone.name).get_weights())
+
+
+def _load_h5(backbone: keras.Model, path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        backbone.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path}: does not hold weights of {backbone.name} ({reason})") from None
