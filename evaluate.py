@@ -15,7 +15,8 @@ from keras_fcn.environment import start_tensorflow
 @dataclasses.dataclass(frozen=True)
 class EvaluateOptions:
     """Measures a trained network on whole images: pixel accuracy, mean accuracy, mean IoU, frequency-weighted IoU
-    and the IoU of each class, from one confusion matrix."""
+    and the IoU of each class, from one confusion matrix.
+    """
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_MODEL")]
     """A run folder, a .keras file or a SavedModel."""

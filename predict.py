@@ -52,12 +52,11 @@ def main() -> int:
         except UserError as error:
             failures.append(error)
         bar.add(1)
-    for error in failures:
-        print(f"error: {error}", file=sys.stderr)
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
     if len(failures) == len(tasks):
         return USER_ERROR
-    done = len(tasks) - len(failures)
-    print(f"{done} photograph{'s' * (done != 1)}: masks in {options.out / 'masks'}, overlays in {options.out / 'overlays'}")
+    print(f"{len(tasks) - len(failures)} of {len(tasks)} segmented: masks/ and overlays/ in {options.out}")
     return SOME_FAILED if failures else 0
 
 

@@ -26,7 +26,8 @@ class ExportOptions:
 
     Its signature `images`, which is also `serving_default`, takes uint8 images [N, H, W, 3] of any size and returns
     uint8 classes [N, H, W]. Before the command says that it is done, the SavedModel is loaded again and compared with
-    the live model on several batch and image sizes."""
+    the live model on several batch and image sizes.
+    """
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """A run folder (its best model is taken) or a .keras file."""

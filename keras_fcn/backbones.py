@@ -20,14 +20,14 @@ class Backbone:
 
     Attributes:
         build: Takes the tensor of normalized images and "imagenet" or None; returns the features P3, P4 and P5.
-        scale: Per RGB channel: normalized = pixel * scale + offset, for pixels in 0-255.
-        offset: See `scale`.
+        mean: Per RGB channel: normalized = (pixel - mean) / std, for pixels in 0-255.
+        std: See `mean`.
         has_imagenet: Whether `keras.applications` publishes ImageNet weights for it.
     """
 
     build: Callable
-    scale: tuple[float, float, float]
-    offset: tuple[float, float, float]
+    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
     has_imagenet: bool = False
 
 
@@ -133,28 +133,22 @@ def _application(constructor: str, names: tuple[str, str, str]) -> Callable:
     return build
 
 
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_STANDARDIZE = {
-    "scale": tuple(1 / (255 * std) for std in _IMAGENET_STD),
-    "offset": tuple(-mean / std for mean, std in zip(_IMAGENET_MEAN, _IMAGENET_STD)),
-}
-_TO_PLUS_MINUS_ONE = {"scale": (1 / 127.5,) * 3, "offset": (-1.0,) * 3}
+_IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 def _resnet_v2(constructor: str, last_block_of_stage4: int, stage3: int) -> Backbone:
     names = (f"conv3_block{stage3}_preact_relu", f"conv4_block{last_block_of_stage4}_preact_relu", "post_relu")
-    return Backbone(_application(constructor, names), **_TO_PLUS_MINUS_ONE, has_imagenet=True)
+    return Backbone(_application(constructor, names), has_imagenet=True)
 
 
 BACKBONES: dict[str, Backbone] = {
-    "resnet18_v2": Backbone(_resnet_basic_v2((2, 2, 2, 2)), **_STANDARDIZE),
-    "resnet34_v2": Backbone(_resnet_basic_v2((3, 4, 6, 3)), **_STANDARDIZE),
+    "resnet18_v2": Backbone(_resnet_basic_v2((2, 2, 2, 2)), _IMAGENET_MEAN, _IMAGENET_STD),
+    "resnet34_v2": Backbone(_resnet_basic_v2((3, 4, 6, 3)), _IMAGENET_MEAN, _IMAGENET_STD),
     "resnet50_v2": _resnet_v2("ResNet50V2", stage3=4, last_block_of_stage4=6),
     "resnet101_v2": _resnet_v2("ResNet101V2", stage3=4, last_block_of_stage4=23),
     "resnet152_v2": _resnet_v2("ResNet152V2", stage3=8, last_block_of_stage4=36),
     "mobilenet_v2": Backbone(
         _application("MobileNetV2", ("block_6_expand_relu", "block_13_expand_relu", "out_relu")),
-        **_TO_PLUS_MINUS_ONE,
         has_imagenet=True,
     ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,11 +33,11 @@ def parse_options(options: type[Options], arguments: Sequence[str] | None = None
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(options, args=arguments)
+            return tyro.cli(options, prog=_program(), args=arguments)
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UserError(f"{_first_paragraph(complaint.getvalue())}; see {Path(sys.argv[0]).name} --help") from None
+        raise UserError(f"{_first_paragraph(complaint.getvalue())}; see {_program()} --help") from None
 
 
 def run(command: Callable[[], int | None]) -> None:
@@ -54,8 +55,14 @@ def run(command: Callable[[], int | None]) -> None:
         print(f"\ninterrupted{''.join(f': {reason}' for reason in interrupt.args)}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         sys.exit(0)
+
+
+def _program() -> str:
+    """Returns how this process was called: "train.py" or "python -m export.saved_model"."""
+    module = sys.modules["__main__"].__spec__
+    return f"python -m {module.name}" if module else Path(sys.argv[0]).name
 
 
 def _first_paragraph(box: str) -> str:
@@ -67,4 +74,5 @@ def _first_paragraph(box: str) -> str:
             break
         if line.startswith("│"):
             words += text.split()
-    return " ".join(words) or box.strip()
+    message = " ".join(words).rstrip(".") or box.strip()
+    return re.sub(r"^Error parsing [A-Z]\w*: ", "", message)  # one of our own, raised by the dataclass

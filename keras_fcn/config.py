@@ -6,7 +6,10 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, get_args
+
+from tyro.conf import arg
+from tyro.constructors import PrimitiveConstructorSpec
 
 from keras_fcn.cli import parse_options
 from keras_fcn.errors import UserError
@@ -14,49 +17,58 @@ from keras_fcn.errors import UserError
 ModelName = Literal["fcn32s", "fcn16s", "fcn8s"]
 BackboneName = Literal["resnet18_v2", "resnet34_v2", "resnet50_v2", "resnet101_v2", "resnet152_v2", "mobilenet_v2"]
 
+_BACKBONES_HINT = f"({', '.join(get_args(BackboneName))}; default: resnet18_v2)"
+_CROP_HINT = "(default: 320 480, or the largest training image rounded up to a multiple of 32, where that is less)"
+
+
+# Spelled out, because the complaint about a wrong number of values for `tuple[int, int] | None` is hard to read.
+_HEIGHT_WIDTH = PrimitiveConstructorSpec(
+    nargs=2,
+    metavar="H W",
+    instance_from_str=lambda words: (int(words[0]), int(words[1])),
+    is_instance=lambda value: value is None or isinstance(value, tuple),
+    str_from_instance=lambda value: [] if value is None else [str(size) for size in value],
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """Trains a fully convolutional network on photographs and masks."""
 
-    data: str = "toy"
-    """A folder in VOC's layout (JPEGImages, SegmentationClass, ImageSets/Segmentation), or `toy` for the embedded
-    data set, which is drawn into data/toy at first use."""
+    data: Annotated[str, arg(metavar="DIR")] = "toy"
+    """A folder in VOC's layout, or `toy` for the embedded data set, drawn into data/toy at first use."""
 
-    split: str = "train"
+    split: Annotated[str, arg(metavar="LIST")] = "train"
     """The list in ImageSets/Segmentation to train on."""
 
-    val_split: str = "val"
-    """The list to measure on after every epoch; whole images are used, every one of them."""
+    val_split: Annotated[str, arg(metavar="LIST")] = "val"
+    """The list to measure on after every epoch, on whole images, every one of them."""
 
     model: ModelName = "fcn8s"
-    """The network: the smaller the stride at which it upsamples, the finer its outlines."""
+    """The network: the smaller the stride at which it upsamples its scores, the finer its outlines."""
 
-    backbone: BackboneName = "resnet18_v2"
+    backbone: Annotated[BackboneName, arg(metavar="NAME", help_behavior_hint=_BACKBONES_HINT)] = "resnet18_v2"
     """The network body that the scores are computed from."""
 
-    weights: str = "none"
-    """Where the backbone's weights start: `none` for random ones, `imagenet` to download those that keras.applications
-    publishes (not for resnet18_v2 and resnet34_v2), or a .keras or .weights.h5 file."""
+    weights: Annotated[str, arg(metavar="FILE")] = "none"
+    """The backbone's first weights: `none` (random), `imagenet` (downloaded), a .keras or a .weights.h5 file."""
 
-    epochs: int = 8
+    epochs: Annotated[int, arg(metavar="N")] = 8
     """Passes over the training images."""
 
-    batch_size: int = 8
+    batch_size: Annotated[int, arg(metavar="N")] = 8
     """Images per training step, over all devices together."""
 
-    crop_size: tuple[int, int] | None = None
-    """Height and width of the training crops in pixels. If not given: 320 480, or as large as the largest training
-    image, rounded up to a multiple of 32, where that is less."""
+    crop_size: Annotated[tuple[int, int] | None, _HEIGHT_WIDTH, arg(help_behavior_hint=_CROP_HINT)] = None
+    """Height and width of the training crops in pixels; smaller images are padded."""
 
-    learning_rate: float = 0.05
-    """At the start; it falls to zero with the power 0.9 of the steps left. About 0.01 suits pretrained weights."""
+    learning_rate: Annotated[float, arg(metavar="RATE")] = 0.05
+    """The rate at the start, falling to 0 with the power 0.9. About 0.01 suits pretrained weights."""
 
-    weight_decay: float = 1e-4
-    """Share of each convolution kernel, times the learning rate, that every step takes away. Batch normalization,
-    biases and the bilinear kernels are left alone."""
+    weight_decay: Annotated[float, arg(metavar="SHARE")] = 1e-4
+    """Share of the convolution kernels, times the learning rate, that every step takes away."""
 
-    seed: int = 0
+    seed: Annotated[int, arg(metavar="N")] = 0
     """The same seed on the same machine repeats a run exactly."""
 
     def __post_init__(self) -> None:
@@ -66,7 +78,9 @@ class TrainConfig:
                 raise UserError(f"{option(field)} must be greater than 0. Received: {value}")
         if self.crop_size is not None and min(self.crop_size) < 1:
             height, width = self.crop_size
-            raise UserError(f"{option('crop_size')} takes a height and a width of at least 1. Received: {height} {width}")
+            raise UserError(
+                f"{option('crop_size')} takes a height and a width of at least 1. Received: {height} {width}"
+            )
         if not 0 <= self.weight_decay < float("inf"):
             raise UserError(f"{option('weight_decay')} must not be negative. Received: {self.weight_decay}")
         if not 0 <= self.seed < 2**31:
@@ -81,15 +95,18 @@ class TrainConfig:
 class TrainOptions(TrainConfig):
     """Trains a fully convolutional network on photographs and masks.
 
-    Without options it trains on the embedded data set, in a few minutes and without a download."""
+    Without options it trains on the embedded data set, in a few minutes and without a download.
+    """
 
-    run_dir: Path | None = None
-    """The folder to keep the run in; it must not exist. If not given: runs/<time>-<model>-<backbone>."""
+    run_dir: Annotated[
+        Path | None, arg(metavar="DIR", help_behavior_hint="(default: runs/<time>-<model>-<backbone>)")
+    ] = None
+    """The folder to keep the run in; it must not exist."""
 
-    resume: Path | None = None
-    """Go on with the run in this folder, with its own settings; only --epochs and --data may be given besides."""
+    resume: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
+    """Go on with this run, with its own settings; of those, only --epochs and --data may be given."""
 
-    config: Path | None = None
+    config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Take the settings in this file, such as the config.json of a run; options given besides win."""
 
     def settings(self) -> TrainConfig:
@@ -138,14 +155,17 @@ def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:
         raise UserError("--run-dir and --resume exclude each other: a run goes on in its own folder")
     path = given.resume / "config.json"
     if not path.is_file():
-        raise UserError(f"{path}: no such file, so {given.resume} is no run to resume; runs are kept in runs/ by default")
+        raise UserError(
+            f"{path}: no such file, so {given.resume} is no run to resume; runs are kept in runs/ by default"
+        )
     kept = read_config(path)
     merged = parse_options(TrainOptions, [*_words(path), *arguments])
     for field in dataclasses.fields(TrainConfig):
         now, before = getattr(merged, field.name), getattr(kept, field.name)
         if now != before and field.name not in ("epochs", "data"):
             raise UserError(
-                f"{option(field.name)} is {_as_words(before)} in {path}. Received: {_as_words(now)}; "
+                f"{option(field.name)} is {' '.join(_as_words(before))} in {path}. "
+                f"Received: {' '.join(_as_words(now))}; "
                 "leave the option out to resume, or start a new run without --resume"
             )
     return merged
@@ -162,9 +182,12 @@ def _words(path: Path) -> list[str]:
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     if not isinstance(settings, dict) or not known.issuperset(settings):
         unknown = ", ".join(sorted(set(settings) - known)) if isinstance(settings, dict) else "no settings"
-        raise UserError(f"{path}: holds {unknown}, which train.py does not know; settings are {', '.join(sorted(known))}")
-    return [word for name, value in settings.items() for word in (option(name), *_as_words(value).split("\0"))]
+        raise UserError(
+            f"{path}: holds {unknown}, which train.py does not know; settings are {', '.join(sorted(known))}"
+        )
+    given = {name: value for name, value in settings.items() if value is not None}
+    return [word for name, value in given.items() for word in (option(name), *_as_words(value))]
 
 
-def _as_words(value: object) -> str:
-    return "\0".join(str(item) for item in value) if isinstance(value, (list, tuple)) else str(value)
+def _as_words(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]

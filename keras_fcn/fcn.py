@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import layers
 
 from keras_fcn.backbones import BACKBONES, build_backbone
@@ -50,10 +51,10 @@ def build_fcn(
     if num_classes not in (None, classes.num_classes):
         raise ValueError(f"classes has {classes.num_classes} classes, but num_classes={num_classes}")
     body = build_backbone(backbone, weights)
-    entry = BACKBONES[backbone]
+    mean, std = np.array(BACKBONES[backbone].mean), np.array(BACKBONES[backbone].std)
 
     image = keras.Input((None, None, 3), name="image")
-    normalized = layers.Rescaling(entry.scale, entry.offset, name="normalization")(image)
+    normalized = layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name="normalization")(image)
     features = body(PadToMultiple(32, name="pad")(normalized))
     scores = _decode(features, classes.num_classes, FCN_STRIDES[model])
     # Whatever the precision of the layers before, the loss and argmax see float32.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -84,26 +86,20 @@ def require_decodable(path: Path) -> None:
         pass
 
 
-class _opened:
+@contextlib.contextmanager
+def _opened(path: Path, draft: bool = False) -> Iterator[Image.Image]:
     """Opens and decodes an image, and says which file it was when that fails."""
-
-    def __init__(self, path: Path, draft: bool = False) -> None:
-        self._path, self._draft = path, draft
-
-    def __enter__(self) -> Image.Image:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                self._image = Image.open(self._path)
-                if self._draft:
-                    self._image.draft("RGB", (1, 1))
-                self._image.load()
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
-            raise UserError(_undecodable(self._path, error)) from None
-        return self._image
-
-    def __exit__(self, *_) -> None:
-        self._image.close()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path)
+            if draft:
+                image.draft("RGB", (1, 1))
+            image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise UserError(_undecodable(path, error)) from None
+    with image:
+        yield image
 
 
 def _undecodable(path: Path, error: Exception) -> str:
@@ -127,15 +123,21 @@ def _label_ids(image: Image.Image, classes: ClassTable) -> np.ndarray:
 
 def _palette_ids(image: Image.Image, classes: ClassTable) -> np.ndarray:
     indices = np.asarray(image)
-    palette = np.zeros((256, 3), np.uint8)
-    stored = np.frombuffer(image.palette.tobytes(), np.uint8).reshape(-1, 3)[:256]
-    palette[: len(stored)] = stored
-    if not classes.known(palette[np.unique(indices)]).all():
-        if np.array_equal(palette[np.unique(indices)], np.repeat(np.unique(indices)[:, None], 3, axis=1)):
-            classes.require_known(indices)
-            return indices
-        classes.to_ids(palette[indices])  # raises: it knows how to name the colour
+    used = np.unique(indices)
+    colors = _palette(image)[used]
+    if not classes.known(colors).all() and (colors == used[:, None]).all():  # a grey ramp: a grey image after all
+        classes.require_known(indices)
+        return indices
+    if not classes.known(colors).all():
+        classes.to_ids(_palette(image)[indices])  # raises: it names the colour and counts its pixels
     table = np.zeros(256, np.uint8)
-    known = classes.known(palette)
-    table[known] = classes.to_ids(palette[known])
+    table[used] = classes.to_ids(colors)
     return table[indices]
+
+
+def _palette(image: Image.Image) -> np.ndarray:
+    """Returns the colours of all 256 indices, uint8 [256, 3]; those that the file does not name are black."""
+    palette = np.zeros((256, 3), np.uint8)
+    stored = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    palette[: len(stored)] = stored
+    return palette

@@ -41,7 +41,9 @@ class Task:
             with replaced_file(self.overlay) as temporary:
                 overlay_with_legend(image, ids, predictor.classes).save(temporary, format="PNG")
         except OSError as error:
-            raise UserError(f"{self.mask.parent}: cannot write there ({error.strerror}); choose another --out") from None
+            raise UserError(
+                f"{self.mask.parent}: cannot write there ({error.strerror}); choose another --out"
+            ) from None
 
 
 def plan(paths: Sequence[Path], out: Path) -> list[Task]:
@@ -67,7 +69,9 @@ def plan(paths: Sequence[Path], out: Path) -> list[Task]:
         name = stem if stems[stem] == 1 else relative
         task = Task(photo, out / "masks" / f"{name}.png", out / "overlays" / f"{name}.png")
         if task.mask in taken:
-            raise UserError(f"{taken[task.mask]} and {photo}: both would become {task.mask}; predict them into two folders")
+            raise UserError(
+                f"{taken[task.mask]} and {photo}: both would become {task.mask}; predict them into two folders"
+            )
         for path in (task.mask, task.overlay):
             if path.exists():
                 raise UserError(f"{path}: exists already; choose another --out or remove it")

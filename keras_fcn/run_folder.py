@@ -78,7 +78,9 @@ class RunFolder:
             with new_folder(root) as folder:
                 write_json(cls(folder).config, config.to_dict())
         except OSError as error:
-            raise UserError(f"{root}: cannot make this run folder ({error.strerror}); choose another --run-dir") from None
+            raise UserError(
+                f"{root}: cannot make this run folder ({error.strerror}); choose another --run-dir"
+            ) from None
         return cls(root)
 
     def write_history(self, rows: list[dict[str, float]]) -> None:

@@ -57,7 +57,9 @@ def train(
     if run_dir is not None:
         require_absent(run_dir)
     pairs, held_out = open_pairs(config.data, config.split), open_pairs(config.data, config.val_split)
-    report(f"Data     {config.data}: {len(pairs)} training and {len(held_out)} held-out images; checking every file ...")
+    report(
+        f"Data     {config.data}: {len(pairs)} training and {len(held_out)} held-out images; checking every file ..."
+    )
     sizes = verify_pairs(pairs)
     verify_pairs(held_out)
     crop_size = config.crop_size or default_crop_size(sizes)
@@ -95,7 +97,9 @@ class Training:
         self.config, self.pairs, self.held_out, self.crop_size = config, pairs, held_out, crop_size
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         if config.batch_size < len(devices):
-            raise UserError(f"--batch-size must be at least {len(devices)}, one per device. Received: {config.batch_size}")
+            raise UserError(
+                f"--batch-size must be at least {len(devices)}, one per device. Received: {config.batch_size}"
+            )
         self.strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
         self.steps_per_epoch = math.ceil(len(pairs) / config.batch_size)
         with self.strategy.scope():
@@ -140,12 +144,16 @@ class Training:
         """
         newest = tf.train.latest_checkpoint(str(run.checkpoints))
         if newest is None:
-            raise UserError(f"{run.checkpoints}: holds no checkpoint to go on from; start again with --config {run.config}")
+            raise UserError(
+                f"{run.checkpoints}: holds no checkpoint to go on from; start again with --config {run.config}"
+            )
         try:
             self.checkpoint.restore(newest).assert_existing_objects_matched()
         except (AssertionError, ValueError, tf.errors.OpError):
             network = f"{self.config.model} over {self.config.backbone}"
-            raise UserError(f"{newest}: is damaged or not a checkpoint of {network}, which {run.config} asks for") from None
+            raise UserError(
+                f"{newest}: is damaged or not a checkpoint of {network}, which {run.config} asks for"
+            ) from None
 
     def run(self, run: RunFolder, report: Callable[[str], None]) -> None:
         """Trains the epochs that are left, and leaves the run's files behind."""
@@ -230,7 +238,9 @@ class Training:
         run.write_history(history)
         log.scalars({name: value for name, value in history[-1].items() if name not in ("epoch", "step")}, self.step)
         for index, sample in enumerate(self._samples(self.segment)):
-            log.image(f"held-out/{index} photograph, prediction, truth", side_by_side(*sample, self.pairs.classes), self.step)
+            log.image(
+                f"held-out/{index} photograph, prediction, truth", side_by_side(*sample, self.pairs.classes), self.step
+            )
         mean_iou = history[-1]["val_mean_iou"]
         if mean_iou > float(self.best_mean_iou.numpy()):
             self.best_mean_iou.assign(mean_iou)

@@ -74,7 +74,9 @@ def draw_predictions(
         axes.set_title(title)
     present = np.unique(np.concatenate([ids.ravel() for sample in samples for ids in sample[1:]]))
     names = {VOID_LABEL: "void (counts nowhere)", **dict(enumerate(classes.names))}
-    patches = [Patch(facecolor=palette[index] / 255, edgecolor="gray", label=names[index]) for index in present.tolist()]
+    patches = [
+        Patch(facecolor=palette[index] / 255, edgecolor="gray", label=names[index]) for index in present.tolist()
+    ]
     figure.legend(handles=patches, loc="outside lower center", ncols=5, frameon=False)
     _save(figure, path)
 
