@@ -1,0 +1,67 @@
+"""What several test files share: TensorFlow started once, a small drawn data set, a trained run."""
+
+import contextlib
+import io
+import os
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_fcn.environment import start_tensorflow
+
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+start_tensorflow()
+
+ROOT = Path(__file__).parents[1]
+TINY = ["--model", "fcn32s", "--crop-size", "64", "96", "--batch-size", "4", "--epochs", "1"]
+"""Options of a training that takes seconds."""
+
+
+class Call:
+    """What a script did when it was called as `python SCRIPT ARGUMENTS...` in this process: status, stdout, stderr."""
+
+    def __init__(self, script: str, *arguments: object) -> None:
+        out, err = io.StringIO(), io.StringIO()
+        before = sys.argv
+        sys.argv = [script, *map(str, arguments)]
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                runpy.run_path(str(ROOT / script), run_name="__main__")
+        except SystemExit as stop:
+            self.status = stop.code
+        finally:
+            sys.argv = before
+        self.out, self.err = out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory) -> Path:
+    """A drawn data set of 10 training and 3 held-out pairs; tests only read it."""
+    from keras_fcn.datasets import draw_toy_dataset
+
+    return draw_toy_dataset(tmp_path_factory.mktemp("data") / "toy", {"train": 10, "val": 3})
+
+
+@pytest.fixture(scope="session")
+def trained(toy, tmp_path_factory) -> Path:
+    """The folder of a finished run on `toy`; tests only read it."""
+    run = tmp_path_factory.mktemp("runs") / "trained"
+    call = Call("train.py", "--data", toy, "--run-dir", run, *TINY)
+    assert call.status == 0, call.err
+    return run
+
+
+@pytest.fixture(scope="session")
+def exported(trained, tmp_path_factory) -> Path:
+    """The folder of a SavedModel of `trained`, with its version folder inside; tests only read it."""
+    folder = tmp_path_factory.mktemp("exports") / "model"
+    call = Call("export/saved_model.py", trained, folder)
+    assert call.status == 0, call.err
+    return folder
+
+
+def pytest_collection_finish(session) -> None:
+    """Prints the number collected even with -q: a test that nobody collects proves nothing."""
+    print(f"{len(session.items)} tests collected")
