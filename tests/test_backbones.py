@@ -1,0 +1,79 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_fcn.backbones import BACKBONES, build_backbone, residual_block_v2
+
+EPSILON = 1e-5
+
+
+def batch_norm_relu(x, layer):
+    gamma, beta, mean, variance = (np.asarray(weight) for weight in layer.weights)
+    return np.maximum((x - mean) / np.sqrt(variance + EPSILON) * gamma + beta, 0)
+
+
+def convolve(x, kernel, stride):
+    """Cross-correlation of [H, W, C] with [k, k, C, F], zeros padded k // 2 wide on all sides."""
+    size = kernel.shape[0]
+    padded = np.pad(x, [(size // 2,) * 2, (size // 2,) * 2, (0, 0)])
+    rows = range(0, padded.shape[0] - size + 1, stride)
+    columns = range(0, padded.shape[1] - size + 1, stride)
+    windows = [[np.tensordot(padded[r : r + size, c : c + size], kernel, 3) for c in columns] for r in rows]
+    return np.array(windows)
+
+
+@pytest.mark.parametrize(("filters", "stride"), [(4, 1), (6, 1), (6, 2)])
+def test_a_residual_block_is_he_et_al_figure_4e(filters, stride):
+    image = keras.Input((8, 10, 4))
+    model = keras.Model(image, residual_block_v2(image, filters, stride, "block"))
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.weights])
+    x = rng.normal(size=(8, 10, 4)).astype(np.float32)
+    kernel = {layer.name: np.asarray(layer.kernel) for layer in model.layers if hasattr(layer, "kernel")}
+
+    activated = batch_norm_relu(x, model.get_layer("block_bn1"))
+    shortcut = convolve(activated, kernel["block_shortcut"], stride) if "block_shortcut" in kernel else x
+    y = convolve(activated, kernel["block_conv1"], stride)
+    y = convolve(batch_norm_relu(y, model.get_layer("block_bn2")), kernel["block_conv2"], 1)
+
+    output, first_activation = model.predict(x[None], verbose=0)
+    np.testing.assert_allclose(output[0], shortcut + y, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(first_activation[0], activated, rtol=1e-4, atol=1e-5)
+    assert ("block_shortcut" in kernel) == (filters != 4 or stride != 1)
+
+
+@pytest.mark.parametrize("name", list(BACKBONES))
+def test_features_are_2_to_the_n_times_smaller(name):
+    model = build_backbone(name)
+    shapes = model.compute_output_shape((2, 64, 96, 3))
+    assert {level: shape[:3] for level, shape in shapes.items()} == {"P3": (2, 8, 12), "P4": (2, 4, 6), "P5": (2, 2, 3)}
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("resnet18_v2", (2, 2, 2, 2)), ("resnet34_v2", (3, 4, 6, 3))])
+def test_weights_are_as_many_as_the_architecture_says(name, blocks):
+    """Counted by the paper's table, not by the code: ResNet-18's well-known 11.2 million without its classifier."""
+    expected = 2 * 3 + 7 * 7 * 3 * 64 + 4 * 64  # statistics of the image, conv1, bn1
+    channels = 64
+    for count, filters in zip(blocks, (64, 128, 256, 512)):
+        for _ in range(count):
+            expected += 4 * channels + 9 * channels * filters + 4 * filters + 9 * filters * filters
+            expected += channels * filters if channels != filters else 0
+            channels = filters
+    expected += 4 * 512
+    assert build_backbone(name).count_params() == expected
+
+
+def test_resnets_take_batch_norms_momentum_of_this_project():
+    norms = [
+        layer for layer in build_backbone("mobilenet_v2").layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert {layer.momentum for layer in norms} == {0.9}
+
+
+def test_unknown_names_and_weights_are_refused():
+    with pytest.raises(ValueError, match=r"backbone must be one of resnet18_v2, .*Received: 'vgg'"):
+        build_backbone("vgg")
+    with pytest.raises(ValueError, match="no ImageNet weights are published for resnet18_v2; they are for resnet50_v2"):
+        build_backbone("resnet18_v2", "imagenet")

@@ -1,0 +1,105 @@
+import json
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from keras_fcn.backbones import BACKBONES
+from keras_fcn.config import BackboneName, ModelName, TrainConfig, option, parse_train_options, read_config
+from keras_fcn.errors import UserError
+from keras_fcn.fcn import FCN_STRIDES
+from keras_fcn.run_folder import RunFolder
+
+SETTINGS = TrainConfig(data="photos", model="fcn16s", epochs=3, crop_size=(64, 96), learning_rate=1e-3, seed=7)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder.create(tmp_path / "run", SETTINGS).root
+
+
+def test_choices_are_what_can_be_built():
+    assert list(get_args(ModelName)) == list(FCN_STRIDES)
+    assert list(get_args(BackboneName)) == list(BACKBONES)
+
+
+def test_no_options_are_the_defaults():
+    options = parse_train_options([])
+    assert options.settings() == TrainConfig()
+    assert (options.run_dir, options.resume, options.config) == (None, None, None)
+
+
+def test_options_become_settings():
+    words = "--data photos --model fcn16s --epochs 3 --crop-size 64 96 --learning-rate 1e-3 --seed 7 --run-dir a/b"
+    options = parse_train_options(words.split())
+    assert options.settings() == SETTINGS
+    assert options.run_dir == Path("a/b")
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, TrainConfig()], ids=["some", "defaults"])
+def test_a_runs_settings_are_read_back(tmp_path, settings):
+    run = RunFolder.create(tmp_path / "run", settings)
+    assert read_config(run.config) == settings
+
+
+def test_options_win_over_a_config_file(run):
+    options = parse_train_options(["--config", str(run / "config.json"), "--epochs", "9", "--crop-size", "32", "32"])
+    assert options.settings().to_dict() == {**SETTINGS.to_dict(), "epochs": 9, "crop_size": (32, 32)}
+
+
+def test_a_resumed_run_keeps_its_settings(run):
+    assert parse_train_options(["--resume", str(run)]).settings() == SETTINGS
+    more = parse_train_options(["--resume", str(run), "--epochs", "5", "--data", "moved", "--seed", "7"])
+    assert more.settings().to_dict() == {**SETTINGS.to_dict(), "epochs": 5, "data": "moved"}
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--crop-size", "0", "32"], "--crop-size takes a height and a width of at least 1. Received: 0 32"),
+        (["--crop-size", "32"], "'--crop-size'. Expected 2 values"),
+        (["--epochs", "0"], "--epochs must be greater than 0. Received: 0"),
+        (["--epochs", "many"], "--epochs: invalid literal"),
+        (["--batch-size", "-1"], "--batch-size must be greater than 0"),
+        (["--learning-rate", "nan"], "--learning-rate must be greater than 0. Received: nan"),
+        (["--weight-decay", "-0.1"], "--weight-decay must not be negative"),
+        (["--seed", "-1"], "--seed must be in 0 to 2147483647. Received: -1"),
+        (["--model", "fcn4s"], r"invalid choice 'fcn4s' for argument '--model'. Expected one of .*fcn8s"),
+        (["--epcohs", "3"], "--epcohs"),
+        (["--resume", "nowhere"], r"nowhere/config.json: no such file, so nowhere is no run to resume"),
+        (["--config", "nowhere.json"], "nowhere.json: cannot be read"),
+        (["--config", "a", "--resume", "b"], "--config and --resume exclude each other"),
+    ],
+)
+def test_wrong_options_are_one_line_each(words, complaint):
+    with pytest.raises(UserError, match=complaint) as caught:
+        parse_train_options(words)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("words", [["--model", "fcn8s"], ["--crop-size", "64", "64"], ["--seed", "0"]])
+def test_a_run_cannot_be_resumed_as_another(run, words):
+    with pytest.raises(
+        UserError, match=rf"{words[0]} is .* in {run}/config.json. Received: {' '.join(words[1:])}; leave"
+    ):
+        parse_train_options(["--resume", str(run), *words])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "holds no settings"),
+        (json.dumps({"epochs": 3, "momentum": 0.9}), "holds momentum, which train.py does not know"),
+        (json.dumps({"epochs": -3}), "--epochs must be greater than 0. Received: -3"),
+        (json.dumps({"model": "unet"}), "invalid choice 'unet'"),
+    ],
+)
+def test_a_wrong_config_file_is_named(tmp_path, text, complaint):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=f"{tmp_path}/config.json: .*{complaint}"):
+        parse_train_options(["--config", str(tmp_path / "config.json")])
+
+
+def test_option_names():
+    assert option("crop_size") == "--crop-size"

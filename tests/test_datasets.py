@@ -1,0 +1,109 @@
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_fcn.datasets import draw_toy_dataset, open_pairs, read_voc, verify_pairs
+from keras_fcn.errors import UserError
+
+
+def digest(root):
+    """Of the names and contents of all files in a folder."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return hashlib.sha256(b"".join(str(path.relative_to(root)).encode() + path.read_bytes() for path in files)).digest()
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """A data set of four training pairs, to be damaged."""
+    return draw_toy_dataset(tmp_path / "voc", {"train": 4, "val": 1})
+
+
+def test_toy_has_vocs_layout(toy):
+    pairs = read_voc(toy, "train")
+    assert len(pairs) == 10
+    assert (toy / "ImageSets/Segmentation/val.txt").read_text().split() == ["val_0000", "val_0001", "val_0002"]
+    for image, label in zip(pairs.images, pairs.labels):
+        assert (image.parent, label.parent) == (toy / "JPEGImages", toy / "SegmentationClass")
+        with Image.open(image) as photo, Image.open(label) as mask:
+            assert (photo.format, mask.format, mask.mode) == ("JPEG", "PNG", "P")
+            assert photo.size == mask.size
+
+
+def test_toy_is_varied(tmp_path):
+    pairs = read_voc(draw_toy_dataset(tmp_path / "toy", {"train": 60}), "train")
+    labels = [np.asarray(Image.open(path)) for path in pairs.labels]
+    counts = np.bincount(np.concatenate([label.ravel() for label in labels]), minlength=256)
+    assert np.flatnonzero(counts).tolist() == [0, 1, 4, 5, 6, 8, 16, 17, 20, 255]
+    assert (counts[1:21][counts[1:21] > 0] > 1000).all()
+    assert {size % 2 for label in labels for size in label.shape} == {0, 1}
+    assert any(len(np.unique(label)) > 3 for label in labels)  # several classes in one scene
+
+
+def test_toy_is_the_same_every_time_and_another_with_another_seed(tmp_path):
+    sizes = {"train": 2, "val": 1}
+    first, again = draw_toy_dataset(tmp_path / "a", sizes), draw_toy_dataset(tmp_path / "b", sizes)
+    other = draw_toy_dataset(tmp_path / "c", sizes, seed=1)
+    assert digest(first) == digest(again) != digest(other)
+
+
+def test_toy_is_drawn_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("keras_fcn.datasets.toy.TOY_IMAGES", {"train": 2, "val": 1})
+    assert len(open_pairs("toy", "train")) == 2
+    before = digest(tmp_path / "data/toy")
+    assert len(open_pairs("toy", "val")) == 1
+    assert digest(tmp_path / "data/toy") == before
+
+
+def test_a_vocdevkit_folder_will_do(voc, tmp_path):
+    (tmp_path / "VOCdevkit").mkdir()
+    voc.rename(tmp_path / "VOCdevkit/VOC2012")
+    assert len(read_voc(tmp_path / "VOCdevkit", "train")) == 4
+
+
+def test_verify_returns_the_images_sizes(toy):
+    pairs = read_voc(toy, "train")
+    expected = [Image.open(path).size[::-1] for path in pairs.images]
+    assert verify_pairs(pairs).tolist() == [list(size) for size in expected]
+
+
+def rewrite_list(text):
+    return lambda voc: (voc / "ImageSets/Segmentation/train.txt").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda voc: voc.rename(voc.with_name("moved")), "voc: no such folder"),
+        (lambda voc: (voc / "JPEGImages").rename(voc / "Images"), "JPEGImages: no such folder"),
+        (lambda voc: (voc / "ImageSets/Segmentation/train.txt").unlink(), r"train.txt: no such split list; .* val"),
+        (rewrite_list(" \n"), "train.txt: lists no images"),
+        (rewrite_list("train_0001\ntrain_0002\ntrain_0001\n"), "lists 'train_0001' more than once"),
+        (rewrite_list("train_0001\ncat\n"), r"JPEGImages/cat\.\*: the photo of 'cat' is missing"),
+        (
+            lambda voc: (voc / "SegmentationClass/train_0002.png").unlink(),
+            r"SegmentationClass/train_0002\.\*: the mask of 'train_0002' is missing",
+        ),
+    ],
+)
+def test_what_is_missing_is_named(voc, damage, complaint):
+    damage(voc)
+    with pytest.raises(UserError, match=complaint):
+        read_voc(voc, "train")
+
+
+def test_a_mask_of_another_size_is_named_with_both_sizes(voc):
+    path = voc / "SegmentationClass/train_0002.png"
+    with Image.open(path) as mask:
+        width, height = mask.size
+        mask.crop((0, 0, width, height - 1)).save(path)
+    complaint = rf"train_0002.png: is {height - 1}x{width} pixels .*train_0002.jpg is {height}x{width}"
+    with pytest.raises(UserError, match=complaint):
+        verify_pairs(read_voc(voc, "train"))
+
+
+def test_lists_may_come_from_windows(voc):
+    (voc / "ImageSets/Segmentation/train.txt").write_bytes(b"\xef\xbb\xbftrain_0001\r\ntrain_0003\r\n")
+    assert [path.stem for path in read_voc(voc, "train").images] == ["train_0001", "train_0003"]

@@ -1,0 +1,73 @@
+import pytest
+
+from keras_fcn.config import TrainConfig
+from keras_fcn.errors import UserError
+from keras_fcn.files import new_folder, replaced_file, write_json
+from keras_fcn.run_folder import RunFolder
+
+
+class HalfwayError(Exception):
+    pass
+
+
+def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path):
+    path = tmp_path / "deep" / "table.csv"
+    with replaced_file(path) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(HalfwayError), replaced_file(path) as temporary:  # noqa: PT012
+        assert temporary.suffix == ".csv"
+        temporary.write_text("half of the n")
+        raise HalfwayError
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_appears_only_when_it_is_complete(tmp_path):
+    with pytest.raises(HalfwayError), new_folder(tmp_path / "set") as temporary:  # noqa: PT012
+        (temporary / "half").write_text("")
+        raise HalfwayError
+    assert list(tmp_path.iterdir()) == []
+    with new_folder(tmp_path / "set") as temporary:
+        (temporary / "whole").write_text("")
+        assert not (tmp_path / "set").exists()
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["whole"]
+
+
+def test_a_folder_with_something_in_it_is_never_replaced(tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/mine").write_text("mine")
+    with pytest.raises(OSError, match="set"), new_folder(tmp_path / "set"):
+        pass
+    assert (tmp_path / "set/mine").read_text() == "mine"
+
+
+def test_json_that_cannot_be_written_leaves_the_old(tmp_path):
+    write_json(tmp_path / "figures.json", {"iou": 0.5, "name": "Zürich"})
+    before = (tmp_path / "figures.json").read_text()
+    assert "Zürich" in before
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "figures.json", {"iou": object()})
+    assert (tmp_path / "figures.json").read_text() == before
+
+
+def test_runs_get_a_folder_named_after_time_and_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = RunFolder.create(None, TrainConfig(model="fcn32s"))
+    assert run.root.parts[0] == "runs"
+    assert run.root.name.endswith("-fcn32s-resnet18_v2")
+
+
+def test_a_run_never_writes_over_another(tmp_path):
+    run = RunFolder.create(tmp_path / "run", TrainConfig(seed=1))
+    before = run.config.read_text()
+    with pytest.raises(UserError, match=r"run: exists already; choose another --run-dir, or go on with --resume"):
+        RunFolder.create(tmp_path / "run", TrainConfig(seed=2))
+    assert run.config.read_text() == before
+
+
+def test_history_is_read_back(tmp_path):
+    run = RunFolder.create(tmp_path / "run", TrainConfig())
+    assert run.read_history() == []
+    rows = [{"epoch": 1, "loss": 0.123456789}, {"epoch": 2, "loss": 1e-7}]
+    run.write_history(rows)
+    assert run.read_history() == rows

@@ -1,0 +1,85 @@
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_fcn.datasets import Pairs, read_voc
+from keras_fcn.errors import UserError
+from keras_fcn.image_files import write_label
+from keras_fcn.labels import ClassTable
+from keras_fcn.pipeline import evaluation_dataset, explain_failure, training_dataset
+
+
+def take(pairs, batches, seed=3, first_sample=0, crop_size=(16, 24), batch_size=4):
+    """Images and labels of the first batches, joined: uint8 [N, H, W, 3] and [N, H, W]."""
+    dataset = training_dataset(pairs, crop_size, batch_size, seed, first_sample)
+    images, labels = zip(*itertools.islice(dataset.as_numpy_iterator(), batches))
+    return np.concatenate(images), np.concatenate(labels)
+
+
+@pytest.fixture
+def plain_pairs(tmp_path):
+    """Seven pairs, the i-th uniformly of class i, with a photograph as grey as ten times its class."""
+    paths = {"images": [], "labels": []}
+    for index in range(7):
+        size = (20 + index, 40 - index)
+        paths["images"].append(tmp_path / f"{index}.png")
+        paths["labels"].append(tmp_path / f"{index}_label.png")
+        Image.fromarray(np.full((*size, 3), 10 * index, np.uint8)).save(paths["images"][-1])
+        write_label(paths["labels"][-1], np.full(size, index, np.uint8), ClassTable.voc())
+    return Pairs("train", tuple(paths["images"]), tuple(paths["labels"]), ClassTable.voc())
+
+
+def test_each_pass_shows_every_pair_once_in_an_order_of_its_own(plain_pairs):
+    _, labels = take(plain_pairs, batches=7)
+    passes = labels[:, 0, 0].reshape(4, 7)
+    assert [sorted(order) for order in passes.tolist()] == [list(range(7))] * 4
+    assert len({tuple(order) for order in passes.tolist()}) == 4
+
+
+def test_photograph_and_label_stay_together(plain_pairs):
+    images, labels = take(plain_pairs, batches=4)
+    np.testing.assert_array_equal(images[..., 0], 10 * labels)
+    np.testing.assert_array_equal(images[..., 2], 10 * labels)
+
+
+def test_labels_are_cropped_and_flipped_with_their_photographs(toy):
+    """The colours of a mask, read as a photograph, must land on the very pixels that its ids land on."""
+    pairs = read_voc(toy, "train")
+    masks = Pairs("train", pairs.labels, pairs.labels, pairs.classes)
+    images, labels = take(masks, batches=5, crop_size=(64, 200))
+    void = labels == 255  # drawn void borders and padding, which differ in the photograph
+    assert 0 < void.mean() < 1
+    np.testing.assert_array_equal(images[~void], pairs.classes.palette()[labels[~void]])
+
+
+def test_the_stream_goes_on_from_any_sample(toy):
+    pairs = read_voc(toy, "train")
+    images, labels = take(pairs, batches=6)
+    later_images, later_labels = take(pairs, batches=3, first_sample=12)
+    np.testing.assert_array_equal(images[12:], later_images)
+    np.testing.assert_array_equal(labels[12:], later_labels)
+
+
+def test_another_seed_shows_other_samples(toy):
+    pairs = read_voc(toy, "train")
+    images, _ = take(pairs, batches=2, seed=1)
+    others, _ = take(pairs, batches=2, seed=2)
+    assert (images != others).any()
+
+
+def test_evaluation_shows_every_image_whole_and_as_pillow_decodes_it(toy):
+    pairs = read_voc(toy, "val")
+    batches = list(evaluation_dataset(pairs).as_numpy_iterator())
+    assert len(batches) == 3
+    for (image, label), image_path, label_path in zip(batches, pairs.images, pairs.labels):
+        with Image.open(image_path) as photo, Image.open(label_path) as mask:
+            np.testing.assert_array_equal(image[0], np.asarray(photo))
+            np.testing.assert_array_equal(label[0], np.asarray(mask))
+
+
+def test_a_file_that_breaks_during_training_is_named(plain_pairs):
+    Image.new("RGB", (33, 26), (1, 2, 3)).save(plain_pairs.labels[6])
+    with pytest.raises(UserError, match=r"6_label.png: colour \(1, 2, 3\)"), explain_failure(plain_pairs):
+        take(plain_pairs, batches=2)
