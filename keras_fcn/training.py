@@ -168,11 +168,11 @@ class Training:
                 row = self._train_epoch(batches, epoch)
                 figures = evaluate(self.segment, self.held_out)
                 history.append({**row, **_validation_columns(figures)})
-                report(_epoch_summary(history[-1]))
                 self._keep(run, log, history, figures)
                 self.finished_epochs.assign(epoch)
                 self.loss_sum.assign(0.0)
                 manager.save()
+                report(_epoch_summary(history[-1]))
         except KeyboardInterrupt:
             manager.save()
             raise KeyboardInterrupt(f"go on with python train.py --resume {run.root}") from None

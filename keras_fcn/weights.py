@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -60,7 +61,9 @@ def _load_h5(backbone: keras.Model, path: Path) -> None:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        backbone.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras warns of every layer before it raises
+            backbone.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path}: does not hold weights of {backbone.name} ({reason})") from None

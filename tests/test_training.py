@@ -1,0 +1,253 @@
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT, TINY
+from PIL import Image
+
+from keras_fcn import ClassTable, build_fcn, train
+from keras_fcn.config import TrainConfig
+from keras_fcn.datasets import draw_toy_dataset, read_voc
+from keras_fcn.errors import UserError
+from keras_fcn.image_files import write_label
+from keras_fcn.inference import load_model
+from keras_fcn.training import Training, default_crop_size
+from keras_fcn.weights import load_backbone_weights
+
+COLUMNS = [
+    "epoch", "step", "loss", "learning_rate", "seconds", "images_per_second",
+    "val_pixel_accuracy", "val_mean_accuracy", "val_mean_iou", "val_frequency_weighted_iou",
+]  # fmt: skip
+
+
+def silent(_line):
+    pass
+
+
+def tiny(toy, **settings):
+    defaults = {"model": "fcn32s", "crop_size": (64, 96), "batch_size": 4, "epochs": 2}
+    return TrainConfig(data=str(toy), **{**defaults, **settings})
+
+
+def exact_history(run):
+    """The history without the columns that measure time."""
+    return [{key: value for key, value in row.items() if key not in COLUMNS[4:6]} for row in run.read_history()]
+
+
+def assert_same_run(run, other):
+    assert exact_history(run) == exact_history(other)
+    assert run.read_metrics() == other.read_metrics()
+    weights, others = load_model(run.best_model).get_weights(), load_model(other.best_model).get_weights()
+    for weight, other_weight in zip(weights, others, strict=True):
+        np.testing.assert_array_equal(weight, other_weight)
+
+
+class Interruption:
+    """Stands for Ctrl-C before step number `step`, counted from 1 over all epochs."""
+
+    def __init__(self, monkeypatch, step):
+        original, self.made = Training._train_step, 0
+
+        def make_step(training, batches):
+            self.made += 1
+            if self.made == step:
+                raise KeyboardInterrupt
+            return original(training, batches)
+
+        monkeypatch.setattr(Training, "_train_step", make_step)
+        self.undo = monkeypatch.undo
+
+
+def test_a_run_folder_holds_everything(trained, toy):
+    files = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
+    assert {
+        "config.json", "best.keras", "history.csv", "curves.png", "predictions.png", "metrics.json",
+        "checkpoints/checkpoint", "checkpoints/ckpt-1.index",
+    } <= files  # fmt: skip
+    assert any(file.startswith("tensorboard/events.out.tfevents") for file in files)
+    with (trained / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == COLUMNS
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "3")]
+    figures = json.loads((trained / "metrics.json").read_text())
+    assert set(figures) == {
+        "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou", "iou", "images",
+    }  # fmt: skip
+    assert figures["images"] == 3
+    assert figures["mean_iou"] == float(rows[0]["val_mean_iou"])
+    assert json.loads((trained / "config.json").read_text())["data"] == str(toy)
+
+
+def test_the_same_seed_repeats_a_run_exactly(toy, tmp_path):
+    run = train(tiny(toy), tmp_path / "a", report=silent)
+    assert_same_run(run, train(tiny(toy), tmp_path / "b", report=silent))
+    other = train(tiny(toy, seed=1), tmp_path / "c", report=silent)
+    assert exact_history(run) != exact_history(other)
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_an_interrupted_run_goes_on_exactly_where_it_was(toy, tmp_path, monkeypatch, step):
+    whole = train(tiny(toy), tmp_path / "whole", report=silent)
+    interruption = Interruption(monkeypatch, step)
+    with pytest.raises(KeyboardInterrupt, match=rf"go on with python train.py --resume {tmp_path}/parts"):
+        train(tiny(toy), tmp_path / "parts", report=silent)
+    interruption.undo()
+    parts = train(tiny(toy), resume=tmp_path / "parts", report=silent)
+    assert_same_run(whole, parts)
+
+
+def test_a_finished_run_can_be_given_more_epochs(toy, tmp_path):
+    run = train(tiny(toy, epochs=1), tmp_path / "run", report=silent)
+    longer = train(tiny(toy, epochs=3), resume=run.root, report=silent)
+    assert [row["epoch"] for row in longer.read_history()] == [1, 2, 3]
+
+
+def test_training_learns_to_tell_a_thing_from_the_background(toy, tmp_path):
+    """30 steps on ten images must leave the loss of a guess far behind."""
+    run = train(tiny(toy, epochs=10, model="fcn16s"), tmp_path / "run", report=silent)
+    losses = [row["loss"] for row in run.read_history()]
+    assert losses[-1] < 0.5 * losses[0] < np.log(21)
+
+
+def test_a_checkpoint_of_another_network_is_refused_and_kept(toy, tmp_path):
+    run = train(tiny(toy, epochs=1), tmp_path / "run", report=silent)
+    before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"ckpt-1: is damaged or not a checkpoint of fcn8s over mobilenet_v2"):
+        train(tiny(toy, model="fcn8s", backbone="mobilenet_v2"), resume=run.root, report=silent)
+    assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
+
+
+def test_a_loss_that_is_no_number_stops_the_run(toy, tmp_path):
+    with pytest.raises(UserError, match=r"the loss became (nan|inf) in step \d; try a lower --learning-rate"):
+        train(tiny(toy, learning_rate=1e30), tmp_path / "run", report=silent)
+
+
+def test_more_devices_than_images_in_a_batch_are_refused(toy, monkeypatch):
+    devices = tf.config.list_logical_devices("CPU") * 3
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: devices if kind == "CPU" else [])
+    pairs = read_voc(toy, "train")
+    with pytest.raises(UserError, match=r"--batch-size must be at least 3, one per device. Received: 2"):
+        Training(tiny(toy, batch_size=2), pairs, pairs, (64, 96))
+
+
+def test_crops_are_as_large_as_the_images_but_no_larger_than_the_tutorials():
+    assert default_crop_size(np.array([[300, 200], [100, 449]])) == (320, 480 - 32 + 32 * (449 > 448))
+    assert default_crop_size(np.array([[128, 160], [97, 99]])) == (128, 160)
+    assert default_crop_size(np.array([[2000, 3000]])) == (320, 480)
+
+
+def test_a_backbone_starts_from_a_trained_run(trained, toy, tmp_path):
+    source = load_model(trained / "best.keras").get_layer("resnet18_v2").get_weights()
+    for model in ("fcn8s", "fcn32s"):
+        backbone = build_fcn(model, "resnet18_v2", num_classes=5).get_layer("resnet18_v2")
+        load_backbone_weights(backbone, str(trained / "best.keras"))
+        for weight, expected in zip(backbone.get_weights(), source, strict=True):
+            np.testing.assert_array_equal(weight, expected)
+    run = train(tiny(toy, epochs=1, weights=str(trained / "best.keras")), tmp_path / "run", report=silent)
+    assert run.best_model.is_file()
+
+
+def test_weights_of_another_backbone_are_refused(trained, tmp_path):
+    backbone = build_fcn("fcn32s", "mobilenet_v2", num_classes=5).get_layer("mobilenet_v2")
+    with pytest.raises(UserError, match=r"best.keras: is fcn32s_resnet18_v2, without the backbone mobilenet_v2"):
+        load_backbone_weights(backbone, str(trained / "best.keras"))
+    other = build_fcn("fcn32s", "resnet18_v2", num_classes=5).get_layer("resnet18_v2")
+    other.save_weights(tmp_path / "resnet.weights.h5")
+    with pytest.raises(UserError, match=r"resnet.weights.h5: does not hold weights of mobilenet_v2"):
+        load_backbone_weights(backbone, str(tmp_path / "resnet.weights.h5"))
+    before = other.get_weights()
+    for variable in other.weights:
+        variable.assign(np.zeros(variable.shape))
+    load_backbone_weights(other, str(tmp_path / "resnet.weights.h5"))
+    for weight, expected in zip(other.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+@pytest.mark.parametrize(
+    ("weights", "complaint"),
+    [
+        ("imagenet", "--weights imagenet: none are published for resnet18_v2; they are for resnet50_v2"),
+        ("nothing.keras", "nothing.keras: no such file"),
+        ("nothing.weights.h5", "nothing.weights.h5: no such file"),
+        ("vgg16", "--weights takes none, imagenet, a .keras or a .weights.h5 file. Received: vgg16"),
+    ],
+)
+def test_weights_that_cannot_be_had_are_named(weights, complaint):
+    backbone = build_fcn("fcn32s", "resnet18_v2", num_classes=5).get_layer("resnet18_v2")
+    with pytest.raises(UserError, match=complaint):
+        load_backbone_weights(backbone, weights)
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, "-u", "train.py", "--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "500"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("loss"):  # the first epoch is over
+                os.kill(process.pid, signal.SIGINT)
+                break
+        _, complaint = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert complaint == f"\ninterrupted: go on with python train.py --resume {run}\n"
+    with (run / "history.csv").open() as file:
+        done = len(list(csv.DictReader(file)))
+    assert done >= 1
+    config = dataclasses.replace(tiny(toy), epochs=done + 1)
+    resumed = train(config, resume=run, report=silent)
+    assert [row["epoch"] for row in resumed.read_history()] == list(range(1, done + 2))
+
+
+STEP_ON_REPLICAS = """
+import sys
+from keras_fcn.environment import start_tensorflow
+import tensorflow as tf
+replicas, data, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_visible_devices([], "GPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
+import keras, numpy as np
+from keras_fcn.config import TrainConfig
+from keras_fcn.datasets import read_voc
+from keras_fcn.training import Training
+from pathlib import Path
+keras.utils.set_random_seed(0)
+pairs = read_voc(Path(data), "train")
+config = TrainConfig(model="fcn16s", batch_size=4, epochs=1, learning_rate=0.01)
+training = Training(config, pairs, pairs, (96, 192))
+assert training.strategy.num_replicas_in_sync == replicas
+before = np.concatenate([weight.ravel() for weight in training.model.get_weights()])
+training._train_step(training._batches())
+after = np.concatenate([weight.ravel() for weight in training.model.get_weights()])
+np.savez(out, loss=training.loss_sum.numpy(), before=before, after=after)
+"""
+
+
+def test_one_and_two_devices_train_alike(tmp_path):
+    """Also where void is spread unevenly over the replicas; batch normalization sees all images.
+
+    Averaging the replicas' mean losses instead would change the loss here by 3e-3 and the step by 5e-3 of its length,
+    and batch statistics of one replica alone the step by 0.3.
+    """
+    data = draw_toy_dataset(tmp_path / "uneven", {"train": 10})
+    for path in sorted((data / "SegmentationClass").iterdir())[::2]:
+        label = np.array(Image.open(path))
+        label[:-8] = 255
+        write_label(path, label, ClassTable.voc())
+    results = []
+    for replicas in (1, 2):
+        out = tmp_path / f"{replicas}.npz"
+        words = [sys.executable, "-c", STEP_ON_REPLICAS, str(replicas), str(data), str(out)]
+        subprocess.run(words, cwd=ROOT, check=True)
+        results.append(np.load(out))
+    one, two = results
+    np.testing.assert_array_equal(one["before"], two["before"])
+    np.testing.assert_allclose(one["loss"], two["loss"], rtol=5e-5)
+    step = np.linalg.norm(one["after"] - one["before"])
+    assert np.linalg.norm(one["after"] - two["after"]) < 2e-3 * step
