@@ -56,9 +56,10 @@ def export_saved_model(model: keras.Model, directory: Path) -> Path:
     from keras_fcn.inference import LABELS_FILE, SIGNATURE, segmenter
 
     segment = segmenter(model)
-    # A tf.Module, since Keras' own export writes every variable twice.
+    # A tf.Module that holds TensorFlow's variables, not Keras' own around them: of those, the SavedModel would get a
+    # second set, and sessions (saved_model_cli, TensorFlow's C API) would restore the wrong one.
     module = tf.Module()
-    module.model = model
+    module.weights = [variable.value for variable in model.variables]
     module.images = tf.function(
         lambda images: {"classes": segment(images)},
         input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")],
@@ -107,7 +108,7 @@ def main() -> None:
     print(f"{version}: {megabytes:.1f} MB; the same classes as the live model on random images {shapes}")
     print(
         f"Try it: saved_model_cli run --dir {version} --tag_set serve --signature_def images "
-        "--input_exprs 'images=np.zeros((1, 375, 500, 3), np.uint8)'"
+        "--inputs images=FILE.npy     (of uint8 [N, H, W, 3])"
     )
 
 

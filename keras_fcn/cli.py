@@ -31,12 +31,13 @@ def parse_options(options: type[Options], arguments: Sequence[str] | None = None
         SystemExit: After printing the help that was asked for.
     """
     complaint = io.StringIO()
+    utf8 = io.TextIOWrapper(io.BytesIO(), "utf-8")  # tyro draws its frames after the encoding of stdout
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(utf8):
             return tyro.cli(options, prog=_program(), args=arguments)
     except SystemExit as stop:
-        if not stop.code:
-            raise
+        if not stop.code:  # --help: again, to the real stdout
+            tyro.cli(options, prog=_program(), args=arguments)
         raise UserError(f"{_first_paragraph(complaint.getvalue())}; see {_program()} --help") from None
 
 

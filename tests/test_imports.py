@@ -1,0 +1,57 @@
+"""Imports run one way: scripts and export use the package, higher modules lower ones, never the other way round."""
+
+import ast
+
+import pytest
+from conftest import ROOT
+
+# From the top down: a module imports only from layers below its own.
+LAYERS = [
+    ["training"],
+    ["prediction", "evaluation", "weights"],
+    ["inference", "pipeline"],
+    ["run_folder", "optimizers", "datasets", "transforms", "losses", "metrics", "tensorboard_log", "visualization"],
+    ["config", "fcn"],
+    ["backbones", "initializers", "layers", "cli", "image_files"],
+    ["labels", "files", "environment"],
+    ["errors"],
+]
+HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}
+NETWORK = ["fcn", "backbones", "initializers", "layers", "labels", "errors"]
+
+
+def imported(path):
+    """Names of the modules that a file imports, wherever in it, those for type checking only left out."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def own(path):
+    """Top-level modules of the package that a file imports."""
+    return [name.split(".")[1] for name in imported(path) if name.startswith("keras_fcn.")]
+
+
+def modules():
+    return [path for path in sorted((ROOT / "keras_fcn").rglob("*.py")) if path != ROOT / "keras_fcn/__init__.py"]
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_imports_run_down(path):
+    module = path.relative_to(ROOT / "keras_fcn").parts[0].removesuffix(".py")
+    lower = [other for other in own(path) if other != module]
+    assert all(HEIGHT[other] < HEIGHT[module] for other in lower), lower
+    assert not {"export", "train", "predict", "evaluate", "tests"} & {name.split(".")[0] for name in imported(path)}
+
+
+@pytest.mark.parametrize("module", NETWORK)
+def test_the_network_imports_keras_but_not_tensorflow(module):
+    names = list(imported(ROOT / f"keras_fcn/{module}.py"))
+    assert "tensorflow" not in {name.split(".")[0] for name in names}
+    assert set(own(ROOT / f"keras_fcn/{module}.py")) <= set(NETWORK)

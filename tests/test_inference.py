@@ -1,0 +1,176 @@
+import keras
+import numpy as np
+import pytest
+from conftest import Call
+from PIL import Image
+
+from keras_fcn import Predictor
+from keras_fcn.datasets import read_voc
+from keras_fcn.errors import UserError
+from keras_fcn.evaluation import evaluate, format_metrics, require_same_classes
+from keras_fcn.inference import find_model, load_model
+from keras_fcn.labels import ClassTable
+from keras_fcn.metrics import SegmentationMetrics
+from keras_fcn.prediction import plan
+
+
+@pytest.fixture
+def photo():
+    return np.random.default_rng(0).integers(0, 256, (61, 83, 3), np.uint8)
+
+
+def test_predictions_are_the_argmax_of_the_logits(trained, photo):
+    logits = np.asarray(load_model(trained / "best.keras")(photo[None].astype(np.float32)))[0]
+    ids = Predictor.open(trained)(photo)
+    assert (ids.shape, ids.dtype) == ((61, 83), np.uint8)
+    np.testing.assert_array_equal(ids, logits.argmax(axis=-1))
+
+
+def test_run_keras_file_and_saved_model_give_the_same_mask(trained, exported, photo):
+    expected = Predictor.open(trained)(photo)
+    for path in (trained / "best.keras", exported, exported / "1"):
+        predictor = Predictor.open(path)
+        assert predictor.classes == ClassTable.voc()
+        np.testing.assert_array_equal(predictor(photo), expected)
+
+
+def test_a_folder_of_versions_stands_for_the_newest(trained, exported, tmp_path):
+    for version in ("2", "10"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "saved_model.pb").write_bytes(b"")
+    (tmp_path / "11").mkdir()  # being copied: nothing in it yet
+    assert find_model(tmp_path) == tmp_path / "10"
+
+
+def other_model(tmp_path):
+    image = keras.Input((None, None, 3))
+    keras.Model(image, keras.layers.Conv2D(2, 1)(image), name="other").save(tmp_path / "other.keras")
+    return tmp_path / "other.keras"
+
+
+def damaged_model(tmp_path):
+    (tmp_path / "bad.keras").write_bytes(b"PK not a model")
+    return tmp_path / "bad.keras"
+
+
+def unfinished_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.json").write_text("{}")
+    return tmp_path / "run"
+
+
+def foreign_saved_model(tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/saved_model.pb").write_bytes(b"\x00\x01")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda tmp_path: tmp_path / "none", "none: no such file or folder; give a run folder, a .keras file or"),
+        (lambda tmp_path: tmp_path, "is neither a run folder .* nor a SavedModel"),
+        (unfinished_run, "best.keras: no such file: the run has not finished an epoch; go on with python train.py"),
+        (damaged_model, r"bad.keras: cannot be loaded as a .keras model \("),
+        (other_model, "other.keras: model 'other' was not built by keras_fcn.build_fcn"),
+        (foreign_saved_model, "is no SavedModel of python -m export.saved_model"),
+    ],
+)
+def test_what_is_no_model_is_named(tmp_path, make, complaint):
+    with pytest.raises(UserError, match=complaint) as caught:
+        Predictor.open(make(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_evaluation_adds_up_all_whole_images(toy):
+    """A "model" that only knows the brightness of a pixel, against metrics computed with Pillow and NumPy."""
+    pairs = read_voc(toy, "val")
+
+    def segment(images):
+        return np.where(images.numpy().mean(axis=-1) > 127, 8, 0).astype(np.uint8)
+
+    hits, seen, right = np.zeros(21), np.zeros(21), 0
+    for image, label in zip(pairs.images, pairs.labels):
+        truth = np.asarray(Image.open(label))
+        prediction = np.where(np.asarray(Image.open(image)).mean(axis=-1) > 127, 8, 0)[truth < 255]
+        truth = truth[truth < 255]
+        right += (truth == prediction).sum()
+        for index in range(21):
+            hits[index] += ((truth == index) & (prediction == index)).sum()
+            seen[index] += ((truth == index) | (prediction == index)).sum()
+    figures = evaluate(segment, pairs)
+    assert figures["images"] == 3
+    assert {name for name, value in figures["iou"].items() if value is None} == {
+        name for name, pixels in zip(pairs.classes.names, seen) if pixels == 0
+    }
+    present = seen > 0
+    np.testing.assert_allclose([v for v in figures["iou"].values() if v is not None], hits[present] / seen[present])
+    assert figures["mean_iou"] == pytest.approx((hits[present] / seen[present]).mean())
+    valid = sum((np.asarray(Image.open(path)) < 255).sum() for path in pairs.labels)
+    assert figures["pixel_accuracy"] == pytest.approx(right / valid)
+
+
+def test_the_table_shows_figures_and_absent_classes():
+    metrics = SegmentationMetrics.from_confusion_matrix(np.array([[6, 2, 0], [0, 8, 0], [0, 0, 0]]))
+    table = format_metrics({**metrics.to_dict(("sky", "tree", "road")), "images": 2})
+    lines = [line.split() for line in table.splitlines()]
+    assert ["sky", "75.0"] in lines
+    assert ["tree", "80.0"] in lines
+    assert ["mean", "IoU", "77.5"] in lines
+    assert ["pixel", "accuracy", "87.5"] in lines
+    assert ["mean", "accuracy", "87.5"] in lines
+    assert ["frequency-weighted", "IoU", "77.5"] in lines
+    assert "Neither in the truth nor predicted, so in no mean:" in table
+    assert lines[-1] == ["road"]
+
+
+def test_other_classes_than_the_models_are_named():
+    data = ClassTable.numbered(3)
+    model = ClassTable(("class0", "shirt", "class2"), data.colors)
+    with pytest.raises(UserError, match="class 1 is 'shirt' in the model and 'class1' in the data"):
+        require_same_classes(model, data)
+    with pytest.raises(UserError, match=r"has 3 classes, the data 2: class 2 is 'class2' .* and 'missing' in the data"):
+        require_same_classes(data, ClassTable.numbered(2))
+    require_same_classes(data, data)
+
+
+def make_photos(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9)).save(root / name)
+
+
+def test_folders_keep_their_structure(tmp_path):
+    make_photos(tmp_path, "in/b.png", "in/day/a.JPG", "in/day/b.jpeg", "single.jpg")
+    (tmp_path / "in/notes.txt").write_text("not a photograph")
+    out = tmp_path / "out"
+    tasks = plan([tmp_path / "in", tmp_path / "single.jpg"], out)
+    assert [str(task.mask.relative_to(out)) for task in tasks] == [
+        "masks/b.png", "masks/day/a.png", "masks/day/b.png", "masks/single.png",
+    ]  # fmt: skip
+    assert [str(task.overlay.relative_to(out)) for task in tasks][1] == "overlays/day/a.png"
+
+
+def test_photographs_that_differ_in_their_suffix_only_get_masks_of_their_own(tmp_path):
+    make_photos(tmp_path, "in/a.png", "in/a.jpg")
+    tasks = plan([tmp_path / "in"], tmp_path / "out")
+    assert [task.mask.name for task in tasks] == ["a.jpg.png", "a.png.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["nowhere"], "nowhere: no such file or folder"),
+        (["empty"], "empty: holds no photograph"),
+        (["one/a.png", "two/a.png"], "both would become out/masks/a.png"),
+        (["one/b.png"], "out/masks/b.png: exists already; choose another --out or remove it"),
+    ],
+)
+def test_nothing_is_overwritten_or_left_out(tmp_path, monkeypatch, arguments, complaint):
+    monkeypatch.chdir(tmp_path)
+    make_photos(tmp_path, "one/a.png", "one/b.png", "two/a.png", "out/masks/b.png")
+    (tmp_path / "empty").mkdir()
+    call = Call("predict.py", "nowhere-model", *arguments, "--out", "out")
+    assert (call.status, call.out) == (2, "")
+    assert complaint in call.err
+    assert len(call.err.splitlines()) == 1
