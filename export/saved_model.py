@@ -36,7 +36,7 @@ class ExportOptions:
     """The folder of all versions of this model, as TensorFlow Serving wants it."""
 
 
-def export_saved_model(model: keras.Model, directory: Path) -> Path:
+def export_saved_model(model: keras.Model, directory: str | Path) -> Path:
     """Writes a model as a SavedModel and compares it with the live one.
 
     Args:
@@ -55,6 +55,7 @@ def export_saved_model(model: keras.Model, directory: Path) -> Path:
     from keras_fcn.files import new_folder, write_json
     from keras_fcn.inference import LABELS_FILE, SIGNATURE, segmenter
 
+    directory = Path(directory)
     segment = segmenter(model)
     # A tf.Module that holds TensorFlow's variables, not Keras' own around them: of those, the SavedModel would get a
     # second set, and sessions (saved_model_cli, TensorFlow's C API) would restore the wrong one.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from keras_fcn.datasets import open_pairs
     from keras_fcn.evaluation import evaluate
     from keras_fcn.fcn import build_fcn, class_table
+    from keras_fcn.image_files import read_image, read_label, write_label
     from keras_fcn.inference import Predictor
     from keras_fcn.initializers import Bilinear
     from keras_fcn.labels import VOID_LABEL, ClassTable
@@ -33,8 +34,11 @@ __all__ = [
     "evaluate",
     "evaluation_dataset",
     "open_pairs",
+    "read_image",
+    "read_label",
     "train",
     "training_dataset",
+    "write_label",
 ]
 
 _HOME = {
@@ -47,8 +51,11 @@ _HOME = {
     "evaluate": "evaluation",
     "evaluation_dataset": "pipeline",
     "open_pairs": "datasets",
+    "read_image": "image_files",
+    "read_label": "image_files",
     "train": "training",
     "training_dataset": "pipeline",
+    "write_label": "image_files",
 }
 
 

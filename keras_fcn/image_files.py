@@ -17,7 +17,7 @@ from keras_fcn.labels import ClassTable
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: str | Path) -> np.ndarray:
     """Decodes a photograph.
 
     Returns:
@@ -26,11 +26,11 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         UserError: If the file cannot be read or decoded to its last pixel.
     """
-    with _opened(path) as image:
+    with _opened(Path(path)) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def read_label(path: Path, classes: ClassTable) -> np.ndarray:
+def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
     """Decodes a label file to class ids.
 
     In a colour or palette PNG, a pixel's colour says which class it is; in a grey PNG, or one whose palette is grey,
@@ -42,14 +42,14 @@ def read_label(path: Path, classes: ClassTable) -> np.ndarray:
     Raises:
         UserError: If the file cannot be decoded, or holds a colour or an id that is no class.
     """
-    with _opened(path) as image:
+    with _opened(Path(path)) as image:
         try:
             return _label_ids(image, classes)
         except UserError as error:
             raise UserError(f"{path}: {error}; mend the file or remove it from the list") from None
 
 
-def write_label(path: Path, ids: np.ndarray, classes: ClassTable) -> None:
+def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
     """Writes class ids as a palette PNG, whole or not at all: indices are the ids, colours those of the classes.
 
     Args:
@@ -59,7 +59,7 @@ def write_label(path: Path, ids: np.ndarray, classes: ClassTable) -> None:
     """
     image = Image.fromarray(ids)
     image.putpalette(classes.palette().tobytes())
-    with replaced_file(path) as temporary:
+    with replaced_file(Path(path)) as temporary:
         image.save(temporary, format="PNG", optimize=False)
 
 

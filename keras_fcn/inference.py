@@ -46,13 +46,13 @@ class Predictor:
         self.classes = classes
 
     @classmethod
-    def open(cls, path: Path) -> Predictor:
+    def open(cls, path: str | Path) -> Predictor:
         """Loads a run folder (its best model), a `.keras` file, or a SavedModel (of several versions, the newest).
 
         Raises:
             UserError: If there is no such model, it is damaged, or it was not made by this program.
         """
-        path = find_model(path)
+        path = find_model(Path(path))
         if path.is_dir():
             return cls(*_load_saved_model(path))
         model = load_model(path)

@@ -35,8 +35,8 @@ PICTURED_IMAGES = 5
 
 def train(
     config: TrainConfig,
-    run_dir: Path | None = None,
-    resume: Path | None = None,
+    run_dir: str | Path | None = None,
+    resume: str | Path | None = None,
     report: Callable[[str], None] = print,
 ) -> RunFolder:
     """Trains a network and keeps everything about it in a run folder.
@@ -54,6 +54,7 @@ def train(
         UserError: If the data, the settings or the folder are not fit to train on.
         KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to go on.
     """
+    run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
     if run_dir is not None:
         require_absent(run_dir)
     pairs, held_out = open_pairs(config.data, config.split), open_pairs(config.data, config.val_split)

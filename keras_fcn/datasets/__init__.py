@@ -14,7 +14,7 @@ TOY_ROOT = Path("data/toy")
 """Where the embedded data set is drawn, from the current folder."""
 
 
-def open_pairs(data: str, split: str) -> Pairs:
+def open_pairs(data: str | Path, split: str) -> Pairs:
     """Lists the pairs of one split of a data set.
 
     Args:
