@@ -149,10 +149,10 @@ class ClassTable:
         """Raises UserError if an id is neither a class nor void; it names the most frequent one and its pixels."""
         wrong = ids[(ids >= self.num_classes) & (ids != VOID_LABEL)]
         if wrong.size:
-            values, counts = np.unique(wrong, return_counts=True)
-            others = f" and {values.size - 1} other ids" if values.size > 1 else ""
+            value, count, kinds = _most_frequent(wrong)
+            others = f" and {kinds - 1} other ids" if kinds > 1 else ""
             raise UserError(
-                f"class id {values[counts.argmax()]} ({counts.max()} pixels){others} is out of range: "
+                f"class id {value} ({count} pixels){others} is out of range: "
                 f"ids here are 0 to {self.num_classes - 1}, and {VOID_LABEL} for void"
             )
 
@@ -173,11 +173,17 @@ def _id_of_packed_color(classes: ClassTable) -> np.ndarray:
 
 
 def _describe_unknown(packed: np.ndarray) -> str:
-    values, counts = np.unique(packed, return_counts=True)
-    most = int(values[counts.argmax()])
+    most, count, kinds = _most_frequent(packed)
     color = (most >> 16, most >> 8 & 255, most & 255)
-    others = f" and {values.size - 1} other unknown colours ({packed.size} pixels in all)" if values.size > 1 else ""
-    return f"colour {color} ({counts.max()} pixels){others} belongs to no class"
+    others = f" and {kinds - 1} other unknown colours ({packed.size} pixels in all)" if kinds > 1 else ""
+    return f"colour {color} ({count} pixels){others} belongs to no class"
+
+
+def _most_frequent(values: np.ndarray) -> tuple[int, int, int]:
+    """Returns the most frequent integer, how often it occurs, and how many different ones there are."""
+    different, counts = np.unique(values, return_counts=True)
+    most = np.argmax(counts)
+    return int(different[most]), int(counts[most]), len(different)
 
 
 def shares(ids: np.ndarray, classes: ClassTable) -> list[tuple[int, float]]:
