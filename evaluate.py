@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from keras_fcn.cli import parse_options, run
+from keras_fcn.config import LayoutName
 from keras_fcn.environment import start_tensorflow
 
 
@@ -22,10 +23,13 @@ class EvaluateOptions:
     """A run folder, a .keras file or a SavedModel."""
 
     data: str
-    """A folder in VOC's layout, or `toy` for the embedded data set."""
+    """A folder of photographs and masks, or `toy` for the embedded data set."""
+
+    layout: LayoutName = "auto"
+    """How the folder is arranged; recognized if not given."""
 
     split: str = "val"
-    """The list in ImageSets/Segmentation to measure on."""
+    """The split to measure on."""
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Where to write the figures, too; an existing file is replaced."""
@@ -35,15 +39,15 @@ def main() -> None:
     """Measures, prints a table and writes the JSON that was asked for."""
     options = parse_options(EvaluateOptions, sys.argv[1:])
     start_tensorflow()
-    from keras_fcn.datasets import open_pairs, verify_pairs
+    from keras_fcn.datasets import inspect_pairs, open_pairs
     from keras_fcn.evaluation import evaluate, format_metrics, require_same_classes
     from keras_fcn.files import write_json
     from keras_fcn.inference import Predictor
 
-    pairs = open_pairs(options.data, options.split)
+    pairs = open_pairs(options.data, options.split, options.layout)
     predictor = Predictor.open(options.model)
     require_same_classes(predictor.classes, pairs.classes)
-    verify_pairs(pairs)
+    inspect_pairs(pairs).require_sound()
     figures = evaluate(predictor.segment, pairs)
     print(format_metrics(figures))
     if options.json is not None:

@@ -16,6 +16,7 @@ from keras_fcn.errors import UserError
 
 ModelName = Literal["fcn32s", "fcn16s", "fcn8s"]
 BackboneName = Literal["resnet18_v2", "resnet34_v2", "resnet50_v2", "resnet101_v2", "resnet152_v2", "mobilenet_v2"]
+LayoutName = Literal["auto", "voc"]
 
 _BACKBONES_HINT = f"({', '.join(get_args(BackboneName))}; default: resnet18_v2)"
 _CROP_HINT = "(default: 320 480, or the largest training image rounded up to a multiple of 32, where that is less)"
@@ -36,13 +37,16 @@ class TrainConfig:
     """Trains a fully convolutional network on photographs and masks."""
 
     data: Annotated[str, arg(metavar="DIR")] = "toy"
-    """A folder in VOC's layout, or `toy` for the embedded data set, drawn into data/toy at first use."""
+    """A folder of photographs and masks, or `toy` for the embedded data set, drawn into data/toy."""
 
-    split: Annotated[str, arg(metavar="LIST")] = "train"
-    """The list in ImageSets/Segmentation to train on."""
+    layout: LayoutName = "auto"
+    """How the data folder is arranged; recognized if not given."""
 
-    val_split: Annotated[str, arg(metavar="LIST")] = "val"
-    """The list to measure on after every epoch, on whole images, every one of them."""
+    split: Annotated[str, arg(metavar="NAME")] = "train"
+    """The split to train on."""
+
+    val_split: Annotated[str, arg(metavar="NAME")] = "val"
+    """The split to measure on after every epoch, on whole images, every one of them."""
 
     model: ModelName = "fcn8s"
     """The network: the smaller the stride at which it upsamples its scores, the finer its outlines."""

@@ -1,9 +1,20 @@
-"""The one exception whose text is meant for the person at the keyboard."""
+"""Errors that are a user's to mend."""
 
 
 class UserError(ValueError):
-    """A mistake that its maker can mend: bad input, a wrong option, a damaged file.
+    """A mistake in what the user gave: one line that says what, where, the value received and the cure."""
 
-    The message is one line that says what is wrong, where, the value received and the cure.
-    Command lines print it after `error: ` and end with exit status 2.
+
+class DataError(UserError):
+    """Something wrong with a file of a data set.
+
+    Args:
+        kind: What kind of fault, such as "unknown colour", for counting.
+        message: The line for the user; it begins with the file.
+        is_fatal: Whether training must not start before it is mended.
     """
+
+    def __init__(self, kind: str, message: str, is_fatal: bool = True) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.is_fatal = is_fatal

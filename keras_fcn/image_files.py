@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import DataError, UserError
 from keras_fcn.files import replaced_file
 from keras_fcn.labels import ClassTable
 
@@ -18,20 +20,45 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Decodes a photograph.
+    """Decodes a photograph of any mode to RGB, upright: an EXIF orientation is applied.
 
     Returns:
-        uint8 [H, W, 3] RGB, as the pixels are stored: an EXIF orientation is not applied.
+        uint8 [H, W, 3]. Of 16 bits the upper 8 are kept; transparency is dropped.
 
     Raises:
-        UserError: If the file cannot be read or decoded to its last pixel.
+        DataError: If the file cannot be read or decoded to its last pixel.
     """
     with _opened(Path(path)) as image:
-        return np.asarray(image.convert("RGB"))
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):
+            grey = (np.asarray(upright) >> 8).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=2)
+        return np.asarray(upright.convert("RGB"))
+
+
+def encoded_image(path: str | Path) -> bytes:
+    """Returns a photograph as a JPEG or PNG that TensorFlow decodes to exactly the pixels of `read_image`.
+
+    Plain JPEGs are returned as they are; all else (orientation, CMYK, PNG of whatever depth) is decoded and packed
+    losslessly as a PNG.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    path = Path(path)
+    with _refused_by_name(path):
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+            if image.format == "JPEG" and image.mode in ("RGB", "L") and upright:
+                return data
+    packed = io.BytesIO()
+    Image.fromarray(read_image(path)).save(packed, "PNG", compress_level=1)
+    return packed.getvalue()
 
 
 def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
-    """Decodes a label file to class ids.
+    """Decodes a label file of VOC's kind to class ids.
 
     In a colour or palette PNG, a pixel's colour says which class it is; in a grey PNG, or one whose palette is grey,
     its value is the id.
@@ -40,13 +67,53 @@ def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
         uint8 [H, W], class ids and 255 for void.
 
     Raises:
-        UserError: If the file cannot be decoded, or holds a colour or an id that is no class.
+        DataError: If the file cannot be decoded, or holds a colour or an id that is no class.
     """
-    with _opened(Path(path)) as image:
-        try:
-            return _label_ids(image, classes)
-        except UserError as error:
-            raise UserError(f"{path}: {error}; mend the file or remove it from the list") from None
+    with _opened_label(Path(path)) as image:
+        if image.mode in ("L", "1", "I;16", "I") or (image.mode == "P" and _is_grey_ramp(image, classes)):
+            return _ids_of_values(_values(image), classes, np.arange(256, dtype=np.uint8))
+        return _ids_of_colors(image, classes)
+
+
+def read_color_label(path: str | Path, classes: ClassTable) -> np.ndarray:
+    """Decodes a label file whose colours, black, white and grey included, say which class a pixel is.
+
+    Returns:
+        uint8 [H, W], class ids and 255 for void.
+
+    Raises:
+        DataError: If the file cannot be decoded, or holds a colour that is no class.
+    """
+    with _opened_label(Path(path)) as image:
+        return _ids_of_colors(image if image.mode == "P" else image.convert("RGB"), classes)
+
+
+def read_value_label(path: str | Path, classes: ClassTable, ids: tuple[int, ...]) -> np.ndarray:
+    """Decodes a label file whose pixel values (grey, or the indices of a palette) stand for classes.
+
+    Args:
+        path: The file.
+        classes: The classes.
+        ids: For each pixel value 0 to 255 the class id, 255 for void, or 254 for none.
+
+    Returns:
+        uint8 [H, W], class ids and 255 for void.
+
+    Raises:
+        DataError: If the file cannot be decoded, is in colour, or holds a value that is no class.
+    """
+    with _opened_label(Path(path)) as image:
+        return _ids_of_values(_values(image), classes, np.array(ids, np.uint8))
+
+
+def label_values(path: str | Path) -> np.ndarray:
+    """Decodes a label file of grey values or palette indices, uint8 [H, W], whatever they stand for.
+
+    Raises:
+        DataError: If the file cannot be decoded or is in colour.
+    """
+    with _opened_label(Path(path)) as image:
+        return _values(image)
 
 
 def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
@@ -64,80 +131,121 @@ def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Returns height and width of an image file from its header.
+    """Returns height and width that an image has once it is decoded and upright, and decodes it to be sure.
 
     Raises:
-        UserError: If the file is not an image.
+        DataError: If it cannot be decoded to its end.
     """
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except OSError as error:
-        raise UserError(_undecodable(path, error)) from None
-
-
-def require_decodable(path: Path) -> None:
-    """Decodes an image file to its end, as cheaply as its format allows.
-
-    Raises:
-        UserError: If that fails: the file is truncated or damaged.
-    """
-    with _opened(path, draft=True):
-        pass
+    with _refused_by_name(path), Image.open(path) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        height, width = (image.width, image.height) if turned else (image.height, image.width)
+        image.draft("RGB", (1, 1))  # decodes a JPEG at an eighth of its size, but all its data
+        image.load()
+    return height, width
 
 
 @contextlib.contextmanager
-def _opened(path: Path, draft: bool = False) -> Iterator[Image.Image]:
+def _opened(path: Path) -> Iterator[Image.Image]:
     """Opens and decodes an image, and says which file it was when that fails."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
-            if draft:
-                image.draft("RGB", (1, 1))
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise UserError(_undecodable(path, error)) from None
+    with _refused_by_name(path):
+        image = Image.open(path)
+        image.load()
     with image:
         yield image
 
 
-def _undecodable(path: Path, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"{path}: no such file"
-    reason = str(error).replace(f" {str(path)!r}", "").splitlines()[0]
-    return f"{path}: cannot be decoded ({reason}); replace the file or remove it from the list"
+@contextlib.contextmanager
+def _opened_label(path: Path) -> Iterator[Image.Image]:
+    """Opens a label file upright, and adds its name to what is found wrong with it."""
+    with _opened(path) as image:
+        try:
+            yield ImageOps.exif_transpose(image) if "exif" in image.info else image
+        except UserError as error:
+            kind = error.kind if isinstance(error, DataError) else "label"
+            raise DataError(kind, f"{path}: {error}") from None
 
 
-def _label_ids(image: Image.Image, classes: ClassTable) -> np.ndarray:
-    if image.mode == "L":
-        ids = np.asarray(image)
-        classes.require_known(ids)
-        return ids
-    if image.mode == "P":
-        return _palette_ids(image, classes)
+@contextlib.contextmanager
+def _refused_by_name(path: Path) -> Iterator[None]:
+    """Turns what Pillow raises about a file into one line with its name."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except FileNotFoundError:
+        raise DataError("missing file", f"{path}: no such file") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        if isinstance(error, UserError):
+            raise
+        reason = str(error).replace(f" {str(path)!r}", "").splitlines()[0]
+        message = f"{path}: cannot be decoded ({reason}); replace the file or remove it from the data set"
+        raise DataError("undecodable file", message) from None
+
+
+def _values(image: Image.Image) -> np.ndarray:
+    """Returns grey values, those of 1-bit images being 0 and 1, or palette indices: uint8 [H, W]."""
+    if image.mode in ("L", "P", "1"):
+        return np.asarray(image).astype(np.uint8, copy=False)
+    values = np.asarray(image)
+    if image.mode.startswith("I"):
+        if values.max(initial=0) > 255 or values.min(initial=0) < 0:
+            most = values.max() if values.max() > 255 else values.min()
+            raise DataError("id out of range", f"holds the value {most} in 16 bits; class ids are 0 to 255")
+        return values.astype(np.uint8)
+    if image.mode == "RGB" and (values == values[..., :1]).all():
+        return np.ascontiguousarray(values[..., 0])
+    raise DataError("colours", f"has pixels of mode {image.mode} in colour, but values are expected; export grey ids")
+
+
+def _ids_of_values(values: np.ndarray, classes: ClassTable, ids: np.ndarray) -> np.ndarray:
+    counts = np.bincount(values.ravel(), minlength=256)
+    used = np.flatnonzero(counts)
+    wrong = [value for value in used.tolist() if ids[value] >= classes.num_classes and ids[value] != 255]
+    if wrong:
+        most = max(wrong, key=lambda value: counts[value])
+        raise DataError("id out of range", classes.describe_wrong_id(most, int(counts[most]), len(wrong)))
+    return values if (ids[used] == used).all() else ids[values]
+
+
+def _ids_of_colors(image: Image.Image, classes: ClassTable) -> np.ndarray:
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
+        image = image.convert("RGB")
     if image.mode == "RGB":
         return classes.to_ids(np.asarray(image))
-    raise UserError(f"has pixels of mode {image.mode}; labels are 8-bit grey, palette or RGB")
-
-
-def _palette_ids(image: Image.Image, classes: ClassTable) -> np.ndarray:
+    if image.mode != "P":
+        raise DataError("colours", f"has pixels of mode {image.mode}; export 8-bit grey, palette or opaque RGB")
+    used = np.flatnonzero(image.histogram())
+    ids, is_known = _ids_of_palette(_packed_palette(image), classes)
+    if not is_known[used].all():
+        classes.to_ids(_palette(_packed_palette(image))[np.asarray(image)])  # raises: it names the colour
     indices = np.asarray(image)
-    used = np.unique(indices)
-    colors = _palette(image)[used]
-    if not classes.known(colors).all() and (colors == used[:, None]).all():  # a grey ramp: a grey image after all
-        classes.require_known(indices)
-        return indices
-    if not classes.known(colors).all():
-        classes.to_ids(_palette(image)[indices])  # raises: it names the colour and counts its pixels
-    table = np.zeros(256, np.uint8)
-    table[used] = classes.to_ids(colors)
-    return table[indices]
+    return indices if (ids[used] == used).all() else ids[indices]
 
 
-def _palette(image: Image.Image) -> np.ndarray:
+def _is_grey_ramp(image: Image.Image, classes: ClassTable) -> bool:
+    """Returns whether the colours in use are no classes, but the grey of their own index: a grey image after all."""
+    used = np.flatnonzero(image.histogram())
+    packed = _packed_palette(image)
+    return not _ids_of_palette(packed, classes)[1][used].all() and (_palette(packed)[used] == used[:, None]).all()
+
+
+def _packed_palette(image: Image.Image) -> bytes:
+    return bytes(image.getpalette("RGB") or ())
+
+
+@functools.lru_cache(maxsize=64)
+def _ids_of_palette(packed: bytes, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the class id of each of a palette's 256 indices, and whether its colour is known at all."""
+    palette = _palette(packed)
+    is_known = classes.known(palette)
+    ids = np.zeros(256, np.uint8)
+    ids[is_known] = classes.to_ids(palette[is_known])
+    return ids, is_known
+
+
+def _palette(packed: bytes) -> np.ndarray:
     """Returns the colours of all 256 indices, uint8 [256, 3]; those that the file does not name are black."""
     palette = np.zeros((256, 3), np.uint8)
-    stored = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    stored = np.frombuffer(packed, np.uint8).reshape(-1, 3)
     palette[: len(stored)] = stored
     return palette

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import DataError, UserError
 
 VOID_LABEL = 255
 """The id of pixels that count in neither loss nor metrics."""
@@ -69,16 +69,20 @@ class ClassTable:
     @classmethod
     def voc(cls) -> ClassTable:
         """Returns the 21 classes of PASCAL VOC."""
-        colors = voc_palette()[: len(VOC_CLASS_NAMES)].tolist()
-        return cls(VOC_CLASS_NAMES, tuple((r, g, b) for r, g, b in colors))
+        return cls.named(VOC_CLASS_NAMES)
 
     @classmethod
     def numbered(cls, num_classes: int) -> ClassTable:
-        """Returns VOC's classes if there are 21, else `class0`, `class1`, ... in the colours of the VOC palette."""
+        """Returns VOC's classes if there are 21, else `background`, `class1`, ... in the colours of the VOC palette."""
         if num_classes == len(VOC_CLASS_NAMES):
             return cls.voc()
-        colors = voc_palette()[:num_classes].tolist()
-        return cls(tuple(f"class{index}" for index in range(num_classes)), tuple((r, g, b) for r, g, b in colors))
+        return cls.named(["background", *(f"class{index}" for index in range(1, num_classes))])
+
+    @classmethod
+    def named(cls, names: Sequence[str]) -> ClassTable:
+        """Returns a table of these names in the colours of the VOC palette."""
+        colors = voc_palette()[: len(names)].tolist()
+        return cls(tuple(names), tuple((r, g, b) for r, g, b in colors))
 
     @classmethod
     def from_dict(cls, table: dict) -> ClassTable:
@@ -99,6 +103,11 @@ class ClassTable:
     def num_classes(self) -> int:
         """The number of classes, background included and void left out."""
         return len(self.names)
+
+    @property
+    def background(self) -> int | None:
+        """The id of the class named background, or None where every class is a thing."""
+        return next((index for index, name in enumerate(self.names) if name.strip("_").lower() == "background"), None)
 
     def palette(self) -> np.ndarray:
         """Returns the RGB colour of each of the 256 ids, uint8 [256, 3].
@@ -126,7 +135,7 @@ class ClassTable:
         ids = _id_of_packed_color(self)[packed]
         unknown = packed[ids == _UNKNOWN]
         if unknown.size:
-            raise UserError(_describe_unknown(unknown))
+            raise unknown_colors(unknown, self)
         return ids
 
     def to_rgb(self, ids: np.ndarray) -> np.ndarray:
@@ -146,15 +155,16 @@ class ClassTable:
         return _id_of_packed_color(self)[_pack(rgb)] != _UNKNOWN
 
     def require_known(self, ids: np.ndarray) -> None:
-        """Raises UserError if an id is neither a class nor void; it names the most frequent one and its pixels."""
+        """Raises DataError if an id is neither a class nor void; it names the most frequent one and its pixels."""
         wrong = ids[(ids >= self.num_classes) & (ids != VOID_LABEL)]
         if wrong.size:
-            value, count, kinds = _most_frequent(wrong)
-            others = f" and {kinds - 1} other ids" if kinds > 1 else ""
-            raise UserError(
-                f"class id {value} ({count} pixels){others} is out of range: "
-                f"ids here are 0 to {self.num_classes - 1}, and {VOID_LABEL} for void"
-            )
+            raise DataError("id out of range", self.describe_wrong_id(*most_frequent(wrong)))
+
+    def describe_wrong_id(self, value: int, pixels: int, kinds: int) -> str:
+        """Returns what is wrong with the most frequent of `kinds` values that are no class ids."""
+        others = f" and {kinds - 1} other ids" if kinds > 1 else ""
+        known = f"ids here are 0 to {self.num_classes - 1}, and {VOID_LABEL} for void"
+        return f"class id {value} ({pixels} pixels){others} is out of range: {known}; mend the mask or the class list"
 
 
 def _pack(rgb: np.ndarray) -> np.ndarray:
@@ -172,18 +182,57 @@ def _id_of_packed_color(classes: ClassTable) -> np.ndarray:
     return table
 
 
-def _describe_unknown(packed: np.ndarray) -> str:
-    most, count, kinds = _most_frequent(packed)
-    color = (most >> 16, most >> 8 & 255, most & 255)
-    others = f" and {kinds - 1} other unknown colours ({packed.size} pixels in all)" if kinds > 1 else ""
-    return f"colour {color} ({count} pixels){others} belongs to no class"
-
-
-def _most_frequent(values: np.ndarray) -> tuple[int, int, int]:
+def most_frequent(values: np.ndarray) -> tuple[int, int, int]:
     """Returns the most frequent integer, how often it occurs, and how many different ones there are."""
     different, counts = np.unique(values, return_counts=True)
     most = np.argmax(counts)
     return int(different[most]), int(counts[most]), len(different)
+
+
+def unknown_colors(packed: np.ndarray, classes: ClassTable) -> DataError:
+    """Returns the error about colours that belong to no class, with the likely reason and its cure.
+
+    Args:
+        packed: Unknown colours, one 0xRRGGBB per pixel, not empty.
+        classes: The table that they are not in.
+    """
+    most, count, kinds = most_frequent(packed)
+    color = (most >> 16, most >> 8 & 255, most & 255)
+    others = f" and {kinds - 1} other unknown colours ({packed.size} pixels in all)" if kinds > 1 else ""
+    kind, cure = _near_miss(np.unique(packed), color, classes)
+    return DataError(kind, f"colour {color} ({count} pixels){others} belongs to no class; {cure}")
+
+
+_FEW_COLORS = 8  # up to so many unknown colours are somebody's choice; compression and smoothing make more
+
+
+def _near_miss(packed: np.ndarray, most: Color, classes: ClassTable) -> tuple[str, str]:
+    """Returns the kind of fault that unknown colours hint at, and the cure."""
+    known = np.array([*classes.colors, classes.void_color], float)
+    names = (*classes.names, "void")
+    sample = packed[:: max(1, packed.size // 500)]
+    colors = np.stack([sample >> 16, sample >> 8 & 255, sample & 255], axis=-1).astype(float)
+    if packed.size > _FEW_COLORS and (_distance_to_mixtures(colors, known) <= 3).mean() > 0.95:
+        return "anti-aliased mask", "they mix two classes' colours: export the mask without anti-aliasing"
+    distance = np.abs(colors[:, None] - known).max(axis=-1).min(axis=1)
+    if packed.size > _FEW_COLORS and (distance <= 64).mean() > 0.8:
+        return "compressed mask", "they lie around the classes' colours, as after JPEG compression: export it as a PNG"
+    nearest = int(np.abs(known - most).max(axis=1).argmin())
+    if np.abs(known[nearest] - most).max() <= 16:
+        right = tuple(int(value) for value in known[nearest])
+        return "unknown colour", f"{names[nearest]} is {right}: paint it in that colour"
+    return "unknown colour", "give it a class, or mend the mask"
+
+
+def _distance_to_mixtures(colors: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Returns the distance of each colour [N, 3] to the nearest straight line between two known ones [K, 3]."""
+    first, second = np.triu_indices(len(known), 1)
+    start, way = known[first], known[second] - known[first]
+    best = np.full(len(colors), np.inf)
+    for index, color in enumerate(colors):
+        along = np.clip(((color - start) * way).sum(axis=1) / (way**2).sum(axis=1), 0, 1)
+        best[index] = np.abs(start + along[:, None] * way - color).max(axis=1).min()
+    return best
 
 
 def shares(ids: np.ndarray, classes: ClassTable) -> list[tuple[int, float]]:

@@ -6,11 +6,11 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
-from keras_fcn.datasets import Pairs, verify_pairs
-from keras_fcn.image_files import read_label
-from keras_fcn.labels import ClassTable
+from keras_fcn.datasets import Pairs, inspect_pairs
+from keras_fcn.image_files import encoded_image
 from keras_fcn.transforms import random_crop, random_flip
 
 
@@ -39,7 +39,7 @@ def training_dataset(
     def load(sample: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         passes, position = sample // len(pairs), sample % len(pairs)
         index = tf.random.experimental.index_shuffle(position, [seed, passes], len(pairs) - 1)
-        image, label = _decode_pair(images[index], labels[index], pairs.classes)
+        image, label = _read_pair(images[index], labels[index], pairs)
         crop_seed, flip_seed = tf.unstack(tf.random.split([seed, sample], 2))
         image, label = random_crop(image, label, crop_size, crop_seed)
         return random_flip(image, label, flip_seed)
@@ -57,9 +57,7 @@ def evaluation_dataset(pairs: Pairs) -> tf.data.Dataset:
     """
     images, labels = _path_tensors(pairs)
     paths = tf.data.Dataset.from_tensor_slices((images, labels))
-    decoded = paths.map(
-        lambda image, label: _decode_pair(image, label, pairs.classes), num_parallel_calls=tf.data.AUTOTUNE
-    )
+    decoded = paths.map(lambda image, label: _read_pair(image, label, pairs), num_parallel_calls=tf.data.AUTOTUNE)
     return decoded.batch(1).prefetch(2)
 
 
@@ -72,7 +70,7 @@ def explain_failure(pairs: Pairs) -> Iterator[None]:
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnknownError):
-        verify_pairs(pairs)
+        inspect_pairs(pairs).require_sound()
         raise
 
 
@@ -80,10 +78,19 @@ def _path_tensors(pairs: Pairs) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant([str(path) for path in pairs.images]), tf.constant([str(path) for path in pairs.labels])
 
 
-def _decode_pair(image_path: tf.Tensor, label_path: tf.Tensor, classes: ClassTable) -> tuple[tf.Tensor, tf.Tensor]:
+def _read_pair(image_path: tf.Tensor, label_path: tf.Tensor, pairs: Pairs) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes a pair. Labels are decoded by Pillow, since TensorFlow cannot read palette indices."""
+
+    def read(image: bytes, label: bytes) -> tuple[bytes, np.ndarray]:
+        return encoded_image(Path(image.decode())), pairs.read_label(Path(label.decode()))
+
+    encoded, label = tf.numpy_function(read, [image_path, label_path], [tf.string, tf.uint8])
     # INTEGER_ACCURATE gives the very pixels that Pillow decodes; the default differs by up to 5 levels.
-    image = tf.io.decode_jpeg(tf.io.read_file(image_path), channels=3, dct_method="INTEGER_ACCURATE")
-    # TensorFlow cannot read palette indices, Pillow can.
-    label = tf.numpy_function(lambda path: read_label(Path(path.decode()), classes), [label_path], tf.uint8)
+    image = tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_png(encoded, channels=3),
+    )
+    image.set_shape([None, None, 3])
     label.set_shape([None, None])
     return image, label

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import datetime
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fcn.config import TrainConfig
@@ -82,6 +83,12 @@ class RunFolder:
                 f"{root}: cannot make this run folder ({error.strerror}); choose another --run-dir"
             ) from None
         return cls(root)
+
+    def write_images(self, training: Sequence[Path], held_out: Sequence[Path]) -> None:
+        """Writes down which photographs are trained on and which are measured on."""
+        for name, images in (("training_images.txt", training), ("held_out_images.txt", held_out)):
+            with replaced_file(self.root / name) as temporary:
+                temporary.write_text("".join(f"{image}\n" for image in images), encoding="utf-8")
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
         """Writes the rows, all with the same columns, in place of those before."""

@@ -13,12 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.config import TrainConfig
-from keras_fcn.datasets import Pairs, open_pairs, verify_pairs
+from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation import evaluate
 from keras_fcn.fcn import build_fcn
 from keras_fcn.files import replaced_file, write_json
-from keras_fcn.image_files import read_image, read_label
+from keras_fcn.image_files import read_image
 from keras_fcn.inference import load_model, segmenter
 from keras_fcn.losses import summed_cross_entropy
 from keras_fcn.optimizers import build_optimizer, flat_layers
@@ -57,22 +57,36 @@ def train(
     run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
     if run_dir is not None:
         require_absent(run_dir)
-    pairs, held_out = open_pairs(config.data, config.split), open_pairs(config.data, config.val_split)
-    report(
-        f"Data     {config.data}: {len(pairs)} training and {len(held_out)} held-out images; checking every file ..."
-    )
-    sizes = verify_pairs(pairs)
-    verify_pairs(held_out)
-    crop_size = config.crop_size or default_crop_size(sizes)
+    pairs, held_out, crop_size = _open_data(config, report)
     keras.utils.set_random_seed(config.seed)
     training = Training(config, pairs, held_out, crop_size)
     report(training.describe())
-    run = RunFolder.create(run_dir, config) if resume is None else RunFolder(resume)
-    if resume is not None:
+    if resume is None:
+        run = RunFolder.create(run_dir, config)
+        run.write_images(pairs.images, held_out.images)
+    else:
+        run = RunFolder(resume)
         training.restore(run)
     report(f"Run      {run.root}")
     training.run(run, report)
     return run
+
+
+def _open_data(config: TrainConfig, report: Callable[[str], None]) -> tuple[Pairs, Pairs, tuple[int, int]]:
+    """Opens and checks the data; returns what to train on, what to measure on, and the size of the crops."""
+    pairs = open_pairs(config.data, config.split, config.layout)
+    held_out = open_pairs(config.data, config.val_split, config.layout)
+    report(
+        f"Data     {config.data}: {pairs.layout}, {pairs.classes.num_classes} classes, {len(pairs)} training and "
+        f"{len(held_out)} held-out images; checking every file ..."
+    )
+    inspections = [inspect_pairs(pairs), inspect_pairs(held_out)]
+    for inspection in inspections:
+        inspection.require_sound()
+    left_out = len({str(finding) for inspection in inspections for finding in inspection.findings})
+    if left_out:
+        report(f"         {left_out} files are left out: python -m keras_fcn.check {config.data} says which and why")
+    return pairs, held_out, config.crop_size or default_crop_size(inspections[0].sizes)
 
 
 def default_crop_size(sizes: np.ndarray) -> tuple[int, int]:
@@ -258,7 +272,7 @@ class Training:
         samples = []
         for index in np.linspace(0, len(self.held_out) - 1, count).astype(int):
             image = read_image(self.held_out.images[index])
-            truth = read_label(self.held_out.labels[index], self.pairs.classes)
+            truth = self.held_out.read_label(self.held_out.labels[index])
             samples.append((image, segment(tf.constant(image[None]))[0].numpy(), truth))
         return samples
 

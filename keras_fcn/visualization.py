@@ -26,10 +26,11 @@ def overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: floa
     """
     colors = classes.palette()[ids]
     strength = np.where(_outlines(ids), 1.0, alpha)
-    strength[(ids == 0) & ~_outlines(ids)] = 0
+    background = np.zeros(ids.shape, bool) if classes.background is None else ids == classes.background
+    strength[background & ~_outlines(ids)] = 0
     mixed = image * (1 - strength[..., None]) + colors * strength[..., None]
     # A white line beside the coloured one keeps dark outlines visible on dark photographs.
-    mixed[_outlines(ids) & (ids == 0)] = 255
+    mixed[_outlines(ids) & background] = 255
     return mixed.round().astype(np.uint8)
 
 

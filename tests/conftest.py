@@ -39,7 +39,7 @@ class Call:
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory) -> Path:
     """A drawn data set of 10 training and 3 held-out pairs; tests only read it."""
-    from keras_fcn.datasets import draw_toy_dataset
+    from keras_fcn.datasets.toy import draw_toy_dataset
 
     return draw_toy_dataset(tmp_path_factory.mktemp("data") / "toy", {"train": 10, "val": 3})
 

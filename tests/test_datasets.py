@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_fcn.datasets import draw_toy_dataset, open_pairs, read_voc, verify_pairs
+from keras_fcn.datasets import inspect_pairs, open_pairs
+from keras_fcn.datasets.toy import draw_toy_dataset
+from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
 
 
@@ -63,10 +65,15 @@ def test_a_vocdevkit_folder_will_do(voc, tmp_path):
     assert len(read_voc(tmp_path / "VOCdevkit", "train")) == 4
 
 
-def test_verify_returns_the_images_sizes(toy):
+def test_inspection_measures_every_pair(toy):
     pairs = read_voc(toy, "train")
     expected = [Image.open(path).size[::-1] for path in pairs.images]
-    assert verify_pairs(pairs).tolist() == [list(size) for size in expected]
+    inspection = inspect_pairs(pairs)
+    assert inspection.sizes.tolist() == [list(size) for size in expected]
+    for pixels, path in zip(inspection.pixels, pairs.labels):
+        np.testing.assert_array_equal(pixels, np.bincount(np.asarray(Image.open(path)).ravel(), minlength=256))
+    assert inspection.is_sound.all()
+    assert inspection.findings == ()
 
 
 def rewrite_list(text):
@@ -81,17 +88,17 @@ def rewrite_list(text):
         (lambda voc: (voc / "ImageSets/Segmentation/train.txt").unlink(), r"train.txt: no such split list; .* val"),
         (rewrite_list(" \n"), "train.txt: lists no images"),
         (rewrite_list("train_0001\ntrain_0002\ntrain_0001\n"), "lists 'train_0001' more than once"),
-        (rewrite_list("train_0001\ncat\n"), r"JPEGImages/cat\.\*: the photo of 'cat' is missing"),
+        (rewrite_list("train_0001\ncat\n"), r"train.txt: the photo of 'cat' is missing.* \(and 1 more: "),
         (
             lambda voc: (voc / "SegmentationClass/train_0002.png").unlink(),
-            r"SegmentationClass/train_0002\.\*: the mask of 'train_0002' is missing",
+            r"train.txt: the mask of 'train_0002' is missing",
         ),
     ],
 )
 def test_what_is_missing_is_named(voc, damage, complaint):
     damage(voc)
     with pytest.raises(UserError, match=complaint):
-        read_voc(voc, "train")
+        inspect_pairs(open_pairs(voc, "train", "voc")).require_sound()
 
 
 def test_a_mask_of_another_size_is_named_with_both_sizes(voc):
@@ -101,7 +108,7 @@ def test_a_mask_of_another_size_is_named_with_both_sizes(voc):
         mask.crop((0, 0, width, height - 1)).save(path)
     complaint = rf"train_0002.png: is {height - 1}x{width} pixels .*train_0002.jpg is {height}x{width}"
     with pytest.raises(UserError, match=complaint):
-        verify_pairs(read_voc(voc, "train"))
+        inspect_pairs(read_voc(voc, "train")).require_sound()
 
 
 def test_lists_may_come_from_windows(voc):

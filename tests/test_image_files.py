@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from keras_fcn.errors import UserError
-from keras_fcn.image_files import image_size, read_image, read_label, require_decodable, write_label
+from keras_fcn.image_files import encoded_image, image_size, read_image, read_label, write_label
 from keras_fcn.labels import ClassTable, voc_palette
 
 VOC = ClassTable.voc()
@@ -59,8 +59,12 @@ def test_an_id_out_of_range_is_an_error_that_names_file_id_and_pixels(tmp_path):
         read_label(tmp_path / "label.png", VOC)
 
 
-def test_a_label_with_transparency_is_refused(tmp_path):
-    Image.fromarray(voc_palette()[IDS]).convert("RGBA").save(tmp_path / "label.png")
+def test_transparency_is_refused_and_opaqueness_is_none(tmp_path):
+    rgba = Image.fromarray(voc_palette()[IDS]).convert("RGBA")
+    rgba.save(tmp_path / "opaque.png")
+    np.testing.assert_array_equal(read_label(tmp_path / "opaque.png", VOC), IDS)
+    rgba.putalpha(128)
+    rgba.save(tmp_path / "label.png")
     with pytest.raises(UserError, match="mode RGBA"):
         read_label(tmp_path / "label.png", VOC)
 
@@ -86,14 +90,14 @@ def broken_jpeg(path):
     path.write_bytes(path.read_bytes()[:-500])
 
 
-@pytest.mark.parametrize("read", [read_image, require_decodable])
+@pytest.mark.parametrize("read", [read_image, image_size])
 def test_truncated_jpegs_are_errors(tmp_path, read):
     broken_jpeg(tmp_path / "photo.jpg")
     with pytest.raises(UserError, match=r"photo.jpg: cannot be decoded .*truncated"):
         read(tmp_path / "photo.jpg")
 
 
-@pytest.mark.parametrize("read", [read_image, require_decodable, image_size, lambda path: read_label(path, VOC)])
+@pytest.mark.parametrize("read", [read_image, encoded_image, image_size, lambda path: read_label(path, VOC)])
 def test_a_text_file_named_png_is_an_error(tmp_path, read):
     (tmp_path / "note.png").write_text("not a picture")
     with pytest.raises(UserError, match=r"note.png: cannot be decoded"):

@@ -5,7 +5,7 @@ from conftest import Call
 from PIL import Image
 
 from keras_fcn import Predictor
-from keras_fcn.datasets import read_voc
+from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation import evaluate, format_metrics, require_same_classes
 from keras_fcn.inference import find_model, load_model

@@ -1,12 +1,15 @@
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_fcn.datasets import Pairs, read_voc
+from keras_fcn.datasets import Pairs
+from keras_fcn.datasets.pairs import reader
+from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
-from keras_fcn.image_files import write_label
+from keras_fcn.image_files import read_label, write_label
 from keras_fcn.labels import ClassTable
 from keras_fcn.pipeline import evaluation_dataset, explain_failure, training_dataset
 
@@ -28,7 +31,8 @@ def plain_pairs(tmp_path):
         paths["labels"].append(tmp_path / f"{index}_label.png")
         Image.fromarray(np.full((*size, 3), 10 * index, np.uint8)).save(paths["images"][-1])
         write_label(paths["labels"][-1], np.full(size, index, np.uint8), ClassTable.voc())
-    return Pairs("train", tuple(paths["images"]), tuple(paths["labels"]), ClassTable.voc())
+    classes = ClassTable.voc()
+    return Pairs("plain", "train", tuple(paths["images"]), tuple(paths["labels"]), classes, reader(read_label, classes))
 
 
 def test_each_pass_shows_every_pair_once_in_an_order_of_its_own(plain_pairs):
@@ -47,7 +51,7 @@ def test_photograph_and_label_stay_together(plain_pairs):
 def test_labels_are_cropped_and_flipped_with_their_photographs(toy):
     """The colours of a mask, read as a photograph, must land on the very pixels that its ids land on."""
     pairs = read_voc(toy, "train")
-    masks = Pairs("train", pairs.labels, pairs.labels, pairs.classes)
+    masks = dataclasses.replace(pairs, images=pairs.labels)
     images, labels = take(masks, batches=5, crop_size=(64, 200))
     void = labels == 255  # drawn void borders and padding, which differ in the photograph
     assert 0 < void.mean() < 1

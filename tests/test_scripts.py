@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, TINY, Call
 from PIL import Image
 
-from keras_fcn.datasets import draw_toy_dataset
+from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.labels import voc_palette
 
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from keras_fcn import ClassTable, build_fcn, train
 from keras_fcn.config import TrainConfig
-from keras_fcn.datasets import draw_toy_dataset, read_voc
+from keras_fcn.datasets.toy import draw_toy_dataset
+from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.image_files import write_label
 from keras_fcn.inference import load_model
@@ -214,7 +215,7 @@ tf.config.set_visible_devices([], "GPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
 import keras, numpy as np
 from keras_fcn.config import TrainConfig
-from keras_fcn.datasets import read_voc
+from keras_fcn.datasets.voc import read_voc
 from keras_fcn.training import Training
 from pathlib import Path
 keras.utils.set_random_seed(0)

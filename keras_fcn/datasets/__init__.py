@@ -1,29 +1,71 @@
-"""Where photographs and masks come from."""
+"""Where photographs and masks come from: the layouts that are read as they are."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
-from keras_fcn.datasets.pairs import Pairs, verify_pairs
+from keras_fcn.datasets import voc
+from keras_fcn.datasets.inspection import Inspection, inspect_pairs
+from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.toy import draw_toy_dataset
-from keras_fcn.datasets.voc import read_voc
+from keras_fcn.errors import UserError
 
-__all__ = ["TOY_ROOT", "Pairs", "draw_toy_dataset", "open_pairs", "read_voc", "verify_pairs"]
+__all__ = ["LAYOUTS", "TOY_ROOT", "Inspection", "Pairs", "find_layout", "inspect_pairs", "open_pairs"]
 
 TOY_ROOT = Path("data/toy")
 """Where the embedded data set is drawn, from the current folder."""
 
 
-def open_pairs(data: str | Path, split: str) -> Pairs:
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A way to keep photographs and masks in folders.
+
+    Attributes:
+        recognizes: Whether a folder looks like it.
+        read: Lists the pairs of one split of a folder.
+        shape: What such a folder holds, for people.
+    """
+
+    recognizes: Callable[[Path], bool]
+    read: Callable[[Path, str], Pairs]
+    shape: str
+
+
+# In the order in which they are recognized: those that a file gives away before those that folder names suggest.
+LAYOUTS: dict[str, Layout] = {
+    "voc": Layout(voc.recognizes, voc.read_voc, "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/"),
+}
+
+
+def open_pairs(data: str | Path, split: str, layout: str = "auto") -> Pairs:
     """Lists the pairs of one split of a data set.
 
     Args:
-        data: A folder in VOC's layout, or "toy" for the embedded data set, which is drawn at first use.
-        split: The name of a split list.
+        data: A folder in one of `LAYOUTS`, or "toy" for the embedded data set, which is drawn at first use.
+        split: The name of a split, such as "train" or "val".
+        layout: One of `LAYOUTS`, or "auto" to recognize it.
 
     Raises:
         UserError: If the folder is not such a data set, or has no such split.
     """
-    if data == "toy":
-        return read_voc(draw_toy_dataset(TOY_ROOT), split)
-    return read_voc(Path(data), split)
+    root = draw_toy_dataset(TOY_ROOT) if data == "toy" else Path(data)
+    return LAYOUTS[find_layout(root, layout)].read(root, split)
+
+
+def find_layout(root: Path, layout: str = "auto") -> str:
+    """Returns the name of the layout that a folder is in.
+
+    Raises:
+        UserError: If there is no such folder, or it is in no known layout.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; --data takes a folder of photographs and masks, or `toy`")
+    if layout != "auto":
+        return layout
+    found = next((name for name, entry in LAYOUTS.items() if entry.recognizes(root)), None)
+    if found is None:
+        known = "; ".join(f"{name} ({entry.shape})" for name, entry in LAYOUTS.items())
+        raise UserError(f"{root}: is in no known layout; rearrange it as one of {known}")
+    return found

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from concurrent.futures import ThreadPoolExecutor
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from keras_fcn.errors import UserError
-from keras_fcn.image_files import image_size, read_label, require_decodable
+from keras_fcn.errors import DataError, UserError
+from keras_fcn.image_files import IMAGE_SUFFIXES
 from keras_fcn.labels import ClassTable
+
+LabelReader = Callable[[Path], np.ndarray]
+"""Decodes a label file to class ids uint8 [H, W], 255 for void; raises DataError."""
+
+VAL_SHARE = 0.2
+"""Share of the images held out where a data set comes without split lists."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,42 +26,127 @@ class Pairs:
     """One split of a data set.
 
     Attributes:
-        split: The name of the split list, such as "train".
+        layout: How the data set is arranged, for people, such as "PASCAL VOC".
+        split: The name of the split, such as "train".
         images: Paths of the photographs.
         labels: Paths of their label files, in the same order.
         classes: What the labels mean.
+        read_label: Decodes a label file of this data set.
+        findings: What is wrong with the listing: files that are missing or belong to nothing.
     """
 
+    layout: str
     split: str
     images: tuple[Path, ...]
     labels: tuple[Path, ...]
     classes: ClassTable
+    read_label: LabelReader
+    findings: tuple[DataError, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def names(self) -> list[str]:
+        """The photographs' names without folder and suffix."""
+        return [path.stem for path in self.images]
 
-def verify_pairs(pairs: Pairs) -> np.ndarray:
-    """Decodes every pair once, on all cores, so that nothing is trained on a file that is damaged or not understood.
 
-    Returns:
-        Heights and widths of the images in pixels, int [len(pairs), 2].
+def reader(read: Callable[..., np.ndarray], *arguments: object) -> LabelReader:
+    """Returns a `LabelReader` from a function of `image_files` and its arguments after the path."""
+    return functools.partial(_read, read=read, arguments=arguments)
+
+
+def _read(path: Path, read: Callable[..., np.ndarray], arguments: tuple) -> np.ndarray:
+    return read(path, *arguments)
+
+
+def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
+    """Lists a folder's files with one of `suffixes` by their names without suffix, in order.
 
     Raises:
-        UserError: For the first pair that cannot be decoded, has an unknown colour or id, or differs in size.
+        UserError: If the folder is missing, or two files have the same name but for the suffix.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        sizes = threads.map(_verify_pair, pairs.images, pairs.labels, [pairs.classes] * len(pairs))
-        return np.array(list(sizes), int).reshape(-1, 2)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; a data set in this layout has one")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+            if path.stem in found:
+                raise UserError(f"{path} and {found[path.stem].name}: which of them is meant? Rename or remove one")
+            found[path.stem] = path
+    return found
 
 
-def _verify_pair(image: Path, label: Path, classes: ClassTable) -> tuple[int, int]:
-    require_decodable(image)
-    size = image_size(image)
-    ids = read_label(label, classes)
-    if ids.shape != size:
-        raise UserError(
-            f"{label}: is {ids.shape[0]}x{ids.shape[1]} pixels (height x width), but its photo {image} is "
-            f"{size[0]}x{size[1]}; export the mask at the photo's own size"
-        )
-    return size
+def pair_listed(
+    names: Sequence[str], images: dict[str, Path], labels: dict[str, Path], source: Path
+) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[DataError, ...]]:
+    """Pairs the names of a list with their files.
+
+    Args:
+        names: What the list holds.
+        images: Photographs by name.
+        labels: Label files by name.
+        source: The list.
+
+    Returns:
+        Photographs, label files, and a fatal finding for each name that lacks one of them.
+    """
+    findings = [
+        DataError(f"missing {what}", f"{source}: the {what} of {name!r} is missing; add it, or take the name out")
+        for name in names
+        for files, what in ((images, "photo"), (labels, "mask"))
+        if name not in files
+    ]
+    paired = [name for name in names if name in images and name in labels]
+    return tuple(images[name] for name in paired), tuple(labels[name] for name in paired), tuple(findings)
+
+
+def pair_found(images: dict[str, Path], labels: dict[str, Path]) -> tuple[list[str], tuple[DataError, ...]]:
+    """Returns the names that have both files, in order, and a finding, not fatal, for each of the other files."""
+    orphans = [(path, "photo", "mask") for name, path in images.items() if name not in labels]
+    orphans += [(path, "mask", "photo") for name, path in labels.items() if name not in images]
+    findings = [
+        DataError(f"{what} alone", f"{path}: has no {other}; it is left out until there is one", is_fatal=False)
+        for path, what, other in orphans
+    ]
+    return [name for name in images if name in labels], tuple(findings)
+
+
+def split_of(names: Sequence[str], split: str, where: Path) -> list[str]:
+    """Returns one side of the split that is made where a data set brings none: "train", "val" or "all".
+
+    A fifth of the names are held out, at least one: those whose hashes are smallest. So the split is the same
+    everywhere, and an image added later moves hardly any other from side to side.
+
+    Raises:
+        UserError: If there is no such side, or there are not two images to divide.
+    """
+    if split == "all":
+        return list(names)
+    if split not in ("train", "val"):
+        raise UserError(f"{where}: has no split {split!r}; it comes without lists, so there are train, val and all")
+    if len(names) < 2:
+        raise UserError(f"{where}: holds {len(names)} pairs of photo and mask; training takes two at least")
+    by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    held_out = set(by_hash[: max(1, round(VAL_SHARE * len(names)))])
+    return [name for name in names if (name in held_out) == (split == "val")]
+
+
+def read_list(path: Path) -> list[str]:
+    """Reads a split list: one name a line, which may hold blanks.
+
+    Raises:
+        UserError: If the list is empty, repeats a name, or is not UTF-8 text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text ({error.reason}); save it as UTF-8") from None
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise UserError(f"{path}: lists no images; write one name per line, without folder and suffix")
+    twice = next((name for name, following in zip(sorted(names), sorted(names)[1:]) if name == following), None)
+    if twice is not None:
+        raise UserError(f"{path}: lists {twice!r} more than once; remove the repetition")
+    return names
