@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from PIL import ExifTags, Image, ImageOps
 
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.files import replaced_file
-from keras_fcn.labels import ClassTable
+from keras_fcn.labels import VOID_LABEL, ClassTable
+
+# Pillow's word about large photographs; of twice that size it refuses them.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -70,7 +74,9 @@ def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
         DataError: If the file cannot be decoded, or holds a colour or an id that is no class.
     """
     with _opened_label(Path(path)) as image:
-        if image.mode in ("L", "1", "I;16", "I") or (image.mode == "P" and _is_grey_ramp(image, classes)):
+        if image.mode == "P":
+            return _ids_of_palette_image(image, classes, grey_is_id=True)
+        if image.mode in ("L", "1", "I;16", "I"):
             return _ids_of_values(_values(image), classes, np.arange(256, dtype=np.uint8))
         return _ids_of_colors(image, classes)
 
@@ -114,6 +120,41 @@ def label_values(path: str | Path) -> np.ndarray:
     """
     with _opened_label(Path(path)) as image:
         return _values(image)
+
+
+def grey_png(data: bytes, classes: ClassTable) -> bytes:
+    """Turns a palette PNG whose indices are class ids into a grey PNG of these ids, without decoding it.
+
+    TensorFlow decodes that; of a palette PNG it gives colours only. The compressed pixels are the same in both kinds:
+    only the header's colour type differs, and the palette falls away (PNG specification, sections 11.2.2 and 11.2.3).
+
+    Args:
+        data: A label file.
+        classes: What its colours mean.
+
+    Returns:
+        The grey PNG, or nothing if the file is of another kind or its indices are not the ids of their colours.
+        Indices of colours that are no class stay as they are, so they are neither class ids nor void.
+    """
+    header, palette_size = data[:33], int.from_bytes(data[33:37], "big")
+    if header[24:29] != _PALETTE_OF_8_BITS or data[37:41] != b"PLTE" or palette_size > 768:
+        return b""
+    if not _indices_are_ids(data[41 : 41 + palette_size], classes):
+        return b""
+    chunk = header[12:25] + b"\0" + header[26:29]
+    return header[:12] + chunk + zlib.crc32(chunk).to_bytes(4, "big") + data[45 + palette_size :]
+
+
+_PALETTE_OF_8_BITS = bytes([8, 3, 0, 0, 0])  # depth, colour type, compression, filter, not interlaced
+
+
+@functools.lru_cache(maxsize=64)
+def _indices_are_ids(packed: bytes, classes: ClassTable) -> bool:
+    """Returns whether a palette's index is the id of its colour for all class ids, void, and no other index."""
+    ids, is_known = _ids_of_palette(packed, classes)
+    expected = np.arange(256)
+    is_id = (expected < classes.num_classes) | (expected == VOID_LABEL)
+    return bool((is_known == is_id).all() and (ids[is_id] == expected[is_id]).all())
 
 
 def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
@@ -169,12 +210,10 @@ def _opened_label(path: Path) -> Iterator[Image.Image]:
 def _refused_by_name(path: Path) -> Iterator[None]:
     """Turns what Pillow raises about a file into one line with its name."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
+        yield
     except FileNotFoundError:
         raise DataError("missing file", f"{path}: no such file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, UserError):
             raise
         reason = str(error).replace(f" {str(path)!r}", "").splitlines()[0]
@@ -212,21 +251,22 @@ def _ids_of_colors(image: Image.Image, classes: ClassTable) -> np.ndarray:
         image = image.convert("RGB")
     if image.mode == "RGB":
         return classes.to_ids(np.asarray(image))
-    if image.mode != "P":
-        raise DataError("colours", f"has pixels of mode {image.mode}; export 8-bit grey, palette or opaque RGB")
+    if image.mode == "P":
+        return _ids_of_palette_image(image, classes)
+    raise DataError("colours", f"has pixels of mode {image.mode}; export 8-bit grey, palette or opaque RGB")
+
+
+def _ids_of_palette_image(image: Image.Image, classes: ClassTable, grey_is_id: bool = False) -> np.ndarray:
+    """Returns ids by the colours of a palette; with `grey_is_id`, greys that are no classes are ids."""
     used = np.flatnonzero(image.histogram())
-    ids, is_known = _ids_of_palette(_packed_palette(image), classes)
+    packed, indices = _packed_palette(image), np.asarray(image)
+    ids, is_known = _ids_of_palette(packed, classes)
     if not is_known[used].all():
-        classes.to_ids(_palette(_packed_palette(image))[np.asarray(image)])  # raises: it names the colour
-    indices = np.asarray(image)
+        palette = _palette(packed)
+        if grey_is_id and (palette[used] == used[:, None]).all():
+            return _ids_of_values(indices, classes, np.arange(256, dtype=np.uint8))
+        classes.to_ids(palette[indices])  # raises: it names the colour and counts its pixels
     return indices if (ids[used] == used).all() else ids[indices]
-
-
-def _is_grey_ramp(image: Image.Image, classes: ClassTable) -> bool:
-    """Returns whether the colours in use are no classes, but the grey of their own index: a grey image after all."""
-    used = np.flatnonzero(image.histogram())
-    packed = _packed_palette(image)
-    return not _ids_of_palette(packed, classes)[1][used].all() and (_palette(packed)[used] == used[:, None]).all()
 
 
 def _packed_palette(image: Image.Image) -> bytes:

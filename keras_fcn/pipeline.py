@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.datasets import Pairs, inspect_pairs
-from keras_fcn.image_files import encoded_image
+from keras_fcn.image_files import encoded_image, grey_png
+from keras_fcn.labels import VOID_LABEL
 from keras_fcn.transforms import random_crop, random_flip
 
 
@@ -42,7 +43,8 @@ def training_dataset(
         image, label = _read_pair(images[index], labels[index], pairs)
         crop_seed, flip_seed = tf.unstack(tf.random.split([seed, sample], 2))
         image, label = random_crop(image, label, crop_size, crop_seed)
-        return random_flip(image, label, flip_seed)
+        image, label = random_flip(image, label, flip_seed)
+        return image, _require_classes(label, pairs.classes.num_classes)
 
     samples = tf.data.Dataset.range(first_sample, tf.int64.max)
     loaded = samples.map(load, num_parallel_calls=tf.data.AUTOTUNE)
@@ -57,7 +59,12 @@ def evaluation_dataset(pairs: Pairs) -> tf.data.Dataset:
     """
     images, labels = _path_tensors(pairs)
     paths = tf.data.Dataset.from_tensor_slices((images, labels))
-    decoded = paths.map(lambda image, label: _read_pair(image, label, pairs), num_parallel_calls=tf.data.AUTOTUNE)
+
+    def load(image_path: tf.Tensor, label_path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, label = _read_pair(image_path, label_path, pairs)
+        return image, _require_classes(label, pairs.classes.num_classes)
+
+    decoded = paths.map(load, num_parallel_calls=tf.data.AUTOTUNE)
     return decoded.batch(1).prefetch(2)
 
 
@@ -79,18 +86,35 @@ def _path_tensors(pairs: Pairs) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _read_pair(image_path: tf.Tensor, label_path: tf.Tensor, pairs: Pairs) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes a pair. Labels are decoded by Pillow, since TensorFlow cannot read palette indices."""
+    """Reads and decodes a pair.
 
-    def read(image: bytes, label: bytes) -> tuple[bytes, np.ndarray]:
-        return encoded_image(Path(image.decode())), pairs.read_label(Path(label.decode()))
+    TensorFlow decodes what it decodes exactly as Pillow does, which is most files, and without Python's lock.
+    """
+    no_ids = np.zeros((0, 0), np.uint8)
 
-    encoded, label = tf.numpy_function(read, [image_path, label_path], [tf.string, tf.uint8])
+    @tf.autograph.experimental.do_not_convert  # it is plain Python, and several times slower as autograph rewrites it
+    def read(image: bytes, label: bytes) -> tuple[bytes, bytes, np.ndarray]:
+        path = Path(label.decode())
+        grey = grey_png(path.read_bytes(), pairs.classes) if pairs.palette_means_colors else b""
+        return encoded_image(Path(image.decode())), grey, no_ids if grey else pairs.read_label(path)
+
+    encoded, grey, ids = tf.numpy_function(read, [image_path, label_path], [tf.string, tf.string, tf.uint8])
     # INTEGER_ACCURATE gives the very pixels that Pillow decodes; the default differs by up to 5 levels.
     image = tf.cond(
         tf.io.is_jpeg(encoded),
         lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
         lambda: tf.io.decode_png(encoded, channels=3),
     )
+    label = tf.cond(
+        tf.strings.length(grey) > 0, lambda: tf.squeeze(tf.io.decode_png(grey, channels=1), axis=-1), lambda: ids
+    )
     image.set_shape([None, None, 3])
     label.set_shape([None, None])
     return image, label
+
+
+def _require_classes(label: tf.Tensor, num_classes: int) -> tf.Tensor:
+    """Returns the label; in the graph, fails with InvalidArgumentError where an id is neither a class nor void."""
+    is_wrong = tf.logical_and(label >= num_classes, label != VOID_LABEL)
+    with tf.control_dependencies([tf.debugging.Assert(tf.logical_not(tf.reduce_any(is_wrong)), ["label"])]):
+        return tf.identity(label)

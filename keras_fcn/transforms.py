@@ -23,9 +23,12 @@ def pad_to_size(image: tf.Tensor, label: tf.Tensor, size: tuple[int, int]) -> tu
     """
     missing = tf.maximum(tf.constant(size) - tf.shape(label), 0)
     padding = tf.stack([tf.zeros(2, tf.int32), missing], axis=1)
-    channels = [tf.pad(image[..., channel], padding, constant_values=PAD_COLOR[channel]) for channel in range(3)]
-    image = tf.cond(tf.reduce_any(missing > 0), lambda: tf.stack(channels, axis=-1), lambda: image)
-    return image, tf.pad(label, padding, constant_values=VOID_LABEL)
+
+    def pad() -> tuple[tf.Tensor, tf.Tensor]:
+        channels = [tf.pad(image[..., channel], padding, constant_values=PAD_COLOR[channel]) for channel in range(3)]
+        return tf.stack(channels, axis=-1), tf.pad(label, padding, constant_values=VOID_LABEL)
+
+    return tf.cond(tf.reduce_any(missing > 0), pad, lambda: (image, label))
 
 
 def random_crop(
@@ -58,4 +61,5 @@ def random_flip(image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf
         seed: Integers [2]; the same seed decides the same.
     """
     flip = tf.random.stateless_uniform([], seed) < 0.5
-    return tf.cond(flip, lambda: (image[:, ::-1], label[:, ::-1]), lambda: (image, label))
+    # tf.reverse: a slice with a step of -1 takes 30 times as long.
+    return tf.cond(flip, lambda: (tf.reverse(image, [1]), tf.reverse(label, [1])), lambda: (image, label))

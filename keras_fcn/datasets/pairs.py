@@ -33,6 +33,7 @@ class Pairs:
         classes: What the labels mean.
         read_label: Decodes a label file of this data set.
         findings: What is wrong with the listing: files that are missing or belong to nothing.
+        palette_means_colors: Whether the classes of a palette PNG are those of its colours, not of its indices.
     """
 
     layout: str
@@ -42,6 +43,7 @@ class Pairs:
     classes: ClassTable
     read_label: LabelReader
     findings: tuple[DataError, ...] = ()
+    palette_means_colors: bool = False
 
     def __len__(self) -> int:
         return len(self.images)

@@ -33,7 +33,7 @@ def read_voc(root: Path, split: str) -> Pairs:
     names = read_list(path)
     photos, masks = files_by_stem(root / "JPEGImages"), files_by_stem(root / "SegmentationClass", (".png",))
     images, labels, findings = pair_listed(names, photos, masks, path)
-    return Pairs("PASCAL VOC", split, images, labels, classes, reader(read_label, classes), findings)
+    return Pairs("PASCAL VOC", split, images, labels, classes, reader(read_label, classes), findings, True)
 
 
 def list_path(root: Path, split: str) -> Path:

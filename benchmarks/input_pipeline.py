@@ -1,0 +1,160 @@
+"""Times reading training batches against the bare decoding of the files: `python benchmarks/input_pipeline.py DIR`.
+
+In one run, in turn, on all cores: ours (the first pass over the pairs and later ones), a loader of Pillow, NumPy and a
+thread pool as people write it, and the floor, which decodes JPEGs by libjpeg-turbo (OpenCV) and masks by Pillow and
+does nothing else. Needs opencv-python-headless.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import statistics
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from keras_fcn.cli import parse_options, run
+from keras_fcn.environment import start_tensorflow
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkOptions:
+    """Times reading training batches (crop and flip) against the bare decoding of the files."""
+
+    data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
+    """A folder of photographs and masks."""
+
+    crop_size: tuple[int, int] = (320, 480)
+    """Height and width of the crops."""
+
+    batch_size: int = 8
+    """Images per batch."""
+
+    rounds: int = 3
+    """How often each is timed; medians are printed."""
+
+    pairs: int | None = None
+    """How many pairs to read in each pass; the list is cut or repeated to this length. All of them if not given."""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Where to write the figures, too."""
+
+
+def decode(paths: tuple[Path, Path]) -> int:
+    """Decodes a pair and does nothing with it: what no loader can do without."""
+    import cv2
+    from PIL import Image
+
+    image = cv2.imdecode(np.fromfile(paths[0], np.uint8), cv2.IMREAD_COLOR)
+    with Image.open(paths[1]) as label:
+        return image.size + np.asarray(label).size
+
+
+def floor_seconds(pool: ProcessPoolExecutor, paths: list[tuple[Path, Path]]) -> float:
+    """Returns the seconds of decoding all pairs on all cores, each by a process of its own."""
+    started = time.perf_counter()
+    for _ in pool.map(decode, paths, chunksize=16):
+        pass
+    return time.perf_counter() - started
+
+
+def plain_seconds(paths: list[tuple[Path, Path]], classes, options: BenchmarkOptions) -> float:
+    """Returns the seconds of a loader of Pillow and NumPy on a thread pool, as it is often written."""
+    from PIL import Image
+
+    height, width = options.crop_size
+    colors = classes.palette()[[*range(classes.num_classes), 255]].astype(np.int32)
+    table = np.zeros(1 << 24, np.uint8)
+    table[colors[:, 0] << 16 | colors[:, 1] << 8 | colors[:, 2]] = [*range(classes.num_classes), 255]
+
+    def load(item: tuple[int, tuple[Path, Path]]) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(item[0])
+        image = np.asarray(Image.open(item[1][0]).convert("RGB"))
+        rgb = np.asarray(Image.open(item[1][1]).convert("RGB")).astype(np.int32)
+        label = table[rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]]
+        missing = [(0, max(0, size - have)) for size, have in zip((height, width), label.shape)]
+        image, label = np.pad(image, [*missing, (0, 0)]), np.pad(label, missing, constant_values=255)
+        top, left = (rng.integers(have - size + 1) for have, size in zip(label.shape, (height, width)))
+        window = (slice(top, top + height), slice(left, left + width))
+        step = -1 if rng.random() < 0.5 else 1
+        return image[window][:, ::step], label[window][:, ::step]
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        samples = threads.map(load, enumerate(paths))
+        while batch := list(itertools.islice(samples, options.batch_size)):
+            images, labels = (np.stack(part) for part in zip(*batch))
+            assert len(images) == len(labels)
+    return time.perf_counter() - started
+
+
+def our_seconds(pairs, options: BenchmarkOptions) -> tuple[float, float]:
+    """Returns the seconds of the first pass, making the data set included, and of the second."""
+    from keras_fcn.pipeline import training_dataset
+
+    steps = len(pairs) // options.batch_size
+    started = time.perf_counter()
+    batches = iter(training_dataset(pairs, options.crop_size, options.batch_size, seed=0))
+    passes = []
+    for _ in range(2):
+        for _ in range(steps):
+            next(batches)
+        passes.append(time.perf_counter() - started)
+        started = time.perf_counter()
+    return passes[0], passes[1]
+
+
+def resident_megabytes() -> float:
+    """Returns the memory that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def main() -> None:
+    """Times all in turn and prints a table."""
+    options = parse_options(BenchmarkOptions, sys.argv[1:])
+    pool = ProcessPoolExecutor(os.cpu_count())
+    list(pool.map(abs, range(64)))  # the processes are started before TensorFlow is
+    start_tensorflow()
+    from keras_fcn.datasets import open_pairs
+
+    pairs = open_pairs(options.data, "train")
+    count = options.pairs or len(pairs)
+    images, labels = (tuple(itertools.islice(itertools.cycle(part), count)) for part in (pairs.images, pairs.labels))
+    pairs = dataclasses.replace(pairs, images=images, labels=labels)
+    paths = list(zip(images, labels))
+    floor_seconds(pool, paths)  # the files are in memory from here on, for everybody
+    seconds: dict[str, list[float]] = {"floor": [], "ours, first pass": [], "ours, later": [], "Pillow and NumPy": []}
+    before, peak = resident_megabytes(), 0.0
+    for _ in range(options.rounds):
+        seconds["floor"].append(floor_seconds(pool, paths))
+        first, later = our_seconds(pairs, options)
+        peak = max(peak, resident_megabytes())
+        seconds["ours, first pass"].append(first)
+        seconds["ours, later"].append(later)
+        seconds["Pillow and NumPy"].append(plain_seconds(paths, pairs.classes, options))
+    report(seconds, count, peak - before, options)
+
+
+def report(seconds: dict[str, list[float]], count: int, megabytes: float, options: BenchmarkOptions) -> None:
+    """Prints medians as pairs a second and as ratios to the floor, and writes them as JSON."""
+    rates = {name: count / statistics.median(values) for name, values in seconds.items()}
+    print(f"{count} pairs, crop {options.crop_size[0]}x{options.crop_size[1]}, {os.cpu_count()} cores, medians")
+    for name, rate in rates.items():
+        print(f"{name:<18}{rate:8.0f} pairs/s{rate / rates['floor']:8.2f} of the floor")
+    print(f"resident memory above the start of the pipeline: {megabytes:.0f} MB")
+    if options.json is not None:
+        figures = {"pairs": count, "pairs_per_second": rates, "megabytes": megabytes, "seconds": seconds}
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)
