@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import warnings
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.files import replaced_file
-from keras_fcn.labels import VOID_LABEL, ClassTable
+from keras_fcn.labels import ClassTable
 
 # Pillow's word about large photographs; of twice that size it refuses them.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -40,25 +38,18 @@ def read_image(path: str | Path) -> np.ndarray:
         return np.asarray(upright.convert("RGB"))
 
 
-def encoded_image(path: str | Path) -> bytes:
-    """Returns a photograph as a JPEG or PNG that TensorFlow decodes to exactly the pixels of `read_image`.
+def is_plain_jpeg(path: Path) -> bool:
+    """Returns whether a file is a JPEG that any decoder reads alike: RGB or grey, without an orientation.
 
-    Plain JPEGs are returned as they are; all else (orientation, CMYK, PNG of whatever depth) is decoded and packed
-    losslessly as a PNG.
+    Only its header is read.
 
     Raises:
-        DataError: If the file cannot be read.
+        DataError: If it cannot be read or is not an image.
     """
-    path = Path(path)
-    with _refused_by_name(path):
-        data = path.read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
-            upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-            if image.format == "JPEG" and image.mode in ("RGB", "L") and upright:
-                return data
-    packed = io.BytesIO()
-    Image.fromarray(read_image(path)).save(packed, "PNG", compress_level=1)
-    return packed.getvalue()
+    with _refused_by_name(path), Image.open(path) as image:
+        if image.format != "JPEG" or image.mode not in ("RGB", "L"):
+            return False
+        return "exif" not in image.info or image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
 def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
@@ -120,41 +111,6 @@ def label_values(path: str | Path) -> np.ndarray:
     """
     with _opened_label(Path(path)) as image:
         return _values(image)
-
-
-def grey_png(data: bytes, classes: ClassTable) -> bytes:
-    """Turns a palette PNG whose indices are class ids into a grey PNG of these ids, without decoding it.
-
-    TensorFlow decodes that; of a palette PNG it gives colours only. The compressed pixels are the same in both kinds:
-    only the header's colour type differs, and the palette falls away (PNG specification, sections 11.2.2 and 11.2.3).
-
-    Args:
-        data: A label file.
-        classes: What its colours mean.
-
-    Returns:
-        The grey PNG, or nothing if the file is of another kind or its indices are not the ids of their colours.
-        Indices of colours that are no class stay as they are, so they are neither class ids nor void.
-    """
-    header, palette_size = data[:33], int.from_bytes(data[33:37], "big")
-    if header[24:29] != _PALETTE_OF_8_BITS or data[37:41] != b"PLTE" or palette_size > 768:
-        return b""
-    if not _indices_are_ids(data[41 : 41 + palette_size], classes):
-        return b""
-    chunk = header[12:25] + b"\0" + header[26:29]
-    return header[:12] + chunk + zlib.crc32(chunk).to_bytes(4, "big") + data[45 + palette_size :]
-
-
-_PALETTE_OF_8_BITS = bytes([8, 3, 0, 0, 0])  # depth, colour type, compression, filter, not interlaced
-
-
-@functools.lru_cache(maxsize=64)
-def _indices_are_ids(packed: bytes, classes: ClassTable) -> bool:
-    """Returns whether a palette's index is the id of its colour for all class ids, void, and no other index."""
-    ids, is_known = _ids_of_palette(packed, classes)
-    expected = np.arange(256)
-    is_id = (expected < classes.num_classes) | (expected == VOID_LABEL)
-    return bool((is_known == is_id).all() and (ids[is_id] == expected[is_id]).all())
 
 
 def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from keras_fcn.datasets import Pairs, inspect_pairs
-from keras_fcn.image_files import encoded_image, grey_png
+from keras_fcn.image_files import is_plain_jpeg, read_image
 from keras_fcn.labels import VOID_LABEL
+from keras_fcn.palette_png import decode_indices, has_palette_of
 from keras_fcn.transforms import random_crop, random_flip
 
 
@@ -35,12 +37,12 @@ def training_dataset(
     Returns:
         Batches of images uint8 [batch_size, height, width, 3] and labels uint8 [batch_size, height, width].
     """
-    images, labels = _path_tensors(pairs)
+    read = _Reader(pairs)
 
     def load(sample: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         passes, position = sample // len(pairs), sample % len(pairs)
         index = tf.random.experimental.index_shuffle(position, [seed, passes], len(pairs) - 1)
-        image, label = _read_pair(images[index], labels[index], pairs)
+        image, label = read(index)
         crop_seed, flip_seed = tf.unstack(tf.random.split([seed, sample], 2))
         image, label = random_crop(image, label, crop_size, crop_seed)
         image, label = random_flip(image, label, flip_seed)
@@ -57,14 +59,13 @@ def evaluation_dataset(pairs: Pairs) -> tf.data.Dataset:
     Returns:
         Batches of one: the image uint8 [1, H, W, 3] and its label uint8 [1, H, W], at their own size.
     """
-    images, labels = _path_tensors(pairs)
-    paths = tf.data.Dataset.from_tensor_slices((images, labels))
+    read = _Reader(pairs)
 
-    def load(image_path: tf.Tensor, label_path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = _read_pair(image_path, label_path, pairs)
+    def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, label = read(index)
         return image, _require_classes(label, pairs.classes.num_classes)
 
-    decoded = paths.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    decoded = tf.data.Dataset.range(len(pairs)).map(load, num_parallel_calls=tf.data.AUTOTUNE)
     return decoded.batch(1).prefetch(2)
 
 
@@ -81,36 +82,49 @@ def explain_failure(pairs: Pairs) -> Iterator[None]:
         raise
 
 
-def _path_tensors(pairs: Pairs) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.constant([str(path) for path in pairs.images]), tf.constant([str(path) for path in pairs.labels])
+class _Reader:
+    """Reads pairs inside a `tf.data` graph.
 
+    TensorFlow decodes the files that it decodes exactly as Pillow does, which is most of them, without Python's lock;
+    the others are left to Pillow. Which is which is found out from the headers, here.
 
-def _read_pair(image_path: tf.Tensor, label_path: tf.Tensor, pairs: Pairs) -> tuple[tf.Tensor, tf.Tensor]:
-    """Reads and decodes a pair.
-
-    TensorFlow decodes what it decodes exactly as Pillow does, which is most files, and without Python's lock.
+    Args:
+        pairs: What to read.
     """
-    no_ids = np.zeros((0, 0), np.uint8)
 
-    @tf.autograph.experimental.do_not_convert  # it is plain Python, and several times slower as autograph rewrites it
-    def read(image: bytes, label: bytes) -> tuple[bytes, bytes, np.ndarray]:
-        path = Path(label.decode())
-        grey = grey_png(path.read_bytes(), pairs.classes) if pairs.palette_means_colors else b""
-        return encoded_image(Path(image.decode())), grey, no_ids if grey else pairs.read_label(path)
+    def __init__(self, pairs: Pairs) -> None:
+        self._pairs = pairs
+        with ThreadPoolExecutor() as threads:
+            is_plain = list(threads.map(self._is_plain, pairs.images, pairs.labels))
+        self._images, self._labels = (tf.constant([str(p) for p in paths]) for paths in (pairs.images, pairs.labels))
+        self._is_plain_pair = tf.constant(is_plain)
 
-    encoded, grey, ids = tf.numpy_function(read, [image_path, label_path], [tf.string, tf.string, tf.uint8])
-    # INTEGER_ACCURATE gives the very pixels that Pillow decodes; the default differs by up to 5 levels.
-    image = tf.cond(
-        tf.io.is_jpeg(encoded),
-        lambda: tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_png(encoded, channels=3),
-    )
-    label = tf.cond(
-        tf.strings.length(grey) > 0, lambda: tf.squeeze(tf.io.decode_png(grey, channels=1), axis=-1), lambda: ids
-    )
-    image.set_shape([None, None, 3])
-    label.set_shape([None, None])
-    return image, label
+    def __call__(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Decodes pair number `index` to an image uint8 [H, W, 3] and its label uint8 [H, W]."""
+        paths = self._images[index], self._labels[index]
+        image, label = tf.cond(
+            self._is_plain_pair[index], lambda: self._decode_plain(*paths), lambda: self._decode_by_pillow(*paths)
+        )
+        image.set_shape([None, None, 3])
+        label.set_shape([None, None])
+        return image, label
+
+    def _is_plain(self, image: Path, label: Path) -> bool:
+        pairs = self._pairs
+        return pairs.palette_means_colors and has_palette_of(label, pairs.classes) and is_plain_jpeg(image)
+
+    def _decode_plain(self, image_path: tf.Tensor, label_path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # INTEGER_ACCURATE gives the very pixels that Pillow decodes; the default differs by up to 5 levels.
+        image = tf.io.decode_jpeg(tf.io.read_file(image_path), channels=3, dct_method="INTEGER_ACCURATE")
+        return image, decode_indices(tf.io.read_file(label_path), self._pairs.classes)
+
+    def _decode_by_pillow(self, image_path: tf.Tensor, label_path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        @tf.autograph.experimental.do_not_convert  # it is plain Python, and slower as autograph rewrites it
+        def decode(image: bytes, label: bytes) -> tuple[np.ndarray, np.ndarray]:
+            return read_image(image.decode()), self._pairs.read_label(Path(label.decode()))
+
+        image, label = tf.numpy_function(decode, [image_path, label_path], [tf.uint8, tf.uint8])
+        return image, label
 
 
 def _require_classes(label: tf.Tensor, num_classes: int) -> tf.Tensor:

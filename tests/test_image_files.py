@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from keras_fcn.errors import UserError
-from keras_fcn.image_files import encoded_image, image_size, read_image, read_label, write_label
+from keras_fcn.image_files import image_size, is_plain_jpeg, read_image, read_label, write_label
 from keras_fcn.labels import ClassTable, voc_palette
 
 VOC = ClassTable.voc()
@@ -97,7 +97,7 @@ def test_truncated_jpegs_are_errors(tmp_path, read):
         read(tmp_path / "photo.jpg")
 
 
-@pytest.mark.parametrize("read", [read_image, encoded_image, image_size, lambda path: read_label(path, VOC)])
+@pytest.mark.parametrize("read", [read_image, is_plain_jpeg, image_size, lambda path: read_label(path, VOC)])
 def test_a_text_file_named_png_is_an_error(tmp_path, read):
     (tmp_path / "note.png").write_text("not a picture")
     with pytest.raises(UserError, match=r"note.png: cannot be decoded"):
