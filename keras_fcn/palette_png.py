@@ -6,6 +6,7 @@ differs, and the palette falls away (PNG specification, sections 11.2.1 and 11.2
 
 from __future__ import annotations
 
+import functools
 import zlib
 from pathlib import Path
 
@@ -20,6 +21,7 @@ _GREY_TYPE = bytes([8, 0, 0, 0, 0])
 _BYTES = [bytes([value]) for value in range(256)]
 
 
+@functools.lru_cache(maxsize=8)
 def _palette_chunk(classes: ClassTable) -> bytes:
     content = b"PLTE" + classes.palette().tobytes()
     return (len(content) - 4).to_bytes(4, "big") + content + zlib.crc32(content).to_bytes(4, "big")
