@@ -98,11 +98,12 @@ def plain_seconds(paths: list[tuple[Path, Path]], classes, options: BenchmarkOpt
 
 def our_seconds(pairs, options: BenchmarkOptions) -> tuple[float, float]:
     """Returns the seconds of the first pass, making the data set included, and of the second."""
+    from keras_fcn.augmentation import Augmentation
     from keras_fcn.pipeline import training_dataset
 
     steps = len(pairs) // options.batch_size
     started = time.perf_counter()
-    batches = iter(training_dataset(pairs, options.crop_size, options.batch_size, seed=0))
+    batches = iter(training_dataset(pairs, Augmentation(options.crop_size), options.batch_size, seed=0))
     passes = []
     for _ in range(2):
         for _ in range(steps):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import wrapt
 
 if TYPE_CHECKING:
+    from keras_fcn.augmentation import Augmentation, show
     from keras_fcn.datasets import open_pairs
     from keras_fcn.evaluation import evaluate
     from keras_fcn.fcn import build_fcn, class_table
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VOID_LABEL",
+    "Augmentation",
     "Bilinear",
     "ClassTable",
     "Predictor",
@@ -36,12 +38,14 @@ __all__ = [
     "open_pairs",
     "read_image",
     "read_label",
+    "show",
     "train",
     "training_dataset",
     "write_label",
 ]
 
 _HOME = {
+    "Augmentation": "augmentation",
     "VOID_LABEL": "labels",
     "Bilinear": "initializers",
     "ClassTable": "labels",
@@ -53,6 +57,7 @@ _HOME = {
     "open_pairs": "datasets",
     "read_image": "image_files",
     "read_label": "image_files",
+    "show": "augmentation",
     "train": "training",
     "training_dataset": "pipeline",
     "write_label": "image_files",

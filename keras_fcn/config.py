@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from tyro.conf import arg
+from tyro.conf import FlagConversionOff, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
 from keras_fcn.cli import parse_options
@@ -66,6 +66,18 @@ class TrainConfig:
     crop_size: Annotated[tuple[int, int] | None, _HEIGHT_WIDTH, arg(help_behavior_hint=_CROP_HINT)] = None
     """Height and width of the training crops in pixels; smaller images are padded."""
 
+    scale: Annotated[tuple[float, float], arg(metavar="MIN MAX")] = (1.0, 1.0)
+    """Scale each training image by a random factor between these before it is cropped; 0.5 2 suits photographs."""
+
+    flip: Annotated[bool, FlagConversionOff] = True
+    """Mirror half of the training crops left to right."""
+
+    rotate: Annotated[float, arg(metavar="DEGREES")] = 0.0
+    """Turn each training image by a random angle up to this."""
+
+    color_jitter: Annotated[float, arg(metavar="SHARE")] = 0.0
+    """Change brightness, contrast and saturation of each training crop by a random share up to this."""
+
     learning_rate: Annotated[float, arg(metavar="RATE")] = 0.05
     """The rate at the start, falling to 0 with the power 0.9. About 0.01 suits pretrained weights."""
 
@@ -87,6 +99,17 @@ class TrainConfig:
             )
         if not 0 <= self.weight_decay < float("inf"):
             raise UserError(f"{option('weight_decay')} must not be negative. Received: {self.weight_decay}")
+        if not 0 < self.scale[0] <= self.scale[1] < float("inf"):
+            low, high = self.scale
+            raise UserError(
+                f"{option('scale')} takes two factors greater than 0, the smaller first. Received: {low} {high}"
+            )
+        if not 0 <= self.rotate <= 180:
+            raise UserError(f"{option('rotate')} must be in 0 to 180 degrees. Received: {self.rotate}")
+        if not 0 <= self.color_jitter < 1:
+            raise UserError(
+                f"{option('color_jitter')} must be at least 0 and less than 1. Received: {self.color_jitter}"
+            )
         if not 0 <= self.seed < 2**31:
             raise UserError(f"{option('seed')} must be in 0 to {2**31 - 1}. Received: {self.seed}")
 

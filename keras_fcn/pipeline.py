@@ -11,19 +11,20 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_fcn.augmentation import Augmentation
 from keras_fcn.datasets import Pairs, inspect_pairs
+from keras_fcn.errors import DataError
 from keras_fcn.image_files import is_plain_jpeg, read_image
 from keras_fcn.palette_png import decode_indices, has_palette_of
-from keras_fcn.transforms import random_crop, random_flip
 
 PARALLEL_READS = os.cpu_count() or 1
 """Pairs decoded at a time: as many as there are cores from the first one on, where tuning would begin with one."""
 
 
 def training_dataset(
-    pairs: Pairs, crop_size: tuple[int, int], batch_size: int, seed: int, first_sample: int = 0
+    pairs: Pairs, augmentation: Augmentation, batch_size: int, seed: int, first_sample: int = 0
 ) -> tf.data.Dataset:
-    """Streams shuffled, cropped and flipped pairs without end.
+    """Streams shuffled and augmented pairs without end.
 
     Every sample is a function of the seed and of its number in the stream alone: sample i is drawn from pass
     i // len(pairs) over the pairs, each pass in an order of its own. So a stream that starts at `first_sample` goes on
@@ -32,7 +33,7 @@ def training_dataset(
 
     Args:
         pairs: What to read.
-        crop_size: Height and width of every sample, in pixels; smaller images are padded, with void in the label.
+        augmentation: What is done to every sample; images smaller than its crops are padded, with void in the label.
         batch_size: Samples per batch.
         seed: Of the order, the windows and the flips.
         first_sample: The number of the first sample.
@@ -46,9 +47,7 @@ def training_dataset(
         passes, position = sample // len(pairs), sample % len(pairs)
         index = tf.random.experimental.index_shuffle(position, [seed, passes], len(pairs) - 1)
         image, label = read(index)
-        crop_seed, flip_seed = tf.unstack(tf.random.split([seed, sample], 2))
-        image, label = random_crop(image, label, crop_size, crop_seed)
-        image, label = random_flip(image, label, flip_seed)
+        image, label = augmentation(image, label, tf.stack([seed, sample]))
         return image, _require_classes(label, pairs.classes.num_classes)
 
     samples = tf.data.Dataset.range(first_sample, tf.int64.max)
@@ -124,10 +123,14 @@ class _Reader:
     def _decode_by_pillow(self, image_path: tf.Tensor, label_path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         @tf.autograph.experimental.do_not_convert  # it is plain Python, and slower as autograph rewrites it
         def decode(image: bytes, label: bytes) -> tuple[np.ndarray, np.ndarray]:
-            return read_image(image.decode()), self._pairs.read_label(Path(label.decode()))
+            try:
+                return read_image(image.decode()), self._pairs.read_label(Path(label.decode()))
+            except DataError:  # `explain_failure` names it: Python must not raise in a thread of TensorFlow's
+                return np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8)
 
         image, label = tf.numpy_function(decode, [image_path, label_path], [tf.uint8, tf.uint8])
-        return image, label
+        with tf.control_dependencies([tf.debugging.Assert(tf.size(label) > 0, ["unreadable pair", label_path])]):
+            return tf.identity(image), tf.identity(label)
 
 
 def _require_classes(label: tf.Tensor, num_classes: int) -> tf.Tensor:

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_fcn.augmentation import Augmentation
 from keras_fcn.config import TrainConfig
 from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
@@ -109,7 +110,8 @@ class Training:
     """
 
     def __init__(self, config: TrainConfig, pairs: Pairs, held_out: Pairs, crop_size: tuple[int, int]) -> None:
-        self.config, self.pairs, self.held_out, self.crop_size = config, pairs, held_out, crop_size
+        self.config, self.pairs, self.held_out = config, pairs, held_out
+        self.augmentation = Augmentation(crop_size, config.scale, config.flip, config.rotate, config.color_jitter)
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         if config.batch_size < len(devices):
             raise UserError(
@@ -138,7 +140,7 @@ class Training:
 
     def describe(self) -> str:
         """Returns what is trained on what, for people."""
-        config, (height, width) = self.config, self.crop_size
+        config, (height, width) = self.config, self.augmentation.crop_size
         devices = ", ".join(device.rpartition("device:")[2] for device in self.strategy.extended.worker_devices)
         return (
             f"Network  {config.model} over {config.backbone}, {self.model.count_params() / 1e6:.1f} million weights\n"
@@ -199,7 +201,7 @@ class Training:
     def _batches(self):
         """Returns the iterator over the batches from the present step on, dealt out to the devices."""
         batches = training_dataset(
-            self.pairs, self.crop_size, self.config.batch_size, self.config.seed, self.step * self.config.batch_size
+            self.pairs, self.augmentation, self.config.batch_size, self.config.seed, self.step * self.config.batch_size
         )
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF

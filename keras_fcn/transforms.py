@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import TypeAlias
+
 import tensorflow as tf
 
 from keras_fcn.labels import VOID_LABEL
@@ -9,8 +12,14 @@ from keras_fcn.labels import VOID_LABEL
 PAD_COLOR = (124, 116, 104)
 """The mean colour of ImageNet's photographs: after normalization it is near zero."""
 
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in the brightness of a colour (ITU-R BT.601)."""
 
-def pad_to_size(image: tf.Tensor, label: tf.Tensor, size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+Size: TypeAlias = "tuple[int, int] | tf.Tensor"
+"""Height and width in pixels."""
+
+
+def pad_to_size(image: tf.Tensor, label: tf.Tensor, size: Size) -> tuple[tf.Tensor, tf.Tensor]:
     """Pads below and on the right, the image with `PAD_COLOR` and the label with void, where they are smaller.
 
     Args:
@@ -21,7 +30,7 @@ def pad_to_size(image: tf.Tensor, label: tf.Tensor, size: tuple[int, int]) -> tu
     Returns:
         uint8 [max(H, height), max(W, width), 3] and the label likewise.
     """
-    missing = tf.maximum(tf.constant(size) - tf.shape(label), 0)
+    missing = tf.maximum(tf.convert_to_tensor(size) - tf.shape(label), 0)
     padding = tf.stack([tf.zeros(2, tf.int32), missing], axis=1)
 
     def pad() -> tuple[tf.Tensor, tf.Tensor]:
@@ -31,9 +40,7 @@ def pad_to_size(image: tf.Tensor, label: tf.Tensor, size: tuple[int, int]) -> tu
     return tf.cond(tf.reduce_any(missing > 0), pad, lambda: (image, label))
 
 
-def random_crop(
-    image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+def random_crop(image: tf.Tensor, label: tf.Tensor, size: Size, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Cuts the same random window out of image and label, after padding what is smaller than the window.
 
     Args:
@@ -46,10 +53,89 @@ def random_crop(
         uint8 [height, width, 3] and [height, width].
     """
     image, label = pad_to_size(image, label, size)
-    windows = tf.cast(tf.shape(label) - tf.constant(size) + 1, tf.float32)
+    windows = tf.cast(tf.shape(label) - tf.convert_to_tensor(size) + 1, tf.float32)
     corner = tf.cast(tf.random.stateless_uniform([2], seed) * windows, tf.int32)
-    image = tf.slice(image, tf.concat([corner, [0]], axis=0), [*size, 3])
+    image = tf.slice(image, tf.concat([corner, [0]], axis=0), tf.stack([*tf.unstack(size), 3]))
     return image, tf.slice(label, corner, size)
+
+
+def random_scaled_crop(
+    image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], scale: tuple[float, float], seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cuts a random window of random size and resizes it to `size`: image bilinearly, label by nearest neighbour.
+
+    As scaling the whole image by a factor between the two in `scale` and then cropping, only that no pixel outside
+    the window is resized. Factors are drawn evenly by their logarithm.
+
+    Args:
+        image: uint8 [H, W, 3].
+        label: uint8 [H, W].
+        size: Height and width of the result, in pixels.
+        scale: The least and the largest factor, greater than 0.
+        seed: Integers [2]; the same seed cuts and scales alike.
+
+    Returns:
+        uint8 [height, width, 3] and [height, width].
+    """
+    scale_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
+    low, high = math.log(scale[0]), math.log(scale[1])
+    factor = tf.exp(low + (high - low) * tf.random.stateless_uniform([], scale_seed))
+    window = tf.maximum(tf.cast(tf.round(tf.constant(size, tf.float32) / factor), tf.int32), 1)
+    image, label = random_crop(image, label, window, crop_seed)
+    image = tf.cast(tf.round(tf.image.resize(image, size)), tf.uint8)
+    return image, tf.image.resize(label[..., None], size, "nearest")[..., 0]
+
+
+def random_rotation(image: tf.Tensor, label: tf.Tensor, degrees: float, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Turns image and label about their middle by a random angle; what comes in from outside is padding and void.
+
+    Args:
+        image: uint8 [H, W, 3].
+        label: uint8 [H, W].
+        degrees: The largest angle, to either side.
+        seed: Integers [2]; the same seed turns alike.
+
+    Returns:
+        uint8 [H, W, 3], turned bilinearly, and [H, W], by nearest neighbour.
+    """
+    angle = tf.random.stateless_uniform([], seed, -1, 1) * math.radians(degrees)
+    cos, sin, shape = tf.cos(angle), tf.sin(angle), tf.shape(label)
+    y, x = tf.unstack(tf.cast(shape - 1, tf.float32) / 2)
+    # An output pixel's place in the input: (a0 x + a1 y + a2, b0 x + b1 y + b2).
+    matrix = tf.stack([cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y, 0.0, 0.0])[None]
+
+    def turn(pixels: tf.Tensor, interpolation: str, fill_value: float) -> tf.Tensor:
+        turned = tf.raw_ops.ImageProjectiveTransformV3(
+            images=pixels[None], transforms=matrix, output_shape=shape, interpolation=interpolation,
+            fill_mode="CONSTANT", fill_value=fill_value,
+        )  # fmt: skip
+        return turned[0]
+
+    padding = tf.constant(PAD_COLOR, tf.float32)
+    turned = turn(tf.cast(image, tf.float32) - padding, "BILINEAR", 0.0) + padding
+    image = tf.cast(tf.clip_by_value(tf.round(turned), 0, 255), tf.uint8)
+    return image, turn(label[..., None], "NEAREST", float(VOID_LABEL))[..., 0]
+
+
+def random_color_jitter(image: tf.Tensor, strength: float, seed: tf.Tensor) -> tf.Tensor:
+    """Changes an image's brightness, contrast and saturation, each by a factor in 1 - strength to 1 + strength.
+
+    Args:
+        image: uint8 [H, W, 3].
+        strength: 0 changes nothing; less than 1.
+        seed: Integers [2]; the same seed changes alike.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    brightness, contrast, saturation = tf.unstack(tf.random.stateless_uniform([3], seed, 1 - strength, 1 + strength))
+    pixels = tf.cast(image, tf.float32) * brightness
+    grey = tf.reduce_sum(pixels * tf.constant(LUMA), axis=-1, keepdims=True)
+    mean = tf.reduce_mean(grey)
+    pixels = (pixels - mean) * contrast + mean
+    grey = (grey - mean) * contrast + mean
+    pixels = (pixels - grey) * saturation + grey
+    return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
 
 
 def random_flip(image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

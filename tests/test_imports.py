@@ -10,6 +10,7 @@ LAYERS = [
     ["training"],
     ["prediction", "evaluation", "weights"],
     ["inference", "pipeline"],
+    ["augmentation"],
     [
         "run_folder",
         "optimizers",

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_fcn.augmentation import Augmentation
 from keras_fcn.datasets import Pairs
 from keras_fcn.datasets.pairs import reader
 from keras_fcn.datasets.voc import read_voc
@@ -16,7 +17,7 @@ from keras_fcn.pipeline import evaluation_dataset, explain_failure, training_dat
 
 def take(pairs, batches, seed=3, first_sample=0, crop_size=(16, 24), batch_size=4):
     """Images and labels of the first batches, joined: uint8 [N, H, W, 3] and [N, H, W]."""
-    dataset = training_dataset(pairs, crop_size, batch_size, seed, first_sample)
+    dataset = training_dataset(pairs, Augmentation(crop_size), batch_size, seed, first_sample)
     images, labels = zip(*itertools.islice(dataset.as_numpy_iterator(), batches))
     return np.concatenate(images), np.concatenate(labels)
 

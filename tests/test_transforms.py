@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_fcn.transforms import PAD_COLOR, pad_to_size, random_crop, random_flip
+from keras_fcn.transforms import (
+    PAD_COLOR,
+    pad_to_size,
+    random_color_jitter,
+    random_crop,
+    random_flip,
+    random_rotation,
+    random_scaled_crop,
+)
 
 
 def numbered(height, width):
@@ -71,3 +79,99 @@ def test_flips_mirror_both_or_none_about_equally_often(apply):
         np.testing.assert_array_equal(flipped, image[:, ::-1] if is_flipped else image)
         np.testing.assert_array_equal(flipped_label, label[:, ::-1] if is_flipped else label)
     assert 15 < flips < 45
+
+
+def bilinear(image, rows, columns):
+    """Samples an image [H, W, C] at fractional places, by definition; outside lies the padding colour."""
+    padded = np.pad(image.astype(float), [(1, 1), (1, 1), (0, 0)])
+    padded[[0, -1]] = padded[:, [0, -1]] = PAD_COLOR
+    rows, columns = np.clip(rows, -1, image.shape[0]) + 1, np.clip(columns, -1, image.shape[1]) + 1
+    top, left = np.minimum(rows.astype(int), padded.shape[0] - 2), np.minimum(columns.astype(int), padded.shape[1] - 2)
+    down, right = (rows - top)[..., None], (columns - left)[..., None]
+    upper = padded[top, left] * (1 - right) + padded[top, left + 1] * right
+    lower = padded[top + 1, left] * (1 - right) + padded[top + 1, left + 1] * right
+    return upper * (1 - down) + lower * down
+
+
+def smooth(height, width):
+    """An image that changes slowly, so that resizing hardly changes its values, and a label like one channel."""
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([4 * rows, 4 * columns, 2 * (rows + columns)], axis=-1).astype(np.uint8)
+    return image, image[..., 2]
+
+
+@pytest.mark.parametrize("apply", [eagerly, in_dataset_map])
+@pytest.mark.parametrize("scale", [(0.5, 0.5), (2.0, 2.0), (0.6, 1.7)])
+def test_scaled_crops_show_image_and_label_alike(apply, scale):
+    """On a picture whose channels are its coordinates, every pixel tells where it came from."""
+    image, label = smooth(48, 60)
+    for seed in range(10):
+        crop, ids = (
+            part.numpy() for part in apply(random_scaled_crop, image, label, (20, 24), scale, tf.constant([seed, 3]))
+        )
+        assert (crop.shape, ids.shape) == ((20, 24, 3), (20, 24))
+        assert set(np.unique(ids)) <= set(np.unique(label))  # no label is a mixture
+        step = np.median(np.diff(crop[:, 0, 0].astype(float))) / 4
+        assert 1 / scale[1] - 0.15 <= step <= 1 / scale[0] + 0.15
+        assert np.abs(crop[..., 2].astype(int) - ids).max() <= 2 * (1 / scale[0]) + 1
+
+
+def test_factors_lie_in_their_range_evenly_by_logarithm():
+    image, label = smooth(60, 60)
+    factors = []
+    for seed in range(200):
+        crop, _ = random_scaled_crop(
+            tf.constant(image), tf.constant(label), (16, 16), (0.5, 2.0), tf.constant([seed, 4])
+        )
+        inside = crop[2:-2, 0, 0].numpy().astype(float)
+        factors.append(4 * 11 / (inside[-1] - inside[0]))
+    assert 0.45 < min(factors) < 0.55
+    assert 1.8 < max(factors) < 2.2
+    assert 0.4 < np.mean(np.array(factors) < 1) < 0.6
+
+
+def test_a_scale_of_one_is_a_crop():
+    image, label = numbered(20, 30)
+    crop, ids = random_scaled_crop(tf.constant(image), tf.constant(label), (9, 9), (1.0, 1.0), tf.constant([1, 2]))
+    top, left = crop[0, 0, :2].numpy()
+    np.testing.assert_array_equal(crop, image[top : top + 9, left : left + 9])
+    np.testing.assert_array_equal(ids, label[top : top + 9, left : left + 9])
+
+
+@pytest.mark.parametrize("apply", [eagerly, in_dataset_map])
+@pytest.mark.parametrize("size", [(21, 33), (20, 20)])
+def test_rotation_turns_about_the_middle(apply, size):
+    """Against NumPy's own sampling at the turned coordinates; the angle is read off the picture itself."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*size, 3), np.uint8)
+    label = rng.integers(0, 21, size, np.uint8)
+    turned, ids = (part.numpy() for part in apply(random_rotation, image, label, 30.0, tf.constant([5, 7])))
+    angle = float(tf.random.stateless_uniform([], [5, 7], -1, 1)) * np.pi / 6
+    assert abs(angle) > 0.05
+    rows, columns = (
+        coordinates - (length - 1) / 2 for coordinates, length in zip(np.mgrid[: size[0], : size[1]], size)
+    )
+    source_columns = np.cos(angle) * columns - np.sin(angle) * rows + (size[1] - 1) / 2
+    source_rows = np.sin(angle) * columns + np.cos(angle) * rows + (size[0] - 1) / 2
+    assert np.abs(turned - bilinear(image, source_rows, source_columns)).max() <= 1
+    nearest = np.pad(label, 1, constant_values=255)[
+        np.clip(np.round(source_rows).astype(int), -1, size[0]) + 1,
+        np.clip(np.round(source_columns).astype(int), -1, size[1]) + 1,
+    ]
+    assert (ids == nearest).mean() > 0.99  # but for ties
+    assert (ids == 255).any()
+
+
+@pytest.mark.parametrize("apply", ["eager", "graph"])
+def test_jitter_is_brightness_then_contrast_then_saturation(apply):
+    image = np.random.default_rng(0).integers(60, 190, (9, 7, 3), np.uint8)
+    jitter = tf.function(random_color_jitter) if apply == "graph" else random_color_jitter
+    changed = jitter(tf.constant(image), 0.3, tf.constant([7, 8])).numpy()
+    brightness, contrast, saturation = tf.random.stateless_uniform([3], [7, 8], 0.7, 1.3).numpy().astype(float)
+    expected = image * brightness
+    mean = (expected @ [0.299, 0.587, 0.114]).mean()
+    expected = (expected - mean) * contrast + mean
+    grey = (expected @ [0.299, 0.587, 0.114])[..., None]
+    expected = np.clip(grey + (expected - grey) * saturation, 0, 255)
+    assert np.abs(changed - expected).max() <= 0.51
+    assert (changed != image).any()
