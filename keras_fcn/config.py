@@ -16,6 +16,7 @@ from keras_fcn.errors import UserError
 
 ModelName = Literal["fcn32s", "fcn16s", "fcn8s"]
 BackboneName = Literal["resnet18_v2", "resnet34_v2", "resnet50_v2", "resnet101_v2", "resnet152_v2", "mobilenet_v2"]
+Balance = Literal["none", "weights", "sampling"]
 LayoutName = Literal["auto", "voc"]
 
 _BACKBONES_HINT = f"({', '.join(get_args(BackboneName))}; default: resnet18_v2)"
@@ -83,6 +84,9 @@ class TrainConfig:
 
     weight_decay: Annotated[float, arg(metavar="SHARE")] = 1e-4
     """Share of the convolution kernels, times the learning rate, that every step takes away."""
+
+    balance: Balance = "none"
+    """Even out rare classes: by `weights` in the loss, or by `sampling` their images more often."""
 
     seed: Annotated[int, arg(metavar="N")] = 0
     """The same seed on the same machine repeats a run exactly."""

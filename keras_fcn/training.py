@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import sys
 import time
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.augmentation import Augmentation
+from keras_fcn.balance import class_weights, repeat_factors
 from keras_fcn.config import TrainConfig
 from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
@@ -58,13 +60,13 @@ def train(
     run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
     if run_dir is not None:
         require_absent(run_dir)
-    pairs, held_out, crop_size = _open_data(config, report)
+    data = _open_data(config, report)
     keras.utils.set_random_seed(config.seed)
-    training = Training(config, pairs, held_out, crop_size)
+    training = Training(config, data)
     report(training.describe())
     if resume is None:
         run = RunFolder.create(run_dir, config)
-        run.write_images(pairs.images, held_out.images)
+        run.write_images(data.pairs.images, data.held_out.images)
     else:
         run = RunFolder(resume)
         training.restore(run)
@@ -73,8 +75,25 @@ def train(
     return run
 
 
-def _open_data(config: TrainConfig, report: Callable[[str], None]) -> tuple[Pairs, Pairs, tuple[int, int]]:
-    """Opens and checks the data; returns what to train on, what to measure on, and the size of the crops."""
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """What a run trains and measures on.
+
+    Attributes:
+        pairs: What to train on; with `--balance sampling`, images of rare classes several times.
+        held_out: What to measure on.
+        crop_size: Height and width of the training crops, in pixels.
+        class_weights: With `--balance weights`, how much a pixel of each class counts in the loss.
+    """
+
+    pairs: Pairs
+    held_out: Pairs
+    crop_size: tuple[int, int]
+    class_weights: tuple[float, ...] | None = None
+
+
+def _open_data(config: TrainConfig, report: Callable[[str], None]) -> TrainingData:
+    """Opens the data and decodes all of it once, so that nothing is trained on a file that is not understood."""
     pairs = open_pairs(config.data, config.split, config.layout)
     held_out = open_pairs(config.data, config.val_split, config.layout)
     report(
@@ -87,7 +106,13 @@ def _open_data(config: TrainConfig, report: Callable[[str], None]) -> tuple[Pair
     left_out = len({str(finding) for inspection in inspections for finding in inspection.findings})
     if left_out:
         report(f"         {left_out} files are left out: python -m keras_fcn.check {config.data} says which and why")
-    return pairs, held_out, config.crop_size or default_crop_size(inspections[0].sizes)
+    pixels = inspections[0].pixels[:, : pairs.classes.num_classes]
+    return TrainingData(
+        pairs.repeated(repeat_factors(pixels)) if config.balance == "sampling" else pairs,
+        held_out,
+        config.crop_size or default_crop_size(inspections[0].sizes),
+        tuple(class_weights(pixels).tolist()) if config.balance == "weights" else None,
+    )
 
 
 def default_crop_size(sizes: np.ndarray) -> tuple[int, int]:
@@ -101,26 +126,24 @@ class Training:
 
     Args:
         config: The settings.
-        pairs: What to train on.
-        held_out: What to measure on.
-        crop_size: Height and width of the training crops.
+        data: What to train and measure on.
 
     Raises:
         UserError: If there are more devices than images in a batch, or the weights to start from do not fit.
     """
 
-    def __init__(self, config: TrainConfig, pairs: Pairs, held_out: Pairs, crop_size: tuple[int, int]) -> None:
-        self.config, self.pairs, self.held_out = config, pairs, held_out
-        self.augmentation = Augmentation(crop_size, config.scale, config.flip, config.rotate, config.color_jitter)
+    def __init__(self, config: TrainConfig, data: TrainingData) -> None:
+        self.config, self.data, self.pairs, self.held_out = config, data, data.pairs, data.held_out
+        self.augmentation = Augmentation(data.crop_size, config.scale, config.flip, config.rotate, config.color_jitter)
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         if config.batch_size < len(devices):
             raise UserError(
                 f"--batch-size must be at least {len(devices)}, one per device. Received: {config.batch_size}"
             )
         self.strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
-        self.steps_per_epoch = math.ceil(len(pairs) / config.batch_size)
+        self.steps_per_epoch = math.ceil(len(self.pairs) / config.batch_size)
         with self.strategy.scope():
-            self.model = build_fcn(config.model, config.backbone, classes=pairs.classes)
+            self.model = build_fcn(config.model, config.backbone, classes=self.pairs.classes)
             load_backbone_weights(self.model.get_layer(config.backbone), config.weights)
             if len(devices) > 1:
                 synchronize_batch_norms(self.model)
@@ -214,7 +237,7 @@ class Training:
         def replica_step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as tape:
                 logits = self.model(tf.cast(images, tf.float32), training=True)
-                loss_sum, pixels = summed_cross_entropy(labels, logits)
+                loss_sum, pixels = summed_cross_entropy(labels, logits, self.data.class_weights)
                 all_pixels = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, pixels)
                 loss = loss_sum / tf.maximum(all_pixels, 1.0)
             gradients = tape.gradient(loss, self.model.trainable_variables)

@@ -82,6 +82,51 @@ def draw_predictions(
     _save(figure, path)
 
 
+def draw_check(
+    path: Path,
+    examples: Sequence[tuple[str, np.ndarray, np.ndarray]],
+    summaries: dict[str, dict],
+    classes: ClassTable,
+) -> None:
+    """Draws examples with their labels laid over them, and how many pixels each class has in each split.
+
+    Args:
+        path: The PNG to write.
+        examples: Name, image uint8 [H, W, 3] and ids uint8 [H, W] of each.
+        summaries: By split, "pixels" by class name.
+        classes: Names and colours.
+    """
+    from matplotlib.figure import Figure
+
+    columns = 3
+    rows = -(-len(examples) // columns)
+    bars = max(2.0, 0.22 * classes.num_classes * len(summaries))
+    figure = Figure(figsize=(11, 2.8 * rows + bars + 0.8), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(max(2.8 * rows, 0.1), bars + 0.8))[:, 0]
+    if examples:
+        grid = upper.subplots(rows, columns, squeeze=False).ravel()
+        for axes in grid:
+            axes.set_axis_off()
+        for axes, (name, image, ids) in zip(grid, examples):
+            axes.imshow(overlay(image, ids, classes))
+            shown = ", ".join(f"{classes.names[index]} {share:.0%}" for index, share in shares(ids, classes)[:3])
+            axes.set_title(f"{name}\n{shown}", fontsize="small", parse_math=False)
+    axes = lower.subplots()
+    height = 0.8 / len(summaries)
+    for number, (split, summary) in enumerate(summaries.items()):
+        total = max(1, sum(summary["pixels"].values()))
+        values = [100 * summary["pixels"][name] / total for name in classes.names]
+        places = np.arange(classes.num_classes) + (number - (len(summaries) - 1) / 2) * height
+        colors = np.array(classes.colors) / 255
+        drawn = axes.barh(places, values, height * 0.9, color=colors, edgecolor="gray", hatch="/" * 3 * number)
+        axes.bar_label(drawn, [f"{value:.2f}  {split}" for value in values], padding=3, fontsize="x-small")
+    axes.set_yticks(np.arange(classes.num_classes), classes.names)
+    axes.invert_yaxis()
+    axes.set(xlabel="percent of the pixels that are not void", title="pixels of each class")
+    axes.margins(x=0.12, y=0.01)
+    _save(figure, path)
+
+
 def draw_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
     """Draws loss, learning rate and held-out metrics of each epoch.
 

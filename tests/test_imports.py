@@ -7,7 +7,7 @@ from conftest import ROOT
 
 # From the top down: a module imports only from layers below its own.
 LAYERS = [
-    ["training"],
+    ["training", "check"],
     ["prediction", "evaluation", "weights"],
     ["inference", "pipeline"],
     ["augmentation"],
@@ -18,6 +18,7 @@ LAYERS = [
         "transforms",
         "losses",
         "metrics",
+        "balance",
         "tensorboard_log",
         "visualization",
         "palette_png",

@@ -19,7 +19,7 @@ from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.image_files import write_label
 from keras_fcn.inference import load_model
-from keras_fcn.training import Training, default_crop_size
+from keras_fcn.training import Training, TrainingData, default_crop_size
 from keras_fcn.weights import load_backbone_weights
 
 COLUMNS = [
@@ -135,7 +135,7 @@ def test_more_devices_than_images_in_a_batch_are_refused(toy, monkeypatch):
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: devices if kind == "CPU" else [])
     pairs = read_voc(toy, "train")
     with pytest.raises(UserError, match=r"--batch-size must be at least 3, one per device. Received: 2"):
-        Training(tiny(toy, batch_size=2), pairs, pairs, (64, 96))
+        Training(tiny(toy, batch_size=2), TrainingData(pairs, pairs, (64, 96)))
 
 
 def test_crops_are_as_large_as_the_images_but_no_larger_than_the_tutorials():
@@ -216,12 +216,12 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 import keras, numpy as np
 from keras_fcn.config import TrainConfig
 from keras_fcn.datasets.voc import read_voc
-from keras_fcn.training import Training
+from keras_fcn.training import Training, TrainingData
 from pathlib import Path
 keras.utils.set_random_seed(0)
 pairs = read_voc(Path(data), "train")
 config = TrainConfig(model="fcn16s", batch_size=4, epochs=1, learning_rate=0.01)
-training = Training(config, pairs, pairs, (96, 192))
+training = Training(config, TrainingData(pairs, pairs, (96, 192)))
 assert training.strategy.num_replicas_in_sync == replicas
 before = np.concatenate([weight.ravel() for weight in training.model.get_weights()])
 training._train_step(training._batches())

@@ -53,6 +53,12 @@ class Pairs:
         """The photographs' names without folder and suffix."""
         return [path.stem for path in self.images]
 
+    def repeated(self, times: np.ndarray) -> Pairs:
+        """Returns the pairs with each as many times as `times`, int [N], says."""
+        indices = np.repeat(np.arange(len(self)), times).tolist()
+        images, labels = (tuple(paths[index] for index in indices) for paths in (self.images, self.labels))
+        return dataclasses.replace(self, images=images, labels=labels)
+
 
 def reader(read: Callable[..., np.ndarray], *arguments: object) -> LabelReader:
     """Returns a `LabelReader` from a function of `image_files` and its arguments after the path."""

@@ -1,0 +1,147 @@
+"""Tells what is in a data set and what is wrong with it: `python -m keras_fcn.check --help` explains the options."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from keras_fcn.balance import class_weights
+from keras_fcn.cli import parse_options, run
+from keras_fcn.config import LayoutName
+from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_pairs
+from keras_fcn.errors import UserError
+from keras_fcn.files import write_json
+from keras_fcn.labels import VOID_LABEL
+from keras_fcn.visualization import draw_check
+
+FINDINGS, SHOWN_FINDINGS, PICTURED = 1, 20, 6
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckOptions:
+    """Tells what is in a data set and what is wrong with it: files, sizes, colours, ids, pixels and images per class.
+
+    Exit status: 0 if nothing is wrong, 1 with findings, 2 if the data set cannot be read at all.
+    """
+
+    data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR")]
+    """A folder of photographs and masks, or `toy` for the embedded data set."""
+
+    layout: LayoutName = "auto"
+    """How the folder is arranged; recognized if not given."""
+
+    splits: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME...")] = ("train", "val")
+    """The splits to look at."""
+
+    picture: Annotated[Path, tyro.conf.arg(metavar="FILE")] = Path("check.png")
+    """Where to draw examples and the pixels of each class; an existing file is replaced."""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Where to write all figures and findings, too; an existing file is replaced."""
+
+
+def summarize(pairs: Pairs, inspection: Inspection) -> dict:
+    """Returns the figures of one split for JSON.
+
+    Args:
+        pairs: The split.
+        inspection: What `inspect_pairs` found in it.
+    """
+    pixels, sizes = inspection.pixels, inspection.sizes[inspection.is_sound]
+    names = pairs.classes.names
+    total = int(pixels.sum())
+    return {
+        "pairs": len(pairs),
+        "sound_pairs": int(inspection.is_sound.sum()),
+        "smallest": sizes.min(axis=0).tolist() if len(sizes) else None,
+        "largest": sizes.max(axis=0).tolist() if len(sizes) else None,
+        "void_share": int(pixels[:, VOID_LABEL].sum()) / total if total else None,
+        "pixels": {name: int(pixels[:, index].sum()) for index, name in enumerate(names)},
+        "images": {name: int((pixels[:, index] > 0).sum()) for index, name in enumerate(names)},
+        "class_weights": dict(zip(names, class_weights(pixels[:, : len(names)]).tolist())),
+        "findings": [
+            {"kind": finding.kind, "is_fatal": finding.is_fatal, "message": str(finding)}
+            for finding in inspection.findings
+        ],
+    }
+
+
+def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str:
+    """Returns the figures of all splits as tables in plain text."""
+    lines = [f"{data}: {pairs.layout}, {pairs.classes.num_classes} classes", ""]
+    lines += [f"{'split':<10}{'pairs':>7}{'sound':>7}   {'height x width':<24}{'void':>7}{'findings':>10}"]
+    for split, summary in summaries.items():
+        sizes = " to ".join("x".join(map(str, summary[key] or "-")) for key in ("smallest", "largest"))
+        void = "-" if summary["void_share"] is None else f"{summary['void_share']:.1%}"
+        counts = f"{summary['pairs']:>7}{summary['sound_pairs']:>7}"
+        lines += [f"{split:<10}{counts}   {sizes:<24}{void:>7}{len(summary['findings']):>10}"]
+    first = next(iter(summaries))
+    width = max(len(name) for name in (*pairs.classes.names, "class")) + 2
+    head = "".join(f"{split + ' pixels':>16}{'images':>8}" for split in summaries)
+    lines += ["", f"{'class':<{width}}{head}{'weight':>9}"]
+    for name in pairs.classes.names:
+        cells = "".join(f"{_share(summary, name):>16}{summary['images'][name]:>8}" for summary in summaries.values())
+        lines += [f"{name:<{width}}{cells}{summaries[first]['class_weights'][name]:>9.2f}"]
+    return "\n".join([*lines, f"Weights: median frequency, from {first}; --balance weights trains with them."])
+
+
+def _share(summary: dict, name: str) -> str:
+    total = sum(summary["pixels"].values())
+    return f"{summary['pixels'][name] / total:.2%}" if total else "-"
+
+
+def format_findings(summaries: dict[str, dict]) -> str:
+    """Returns all findings, counted by kind, the first of each split in full."""
+    lines = []
+    for split, summary in summaries.items():
+        findings = summary["findings"]
+        kinds = sorted({finding["kind"] for finding in findings})
+        counts = [f"{sum(finding['kind'] == kind for finding in findings)} x {kind}" for kind in kinds]
+        lines += ["", f"Findings in {split}: {', '.join(counts) or 'none'}"]
+        lines += [f"  {finding['message']}" for finding in findings[:SHOWN_FINDINGS]]
+        if len(findings) > SHOWN_FINDINGS:
+            lines += [f"  ... and {len(findings) - SHOWN_FINDINGS} more; --json FILE writes all of them"]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Checks, prints, draws, and returns the exit status."""
+    options = parse_options(CheckOptions, sys.argv[1:])
+    if not options.splits:
+        raise UserError("--splits takes the name of a split at least")
+    summaries, examples = {}, []
+    for split in options.splits:
+        pairs = open_pairs(options.data, split, options.layout)
+        with tqdm(total=len(pairs), desc=split, unit="pair", disable=None, leave=False) as bar:
+            inspection = inspect_pairs(pairs, bar.update)
+        summaries[split] = summarize(pairs, inspection)
+        sound = np.flatnonzero(inspection.is_sound)
+        chosen = sound[np.linspace(0, len(sound) - 1, min(PICTURED, len(sound))).astype(int)]
+        examples += [(pairs, index) for index in chosen.tolist()]
+    print(format_summaries(options.data, pairs, summaries))
+    print(format_findings(summaries))
+    draw_check(options.picture, _read(examples[:PICTURED]), summaries, pairs.classes)
+    print(f"\nExamples and a histogram of the classes are in {options.picture}")
+    if options.json is not None:
+        about = {"data": options.data, "layout": pairs.layout, "classes": pairs.classes.to_dict()}
+        write_json(options.json, {**about, "splits": summaries})
+    return FINDINGS if any(summary["findings"] for summary in summaries.values()) else 0
+
+
+def _read(examples: list[tuple[Pairs, int]]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    from keras_fcn.image_files import read_image
+
+    return [
+        (pairs.images[index].name, read_image(pairs.images[index]), pairs.read_label(pairs.labels[index]))
+        for pairs, index in examples
+    ]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,129 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import ROOT, Call
+from PIL import Image
+
+from keras_fcn.datasets.toy import draw_toy_dataset
+from keras_fcn.labels import VOC_CLASS_NAMES, ClassTable, voc_palette
+
+CHECK = "keras_fcn/check.py"
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """A data set of six training and two held-out pairs, to be damaged."""
+    return draw_toy_dataset(tmp_path / "voc", {"train": 6, "val": 2})
+
+
+def check(voc, tmp_path, *words):
+    call = Call(CHECK, voc, "--picture", tmp_path / "check.png", "--json", tmp_path / "check.json", *words)
+    report = json.loads((tmp_path / "check.json").read_text()) if (tmp_path / "check.json").exists() else None
+    return call, report
+
+
+def test_a_clean_data_set_is_counted_as_numpy_counts_it(voc, tmp_path):
+    call, report = check(voc, tmp_path)
+    assert (call.status, call.err) == (0, "")
+    assert ClassTable.from_dict(report["classes"]) == ClassTable.voc()
+    for split, count in (("train", 6), ("val", 2)):
+        labels = [np.asarray(Image.open(path)) for path in sorted((voc / "SegmentationClass").glob(f"{split}*"))]
+        figures = report["splits"][split]
+        assert (figures["pairs"], figures["sound_pairs"], figures["findings"]) == (count, count, [])
+        for index, name in enumerate(VOC_CLASS_NAMES):
+            assert figures["pixels"][name] == sum((label == index).sum() for label in labels)
+            assert figures["images"][name] == sum((label == index).any() for label in labels)
+        pixels = sum(label.size for label in labels)
+        assert figures["void_share"] == pytest.approx(sum((label == 255).sum() for label in labels) / pixels)
+        assert figures["largest"] == np.max([label.shape for label in labels], axis=0).tolist()
+        assert figures["smallest"] == np.min([label.shape for label in labels], axis=0).tolist()
+    assert "PASCAL VOC, 21 classes" in call.out
+    assert "Findings in train: none" in call.out
+    with Image.open(tmp_path / "check.png") as picture:
+        assert picture.width > 1000
+        colors = {color for _, color in picture.convert("RGB").getcolors(1 << 24)}
+        assert {tuple(color) for color in voc_palette()[[4, 6]].tolist()} & colors
+
+
+def damage_colors(path, change):
+    with Image.open(path) as mask:
+        rgb = np.array(mask.convert("RGB"))
+    Image.fromarray(change(rgb)).save(path)
+
+
+def compress(path):
+    with Image.open(path) as mask:
+        mask.convert("RGB").save(path.with_suffix(".jpg"), quality=75)
+    Image.open(path.with_suffix(".jpg")).save(path)
+    path.with_suffix(".jpg").unlink()
+
+
+def smooth(path):
+    """Draws the outlines as a drawing program with anti-aliasing does."""
+    with Image.open(path) as mask:
+        big = np.where(np.asarray(mask) > 0, 255, 0).astype(np.uint8)
+    Image.fromarray(voc_palette()[np.where(big > 0, 8, 0)]).resize(big.shape[::-1], Image.Resampling.BILINEAR).resize(
+        (big.shape[1] * 3, big.shape[0] * 3), Image.Resampling.NEAREST
+    ).resize(big.shape[::-1], Image.Resampling.BICUBIC).rotate(10, Image.Resampling.BILINEAR).save(path)
+
+
+def paint(path, color):
+    def change(rgb):
+        rgb[:3, :4] = color
+        return rgb
+
+    damage_colors(path, change)
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "words"),
+    [
+        (lambda path: paint(path, (1, 99, 7)), "unknown colour", "colour (1, 99, 7) (12 pixels)"),
+        (lambda path: paint(path, (66, 0, 1)), "unknown colour", "cat is (64, 0, 0): paint it in that colour"),
+        (compress, "compressed mask", "export it as a PNG"),
+        (smooth, "anti-aliased mask", "without anti-aliasing"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-90]), "undecodable file", "cannot be decoded"),
+        (lambda path: Image.new("L", (20, 30), 3).save(path), "size mismatch", "is 30x20 pixels (height x width)"),
+        (lambda path: Image.new("L", (20, 30), 77).save(path), "id out of range", "class id 77 (600 pixels)"),
+        (lambda path: path.unlink(), "missing mask", "the mask of 'train_0002' is missing"),
+    ],
+)
+def test_every_fault_is_found_and_named(voc, tmp_path, damage, kind, words):
+    damage(voc / "SegmentationClass/train_0002.png")
+    call, report = check(voc, tmp_path)
+    assert call.status == 1
+    (finding,) = report["splits"]["train"]["findings"]
+    assert (finding["kind"], finding["is_fatal"]) == (kind, True)
+    assert words in finding["message"]
+    assert "train_0002" in finding["message"]
+    assert finding["message"] in call.out
+    assert f"1 x {kind}" in call.out
+    assert report["splits"]["train"]["sound_pairs"] == 5
+    assert report["splits"]["val"]["findings"] == []
+
+
+def test_all_faults_are_listed_at_once(voc, tmp_path):
+    (voc / "JPEGImages/train_0001.jpg").write_text("a text")
+    shutil.copy(voc / "SegmentationClass/train_0000.png", voc / "SegmentationClass/train_0003.png")
+    (voc / "JPEGImages/train_0005.jpg").unlink()
+    call, report = check(voc, tmp_path)
+    assert call.status == 1
+    kinds = sorted(finding["kind"] for finding in report["splits"]["train"]["findings"])
+    assert kinds == ["missing photo", "size mismatch", "undecodable file"]
+
+
+def test_what_cannot_be_checked_at_all_is_one_line(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder, complaint in (("none", "no such folder"), ("empty", "is in no known layout")):
+        call, report = check(tmp_path / folder, tmp_path)
+        assert (call.status, report) == (2, None)
+        assert complaint in call.err
+        assert len(call.err.splitlines()) == 1
+    assert not (tmp_path / "check.png").exists()
+
+
+def test_it_is_found_as_a_module():
+    assert (ROOT / CHECK).is_file()
+    assert "python -m keras_fcn.check" in (ROOT / "README.md").read_text()
