@@ -37,7 +37,7 @@ class TrainConfig:
     """Trains a fully convolutional network on photographs and masks."""
 
     data: Annotated[str, arg(metavar="DIR")] = "toy"
-    """A folder of photographs and masks, or `toy` for the embedded data set, drawn into data/toy."""
+    """A folder of photographs and masks; `toy`, the embedded data set, drawn into data/toy; or `voc2012`, downloaded."""
 
     layout: LayoutName = "auto"
     """How the data folder is arranged; recognized if not given."""

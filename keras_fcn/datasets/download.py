@@ -166,7 +166,7 @@ def extract(tar: Path, folder: Path, inside: str) -> Path:
 def _extract_all(tar: Path, folder: Path) -> None:
     from tqdm import tqdm
 
-    with tarfile.open(tar) as archive:
+    with tarfile.open(tar, "r:") as archive:
         members = archive.getmembers()
         assert archive.fileobj is not None
         archive.fileobj.seek(archive.offset)
