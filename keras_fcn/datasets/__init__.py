@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_fcn.datasets import voc
+from keras_fcn.datasets import sbd, voc
 from keras_fcn.datasets.download import download_voc2012, unpack_voc2012
 from keras_fcn.datasets.inspection import Inspection, inspect_pairs
 from keras_fcn.datasets.pairs import Pairs
@@ -39,6 +39,9 @@ class Layout:
 
 # In the order in which they are recognized: those that a file gives away before those that folder names suggest.
 LAYOUTS: dict[str, Layout] = {
+    "voc_aug": Layout(
+        sbd.recognizes, sbd.read_voc_aug, "VOC2012/ in the layout voc, benchmark_RELEASE/dataset/ of SBD"
+    ),
     "voc": Layout(voc.recognizes, voc.read_voc, "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/"),
 }
 

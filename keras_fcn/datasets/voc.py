@@ -42,9 +42,10 @@ def list_path(root: Path, split: str) -> Path:
     Raises:
         UserError: If there is none of that name.
     """
-    path = root / LISTS / f"{split}.txt"
+    folder = voc_folder(root) / LISTS
+    path = folder / f"{split}.txt"
     if not path.is_file():
-        found = ", ".join(sorted(file.stem for file in (root / LISTS).glob("*.txt"))) or "none"
+        found = ", ".join(sorted(file.stem for file in folder.glob("*.txt"))) or "none"
         raise UserError(f"{path}: no such split list; lists there: {found}")
     return path
 
