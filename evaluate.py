@@ -23,7 +23,7 @@ class EvaluateOptions:
     """A run folder, a .keras file or a SavedModel."""
 
     data: str
-    """A folder of photographs and masks, or `toy` for the embedded data set."""
+    """A folder of photographs and masks; `toy`, the embedded data set; or `voc2012`, downloaded at first use."""
 
     layout: LayoutName = "auto"
     """How the folder is arranged; recognized if not given."""

@@ -17,7 +17,7 @@ from keras_fcn.errors import UserError
 ModelName = Literal["fcn32s", "fcn16s", "fcn8s"]
 BackboneName = Literal["resnet18_v2", "resnet34_v2", "resnet50_v2", "resnet101_v2", "resnet152_v2", "mobilenet_v2"]
 Balance = Literal["none", "weights", "sampling"]
-LayoutName = Literal["auto", "voc"]
+LayoutName = Literal["auto", "voc_aug", "voc"]
 
 _BACKBONES_HINT = f"({', '.join(get_args(BackboneName))}; default: resnet18_v2)"
 _CROP_HINT = "(default: 320 480, or the largest training image rounded up to a multiple of 32, where that is less)"
@@ -38,7 +38,7 @@ class TrainConfig:
     """Trains a fully convolutional network on photographs and masks."""
 
     data: Annotated[str, arg(metavar="DIR")] = "toy"
-    """A folder of photographs and masks, or `toy` for the embedded data set, drawn into data/toy."""
+    """A folder of photographs and masks; `toy`, embedded, drawn into data/toy; or `voc2012`, downloaded into data."""
 
     layout: LayoutName = "auto"
     """How the data folder is arranged; recognized if not given."""

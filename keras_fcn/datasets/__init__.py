@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_fcn.datasets import voc
+from keras_fcn.datasets import sbd, voc
+from keras_fcn.datasets.download import download_voc2012, unpack_voc2012
 from keras_fcn.datasets.inspection import Inspection, inspect_pairs
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.toy import draw_toy_dataset
@@ -16,6 +17,9 @@ __all__ = ["LAYOUTS", "TOY_ROOT", "Inspection", "Pairs", "find_layout", "inspect
 
 TOY_ROOT = Path("data/toy")
 """Where the embedded data set is drawn, from the current folder."""
+
+DOWNLOADS = Path("data")
+"""Where data sets are downloaded and extracted, from the current folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +39,9 @@ class Layout:
 
 # In the order in which they are recognized: those that a file gives away before those that folder names suggest.
 LAYOUTS: dict[str, Layout] = {
+    "voc_aug": Layout(
+        sbd.recognizes, sbd.read_voc_aug, "VOC2012/ in the layout voc, benchmark_RELEASE/dataset/ of SBD"
+    ),
     "voc": Layout(voc.recognizes, voc.read_voc, "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/"),
 }
 
@@ -43,15 +50,26 @@ def open_pairs(data: str | Path, split: str, layout: str = "auto") -> Pairs:
     """Lists the pairs of one split of a data set.
 
     Args:
-        data: A folder in one of `LAYOUTS`, or "toy" for the embedded data set, which is drawn at first use.
+        data: A folder in one of `LAYOUTS`; "toy" for the embedded data set, which is drawn at first use; "voc2012" for
+            PASCAL VOC 2012, which is downloaded at first use; or its tar, which is extracted.
         split: The name of a split, such as "train" or "val".
         layout: One of `LAYOUTS`, or "auto" to recognize it.
 
     Raises:
         UserError: If the folder is not such a data set, or has no such split.
     """
-    root = draw_toy_dataset(TOY_ROOT) if data == "toy" else Path(data)
+    root = _folder(data)
     return LAYOUTS[find_layout(root, layout)].read(root, split)
+
+
+def _folder(data: str | Path) -> Path:
+    """Returns the folder that --data means, made if it is one that the project can make."""
+    if data == "toy":
+        return draw_toy_dataset(TOY_ROOT)
+    if data == "voc2012":
+        return download_voc2012(DOWNLOADS)
+    path = Path(data)
+    return unpack_voc2012(path, DOWNLOADS) if path.suffix == ".tar" and path.is_file() else path
 
 
 def find_layout(root: Path, layout: str = "auto") -> str:
@@ -61,7 +79,7 @@ def find_layout(root: Path, layout: str = "auto") -> str:
         UserError: If there is no such folder, or it is in no known layout.
     """
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder; --data takes a folder of photographs and masks, or `toy`")
+        raise UserError(f"{root}: no such folder; --data takes a folder of photographs and masks, `toy` or `voc2012`")
     if layout != "auto":
         return layout
     found = next((name for name, entry in LAYOUTS.items() if entry.recognizes(root)), None)

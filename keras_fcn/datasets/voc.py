@@ -13,22 +13,22 @@ LISTS = Path("ImageSets/Segmentation")
 
 
 def recognizes(root: Path) -> bool:
-    """Returns whether the folder, or VOC2012 in it, has VOC's split lists."""
-    return (_inner(root) / LISTS).is_dir()
+    """Returns whether the folder, or VOC2012 or VOCdevkit/VOC2012 in it, has VOC's split lists."""
+    return (voc_folder(root) / LISTS).is_dir()
 
 
 def read_voc(root: Path, split: str) -> Pairs:
     """Lists the pairs of one split; the classes are VOC's.
 
     Args:
-        root: The folder that holds JPEGImages, SegmentationClass and ImageSets/Segmentation, or a VOCdevkit folder
-            with VOC2012 inside.
+        root: The folder that holds JPEGImages, SegmentationClass and ImageSets/Segmentation, or one with
+            VOC2012 or VOCdevkit/VOC2012 inside.
         split: The name of a list in ImageSets/Segmentation, without its suffix.
 
     Raises:
         UserError: If a folder or the list is missing, or the list is empty or repeats itself.
     """
-    root, classes = _inner(root), ClassTable.voc()
+    root, classes = voc_folder(root), ClassTable.voc()
     path = list_path(root, split)
     names = read_list(path)
     photos, masks = files_by_stem(root / "JPEGImages"), files_by_stem(root / "SegmentationClass", (".png",))
@@ -42,12 +42,15 @@ def list_path(root: Path, split: str) -> Path:
     Raises:
         UserError: If there is none of that name.
     """
-    path = root / LISTS / f"{split}.txt"
+    folder = voc_folder(root) / LISTS
+    path = folder / f"{split}.txt"
     if not path.is_file():
-        found = ", ".join(sorted(file.stem for file in (root / LISTS).glob("*.txt"))) or "none"
+        found = ", ".join(sorted(file.stem for file in folder.glob("*.txt"))) or "none"
         raise UserError(f"{path}: no such split list; lists there: {found}")
     return path
 
 
-def _inner(root: Path) -> Path:
-    return root / "VOC2012" if (root / "VOC2012").is_dir() else root
+def voc_folder(root: Path) -> Path:
+    """Returns VOCdevkit/VOC2012 or VOC2012 in a folder if it is there, else the folder itself."""
+    inner = (root / "VOCdevkit/VOC2012", root / "VOC2012")
+    return next((folder for folder in inner if folder.is_dir()), root)
