@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_fcn.datasets import voc
+from keras_fcn.datasets import camvid, cvat, folders, labelme, roboflow, voc
 from keras_fcn.datasets.inspection import Inspection, inspect_pairs
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.toy import draw_toy_dataset
@@ -35,7 +35,12 @@ class Layout:
 
 # In the order in which they are recognized: those that a file gives away before those that folder names suggest.
 LAYOUTS: dict[str, Layout] = {
+    "cvat": Layout(cvat.recognizes, cvat.read_cvat, "labelmap.txt, SegmentationClass/, JPEGImages/"),
+    "labelme": Layout(labelme.recognizes, labelme.read_labelme, "class_names.txt, SegmentationClass/, JPEGImages/"),
+    "roboflow": Layout(roboflow.recognizes, roboflow.read_roboflow, "train/ and valid/ with _classes.csv, x_mask.png"),
+    "camvid": Layout(camvid.recognizes, camvid.read_camvid, "train/, trainannot/, val/, valannot/"),
     "voc": Layout(voc.recognizes, voc.read_voc, "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/"),
+    "folders": Layout(folders.recognizes, folders.read_folders, "images/, masks/"),
 }
 
 
@@ -64,8 +69,15 @@ def find_layout(root: Path, layout: str = "auto") -> str:
         raise UserError(f"{root}: no such folder; --data takes a folder of photographs and masks, or `toy`")
     if layout != "auto":
         return layout
-    found = next((name for name, entry in LAYOUTS.items() if entry.recognizes(root)), None)
+    found = _recognized(root)
     if found is None:
+        inner = [path for path in sorted(root.iterdir()) if path.is_dir() and _recognized(path)]
+        if len(inner) == 1:
+            raise UserError(f"{root}: is in no known layout, but the folder in it is; give {inner[0]}")
         known = "; ".join(f"{name} ({entry.shape})" for name, entry in LAYOUTS.items())
         raise UserError(f"{root}: is in no known layout; rearrange it as one of {known}")
     return found
+
+
+def _recognized(root: Path) -> str | None:
+    return next((name for name, entry in LAYOUTS.items() if entry.recognizes(root)), None)
