@@ -17,7 +17,7 @@ from keras_fcn.errors import UserError
 ModelName = Literal["fcn32s", "fcn16s", "fcn8s"]
 BackboneName = Literal["resnet18_v2", "resnet34_v2", "resnet50_v2", "resnet101_v2", "resnet152_v2", "mobilenet_v2"]
 Balance = Literal["none", "weights", "sampling"]
-LayoutName = Literal["auto", "voc_aug", "voc"]
+LayoutName = Literal["auto", "voc_aug", "cvat", "labelme", "roboflow", "camvid", "voc", "folders"]
 
 _BACKBONES_HINT = f"({', '.join(get_args(BackboneName))}; default: resnet18_v2)"
 _CROP_HINT = "(default: 320 480, or the largest training image rounded up to a multiple of 32, where that is less)"

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from keras_fcn.errors import UserError
+
 
 @contextlib.contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
@@ -42,6 +44,21 @@ def new_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Reads the lines of a text that a user wrote on whatever system, without blanks around them.
+
+    Raises:
+        UserError: If the file cannot be read or is not UTF-8 text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text ({error.reason}); save it as UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    return [line.strip() for line in text.split("\n")]
 
 
 def write_json(path: Path, value: object) -> None:

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.files import replaced_file
-from keras_fcn.labels import ClassTable
+from keras_fcn.labels import ClassTable, Color
 
 # Pillow's word about large photographs; of twice that size it refuses them.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -49,7 +49,7 @@ def is_plain_jpeg(path: Path) -> bool:
     with _refused_by_name(path), Image.open(path) as image:
         if image.format != "JPEG" or image.mode not in ("RGB", "L"):
             return False
-        return "exif" not in image.info or image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
 def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
@@ -68,7 +68,7 @@ def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
         if image.mode == "P":
             return _ids_of_palette_image(image, classes, grey_is_id=True)
         if image.mode in ("L", "1", "I;16", "I"):
-            return _ids_of_values(_values(image), classes, np.arange(256, dtype=np.uint8))
+            return _ids_of_values(_values(image, Path(path)), classes, np.arange(256, dtype=np.uint8))
         return _ids_of_colors(image, classes)
 
 
@@ -82,7 +82,7 @@ def read_color_label(path: str | Path, classes: ClassTable) -> np.ndarray:
         DataError: If the file cannot be decoded, or holds a colour that is no class.
     """
     with _opened_label(Path(path)) as image:
-        return _ids_of_colors(image if image.mode == "P" else image.convert("RGB"), classes)
+        return _ids_of_colors(image.convert("RGB") if image.mode in ("1", "L") else image, classes)
 
 
 def read_value_label(path: str | Path, classes: ClassTable, ids: tuple[int, ...]) -> np.ndarray:
@@ -100,7 +100,7 @@ def read_value_label(path: str | Path, classes: ClassTable, ids: tuple[int, ...]
         DataError: If the file cannot be decoded, is in colour, or holds a value that is no class.
     """
     with _opened_label(Path(path)) as image:
-        return _ids_of_values(_values(image), classes, np.array(ids, np.uint8))
+        return _ids_of_values(_values(image, Path(path)), classes, np.array(ids, np.uint8))
 
 
 def label_values(path: str | Path) -> np.ndarray:
@@ -110,7 +110,35 @@ def label_values(path: str | Path) -> np.ndarray:
         DataError: If the file cannot be decoded or is in colour.
     """
     with _opened_label(Path(path)) as image:
-        return _values(image)
+        return _values(image, Path(path))
+
+
+def label_colors(path: str | Path) -> dict[Color, int]:
+    """Returns the colours in a label file, whatever they stand for, with the number of pixels of each.
+
+    Raises:
+        DataError: If the file cannot be decoded.
+    """
+    with _opened_label(Path(path)) as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    colors, counts = np.unique(pixels, axis=0, return_counts=True)
+    return {(r, g, b): int(count) for (r, g, b), count in zip(colors.tolist(), counts)}
+
+
+def palette_in_use(path: str | Path) -> dict[int, Color] | None:
+    """Returns the palette indices in a label file with their colours, or None where it has no palette, or a grey one.
+
+    Raises:
+        DataError: If the file cannot be decoded.
+    """
+    with _opened_label(Path(path)) as image:
+        if image.mode != "P":
+            return None
+        used = np.flatnonzero(image.histogram())
+        colors = _palette(_packed_palette(image))[used]
+    if (colors == used[:, None]).all():
+        return None
+    return {index: (r, g, b) for index, (r, g, b) in zip(used.tolist(), colors.tolist())}
 
 
 def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
@@ -134,7 +162,7 @@ def image_size(path: Path) -> tuple[int, int]:
         DataError: If it cannot be decoded to its end.
     """
     with _refused_by_name(path), Image.open(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         height, width = (image.width, image.height) if turned else (image.height, image.width)
         image.draft("RGB", (1, 1))  # decodes a JPEG at an eighth of its size, but all its data
         image.load()
@@ -153,10 +181,12 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 @contextlib.contextmanager
 def _opened_label(path: Path) -> Iterator[Image.Image]:
-    """Opens a label file upright, and adds its name to what is found wrong with it."""
+    """Opens a label file upright and without an alpha channel that hides nothing, and names it in what is wrong."""
     with _opened(path) as image:
         try:
-            yield ImageOps.exif_transpose(image) if "exif" in image.info else image
+            upright = ImageOps.exif_transpose(image) if "exif" in image.info else image
+            is_opaque = upright.mode in ("LA", "RGBA") and upright.getchannel("A").getextrema() == (255, 255)
+            yield upright.convert(upright.mode[:-1]) if is_opaque else upright
         except UserError as error:
             kind = error.kind if isinstance(error, DataError) else "label"
             raise DataError(kind, f"{path}: {error}") from None
@@ -177,8 +207,11 @@ def _refused_by_name(path: Path) -> Iterator[None]:
         raise DataError("undecodable file", message) from None
 
 
-def _values(image: Image.Image) -> np.ndarray:
+def _values(image: Image.Image, path: Path) -> np.ndarray:
     """Returns grey values, those of 1-bit images being 0 and 1, or palette indices: uint8 [H, W]."""
+    if image.mode == "L" and (bits := _grey_bits(path)) in (2, 4):
+        # Some programs store ids as they are, others shrink files whose grey values happen to fit: 85 becomes 1.
+        raise DataError("bit depth", f"is grey in {bits} bits, where ids cannot be told from shades; export 8-bit grey")
     if image.mode in ("L", "P", "1"):
         return np.asarray(image).astype(np.uint8, copy=False)
     values = np.asarray(image)
@@ -189,7 +222,14 @@ def _values(image: Image.Image) -> np.ndarray:
         return values.astype(np.uint8)
     if image.mode == "RGB" and (values == values[..., :1]).all():
         return np.ascontiguousarray(values[..., 0])
-    raise DataError("colours", f"has pixels of mode {image.mode} in colour, but values are expected; export grey ids")
+    raise DataError("colours", f"has pixels of mode {image.mode}, but values are expected; export 8-bit grey ids")
+
+
+def _grey_bits(path: Path) -> int | None:
+    """Returns the bits per pixel of a grey PNG, None for other files; Pillow spreads 2 and 4 bits over 0 to 255."""
+    with path.open("rb") as file:
+        header = file.read(26)
+    return header[24] if header.startswith(b"\x89PNG") and header[25] == 0 else None
 
 
 def _ids_of_values(values: np.ndarray, classes: ClassTable, ids: np.ndarray) -> np.ndarray:
@@ -198,13 +238,16 @@ def _ids_of_values(values: np.ndarray, classes: ClassTable, ids: np.ndarray) -> 
     wrong = [value for value in used.tolist() if ids[value] >= classes.num_classes and ids[value] != 255]
     if wrong:
         most = max(wrong, key=lambda value: counts[value])
+        known = np.flatnonzero((ids < classes.num_classes) & (ids != np.arange(256)))
+        if known.size:  # values that are not the ids themselves: to speak of ids would mislead
+            values_here = ", ".join(str(value) for value in np.flatnonzero(ids < classes.num_classes).tolist())
+            message = f"value {most} ({counts[most]} pixels) stands for no class; values here are {values_here}"
+            raise DataError("id out of range", f"{message}; mend the mask or the class list")
         raise DataError("id out of range", classes.describe_wrong_id(most, int(counts[most]), len(wrong)))
     return values if (ids[used] == used).all() else ids[values]
 
 
 def _ids_of_colors(image: Image.Image, classes: ClassTable) -> np.ndarray:
-    if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
-        image = image.convert("RGB")
     if image.mode == "RGB":
         return classes.to_ids(np.asarray(image))
     if image.mode == "P":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from keras_fcn.files import replaced_file
 from keras_fcn.labels import VOID_LABEL, ClassTable, shares
+
+_FALLBACK_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "PingFang SC",
+    "Hiragino Sans GB", "Microsoft YaHei", "Arial Unicode MS", "Noto Emoji", "Segoe UI Emoji",
+)  # fmt: skip
+"""Fonts of Linux, macOS and Windows for names that Matplotlib's own font has no letters for."""
 
 
 def overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float = 0.55) -> np.ndarray:
@@ -73,12 +80,15 @@ def draw_predictions(
             axes.set_axis_off()
     for axes, title in zip(grid[0], ("photograph", "prediction", "truth")):
         axes.set_title(title)
-    present = np.unique(np.concatenate([ids.ravel() for sample in samples for ids in sample[1:]]))
+    present = np.unique(np.concatenate([ids.ravel() for sample in samples for ids in sample[1:]])).tolist()
     names = {VOID_LABEL: "void (counts nowhere)", **dict(enumerate(classes.names))}
-    patches = [
-        Patch(facecolor=palette[index] / 255, edgecolor="gray", label=names[index]) for index in present.tolist()
-    ]
-    figure.legend(handles=patches, loc="outside lower center", ncols=5, frameon=False)
+    patches = [Patch(facecolor=palette[index] / 255, edgecolor="gray", label=str(index)) for index in present]
+    fonts = {"family": _font_families()}
+    legend = figure.legend(handles=patches, loc="outside lower center", ncols=5, frameon=False, prop=fonts)
+    for text, index in zip(legend.get_texts(), present):
+        # Set afterwards: Matplotlib leaves labels such as _background_ out, and takes $ for a formula.
+        text.set_parse_math(False)
+        text.set_text(names[index])
     _save(figure, path)
 
 
@@ -157,8 +167,18 @@ def draw_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
 
 
 def _save(figure, path: Path) -> None:
-    with replaced_file(path) as temporary:
+    with replaced_file(path) as temporary, warnings.catch_warnings():
+        # Where no font has a letter, the picture shows a box in its place.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(temporary, dpi=120)
+
+
+def _font_families() -> list[str]:
+    """Returns Matplotlib's own font, and those installed of `_FALLBACK_FONTS`."""
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return ["sans-serif", *(name for name in _FALLBACK_FONTS if name in installed)]
 
 
 def _outlines(ids: np.ndarray) -> np.ndarray:

@@ -1,9 +1,21 @@
 import numpy as np
 import pytest
-from PIL import Image
+from kinds_of_files import PHOTOS, PIXELS, interlaced_png, png, write_photo
+from PIL import Image, ImageOps
 
 from keras_fcn.errors import UserError
-from keras_fcn.image_files import image_size, is_plain_jpeg, read_image, read_label, write_label
+from keras_fcn.image_files import (
+    image_size,
+    is_plain_jpeg,
+    label_colors,
+    label_values,
+    palette_in_use,
+    read_color_label,
+    read_image,
+    read_label,
+    read_value_label,
+    write_label,
+)
 from keras_fcn.labels import ClassTable, voc_palette
 
 VOC = ClassTable.voc()
@@ -104,3 +116,127 @@ def test_a_text_file_named_png_is_an_error(tmp_path, read):
         read(tmp_path / "note.png")
     with pytest.raises(UserError, match=r"absent.png: no such file"):
         read(tmp_path / "absent.png")
+
+
+@pytest.mark.parametrize("name", list(PHOTOS))
+def test_photographs_of_every_kind_are_read_upright_by_all_readers_alike(tmp_path, name):
+    path = write_photo(tmp_path, name)
+    pixels = read_image(path)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        if image.mode == "I;16":
+            expected = np.repeat(PIXELS[..., :1], 3, axis=2)
+    np.testing.assert_array_equal(pixels, expected)
+    assert image_size(path) == pixels.shape[:2]
+    assert pixels.shape[0] == (83 if name in [f"turned {i}.jpg" for i in (5, 6, 7, 8)] + ["turned 6.png"] else 61)
+    if is_plain_jpeg(path):
+        with Image.open(path) as photo:
+            np.testing.assert_array_equal(np.asarray(photo.convert("RGB")), expected)
+
+
+COLORS = ClassTable(("floor", "shirt", "shoe"), ((0, 0, 0), (255, 0, 0), (255, 255, 255)))
+FEW = np.array([[0, 1, 2, 255, 0], [1, 1, 2, 0, 2], [2, 255, 0, 1, 1]], np.uint8)
+VALUES = (0, 1, 2, *[254] * 252, 255)
+
+
+def readers(path):
+    """A mask as the three readers of grey values see it."""
+    return [read_label(path, COLORS), read_value_label(path, COLORS, VALUES), label_values(path)]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(FEW),
+        Image.fromarray(FEW.astype(np.uint16)),
+        Image.merge("LA", [Image.fromarray(FEW), Image.new("L", (5, 3), 255)]),
+        grey_palette(FEW),
+    ],
+    ids=["8 bits", "16 bits", "opaque alpha", "grey palette"],
+)
+def test_grey_masks_of_every_kind(tmp_path, image):
+    image.save(tmp_path / "mask.png")
+    for ids in readers(tmp_path / "mask.png"):
+        np.testing.assert_array_equal(ids, FEW)
+        assert ids.dtype == np.uint8
+
+
+def test_interlaced_masks(tmp_path):
+    ids = np.random.default_rng(0).choice(np.array([0, 1, 2, 255], np.uint8), (13, 11))
+    (tmp_path / "grey.png").write_bytes(interlaced_png(ids))
+    (tmp_path / "colour.png").write_bytes(interlaced_png(COLORS.to_rgb(ids)))
+    with Image.open(tmp_path / "grey.png") as image:
+        assert image.info["interlace"]
+    for found in [*readers(tmp_path / "grey.png"), read_color_label(tmp_path / "colour.png", COLORS)]:
+        np.testing.assert_array_equal(found, ids)
+
+
+def test_masks_of_1_bit_are_ids_0_and_1_or_black_and_white(tmp_path):
+    ids = np.array([[0, 1, 0, 1, 1], [1, 0, 0, 1, 0]], np.uint8)
+    Image.fromarray(ids * 255).convert("1").save(tmp_path / "mask.png")
+    for found in readers(tmp_path / "mask.png"):
+        np.testing.assert_array_equal(found, ids)
+    np.testing.assert_array_equal(read_color_label(tmp_path / "mask.png", COLORS), 2 * ids)
+
+
+@pytest.mark.parametrize(("bits", "row"), [(2, b"\0\x1b\x1b"), (4, b"\0\x01\x23\x01\x23")])
+def test_grey_masks_of_2_and_4_bits_are_refused_where_values_count(tmp_path, bits, row):
+    (tmp_path / "mask.png").write_bytes(png(bits, 0, [row], (1, 8)))
+    for read in (
+        lambda path: read_label(path, COLORS),
+        lambda path: read_value_label(path, COLORS, VALUES),
+        label_values,
+    ):
+        with pytest.raises(UserError, match=f"mask.png: is grey in {bits} bits, .*; export 8-bit grey"):
+            read(tmp_path / "mask.png")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "P in 2 bits"])
+def test_colour_masks_of_every_kind(tmp_path, mode):
+    image = Image.fromarray(COLORS.to_rgb(FEW))
+    if mode.startswith("P"):
+        image.quantize(4).save(tmp_path / "mask.png", bits=2 if mode == "P in 2 bits" else 8)
+    else:
+        image.convert(mode).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_color_label(tmp_path / "mask.png", COLORS), FEW)
+    with Image.open(tmp_path / "mask.png") as written:
+        assert written.mode == mode.split()[0]
+
+
+@pytest.mark.parametrize(
+    ("image", "complaint"),
+    [
+        (Image.fromarray(COLORS.to_rgb(FEW)).convert("RGBA"), "pixels of mode RGBA"),
+        (Image.fromarray(FEW).convert("LA"), "pixels of mode LA"),
+        (Image.fromarray(FEW.astype(np.uint16) * 256), "pixels of mode I;16"),
+    ],
+    ids=["RGBA", "LA", "16 bits"],
+)
+def test_masks_that_could_be_misread_are_refused_by_name(tmp_path, image, complaint):
+    if image.mode in ("RGBA", "LA"):
+        image.putalpha(200)
+    image.save(tmp_path / "mask.png")
+    with pytest.raises(UserError, match=f"mask.png: has {complaint}"):
+        read_color_label(tmp_path / "mask.png", COLORS)
+    with pytest.raises(UserError, match=r"mask.png: (has pixels of mode|holds the value)"):
+        label_values(tmp_path / "mask.png")
+
+
+def test_masks_are_turned_by_their_own_orientation(tmp_path):
+    exif = Image.Exif()
+    exif[0x112] = 6  # to be shown a quarter turn clockwise
+    Image.fromarray(FEW).save(tmp_path / "mask.png", exif=exif)
+    for ids in readers(tmp_path / "mask.png"):
+        np.testing.assert_array_equal(ids, np.rot90(FEW, -1))
+
+
+def test_colours_and_palette_of_a_mask(tmp_path):
+    Image.fromarray(COLORS.to_rgb(FEW)).save(tmp_path / "mask.png")
+    assert label_colors(tmp_path / "mask.png") == {
+        (0, 0, 0): 4, (255, 0, 0): 5, (255, 255, 255): 4, (224, 224, 192): 2,
+    }  # fmt: skip
+    assert palette_in_use(tmp_path / "mask.png") is None
+    write_label(tmp_path / "palette.png", FEW, COLORS)
+    assert palette_in_use(tmp_path / "palette.png") == dict(zip((0, 1, 2, 255), (*COLORS.colors, COLORS.void_color)))
+    grey_palette(FEW).save(tmp_path / "grey.png")
+    assert palette_in_use(tmp_path / "grey.png") is None

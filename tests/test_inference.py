@@ -126,7 +126,7 @@ def test_the_table_shows_figures_and_absent_classes():
 
 def test_other_classes_than_the_models_are_named():
     data = ClassTable.numbered(3)
-    model = ClassTable(("class0", "shirt", "class2"), data.colors)
+    model = ClassTable(("background", "shirt", "class2"), data.colors)
     with pytest.raises(UserError, match="class 1 is 'shirt' in the model and 'class1' in the data"):
         require_same_classes(model, data)
     with pytest.raises(UserError, match=r"has 3 classes, the data 2: class 2 is 'class2' .* and 'missing' in the data"):

@@ -3,14 +3,16 @@ import itertools
 
 import numpy as np
 import pytest
+from kinds_of_files import PHOTOS, write_photo
+from layouts import NAMES, write_cvat
 from PIL import Image
 
 from keras_fcn.augmentation import Augmentation
-from keras_fcn.datasets import Pairs
+from keras_fcn.datasets import Pairs, open_pairs
 from keras_fcn.datasets.pairs import reader
 from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
-from keras_fcn.image_files import read_label, write_label
+from keras_fcn.image_files import read_image, read_label, write_label
 from keras_fcn.labels import ClassTable
 from keras_fcn.pipeline import evaluation_dataset, explain_failure, training_dataset
 
@@ -82,6 +84,30 @@ def test_evaluation_shows_every_image_whole_and_as_pillow_decodes_it(toy):
         with Image.open(image_path) as photo, Image.open(label_path) as mask:
             np.testing.assert_array_equal(image[0], np.asarray(photo))
             np.testing.assert_array_equal(label[0], np.asarray(mask))
+
+
+def test_photographs_of_every_kind_reach_the_network_as_read_image_decodes_them(tmp_path):
+    photos = [write_photo(tmp_path, name) for name in PHOTOS]
+    classes = ClassTable.voc()
+    masks = [tmp_path / f"mask {index}.png" for index in range(len(photos))]
+    for photo, mask in zip(photos, masks):
+        write_label(mask, np.zeros(read_image(photo).shape[:2], np.uint8), classes)
+    pairs = Pairs("plain", "train", tuple(photos), tuple(masks), classes, reader(read_label, classes))
+    seen = list(evaluation_dataset(pairs).as_numpy_iterator())
+    assert len(seen) == len(PHOTOS) > 20
+    for (image, label), photo in zip(seen, photos):
+        np.testing.assert_array_equal(image[0], read_image(photo), err_msg=photo.name)
+        assert image.shape[:3] == label.shape
+
+
+def test_names_in_any_script_can_be_read(tmp_path):
+    truth = write_cvat(tmp_path, NAMES)
+    pairs = open_pairs(tmp_path, "all")
+    seen = list(evaluation_dataset(pairs).as_numpy_iterator())
+    assert len(seen) == len(NAMES)
+    for (image, label), name in zip(seen, NAMES):
+        np.testing.assert_array_equal(label[0], truth[name])
+        np.testing.assert_array_equal(image[0], read_image(tmp_path / f"JPEGImages/{name}.jpg"))
 
 
 def test_a_file_that_breaks_during_training_is_named(plain_pairs):

@@ -1,4 +1,7 @@
+import warnings
+
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from keras_fcn.labels import ClassTable
@@ -47,6 +50,21 @@ def test_panels_and_curves_are_pictures(tmp_path):
         colors = {color for _, color in panel.convert("RGB").getcolors(1 << 24)}
         assert {(64, 0, 0), (224, 224, 192), (100, 100, 100)} <= colors
         assert curves.width > curves.height > 300
+
+
+def test_panels_name_classes_of_whatever_name(tmp_path, monkeypatch):
+    """`_background_` is labelme's, and Matplotlib would leave it out; no name makes it warn or fail."""
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *args, **kw: (figures.append(figure), save(figure, *args, **kw))
+    )
+    names = ("_background_", "$x^", "猫 🐈", "été")
+    ids = (np.arange(2400) % 4).astype(np.uint8).reshape(40, 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_predictions(tmp_path / "predictions.png", [(IMAGE, ids, ids)], ClassTable.named(names))
+    assert tuple(text.get_text() for text in figures[0].legends[0].get_texts()) == names
 
 
 def test_tensorboard_reads_what_was_logged(tmp_path):

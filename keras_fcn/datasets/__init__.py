@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_fcn.datasets import sbd, voc
+from keras_fcn.datasets import camvid, cvat, folders, labelme, roboflow, sbd, voc
 from keras_fcn.datasets.download import download_voc2012, unpack_voc2012
 from keras_fcn.datasets.inspection import Inspection, inspect_pairs
 from keras_fcn.datasets.pairs import Pairs
@@ -42,7 +42,12 @@ LAYOUTS: dict[str, Layout] = {
     "voc_aug": Layout(
         sbd.recognizes, sbd.read_voc_aug, "VOC2012/ in the layout voc, benchmark_RELEASE/dataset/ of SBD"
     ),
+    "cvat": Layout(cvat.recognizes, cvat.read_cvat, "labelmap.txt, SegmentationClass/, JPEGImages/"),
+    "labelme": Layout(labelme.recognizes, labelme.read_labelme, "class_names.txt, SegmentationClass/, JPEGImages/"),
+    "roboflow": Layout(roboflow.recognizes, roboflow.read_roboflow, "train/ and valid/ with _classes.csv, x_mask.png"),
+    "camvid": Layout(camvid.recognizes, camvid.read_camvid, "train/, trainannot/, val/, valannot/"),
     "voc": Layout(voc.recognizes, voc.read_voc, "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/"),
+    "folders": Layout(folders.recognizes, folders.read_folders, "images/, masks/"),
 }
 
 
@@ -82,8 +87,15 @@ def find_layout(root: Path, layout: str = "auto") -> str:
         raise UserError(f"{root}: no such folder; --data takes a folder of photographs and masks, `toy` or `voc2012`")
     if layout != "auto":
         return layout
-    found = next((name for name, entry in LAYOUTS.items() if entry.recognizes(root)), None)
+    found = _recognized(root)
     if found is None:
+        inner = [path for path in sorted(root.iterdir()) if path.is_dir() and _recognized(path)]
+        if len(inner) == 1:
+            raise UserError(f"{root}: is in no known layout, but the folder in it is; give {inner[0]}")
         known = "; ".join(f"{name} ({entry.shape})" for name, entry in LAYOUTS.items())
         raise UserError(f"{root}: is in no known layout; rearrange it as one of {known}")
     return found
+
+
+def _recognized(root: Path) -> str | None:
+    return next((name for name, entry in LAYOUTS.items() if entry.recognizes(root)), None)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from keras_fcn.errors import DataError, UserError
+from keras_fcn.files import read_lines
 from keras_fcn.image_files import IMAGE_SUFFIXES
 from keras_fcn.labels import ClassTable
 
@@ -45,6 +47,43 @@ class Pairs:
     findings: tuple[DataError, ...] = ()
     palette_means_colors: bool = False
 
+    @classmethod
+    def found(
+        cls,
+        layout: str,
+        split: str,
+        where: Path,
+        images: dict[str, Path],
+        labels: dict[str, Path],
+        classes: ClassTable,
+        read_label: LabelReader,
+        divide: bool,
+    ) -> Pairs:
+        """Pairs the photographs and label files that share a name.
+
+        Args:
+            layout: How the data set is arranged, for people.
+            split: The name of the split.
+            where: The folder that holds both, for complaints.
+            images: Photographs by name.
+            labels: Label files by name.
+            classes: What the labels mean.
+            read_label: Decodes a label file.
+            divide: Whether they are the whole data set, so that `split_of` says which belong to `split`.
+
+        Raises:
+            UserError: If no photograph has a mask, or there are too few to divide.
+        """
+        names, findings = pair_found(images, labels)
+        if not names:
+            raise UserError(
+                f"{where}: none of its {len(images)} photos and {len(labels)} masks share a name; "
+                "name each mask as its photo"
+            )
+        names = split_of(names, split, where) if divide else names
+        photos, masks = tuple(images[name] for name in names), tuple(labels[name] for name in names)
+        return cls(layout, split, photos, masks, classes, read_label, findings)
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -69,8 +108,13 @@ def _read(path: Path, read: Callable[..., np.ndarray], arguments: tuple) -> np.n
     return read(path, *arguments)
 
 
-def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
-    """Lists a folder's files with one of `suffixes` by their names without suffix, in order.
+def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, nested: bool = False) -> dict[str, Path]:
+    """Lists a folder's files with one of `suffixes` by their names without suffix, in order; hidden files are none.
+
+    Args:
+        folder: Where to look.
+        suffixes: In lower case; files may have them in upper case, too.
+        nested: Whether to look into the folders in it, too; names are then such as "kitchen/table".
 
     Raises:
         UserError: If the folder is missing, or two files have the same name but for the suffix.
@@ -78,12 +122,38 @@ def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dic
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; a data set in this layout has one")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in suffixes and not path.name.startswith("."):
-            if path.stem in found:
-                raise UserError(f"{path} and {found[path.stem].name}: which of them is meant? Rename or remove one")
-            found[path.stem] = path
+    for path in sorted(folder.rglob("*") if nested else folder.iterdir()):
+        inner = path.relative_to(folder)
+        if path.suffix.lower() in suffixes and not is_hidden(inner) and path.is_file():
+            name = normal_name(inner.with_name(path.stem).as_posix())
+            if name in found:
+                raise UserError(f"{path} and {found[name].name}: which of them is meant? Rename or remove one")
+            found[name] = path
     return found
+
+
+def masks_by_stem(folder: Path, nested: bool = False) -> dict[str, Path]:
+    """Lists a folder's PNG masks by their names without suffix, in order.
+
+    Raises:
+        UserError: If the folder is missing, or holds no PNG.
+    """
+    masks = files_by_stem(folder, (".png",), nested)
+    if not masks:
+        others = files_by_stem(folder, nested=nested)
+        reason = ", but JPEGs, whose colours are not exact" if others else ""
+        raise UserError(f"{folder}: holds no PNG masks{reason}; export the masks as PNGs")
+    return masks
+
+
+def is_hidden(path: Path) -> bool:
+    """Returns whether a relative path leads to a file that the system keeps, such as `.DS_Store` or `__MACOSX/a`."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+
+
+def normal_name(name: str) -> str:
+    """Returns a name in the one spelling in which names are compared: macOS stores an accent as its own character."""
+    return unicodedata.normalize("NFC", name)
 
 
 def pair_listed(
@@ -147,11 +217,7 @@ def read_list(path: Path) -> list[str]:
     Raises:
         UserError: If the list is empty, repeats a name, or is not UTF-8 text.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 text ({error.reason}); save it as UTF-8") from None
-    names = [line.strip() for line in lines if line.strip()]
+    names = [normal_name(line) for line in read_lines(path) if line]
     if not names:
         raise UserError(f"{path}: lists no images; write one name per line, without folder and suffix")
     twice = next((name for name, following in zip(sorted(names), sorted(names)[1:]) if name == following), None)
