@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+LARGEST_WEIGHT = 10.0
+"""So that a few pixels of a class that hardly occurs cannot rule a batch's loss."""
+
 
 def class_weights(pixels: np.ndarray) -> np.ndarray:
     """Returns median frequency weights: rare classes count more, so that each matters about alike.
@@ -16,7 +19,7 @@ def class_weights(pixels: np.ndarray) -> np.ndarray:
         pixels: Per image and class, how many pixels have it, int [N, num_classes].
 
     Returns:
-        float32 [num_classes]; 1 for a class that no image shows.
+        float32 [num_classes], at most `LARGEST_WEIGHT`; 1 for a class that no image shows.
     """
     in_class = pixels.sum(axis=0)
     in_its_images = ((pixels > 0) * pixels.sum(axis=1, keepdims=True)).sum(axis=0)
@@ -24,7 +27,7 @@ def class_weights(pixels: np.ndarray) -> np.ndarray:
     weights = np.ones(pixels.shape[1], np.float32)
     if shown.any():
         frequency = in_class[shown] / in_its_images[shown]
-        weights[shown] = np.median(frequency) / frequency
+        weights[shown] = np.minimum(np.median(frequency) / frequency, LARGEST_WEIGHT)
     return weights
 
 

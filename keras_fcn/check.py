@@ -18,6 +18,7 @@ from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.files import write_json
 from keras_fcn.labels import VOID_LABEL
+from keras_fcn.text_table import display_width, left_justified
 from keras_fcn.visualization import draw_check
 
 FINDINGS, SHOWN_FINDINGS, PICTURED = 1, 20, 6
@@ -82,12 +83,12 @@ def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str
         counts = f"{summary['pairs']:>7}{summary['sound_pairs']:>7}"
         lines += [f"{split:<10}{counts}   {sizes:<24}{void:>7}{len(summary['findings']):>10}"]
     first = next(iter(summaries))
-    width = max(len(name) for name in (*pairs.classes.names, "class")) + 2
+    width = max(display_width(name) for name in (*pairs.classes.names, "class")) + 2
     head = "".join(f"{split + ' pixels':>16}{'images':>8}" for split in summaries)
     lines += ["", f"{'class':<{width}}{head}{'weight':>9}"]
     for name in pairs.classes.names:
         cells = "".join(f"{_share(summary, name):>16}{summary['images'][name]:>8}" for summary in summaries.values())
-        lines += [f"{name:<{width}}{cells}{summaries[first]['class_weights'][name]:>9.2f}"]
+        lines += [f"{left_justified(name, width)}{cells}{summaries[first]['class_weights'][name]:>9.2f}"]
     return "\n".join([*lines, f"Weights: median frequency, from {first}; --balance weights trains with them."])
 
 

@@ -13,6 +13,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.labels import ClassTable
 from keras_fcn.metrics import SegmentationMetrics, confusion_matrix
 from keras_fcn.pipeline import evaluation_dataset, explain_failure
+from keras_fcn.text_table import display_width, left_justified
 
 
 def evaluate(segment: Callable[[tf.Tensor], tf.Tensor], pairs: Pairs) -> dict:
@@ -59,9 +60,9 @@ def format_metrics(figures: dict) -> str:
         "mean_accuracy": "mean accuracy",
         "frequency_weighted_iou": "frequency-weighted IoU",
     }
-    width = max(len(text) for text in (*measured, *titles.values())) + 2
+    width = max(display_width(text) for text in (*measured, *titles.values())) + 2
     rows = [f"{'class':<{width}}{'IoU':>6}", "-" * (width + 6)]
-    rows += [f"{name:<{width}}{100 * value:6.1f}" for name, value in measured.items()]
+    rows += [f"{left_justified(name, width)}{100 * value:6.1f}" for name, value in measured.items()]
     rows += ["-" * (width + 6)]
     rows += [f"{title:<{width}}{_percent(figures[key])}" for key, title in titles.items()]
     rows += [f"Percent, over {figures['images']} whole images; void pixels count nowhere."]

@@ -20,6 +20,11 @@ def test_class_weights_by_hand():
     np.testing.assert_allclose(weights, [dog / sky, dog / cat, 1, 1], rtol=1e-6)
 
 
+def test_no_weight_is_larger_than_ten():
+    pixels = np.array([[1000, 1000, 1]] * 4)
+    np.testing.assert_allclose(class_weights(pixels), [1, 1, 10])
+
+
 def test_weights_of_nothing_are_one():
     np.testing.assert_array_equal(class_weights(np.zeros((2, 3), int)), [1, 1, 1])
 

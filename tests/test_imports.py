@@ -25,7 +25,7 @@ LAYERS = [
     ],
     ["config", "fcn"],
     ["backbones", "initializers", "layers", "cli", "image_files"],
-    ["labels", "files", "environment"],
+    ["labels", "files", "environment", "text_table"],
     ["errors"],
 ]
 HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}
