@@ -23,18 +23,23 @@ def read_labelmap(path: Path) -> ClassTable:
     """Reads CVAT's labelmap.txt, a line `name:red,green,blue:parts:actions` per class.
 
     A label named void, ignore or unlabeled, underscores around it or not, is void and no class. A class named
-    background gets id 0; the others follow in the file's order. Without a void label, void has VOC's colour, unless
-    that is a class's.
+    background gets id 0; the others follow in the file's order. Where no label has a colour, they have those of the VOC
+    palette in that order, as Datumaro, CVAT's exporter, paints them. Without a void label, void has VOC's colour,
+    unless that is a class's.
 
     Raises:
         UserError: If a line is not of that form, or repeats a name or a colour: it names the line.
     """
+    parsed = [
+        (number, *_parse_line(f"{path}: line {number}", line))
+        for number, line in enumerate(read_lines(path), 1)
+        if line and not line.startswith("#")
+    ]
     labels: dict[str, Color] = {}
     lines: dict[str | Color, int] = {}
-    for number, line in enumerate(read_lines(path), 1):
-        if not line or line.startswith("#"):
-            continue
-        name, color = _parse_line(f"{path}: line {number}", line)
+    has_colors = any(field for _, _, field in parsed)
+    for index, (number, name, field) in enumerate(parsed):
+        color = _parse_color(f"{path}: line {number}", name, field) if has_colors else _palette_color(index)
         for what, value in (("name", name), ("colour", color)):
             if value in lines:
                 raise UserError(
@@ -81,22 +86,31 @@ def named_table(path: Path, names: Sequence[str]) -> ClassTable:
         raise UserError(f"{path}: {error}") from None
 
 
-def _parse_line(place: str, line: str) -> tuple[str, Color]:
+def _parse_line(place: str, line: str) -> tuple[str, str]:
     fields = [field.strip() for field in line.split(":")]
     if len(fields) != _FIELDS or not fields[0]:
         raise UserError(
             f"{place} has {len(fields)} fields, but name:red,green,blue:parts:actions are {_FIELDS}, the last two "
             f"mostly empty, as in {EXAMPLE_LINE} Received: {line}"
         )
-    numbers = [number.strip() for number in fields[1].split(",")]
+    return fields[0], fields[1]
+
+
+def _parse_color(place: str, name: str, field: str) -> Color:
+    numbers = [number.strip() for number in field.split(",")]
     values = [int(number) for number in numbers if number.isascii() and number.isdigit()]
     if len(values) != len(numbers) or len(values) != 3 or max(values) > 255:
         raise UserError(
-            f"{place}: the colour of {fields[0]!r} must be three numbers from 0 to 255, as in {EXAMPLE_LINE} "
-            f"Received: {fields[1] or 'nothing'}"
+            f"{place}: the colour of {name!r} must be three numbers from 0 to 255, as in {EXAMPLE_LINE} "
+            f"Received: {field or 'nothing'}"
         )
     red, green, blue = values
-    return fields[0], (red, green, blue)
+    return red, green, blue
+
+
+def _palette_color(index: int) -> Color:
+    red, green, blue = voc_palette()[index % 256].tolist()
+    return red, green, blue
 
 
 def _table(path: Path, labels: dict[str, Color], lines: dict[str | Color, int]) -> ClassTable:

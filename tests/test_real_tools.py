@@ -1,0 +1,36 @@
+"""What the real tools write is read. They run in environments of their own, which are named by variables."""
+
+import os
+import subprocess
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from keras_fcn.datasets import find_layout, inspect_pairs, open_pairs
+
+DATUMARO = os.environ.get("KERAS_FCN_DATUMARO_PYTHON")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("datumaro")
+    subprocess.run([DATUMARO, str(ROOT / "tests/extras/export_by_datumaro.py"), str(folder)], check=True)
+    return folder
+
+
+@pytest.mark.skipif(DATUMARO is None, reason="KERAS_FCN_DATUMARO_PYTHON names no Python that has Datumaro")
+@pytest.mark.parametrize("kind", ["plain", "colored"])
+def test_what_cvats_exporter_writes_is_read_to_the_painted_ids(exported, kind):
+    root = exported / kind
+    assert find_layout(root) == "cvat"
+    pairs = [open_pairs(root, split) for split in ("train", "val")]
+    with np.load(exported / "truth.npz") as truth:
+        assert sorted(name for part in pairs for name in part.names) == sorted(truth.files)
+        for part in pairs:
+            assert part.classes.names == ("background", "cat", "猫 🐈", "garden chair")
+            assert inspect_pairs(part).findings == ()
+            for name, label in zip(part.names, part.labels):
+                np.testing.assert_array_equal(part.read_label(label), truth[name])
+    expected = (70, 70, 70) if kind == "colored" else (128, 128, 0)
+    assert pairs[0].classes.colors[3] == expected
