@@ -217,7 +217,7 @@ def _near_miss(packed: np.ndarray, most: Color, classes: ClassTable) -> tuple[st
     distance = np.abs(colors[:, None] - known).max(axis=-1).min(axis=1)
     if packed.size > _FEW_COLORS and (distance <= 64).mean() > 0.8:
         return "compressed mask", "they lie around the classes' colours, as after JPEG compression: export it as a PNG"
-    nearest = int(np.abs(known - most).max(axis=1).argmin())
+    nearest = int(np.argmin(np.abs(known - most).max(axis=1)))
     if np.abs(known[nearest] - most).max() <= 16:
         right = tuple(int(value) for value in known[nearest])
         return "unknown colour", f"{names[nearest]} is {right}: paint it in that colour"
