@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +18,11 @@ from keras_fcn.errors import UserError
 
 Options = TypeVar("Options")
 
-USER_ERROR, INTERRUPTED = 2, 130
+USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as schedulers send it before they kill: handled as Ctrl-C is."""
 
 
 def parse_options(options: type[Options], arguments: Sequence[str] | None = None) -> Options:
@@ -44,9 +50,11 @@ def parse_options(options: type[Options], arguments: Sequence[str] | None = None
 def run(command: Callable[[], int | None]) -> None:
     """Runs a command line's main function and ends the process with its exit status.
 
-    A `UserError` becomes one line on stderr and exit status 2, Ctrl-C ends with 130; any other exception is a bug and
-    keeps its traceback.
+    A `UserError` becomes one line on stderr and exit status 2, Ctrl-C ends with 130, SIGTERM with 143; any other
+    exception is a bug and keeps its traceback.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         sys.exit(command() or 0)
     except UserError as error:
@@ -54,10 +62,14 @@ def run(command: Callable[[], int | None]) -> None:
         sys.exit(USER_ERROR)
     except KeyboardInterrupt as interrupt:
         print(f"\ninterrupted{''.join(f': {reason}' for reason in interrupt.args)}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         sys.stdout = None
         sys.exit(0)
+
+
+def _terminate(*_) -> None:
+    raise Terminated
 
 
 def _program() -> str:

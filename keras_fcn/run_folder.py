@@ -84,6 +84,11 @@ class RunFolder:
             ) from None
         return cls(root)
 
+    def checkpoint_paths(self) -> list[Path]:
+        """Returns the checkpoints, the newest first, as TensorFlow names them: without a suffix."""
+        found = [path.with_suffix("") for path in self.checkpoints.glob("ckpt-*.index")]
+        return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+
     def write_images(self, training: Sequence[Path], held_out: Sequence[Path]) -> None:
         """Writes down which photographs are trained on and which are measured on."""
         for name, images in (("training_images.txt", training), ("held_out_images.txt", held_out)):

@@ -33,6 +33,8 @@ from keras_fcn.weights import load_backbone_weights
 
 LARGEST_DEFAULT_CROP = (320, 480)
 KEPT_CHECKPOINTS = 2
+SECONDS_BETWEEN_CHECKPOINTS = 600
+"""Within an epoch; one is written after every epoch, too."""
 PICTURED_IMAGES = 5
 
 
@@ -69,7 +71,7 @@ def train(
         run.write_images(data.pairs.images, data.held_out.images)
     else:
         run = RunFolder(resume)
-        training.restore(run)
+        training.restore(run, report)
     report(f"Run      {run.root}")
     training.run(run, report)
     return run
@@ -176,24 +178,29 @@ class Training:
         """Training steps made so far, over all epochs."""
         return int(self.optimizer.iterations.numpy())
 
-    def restore(self, run: RunFolder) -> None:
-        """Takes over weights, optimizer and position from a run's newest checkpoint.
+    def restore(self, run: RunFolder, report: Callable[[str], None]) -> None:
+        """Takes over weights, optimizer and position from a run's newest checkpoint that is whole.
 
         Raises:
-            UserError: If there is none, or it belongs to another network.
+            UserError: If there is none, or they belong to another network.
         """
-        newest = tf.train.latest_checkpoint(str(run.checkpoints))
-        if newest is None:
+        paths = run.checkpoint_paths()
+        if not paths:
             raise UserError(
                 f"{run.checkpoints}: holds no checkpoint to go on from; start again with --config {run.config}"
             )
-        try:
-            self.checkpoint.restore(newest).assert_existing_objects_matched()
-        except (AssertionError, ValueError, tf.errors.OpError):
-            network = f"{self.config.model} over {self.config.backbone}"
-            raise UserError(
-                f"{newest}: is damaged or not a checkpoint of {network}, which {run.config} asks for"
-            ) from None
+        for path in paths:
+            try:
+                self.checkpoint.restore(str(path)).assert_existing_objects_matched()
+            except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError):
+                report(f"Warning  {path}: cannot be restored; trying the checkpoint before it")
+                continue
+            return
+        network = f"{self.config.model} over {self.config.backbone}"
+        raise UserError(
+            f"{paths[0]}: is damaged or not a checkpoint of {network}, which {run.config} asks for; "
+            "none before it is better"
+        )
 
     def run(self, run: RunFolder, report: Callable[[str], None]) -> None:
         """Trains the epochs that are left, and leaves the run's files behind."""
@@ -205,7 +212,7 @@ class Training:
             batches = self._batches()
             for epoch in range(len(history) + 1, self.config.epochs + 1):
                 report(f"\nEpoch {epoch}/{self.config.epochs}{self._time_left(started, first_step)}")
-                row = self._train_epoch(batches, epoch)
+                row = self._train_epoch(batches, epoch, manager)
                 figures = evaluate(self.segment, self.held_out)
                 history.append({**row, **_validation_columns(figures)})
                 self._keep(run, log, history, figures)
@@ -213,9 +220,9 @@ class Training:
                 self.loss_sum.assign(0.0)
                 manager.save()
                 report(_epoch_summary(history[-1]))
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:  # or `cli.Terminated`, which is one
             manager.save()
-            raise KeyboardInterrupt(f"go on with python train.py --resume {run.root}") from None
+            raise type(interrupt)(f"go on with python train.py --resume {run.root}") from None
         finally:
             if history:
                 draw_curves(run.curves, history)
@@ -247,13 +254,14 @@ class Training:
         losses = self.strategy.run(replica_step, args=next(batches))
         self.loss_sum.assign_add(self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None))
 
-    def _train_epoch(self, batches, epoch: int) -> dict[str, float]:
+    def _train_epoch(self, batches, epoch: int, manager: tf.train.CheckpointManager) -> dict[str, float]:
         """Trains to the end of an epoch, from wherever in it the run is; returns its row of the history."""
         before = (epoch - 1) * self.steps_per_epoch
         bar = keras.utils.Progbar(
             self.steps_per_epoch, verbose=1 if sys.stdout.isatty() else 0, stateful_metrics=["loss", "learning_rate"]
         )
         started, first_step = time.perf_counter(), self.step
+        saved = started
         for done in range(first_step - before + 1, self.steps_per_epoch + 1):
             with explain_failure(self.pairs):
                 self._train_step(batches)
@@ -262,6 +270,9 @@ class Training:
                 raise UserError(f"the loss became {loss} in step {before + done}; try a lower --learning-rate")
             rate = float(self.optimizer.learning_rate.numpy())
             bar.update(done, [("loss", loss), ("learning_rate", rate)], finalize=done == self.steps_per_epoch)
+            if time.perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                manager.save()
+                saved = time.perf_counter()
         seconds = time.perf_counter() - started
         images = (self.step - first_step) * self.config.batch_size
         return {

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -186,16 +187,17 @@ def test_weights_that_cannot_be_had_are_named(weights, complaint):
         load_backbone_weights(backbone, weights)
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path):
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path, sent, status):
     run = tmp_path / "run"
     command = [sys.executable, "-u", "train.py", "--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "500"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if line.startswith("loss"):  # the first epoch is over
-                os.kill(process.pid, signal.SIGINT)
+                os.kill(process.pid, sent)
                 break
         _, complaint = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert complaint == f"\ninterrupted: go on with python train.py --resume {run}\n"
     with (run / "history.csv").open() as file:
         done = len(list(csv.DictReader(file)))
@@ -203,6 +205,44 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path):
     config = dataclasses.replace(tiny(toy), epochs=done + 1)
     resumed = train(config, resume=run, report=silent)
     assert [row["epoch"] for row in resumed.read_history()] == list(range(1, done + 2))
+
+
+def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(toy, tmp_path):
+    """`kill -9` twice, at moments that differ from machine to machine; then to the end."""
+    whole = train(tiny(toy, epochs=6), tmp_path / "whole", report=silent)
+    run = tmp_path / "killed"
+    start = ["--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "6"]
+    for arguments, epochs in ((start, 1), (["--resume", str(run)], 2)):
+        command = [sys.executable, "-u", "train.py", *arguments]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            lines = (line for line in process.stdout if line.startswith("loss"))
+            assert len(list(itertools.islice(lines, epochs))) == epochs
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+    assert_same_run(whole, train(tiny(toy, epochs=6), resume=run, report=silent))
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(toy, tmp_path):
+    whole = train(tiny(toy, epochs=3), tmp_path / "whole", report=silent)
+    run = train(tiny(toy, epochs=3), tmp_path / "damaged", report=silent)
+    newest = run.checkpoint_paths()[0].with_suffix(".data-00000-of-00001")
+    newest.write_bytes(newest.read_bytes()[:1000])
+    lines = []
+    again = train(tiny(toy, epochs=3), resume=run.root, report=lines.append)
+    assert any(line.startswith(f"Warning  {run.checkpoints}/ckpt-3: cannot be restored") for line in lines)
+    assert_same_run(whole, again)
+
+
+def test_a_long_epoch_leaves_checkpoints_in_its_middle(toy, tmp_path, monkeypatch):
+    whole = train(tiny(toy, epochs=1), tmp_path / "whole", report=silent)
+    monkeypatch.setattr("keras_fcn.training.SECONDS_BETWEEN_CHECKPOINTS", 0)
+    run = train(tiny(toy, epochs=1), tmp_path / "run", report=silent)
+    assert [path.name for path in run.checkpoint_paths()] == ["ckpt-4", "ckpt-3"]  # after each of 3 steps, and the end
+    for path in run.checkpoints.glob("ckpt-4.*"):
+        path.unlink()
+    assert_same_run(whole, train(tiny(toy, epochs=1), resume=run.root, report=silent))
 
 
 STEP_ON_REPLICAS = """
