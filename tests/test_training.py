@@ -3,6 +3,7 @@ import dataclasses
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.image_files import write_label
 from keras_fcn.inference import load_model
+from keras_fcn.run_folder import RunFolder
 from keras_fcn.training import Training, TrainingData, default_crop_size
 from keras_fcn.weights import load_backbone_weights
 
@@ -31,6 +33,12 @@ COLUMNS = [
 
 def silent(_line):
     pass
+
+
+@pytest.fixture(scope="module")
+def whole(toy, tmp_path_factory):
+    """A run of two epochs that nothing disturbed; tests only read it."""
+    return train(tiny(toy), tmp_path_factory.mktemp("whole") / "run", report=silent)
 
 
 def tiny(toy, **settings):
@@ -87,16 +95,14 @@ def test_a_run_folder_holds_everything(trained, toy):
     assert json.loads((trained / "config.json").read_text())["data"] == str(toy)
 
 
-def test_the_same_seed_repeats_a_run_exactly(toy, tmp_path):
-    run = train(tiny(toy), tmp_path / "a", report=silent)
-    assert_same_run(run, train(tiny(toy), tmp_path / "b", report=silent))
-    other = train(tiny(toy, seed=1), tmp_path / "c", report=silent)
-    assert exact_history(run) != exact_history(other)
+def test_the_same_seed_repeats_a_run_exactly(toy, whole, tmp_path):
+    assert_same_run(whole, train(tiny(toy), tmp_path / "same", report=silent))
+    other = train(tiny(toy, seed=1), tmp_path / "other", report=silent)
+    assert exact_history(whole) != exact_history(other)
 
 
 @pytest.mark.parametrize("step", [1, 3, 5])
-def test_an_interrupted_run_goes_on_exactly_where_it_was(toy, tmp_path, monkeypatch, step):
-    whole = train(tiny(toy), tmp_path / "whole", report=silent)
+def test_an_interrupted_run_goes_on_exactly_where_it_was(toy, whole, tmp_path, monkeypatch, step):
     interruption = Interruption(monkeypatch, step)
     with pytest.raises(KeyboardInterrupt, match=rf"go on with python train.py --resume {tmp_path}/parts"):
         train(tiny(toy), tmp_path / "parts", report=silent)
@@ -209,10 +215,10 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path, sent, s
 
 def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(toy, tmp_path):
     """`kill -9` twice, at moments that differ from machine to machine; then to the end."""
-    whole = train(tiny(toy, epochs=6), tmp_path / "whole", report=silent)
+    undisturbed = train(tiny(toy, epochs=4), tmp_path / "undisturbed", report=silent)
     run = tmp_path / "killed"
-    start = ["--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "6"]
-    for arguments, epochs in ((start, 1), (["--resume", str(run)], 2)):
+    start = ["--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "4"]
+    for arguments, epochs in ((start, 1), (["--resume", str(run)], 1)):
         command = [sys.executable, "-u", "train.py", *arguments]
         with subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -221,28 +227,29 @@ def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(toy, tmp_path):
             assert len(list(itertools.islice(lines, epochs))) == epochs
             process.kill()
         assert process.returncode == -signal.SIGKILL
-    assert_same_run(whole, train(tiny(toy, epochs=6), resume=run, report=silent))
+    assert_same_run(undisturbed, train(tiny(toy, epochs=4), resume=run, report=silent))
 
 
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(toy, tmp_path):
-    whole = train(tiny(toy, epochs=3), tmp_path / "whole", report=silent)
-    run = train(tiny(toy, epochs=3), tmp_path / "damaged", report=silent)
+@pytest.mark.parametrize("cut", [1000, -1000])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(toy, whole, tmp_path, cut):
+    shutil.copytree(whole.root, tmp_path / "damaged")
+    run = RunFolder(tmp_path / "damaged")
     newest = run.checkpoint_paths()[0].with_suffix(".data-00000-of-00001")
-    newest.write_bytes(newest.read_bytes()[:1000])
+    newest.write_bytes(newest.read_bytes()[:cut])
     lines = []
-    again = train(tiny(toy, epochs=3), resume=run.root, report=lines.append)
-    assert any(line.startswith(f"Warning  {run.checkpoints}/ckpt-3: cannot be restored") for line in lines)
+    again = train(tiny(toy), resume=run.root, report=lines.append)
+    assert any(line.startswith(f"Warning  {run.checkpoints}/ckpt-2: cannot be restored") for line in lines)
     assert_same_run(whole, again)
 
 
-def test_a_long_epoch_leaves_checkpoints_in_its_middle(toy, tmp_path, monkeypatch):
-    whole = train(tiny(toy, epochs=1), tmp_path / "whole", report=silent)
+def test_a_long_epoch_leaves_checkpoints_in_its_middle(toy, whole, tmp_path, monkeypatch):
     monkeypatch.setattr("keras_fcn.training.SECONDS_BETWEEN_CHECKPOINTS", 0)
-    run = train(tiny(toy, epochs=1), tmp_path / "run", report=silent)
-    assert [path.name for path in run.checkpoint_paths()] == ["ckpt-4", "ckpt-3"]  # after each of 3 steps, and the end
-    for path in run.checkpoints.glob("ckpt-4.*"):
+    run = train(tiny(toy), tmp_path / "run", report=silent)
+    # After each of 3 steps and after the epoch, twice.
+    assert [path.name for path in run.checkpoint_paths()] == ["ckpt-8", "ckpt-7"]
+    for path in run.checkpoints.glob("ckpt-8.*"):
         path.unlink()
-    assert_same_run(whole, train(tiny(toy, epochs=1), resume=run.root, report=silent))
+    assert_same_run(whole, train(tiny(toy), resume=run.root, report=silent))
 
 
 STEP_ON_REPLICAS = """
