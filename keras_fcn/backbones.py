@@ -99,6 +99,56 @@ def residual_block_v2(x, filters: int, stride: int, name: str) -> tuple:
     return layers.Add(name=f"{name}_add")([shortcut, y]), activated
 
 
+def residual_block_v1(x, filters: int, stride: int, name: str):
+    """Adds a post-activation residual block of two 3x3 convolutions.
+
+    BN comes after each convolution, ReLU after the first BN and after the sum, and a block that changes the shape
+    projects its input (He et al.: Deep Residual Learning for Image Recognition, CVPR 2016, figure 2 and option B).
+
+    Args:
+        x: [N, H, W, C].
+        filters: Channels of the output.
+        stride: Of the first convolution and of the projection.
+        name: Prefix of the layers' names.
+
+    Returns:
+        The block's output [N, H / stride, W / stride, filters].
+    """
+    shortcut = x
+    if stride > 1 or x.shape[-1] != filters:
+        shortcut = _batch_norm(_convolve(x, filters, 1, stride, f"{name}_shortcut"), f"{name}_shortcut_bn")
+    y = _batch_norm(_convolve(x, filters, 3, stride, f"{name}_conv1"), f"{name}_bn1")
+    y = layers.ReLU(name=f"{name}_relu1")(y)
+    y = _batch_norm(_convolve(y, filters, 3, 1, f"{name}_conv2"), f"{name}_bn2")
+    return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([shortcut, y]))
+
+
+def _stem(x):
+    """Returns [N, H / 4, W / 4, 64]: what every ResNet of basic blocks begins with."""
+    x = _convolve(x, 64, 7, 2, "conv1")
+    x = layers.ReLU(name="relu1")(_batch_norm(x, "bn1"))
+    return layers.MaxPooling2D(3, 2, name="pool1")(layers.ZeroPadding2D(1, name="pool1_pad")(x))
+
+
+def _resnet_basic_v1(blocks: tuple[int, int, int, int]) -> Callable:
+    """Returns the builder of torchvision's ResNet with basic blocks: (2, 2, 2, 2) makes ResNet-18.
+
+    Each feature is a stage's output.
+    """
+
+    def build(image, weights: str | None) -> list:
+        x = _stem(image)
+        features = []
+        for stage, count in enumerate(blocks, start=1):
+            for block in range(1, count + 1):
+                stride = 2 if stage > 1 and block == 1 else 1
+                x = residual_block_v1(x, 32 << stage, stride, f"stage{stage}_block{block}")
+            features.append(x)
+        return features[1:]
+
+    return build
+
+
 def _resnet_basic_v2(blocks: tuple[int, int, int, int]) -> Callable:
     """Returns the builder of the Gluon model zoo's ResNet V2 with basic blocks: (2, 2, 2, 2) makes ResNet-18.
 
@@ -106,10 +156,7 @@ def _resnet_basic_v2(blocks: tuple[int, int, int, int]) -> Callable:
     """
 
     def build(image, weights: str | None) -> list:
-        x = _batch_norm(image, "bn_image", scale=False, center=False)
-        x = _convolve(x, 64, 7, 2, "conv1")
-        x = layers.ReLU(name="relu1")(_batch_norm(x, "bn1"))
-        x = layers.MaxPooling2D(3, 2, name="pool1")(layers.ZeroPadding2D(1, name="pool1_pad")(x))
+        x = _stem(_batch_norm(image, "bn_image", scale=False, center=False))
         features = []
         for stage, count in enumerate(blocks, start=1):
             for block in range(1, count + 1):
@@ -144,6 +191,8 @@ def _resnet_v2(constructor: str, last_block_of_stage4: int, stage3: int) -> Back
 BACKBONES: dict[str, Backbone] = {
     "resnet18_v2": Backbone(_resnet_basic_v2((2, 2, 2, 2)), _IMAGENET_MEAN, _IMAGENET_STD),
     "resnet34_v2": Backbone(_resnet_basic_v2((3, 4, 6, 3)), _IMAGENET_MEAN, _IMAGENET_STD),
+    "resnet18_v1": Backbone(_resnet_basic_v1((2, 2, 2, 2)), _IMAGENET_MEAN, _IMAGENET_STD),
+    "resnet34_v1": Backbone(_resnet_basic_v1((3, 4, 6, 3)), _IMAGENET_MEAN, _IMAGENET_STD),
     "resnet50_v2": _resnet_v2("ResNet50V2", stage3=4, last_block_of_stage4=6),
     "resnet101_v2": _resnet_v2("ResNet101V2", stage3=4, last_block_of_stage4=23),
     "resnet152_v2": _resnet_v2("ResNet152V2", stage3=8, last_block_of_stage4=36),

@@ -15,7 +15,10 @@ from keras_fcn.cli import parse_options
 from keras_fcn.errors import UserError
 
 ModelName = Literal["fcn32s", "fcn16s", "fcn8s"]
-BackboneName = Literal["resnet18_v2", "resnet34_v2", "resnet50_v2", "resnet101_v2", "resnet152_v2", "mobilenet_v2"]
+BackboneName = Literal[
+    "resnet18_v2", "resnet34_v2", "resnet18_v1", "resnet34_v1", "resnet50_v2", "resnet101_v2", "resnet152_v2",
+    "mobilenet_v2",
+]  # fmt: skip
 Balance = Literal["none", "weights", "sampling"]
 LayoutName = Literal["auto", "voc_aug", "cvat", "labelme", "roboflow", "camvid", "voc", "folders"]
 
@@ -56,7 +59,8 @@ class TrainConfig:
     """The network body that the scores are computed from."""
 
     weights: Annotated[str, arg(metavar="FILE")] = "none"
-    """The backbone's first weights: `none` (random), `imagenet` (downloaded), a .keras or a .weights.h5 file."""
+    """The backbone's first weights: `none` (random), `imagenet` (downloaded), or a file: .keras, .weights.h5,
+    .safetensors (torchvision, timm), .params (Gluon) or .npz."""
 
     epochs: Annotated[int, arg(metavar="N")] = 8
     """Passes over the training images."""

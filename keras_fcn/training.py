@@ -146,7 +146,7 @@ class Training:
         self.steps_per_epoch = math.ceil(len(self.pairs) / config.batch_size)
         with self.strategy.scope():
             self.model = build_fcn(config.model, config.backbone, classes=self.pairs.classes)
-            load_backbone_weights(self.model.get_layer(config.backbone), config.weights)
+            self.random_layers = load_backbone_weights(self.model.get_layer(config.backbone), config.weights)
             if len(devices) > 1:
                 synchronize_batch_norms(self.model)
             self.optimizer = build_optimizer(config, self.model, config.epochs * self.steps_per_epoch)
@@ -167,10 +167,12 @@ class Training:
         """Returns what is trained on what, for people."""
         config, (height, width) = self.config, self.augmentation.crop_size
         devices = ", ".join(device.rpartition("device:")[2] for device in self.strategy.extended.worker_devices)
+        lacking = ", ".join(self.random_layers)
         return (
             f"Network  {config.model} over {config.backbone}, {self.model.count_params() / 1e6:.1f} million weights\n"
             f"Steps    {config.epochs} epochs of {self.steps_per_epoch}, each of {config.batch_size} crops "
             f"of {height}x{width} pixels, on {devices}"
+            + (f"\nWeights  {config.weights} lacks {lacking}; they start random" if lacking else "")
         )
 
     @property

@@ -10,29 +10,48 @@ import keras
 from keras_fcn.backbones import BACKBONES, build_backbone
 from keras_fcn.errors import UserError
 from keras_fcn.inference import load_model
+from keras_fcn.weight_files import KINDS, read_weight_file
+from keras_fcn.weight_names import assign_tensors
 
 
-def load_backbone_weights(backbone: keras.Model, weights: str) -> None:
+def load_backbone_weights(backbone: keras.Model, weights: str) -> list[str]:
     """Loads weights into a backbone in place.
 
     Args:
         backbone: A model of `build_backbone`.
         weights: "none" to keep the random ones, "imagenet", the path of a `.keras` file of a trained FCN with the same
-            backbone, or the path of a `.weights.h5` file of the backbone.
+            backbone, of a `.weights.h5` file of the backbone, or of a file that `read_weight_file` reads.
+
+    Returns:
+        Names of the convolutions that a file is known not to hold, and that stay random; mostly none.
 
     Raises:
         UserError: If the weights cannot be had or belong to another network.
     """
     if weights == "none":
-        return
+        return []
     if weights == "imagenet":
         _load_imagenet(backbone)
     elif weights.endswith(".keras"):
         _load_from_fcn(backbone, Path(weights))
     elif weights.endswith(".weights.h5"):
         _load_h5(backbone, Path(weights))
+    elif Path(weights).exists():
+        return _load_tensors(backbone, Path(weights))
     else:
-        raise UserError(f"--weights takes none, imagenet, a .keras or a .weights.h5 file. Received: {weights}")
+        raise UserError(
+            f"--weights takes none, imagenet, a .keras or .weights.h5 file, {KINDS}; there is no such file. "
+            f"Received: {weights}"
+        )
+    return []
+
+
+def _load_tensors(backbone: keras.Model, path: Path) -> list[str]:
+    tensors = read_weight_file(path)
+    try:
+        return assign_tensors(backbone, tensors)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _load_imagenet(backbone: keras.Model) -> None:

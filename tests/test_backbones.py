@@ -1,25 +1,20 @@
 import keras
 import numpy as np
 import pytest
+from numpy_resnet import convolve
 
-from keras_fcn.backbones import BACKBONES, build_backbone, residual_block_v2
+from keras_fcn.backbones import BACKBONES, build_backbone, residual_block_v1, residual_block_v2
 
 EPSILON = 1e-5
 
 
-def batch_norm_relu(x, layer):
+def batch_norm(x, layer):
     gamma, beta, mean, variance = (np.asarray(weight) for weight in layer.weights)
-    return np.maximum((x - mean) / np.sqrt(variance + EPSILON) * gamma + beta, 0)
+    return (x - mean) / np.sqrt(variance + EPSILON) * gamma + beta
 
 
-def convolve(x, kernel, stride):
-    """Cross-correlation of [H, W, C] with [k, k, C, F], zeros padded k // 2 wide on all sides."""
-    size = kernel.shape[0]
-    padded = np.pad(x, [(size // 2,) * 2, (size // 2,) * 2, (0, 0)])
-    rows = range(0, padded.shape[0] - size + 1, stride)
-    columns = range(0, padded.shape[1] - size + 1, stride)
-    windows = [[np.tensordot(padded[r : r + size, c : c + size], kernel, 3) for c in columns] for r in rows]
-    return np.array(windows)
+def batch_norm_relu(x, layer):
+    return np.maximum(batch_norm(x, layer), 0)
 
 
 @pytest.mark.parametrize(("filters", "stride"), [(4, 1), (6, 1), (6, 2)])
@@ -44,6 +39,27 @@ def test_a_residual_block_is_he_et_al_figure_4e(filters, stride):
     assert ("block_shortcut" in kernel) == (filters != 4 or stride != 1)
 
 
+@pytest.mark.parametrize(("filters", "stride"), [(4, 1), (6, 1), (6, 2)])
+def test_a_post_activation_block_is_he_et_als_first(filters, stride):
+    image = keras.Input((8, 10, 4))
+    model = keras.Model(image, residual_block_v1(image, filters, stride, "block"))
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.weights])
+    x = rng.normal(size=(8, 10, 4)).astype(np.float32)
+    kernel = {layer.name: np.asarray(layer.kernel) for layer in model.layers if hasattr(layer, "kernel")}
+
+    shortcut = x
+    if "block_shortcut" in kernel:
+        shortcut = batch_norm(convolve(x, kernel["block_shortcut"], stride), model.get_layer("block_shortcut_bn"))
+    y = batch_norm_relu(convolve(x, kernel["block_conv1"], stride), model.get_layer("block_bn1"))
+    y = batch_norm(convolve(y, kernel["block_conv2"], 1), model.get_layer("block_bn2"))
+
+    np.testing.assert_allclose(model.predict(x[None], verbose=0)[0], np.maximum(shortcut + y, 0), rtol=1e-4, atol=1e-4)
+    assert ("block_shortcut" in kernel) == (filters != 4 or stride != 1)
+
+
 @pytest.mark.parametrize("name", list(BACKBONES))
 def test_features_are_2_to_the_n_times_smaller(name):
     model = build_backbone(name)
@@ -63,6 +79,27 @@ def test_weights_are_as_many_as_the_architecture_says(name, blocks):
             channels = filters
     expected += 4 * 512
     assert build_backbone(name).count_params() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "published"),
+    [("resnet18_v1", (2, 2, 2, 2), 11_689_512), ("resnet34_v1", (3, 4, 6, 3), 21_797_672)],
+)
+def test_weights_of_v1_are_as_many_as_torchvision_has(name, blocks, published):
+    """By the paper's table, and by the number that torchvision publishes, which counts a classifier of 1,000."""
+    trained, statistics = 7 * 7 * 3 * 64 + 2 * 64, 2 * 64  # conv1, bn1
+    channels = 64
+    for count, filters in zip(blocks, (64, 128, 256, 512)):
+        for _ in range(count):
+            norms = 3 if channels != filters else 2
+            trained += 9 * channels * filters + 9 * filters * filters + norms * 2 * filters
+            trained += channels * filters if channels != filters else 0
+            statistics += norms * 2 * filters
+            channels = filters
+    assert trained == published - 1000 * (512 + 1)
+    model = build_backbone(name)
+    assert sum(int(np.prod(variable.shape)) for variable in model.trainable_variables) == trained
+    assert model.count_params() == trained + statistics
 
 
 def test_resnets_take_batch_norms_momentum_of_this_project():

@@ -24,7 +24,7 @@ LAYERS = [
         "palette_png",
     ],
     ["config", "fcn"],
-    ["backbones", "initializers", "layers", "cli", "image_files"],
+    ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "weight_names"],
     ["labels", "files", "environment", "text_table"],
     ["errors"],
 ]

@@ -1,0 +1,203 @@
+"""Files of named tensors that other programs wrote: NumPy's .npz, safetensors, and MXNet's .params.
+
+What a file is, is read from its first bytes. Nothing in it is believed before it is compared with the file's size, and
+nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from keras_fcn.errors import UserError
+
+LARGEST_FILE = 1 << 30
+"""Bytes of tensors, unpacked, that a file may hold; the largest ResNets have a quarter of that."""
+
+KINDS = "an .npz of arrays, a .safetensors or a Gluon .params file"
+"""What `read_weight_file` reads, for messages."""
+
+_ZIP, _MXNET, _PICKLE = b"PK\x03\x04", struct.pack("<QQ", 0x112, 0), b"\x80"
+_MXNET_V1, _MXNET_V2, _MXNET_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
+_MXNET_TYPES = ("<f4", "<f8", "<f2", "u1", "<i4", "i1", "<i8")
+_SAFETENSORS_TYPES = {"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8"}
+_PICKLED = "is a pickle, as torch.save writes it, which may run code: save the state dict with safetensors instead"
+
+
+def read_weight_file(path: Path) -> dict[str, np.ndarray]:
+    """Reads the named tensors of a file of one of three formats, told apart by their content.
+
+    Args:
+        path: An `.npz`, a `.safetensors`, or an MXNet `.params` file; the suffix may be any.
+
+    Returns:
+        The tensors by name, in the file's order: those of numbers with a point as float32, all of them finite, and
+        those of integers as they are.
+
+    Raises:
+        UserError: If there is no such file, it is of another format, damaged, too large, or holds other things.
+    """
+    try:
+        return _checked(_read(path))
+    except SafetensorError as error:
+        raise UserError(f"{path}: is no sound .safetensors file ({_first_line(error)})") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # RuntimeError: encrypted, or unknown
+        raise UserError(f"{path}: is no sound .npz file ({_first_line(error)})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or _first_line(error)})") from None
+    except ValueError as error:
+        raise UserError(f"{path}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Returns the tensors of a file whose format is recognized by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    _require_size(path.stat().st_size)
+    if head.startswith(_ZIP):
+        return _read_npz(path)
+    if head.startswith(_MXNET):
+        return _read_mxnet(path.read_bytes())
+    if head[8:9] == b"{":
+        return _read_safetensors(path)
+    raise ValueError(_PICKLED if head.startswith(_PICKLE) else f"is not {KINDS}")
+
+
+def _require_size(size: int) -> None:
+    if size > LARGEST_FILE:
+        raise ValueError(f"holds {size / 2**30:.1f} GiB; a file of weights for a backbone has 1 GiB at most")
+
+
+def _checked(tensors: Iterator[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Returns the tensors by name, as float32 where they are not integers.
+
+    Raises:
+        ValueError: If there is none, two have the same name, or one is not of finite numbers.
+    """
+    found: dict[str, np.ndarray] = {}
+    for name, tensor in tensors:
+        if not name.isprintable() or len(name) > 200:
+            raise ValueError(f"holds a tensor whose name is not text: {name[:40]!r}")
+        if name in found:
+            raise ValueError(f"holds {name} twice")
+        if tensor.dtype.kind not in "fiu" or tensor.dtype.itemsize > 8:
+            raise ValueError(f"{name} is of {tensor.dtype}; weights are float16, float32 or float64")
+        if tensor.dtype.kind == "f":
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+                tensor = tensor.astype(np.float32)
+            if not np.isfinite(tensor).all():
+                raise ValueError(f"{name} holds NaN, infinity, or what float32 cannot hold")
+        found[name] = tensor
+    if not found:
+        raise ValueError("holds no tensors")
+    return found
+
+
+def _read_npz(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if any(member.filename.endswith("data.pkl") for member in members):
+            raise ValueError(_PICKLED)
+        _require_size(sum(member.file_size for member in members))
+        for member in members:
+            if not member.filename.endswith(".npy"):
+                raise ValueError(f"is a zip file of other things than arrays ({member.filename[:40]!r})")
+            name = member.filename.removesuffix(".npy")
+            yield name, _read_npy(name, archive.read(member))  # reads no more than file_size says
+
+
+def _read_npy(name: str, content: bytes) -> np.ndarray:
+    """Returns an array, whose header is believed only if exactly the data that it declares follow."""
+    stream = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, is_fortran, dtype = read_header(stream)
+    except Exception:  # NumPy's reading of a damaged header ends in errors of many kinds
+        raise ValueError(f"{name} has no sound header of an array") from None
+    if dtype.hasobject:
+        raise ValueError(f"{name} is of pickled objects, which may run code; weights are arrays of numbers")
+    if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
+        raise ValueError(f"{name} declares the shape {_shape(shape)} of {dtype}, but has other data")
+    values = np.frombuffer(content, dtype, math.prod(shape), stream.tell())
+    return values.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "of a scalar"
+
+
+def _read_safetensors(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    with safe_open(path, framework="numpy") as file:
+        for name in file.keys():  # noqa: SIM118 - it is no dict
+            kind = file.get_slice(name).get_dtype()
+            if kind not in _SAFETENSORS_TYPES:
+                raise ValueError(f"{name[:200]} is of {kind}; weights are F16, F32 or F64")
+            yield name, file.get_tensor(name)
+
+
+class _Cursor:
+    """Reads little-endian numbers and bytes one after the other, never beyond the end."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.position = memoryview(content), 0
+
+    def take(self, size: int) -> memoryview:
+        """Returns the next `size` bytes."""
+        if size > len(self.content) - self.position:
+            raise ValueError(f"is a .params file that ends too early: {size} bytes should follow {self.position}")
+        self.position += size
+        return self.content[self.position - size : self.position]
+
+    def numbers(self, kinds: str) -> tuple[int, ...]:
+        """Returns the next numbers, of the kinds that `struct` has letters for."""
+        return struct.unpack(f"<{kinds}", self.take(struct.calcsize(f"<{kinds}")))
+
+
+def _read_mxnet(content: bytes) -> Iterator[tuple[str, np.ndarray]]:
+    """Reads what MXNet's `NDArray::Save` writes: arrays, then as many names."""
+    cursor = _Cursor(content)
+    _, _, count = cursor.numbers("QQQ")
+    arrays: list[np.ndarray] = []
+    while len(arrays) < count:
+        arrays.append(_read_ndarray(cursor, len(arrays)))
+    if cursor.numbers("Q") != (count,):
+        raise ValueError("is a .params file without a name for each array")
+    for array in arrays:
+        (length,) = cursor.numbers("Q")
+        name = str(cursor.take(length), "utf-8", "backslashreplace")
+        yield name.removeprefix("arg:").removeprefix("aux:"), array
+    if cursor.position < len(content):
+        raise ValueError(f"is a .params file followed by {len(content) - cursor.position} other bytes")
+
+
+def _read_ndarray(cursor: _Cursor, index: int) -> np.ndarray:
+    (version,) = cursor.numbers("I")
+    if version not in (_MXNET_V1, _MXNET_V2, _MXNET_V3):
+        raise ValueError(f"array {index} is of no version that is known here; load and save it with MXNet 1.0 or later")
+    if version != _MXNET_V1 and cursor.numbers("i") != (0,):
+        raise ValueError(f"array {index} is sparse; weights are dense")
+    (rank,) = cursor.numbers("I")
+    if rank > 8 or (rank == 0 and version != _MXNET_V3):
+        raise ValueError(f"array {index} is empty or has more than 8 dimensions")
+    shape = cursor.numbers("q" * rank)
+    _device_type, _device_id, kind = cursor.numbers("iii")
+    if not 0 <= kind < len(_MXNET_TYPES) or min(shape, default=1) < 0:
+        raise ValueError(f"array {index} has the shape {_shape(shape)} and the type {kind}, which is no tensor")
+    dtype = np.dtype(_MXNET_TYPES[kind])
+    return np.frombuffer(cursor.take(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
