@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -20,9 +21,13 @@ BackboneName = Literal[
     "mobilenet_v2",
 ]  # fmt: skip
 Balance = Literal["none", "weights", "sampling"]
+UpscoreInit = Literal["bilinear", "xavier"]
+OptimizerName = Literal["sgd", "adamw"]
+ScheduleName = Literal["poly", "cosine", "constant"]
 LayoutName = Literal["auto", "voc_aug", "cvat", "labelme", "roboflow", "camvid", "voc", "folders"]
 
 _BACKBONES_HINT = f"({', '.join(get_args(BackboneName))}; default: resnet18_v2)"
+_RATE_HINT, _DECAY_HINT = "(default: 0.05 for sgd, 0.001 for adamw)", "(default: 0.0001 for sgd, 0.01 for adamw)"
 _CROP_HINT = "(default: 320 480, or the largest training image rounded up to a multiple of 32, where that is less)"
 
 
@@ -34,6 +39,46 @@ _HEIGHT_WIDTH = PrimitiveConstructorSpec(
     is_instance=lambda value: value is None or isinstance(value, tuple),
     str_from_instance=lambda value: [] if value is None else [str(size) for size in value],
 )
+
+
+_DEFAULT_RATE = {"sgd": 0.05, "adamw": 1e-3}
+_DEFAULT_DECAY = {"sgd": 1e-4, "adamw": 1e-2}
+
+
+def _is_positive(value: float) -> bool:
+    return 0 < value < math.inf
+
+
+def _is_at_least_0(value: float) -> bool:
+    return 0 <= value < math.inf
+
+
+_RANGES: dict[str, tuple[Callable, str]] = {
+    "epochs": (_is_positive, "must be greater than 0"),
+    "batch_size": (_is_positive, "must be greater than 0"),
+    "crop_size": (lambda size: min(size) >= 1, "takes a height and a width of at least 1"),
+    "scale": (lambda scale: 0 < scale[0] <= scale[1] < math.inf, "takes two factors greater than 0, the smaller first"),
+    "rotate": (lambda degrees: 0 <= degrees <= 180, "must be in 0 to 180 degrees"),
+    "color_jitter": (lambda share: 0 <= share < 1, "must be at least 0 and less than 1"),
+    "learning_rate": (_is_positive, "must be greater than 0"),
+    "warmup_steps": (_is_at_least_0, "must not be negative"),
+    "weight_decay": (_is_at_least_0, "must not be negative"),
+    "backbone_rate": (_is_at_least_0, "must not be negative"),
+    "freeze_backbone": (_is_at_least_0, "must not be negative"),
+    "seed": (lambda seed: 0 <= seed < 2**31, f"must be in 0 to {2**31 - 1}"),
+}
+"""The range of each setting, and how to say it."""
+
+
+def _number(metavar: str) -> PrimitiveConstructorSpec:
+    """As above, for `float | None`."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: float(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, float),
+        str_from_instance=lambda value: [] if value is None else [str(value)],
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +107,13 @@ class TrainConfig:
     """The backbone's first weights: `none` (random), `imagenet` (downloaded), or a file: .keras, .weights.h5,
     .safetensors (torchvision, timm), .params (Gluon) or .npz."""
 
+    upscore_init: UpscoreInit = "bilinear"
+    """What the upsampling layers start from: bilinear interpolation, or random numbers."""
+
+    init_from: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
+    """Start from a trained run or .keras file of the same backbone: layers that fit are taken, other scores start at 0.
+    This is how FCN-16s starts from FCN-32s, and FCN-8s from FCN-16s."""
+
     epochs: Annotated[int, arg(metavar="N")] = 8
     """Passes over the training images."""
 
@@ -83,11 +135,29 @@ class TrainConfig:
     color_jitter: Annotated[float, arg(metavar="SHARE")] = 0.0
     """Change brightness, contrast and saturation of each training crop by a random share up to this."""
 
-    learning_rate: Annotated[float, arg(metavar="RATE")] = 0.05
-    """The rate at the start, falling to 0 with the power 0.9. About 0.01 suits pretrained weights."""
+    optimizer: OptimizerName = "sgd"
+    """Stochastic gradient descent with momentum 0.9, or AdamW."""
 
-    weight_decay: Annotated[float, arg(metavar="SHARE")] = 1e-4
+    learning_rate: Annotated[float | None, _number("RATE"), arg(help_behavior_hint=_RATE_HINT)] = None
+    """The highest learning rate. With pretrained weights, 0.01 suits sgd."""
+
+    schedule: ScheduleName = "poly"
+    """How the rate falls to 0: with the power 0.9, as a half cosine, or not at all."""
+
+    warmup_steps: Annotated[int, arg(metavar="N")] = 0
+    """Steps in which the rate rises to its highest."""
+
+    weight_decay: Annotated[float | None, _number("SHARE"), arg(help_behavior_hint=_DECAY_HINT)] = None
     """Share of the convolution kernels, times the learning rate, that every step takes away."""
+
+    backbone_rate: Annotated[float, arg(metavar="SHARE")] = 1.0
+    """The backbone's learning rate as a share of the others'; 0.1 suits pretrained weights."""
+
+    freeze_backbone: Annotated[int, arg(metavar="N")] = 0
+    """Leave the backbone as it is, batch normalization included, for the first N epochs."""
+
+    freeze_batch_norm: Annotated[bool, FlagConversionOff] = False
+    """Normalize by the statistics that the weights came with, as in prediction; for very small batches."""
 
     balance: Balance = "none"
     """Even out rare classes: by `weights` in the loss, or by `sampling` their images more often."""
@@ -96,34 +166,29 @@ class TrainConfig:
     """The same seed on the same machine repeats a run exactly."""
 
     def __post_init__(self) -> None:
-        positive = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
-        for field, value in positive.items():
-            if not 0 < value < float("inf"):
-                raise UserError(f"{option(field)} must be greater than 0. Received: {value}")
-        if self.crop_size is not None and min(self.crop_size) < 1:
-            height, width = self.crop_size
-            raise UserError(
-                f"{option('crop_size')} takes a height and a width of at least 1. Received: {height} {width}"
-            )
-        if not 0 <= self.weight_decay < float("inf"):
-            raise UserError(f"{option('weight_decay')} must not be negative. Received: {self.weight_decay}")
-        if not 0 < self.scale[0] <= self.scale[1] < float("inf"):
-            low, high = self.scale
-            raise UserError(
-                f"{option('scale')} takes two factors greater than 0, the smaller first. Received: {low} {high}"
-            )
-        if not 0 <= self.rotate <= 180:
-            raise UserError(f"{option('rotate')} must be in 0 to 180 degrees. Received: {self.rotate}")
-        if not 0 <= self.color_jitter < 1:
-            raise UserError(
-                f"{option('color_jitter')} must be at least 0 and less than 1. Received: {self.color_jitter}"
-            )
-        if not 0 <= self.seed < 2**31:
-            raise UserError(f"{option('seed')} must be in 0 to {2**31 - 1}. Received: {self.seed}")
+        """Raises UserError if a value is out of its range."""
+        for field, (is_in_range, wanted) in _RANGES.items():
+            value = getattr(self, field)
+            if value is not None and not is_in_range(value):
+                words = " ".join(_as_words(value))
+                raise UserError(f"{option(field)} {wanted}. Received: {words}")
+        if self.init_from is not None and self.weights != "none":
+            raise UserError("--init-from and --weights exclude each other: a run has the weights of its backbone")
+
+    @property
+    def peak_rate(self) -> float:
+        """The highest learning rate."""
+        return _DEFAULT_RATE[self.optimizer] if self.learning_rate is None else self.learning_rate
+
+    @property
+    def decay(self) -> float:
+        """The share of the kernels, times the learning rate, that every step takes away."""
+        return _DEFAULT_DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
 
     def to_dict(self) -> dict:
         """Returns the settings for JSON."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
 @dataclasses.dataclass(frozen=True)

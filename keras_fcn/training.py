@@ -15,27 +15,30 @@ import tensorflow as tf
 
 from keras_fcn.augmentation import Augmentation
 from keras_fcn.balance import class_weights, repeat_factors
+from keras_fcn.batch_norm import restore_statistics, synchronize_batch_norms
 from keras_fcn.config import TrainConfig
 from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation import evaluate
-from keras_fcn.fcn import build_fcn
+from keras_fcn.fcn import build_fcn, normalize
 from keras_fcn.files import replaced_file, write_json
 from keras_fcn.image_files import read_image
 from keras_fcn.inference import load_model, segmenter
-from keras_fcn.losses import summed_cross_entropy
-from keras_fcn.optimizers import build_optimizer, flat_layers
+from keras_fcn.optimizers import build_parameter_groups
 from keras_fcn.pipeline import explain_failure, training_dataset
 from keras_fcn.run_folder import RunFolder, require_absent
 from keras_fcn.tensorboard_log import TensorBoardLog
+from keras_fcn.training_step import TrainingStep
 from keras_fcn.visualization import draw_curves, draw_predictions, side_by_side
-from keras_fcn.weights import load_backbone_weights
+from keras_fcn.weights import LoadedWeights, load_backbone_weights, load_matching_layers
 
 LARGEST_DEFAULT_CROP = (320, 480)
 KEPT_CHECKPOINTS = 2
 SECONDS_BETWEEN_CHECKPOINTS = 600
 """Within an epoch; one is written after every epoch, too."""
 PICTURED_IMAGES = 5
+STATISTICS_CROPS = 64
+"""Training crops from which statistics are restored that folded weights lack."""
 
 
 def train(
@@ -145,19 +148,23 @@ class Training:
         self.strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
         self.steps_per_epoch = math.ceil(len(self.pairs) / config.batch_size)
         with self.strategy.scope():
-            self.model = build_fcn(config.model, config.backbone, classes=self.pairs.classes)
-            self.random_layers = load_backbone_weights(self.model.get_layer(config.backbone), config.weights)
+            self.model = build_fcn(
+                config.model, config.backbone, classes=self.pairs.classes, upscore_init=config.upscore_init
+            )
+            self.loaded = self._load_weights()
             if len(devices) > 1:
                 synchronize_batch_norms(self.model)
-            self.optimizer = build_optimizer(config, self.model, config.epochs * self.steps_per_epoch)
-            self.optimizer.build(self.model.trainable_variables)
-        self.loss_sum = tf.Variable(0.0, name="loss_sum")  # over the steps of this epoch
+            self.groups = build_parameter_groups(config, self.model, self.steps_per_epoch)
+            self.make_step = TrainingStep(
+                self.strategy, self.model, self.groups, config.backbone, config.freeze_batch_norm, data.class_weights
+            )
         self.finished_epochs = tf.Variable(0, name="finished_epochs")
         self.best_mean_iou = tf.Variable(-1.0, name="best_mean_iou")
         self.checkpoint = tf.train.Checkpoint(
             model=self.model,
-            optimizer=self.optimizer,
-            loss_sum=self.loss_sum,
+            optimizers=[group.optimizer for group in self.groups],
+            step=self.make_step.step,
+            loss_sum=self.make_step.loss_sum,
             finished_epochs=self.finished_epochs,
             best_mean_iou=self.best_mean_iou,
         )
@@ -167,18 +174,33 @@ class Training:
         """Returns what is trained on what, for people."""
         config, (height, width) = self.config, self.augmentation.crop_size
         devices = ", ".join(device.rpartition("device:")[2] for device in self.strategy.extended.worker_devices)
-        lacking = ", ".join(self.random_layers)
+        rate = f"{config.optimizer} at {config.peak_rate:g}, {config.schedule}"
+        if config.backbone_rate != 1:
+            rate += f", the backbone at {config.backbone_rate * config.peak_rate:g}"
+        if config.freeze_backbone:
+            rate += f"; the backbone is frozen for {config.freeze_backbone} epochs"
         return (
             f"Network  {config.model} over {config.backbone}, {self.model.count_params() / 1e6:.1f} million weights\n"
             f"Steps    {config.epochs} epochs of {self.steps_per_epoch}, each of {config.batch_size} crops "
-            f"of {height}x{width} pixels, on {devices}"
-            + (f"\nWeights  {config.weights} lacks {lacking}; they start random" if lacking else "")
+            f"of {height}x{width} pixels, on {devices}\n"
+            f"Rate     {rate}\n"
+            f"Weights  {self.loaded.description}"
         )
 
     @property
     def step(self) -> int:
         """Training steps made so far, over all epochs."""
-        return int(self.optimizer.iterations.numpy())
+        return int(self.make_step.step.numpy())
+
+    def _load_weights(self) -> LoadedWeights:
+        if self.config.init_from is not None:
+            return load_matching_layers(self.model, self.config.backbone, self.config.init_from)
+        backbone = self.model.get_layer(self.config.backbone)
+        loaded = load_backbone_weights(backbone, self.config.weights)
+        if loaded.is_folded:
+            crops = training_dataset(self.pairs, self.augmentation, 1, self.config.seed).take(STATISTICS_CROPS)
+            restore_statistics(backbone, (normalize(self.model, image) for image, _ in crops))
+        return loaded
 
     def restore(self, run: RunFolder, report: Callable[[str], None]) -> None:
         """Takes over weights, optimizer and position from a run's newest checkpoint that is whole.
@@ -219,7 +241,7 @@ class Training:
                 history.append({**row, **_validation_columns(figures)})
                 self._keep(run, log, history, figures)
                 self.finished_epochs.assign(epoch)
-                self.loss_sum.assign(0.0)
+                self.make_step.loss_sum.assign(0.0)
                 manager.save()
                 report(_epoch_summary(history[-1]))
         except KeyboardInterrupt as interrupt:  # or `cli.Terminated`, which is one
@@ -239,23 +261,6 @@ class Training:
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         return iter(self.strategy.experimental_distribute_dataset(batches.with_options(options)))
 
-    @tf.function
-    def _train_step(self, batches) -> None:
-        """Makes one step on the next global batch: the loss is the mean over its valid pixels on all devices."""
-
-        def replica_step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-            with tf.GradientTape() as tape:
-                logits = self.model(tf.cast(images, tf.float32), training=True)
-                loss_sum, pixels = summed_cross_entropy(labels, logits, self.data.class_weights)
-                all_pixels = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, pixels)
-                loss = loss_sum / tf.maximum(all_pixels, 1.0)
-            gradients = tape.gradient(loss, self.model.trainable_variables)
-            self.optimizer.apply(gradients, self.model.trainable_variables)  # sums over the replicas
-            return loss
-
-        losses = self.strategy.run(replica_step, args=next(batches))
-        self.loss_sum.assign_add(self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None))
-
     def _train_epoch(self, batches, epoch: int, manager: tf.train.CheckpointManager) -> dict[str, float]:
         """Trains to the end of an epoch, from wherever in it the run is; returns its row of the history."""
         before = (epoch - 1) * self.steps_per_epoch
@@ -266,11 +271,11 @@ class Training:
         saved = started
         for done in range(first_step - before + 1, self.steps_per_epoch + 1):
             with explain_failure(self.pairs):
-                self._train_step(batches)
-            loss = float(self.loss_sum.numpy()) / done
+                self.make_step(batches, epoch <= self.config.freeze_backbone)
+            loss = float(self.make_step.loss_sum.numpy()) / done
             if not math.isfinite(loss):
                 raise UserError(f"the loss became {loss} in step {before + done}; try a lower --learning-rate")
-            rate = float(self.optimizer.learning_rate.numpy())
+            rate = float(self.groups[0].optimizer.learning_rate.numpy())
             bar.update(done, [("loss", loss), ("learning_rate", rate)], finalize=done == self.steps_per_epoch)
             if time.perf_counter() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 manager.save()
@@ -280,8 +285,8 @@ class Training:
         return {
             "epoch": epoch,
             "step": self.step,
-            "loss": float(self.loss_sum.numpy()) / self.steps_per_epoch,
-            "learning_rate": float(self.optimizer.learning_rate.numpy()),
+            "loss": float(self.make_step.loss_sum.numpy()) / self.steps_per_epoch,
+            "learning_rate": float(self.groups[0].optimizer.learning_rate.numpy()),
             "seconds": round(seconds, 2),
             "images_per_second": round(images / seconds, 2),
         }
@@ -320,13 +325,6 @@ class Training:
             return ""
         seconds = (time.perf_counter() - started) / done * (total - self.step)
         return f", about {math.ceil(seconds / 60)} min left"
-
-
-def synchronize_batch_norms(model: keras.Model) -> None:
-    """Makes batch normalization use the statistics of the global batch, so that the number of devices has no say."""
-    for layer in flat_layers(model):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = True
 
 
 def _validation_columns(figures: dict) -> dict[str, float]:

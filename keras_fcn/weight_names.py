@@ -59,15 +59,28 @@ class Convention:
     may_lack: str = ""
 
 
-def assign_tensors(backbone: keras.Model, tensors: Tensors) -> list[str]:
+@dataclasses.dataclass(frozen=True)
+class Assigned:
+    """What `assign_tensors` put into a backbone.
+
+    Attributes:
+        title: What such files are called.
+        is_folded: Whether batch normalization came folded into the convolutions.
+        absent: Names of the convolutions that the file does not hold, and that keep their weights with their
+            normalization.
+    """
+
+    title: str
+    is_folded: bool
+    absent: list[str]
+
+
+def assign_tensors(backbone: keras.Model, tensors: Tensors) -> Assigned:
     """Puts the tensors of a file into a backbone, all of them or, if anything is wrong, none.
 
     Args:
         backbone: A model of `build_backbone`.
         tensors: What `read_weight_file` returned.
-
-    Returns:
-        Names of the convolutions that the file does not hold, and that keep their weights with their normalization.
 
     Raises:
         ValueError: If the names are of no known convention or of one for other backbones, or a tensor is missing, left
@@ -92,7 +105,8 @@ def assign_tensors(backbone: keras.Model, tensors: Tensors) -> list[str]:
         values.append((variable, _fitting(item, tensors[item.tensor], tuple(variable.shape))))
     for variable, value in values:
         variable.assign(value)
-    return [name for name in absent if isinstance(backbone.get_layer(name), layers.Conv2D)]
+    convolutions = [name for name in absent if isinstance(backbone.get_layer(name), layers.Conv2D)]
+    return Assigned(convention.title, convention.is_folded, convolutions)
 
 
 def _recognize(tensors: Tensors) -> Convention:

@@ -9,11 +9,12 @@ from conftest import ROOT
 LAYERS = [
     ["training", "check"],
     ["prediction", "evaluation", "weights"],
-    ["inference", "pipeline"],
+    ["inference", "pipeline", "training_step"],
     ["augmentation"],
     [
         "run_folder",
         "optimizers",
+        "batch_norm",
         "datasets",
         "transforms",
         "losses",

@@ -23,6 +23,7 @@ from keras_fcn.image_files import write_label
 from keras_fcn.inference import load_model
 from keras_fcn.run_folder import RunFolder
 from keras_fcn.training import Training, TrainingData, default_crop_size
+from keras_fcn.training_step import TrainingStep
 from keras_fcn.weights import load_backbone_weights
 
 COLUMNS = [
@@ -63,15 +64,15 @@ class Interruption:
     """Stands for Ctrl-C before step number `step`, counted from 1 over all epochs."""
 
     def __init__(self, monkeypatch, step):
-        original, self.made = Training._train_step, 0
+        original, self.made = TrainingStep.__call__, 0
 
-        def make_step(training, batches):
+        def make_step(*arguments):
             self.made += 1
             if self.made == step:
                 raise KeyboardInterrupt
-            return original(training, batches)
+            return original(*arguments)
 
-        monkeypatch.setattr(Training, "_train_step", make_step)
+        monkeypatch.setattr(TrainingStep, "__call__", make_step)
         self.undo = monkeypatch.undo
 
 
@@ -182,9 +183,8 @@ def test_weights_of_another_backbone_are_refused(trained, tmp_path):
     ("weights", "complaint"),
     [
         ("imagenet", "--weights imagenet: none are published for resnet18_v2; they are for resnet50_v2"),
-        ("nothing.keras", "nothing.keras: no such file"),
-        ("nothing.weights.h5", "nothing.weights.h5: no such file"),
-        ("vgg16", "--weights takes none, imagenet, a .keras or .weights.h5 file, .*no such file. Received: vgg16"),
+        ("nothing.keras", "there is no such file. Received: nothing.keras"),
+        ("vgg16", "--weights takes none, imagenet, or a file: .keras, .weights.h5, .*no such file. Received: vgg16"),
     ],
 )
 def test_weights_that_cannot_be_had_are_named(weights, complaint):
@@ -271,9 +271,9 @@ config = TrainConfig(model="fcn16s", batch_size=4, epochs=1, learning_rate=0.01)
 training = Training(config, TrainingData(pairs, pairs, (96, 192)))
 assert training.strategy.num_replicas_in_sync == replicas
 before = np.concatenate([weight.ravel() for weight in training.model.get_weights()])
-training._train_step(training._batches())
+training.make_step(training._batches(), False)
 after = np.concatenate([weight.ravel() for weight in training.model.get_weights()])
-np.savez(out, loss=training.loss_sum.numpy(), before=before, after=after)
+np.savez(out, loss=training.make_step.loss_sum.numpy(), before=before, after=after)
 """
 
 
