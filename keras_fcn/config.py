@@ -17,8 +17,10 @@ from keras_fcn.errors import UserError
 
 ModelName = Literal["fcn32s", "fcn16s", "fcn8s"]
 BackboneName = Literal[
-    "resnet18_v2", "resnet34_v2", "resnet18_v1", "resnet34_v1", "resnet50_v2", "resnet101_v2", "resnet152_v2",
-    "mobilenet_v2",
+    "resnet18_v2", "resnet34_v2", "resnet50_v2", "resnet101_v2", "resnet152_v2",
+    "resnet18_v1", "resnet34_v1", "resnet50_v1", "resnet101_v1", "resnet152_v1",
+    "resnet50_v1b", "resnet101_v1b", "resnet152_v1b",
+    "vgg16", "mobilenet_v2", "efficientnet_v2_b0", "efficientnet_v2_b3", "efficientnet_v2_s",
 ]  # fmt: skip
 Balance = Literal["none", "weights", "sampling"]
 UpscoreInit = Literal["bilinear", "xavier"]

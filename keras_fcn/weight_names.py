@@ -231,16 +231,27 @@ def _numbered(layer: str, number: int) -> str:
 
 
 _STATISTICS = {"moving_mean": ".running_mean", "moving_variance": ".running_var"}
+_TORCHVISION_SUFFIXES = {"kernel": ".weight", "gamma": ".weight", "beta": ".bias", **_STATISTICS}
+_TORCHVISION_IGNORED = r"fc\..*|.*\.num_batches_tracked"
 
 CONVENTIONS = (
+    Convention(
+        "torchvision's or timm's ResNet-50, -101 or -152",
+        "layer1.0.conv3.weight",
+        ("resnet50_v1b", "resnet101_v1b", "resnet152_v1b"),
+        _torchvision,
+        is_folded=False,
+        suffixes=_TORCHVISION_SUFFIXES,
+        ignored=_TORCHVISION_IGNORED,
+    ),
     Convention(
         "torchvision's or timm's ResNet-18 or -34",
         "layer1.0.conv1.weight",
         ("resnet18_v1", "resnet34_v1"),
         _torchvision,
         is_folded=False,
-        suffixes={"kernel": ".weight", "gamma": ".weight", "beta": ".bias", **_STATISTICS},
-        ignored=r"fc\..*|.*\.num_batches_tracked",
+        suffixes=_TORCHVISION_SUFFIXES,
+        ignored=_TORCHVISION_IGNORED,
     ),
     Convention(
         "Gluon's ResNet-18 or -34 V2",

@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_fcn.backbones import BACKBONES, build_backbone
+from keras_fcn.backbones import BACKBONES
 from keras_fcn.errors import UserError
 from keras_fcn.fcn import class_table
 from keras_fcn.inference import find_model, load_model
@@ -125,18 +125,18 @@ def _load_tensors(backbone: keras.Model, path: Path) -> LoadedWeights:
 
 
 def _load_imagenet(backbone: keras.Model) -> None:
-    if not BACKBONES[backbone.name].has_imagenet:
-        published = ", ".join(name for name, entry in BACKBONES.items() if entry.has_imagenet)
+    load = BACKBONES[backbone.name].load_imagenet
+    if load is None:
+        published = ", ".join(name for name, entry in BACKBONES.items() if entry.load_imagenet)
         raise UserError(f"--weights imagenet: none are published for {backbone.name}; they are for {published}")
     try:
-        source = build_backbone(backbone.name, "imagenet")
+        load(backbone)
     except Exception as error:  # keras.utils.get_file raises a bare Exception without a network
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"--weights imagenet: the download failed ({reason}); fetch that file by hand into "
             f"{Path(keras.config.keras_home()) / 'models'}, or train from random weights with --weights none"
         ) from None
-    backbone.set_weights(source.get_weights())
 
 
 def _load_from_fcn(backbone: keras.Model, path: Path, source: keras.Model | None = None) -> None:

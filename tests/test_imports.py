@@ -26,11 +26,12 @@ LAYERS = [
     ],
     ["config", "fcn"],
     ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "weight_names"],
+    ["resnets", "vgg"],
     ["labels", "files", "environment", "text_table"],
     ["errors"],
 ]
 HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}
-NETWORK = ["fcn", "backbones", "initializers", "layers", "labels", "errors"]
+NETWORK = ["fcn", "backbones", "resnets", "vgg", "initializers", "layers", "labels", "errors"]
 
 
 def imported(path):
