@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -16,6 +14,7 @@ import numpy as np
 from keras_fcn.backbones import BACKBONES
 from keras_fcn.errors import UserError
 from keras_fcn.fcn import class_table
+from keras_fcn.files import lent_suffix
 from keras_fcn.inference import find_model, load_model
 from keras_fcn.weight_files import KINDS, read_weight_file
 from keras_fcn.weight_names import assign_tensors
@@ -48,9 +47,22 @@ def load_backbone_weights(backbone: keras.Model, weights: str) -> LoadedWeights:
     Raises:
         UserError: If the weights cannot be had or belong to another network.
     """
-    path = Path(weights)
     if weights == "none":
         return LoadedWeights("random")
+    before = backbone.get_weights()
+    try:
+        loaded = _load(backbone, weights)
+        for variable in backbone.variables:
+            if not np.isfinite(np.asarray(variable)).all():
+                raise UserError(f"--weights {weights}: {variable.path} holds NaN or infinity; take another file")
+    except UserError:
+        backbone.set_weights(before)
+        raise
+    return loaded
+
+
+def _load(backbone: keras.Model, weights: str) -> LoadedWeights:
+    path = Path(weights)
     if weights == "imagenet":
         _load_imagenet(backbone)
     elif not path.is_file():
@@ -147,28 +159,10 @@ def _load_from_fcn(backbone: keras.Model, path: Path, source: keras.Model | None
 
 
 def _load_h5(backbone: keras.Model, path: Path) -> None:
-    before = backbone.get_weights()
     try:
-        with warnings.catch_warnings(), _named_weights_h5(path) as named:
+        with warnings.catch_warnings(), lent_suffix(path, ".weights.h5") as named:
             warnings.simplefilter("ignore")  # Keras warns of every layer before it raises
             backbone.load_weights(named)
     except (OSError, ValueError, KeyError) as error:
-        backbone.set_weights(before)
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path}: does not hold weights of {backbone.name} ({reason})") from None
-    for variable in backbone.variables:
-        if not np.isfinite(np.asarray(variable)).all():
-            backbone.set_weights(before)
-            raise UserError(f"{path}: {variable.path} holds NaN or infinity")
-
-
-@contextlib.contextmanager
-def _named_weights_h5(path: Path) -> Iterator[Path]:
-    """Lends a file the suffix by which Keras tells its formats apart."""
-    if path.name.endswith(".weights.h5"):
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        named = Path(folder) / "backbone.weights.h5"
-        named.symlink_to(path.absolute())
-        yield named
