@@ -10,7 +10,7 @@ from keras_fcn import build_fcn
 from keras_fcn.backbones import BACKBONES, build_backbone
 from keras_fcn.complexity import summarize
 
-DEEPER = {name for name in BACKBONES if any(depth in name for depth in ("34", "101", "152"))}
+DEEPER = {name for name in BACKBONES if any(depth in name for depth in ("34", "101", "152", "_b3", "_v2_s"))}
 """The same blocks as in a shallower one, only more of them."""
 
 
