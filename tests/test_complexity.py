@@ -113,6 +113,9 @@ def test_every_backbone_can_be_summarized_at_odd_sizes(backbone):
         channels = 4 if name == "logits" else features[name].shape[-1]
         assert feature.shape == ((97, 131, 4) if stride == 1 else (128 // stride, 160 // stride, channels))
     assert 0 < summary.peak_bytes < summary.kept_bytes
+    if backbone == "vgg16":  # Long, Shelhamer, Darrell, table 1: receptive field 404, 134 M parameters
+        assert summary.features["P5"].receptive_field == (404, 404)
+        assert network.count_params() == pytest.approx(134e6, rel=0.005)
 
 
 def kept_by_tensorflow(model, size):
