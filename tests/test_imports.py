@@ -7,7 +7,7 @@ from conftest import ROOT
 
 # From the top down: a module imports only from layers below its own.
 LAYERS = [
-    ["training", "check"],
+    ["training", "check", "summary"],
     ["prediction", "evaluation", "weights"],
     ["inference", "pipeline", "training_step"],
     ["augmentation"],
@@ -23,9 +23,10 @@ LAYERS = [
         "tensorboard_log",
         "visualization",
         "palette_png",
+        "complexity",
     ],
-    ["config", "fcn"],
-    ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "weight_names"],
+    ["config", "fcn", "receptive_field"],
+    ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "weight_names", "trace"],
     ["resnets", "vgg"],
     ["labels", "files", "environment", "text_table"],
     ["errors"],
