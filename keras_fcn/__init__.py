@@ -15,6 +15,7 @@ import wrapt
 
 if TYPE_CHECKING:
     from keras_fcn.augmentation import Augmentation, show
+    from keras_fcn.complexity import summarize
     from keras_fcn.datasets import open_pairs
     from keras_fcn.evaluation import evaluate
     from keras_fcn.fcn import build_fcn, class_table
@@ -39,6 +40,7 @@ __all__ = [
     "read_image",
     "read_label",
     "show",
+    "summarize",
     "train",
     "training_dataset",
     "write_label",
@@ -58,6 +60,7 @@ _HOME = {
     "read_image": "image_files",
     "read_label": "image_files",
     "show": "augmentation",
+    "summarize": "complexity",
     "train": "training",
     "training_dataset": "pipeline",
     "write_label": "image_files",
