@@ -7,7 +7,9 @@ from conftest import ROOT
 
 # From the top down: a module imports only from layers below its own.
 LAYERS = [
+    ["training_run"],
     ["training", "check", "summary"],
+    ["run_report", "training_data"],
     ["prediction", "evaluation", "weights"],
     ["inference", "pipeline", "training_step"],
     ["augmentation"],
@@ -24,6 +26,10 @@ LAYERS = [
         "visualization",
         "palette_png",
         "complexity",
+        "progress",
+        "devices",
+        "weight_average",
+        "train_options",
     ],
     ["config", "fcn", "receptive_field"],
     ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "weight_names", "trace"],
