@@ -123,45 +123,46 @@ def residual_block_v1(x, filters: int, stride: int, name: str):
     return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([shortcut, y]))
 
 
-def _stem(x):
-    """Returns [N, H / 4, W / 4, 64]: what every ResNet of basic blocks begins with."""
-    x = _convolve(x, 64, 7, 2, "conv1")
+def _stem(x, width: int):
+    """Returns [N, H / 4, W / 4, width]: what every ResNet of basic blocks begins with."""
+    x = _convolve(x, width, 7, 2, "conv1")
     x = layers.ReLU(name="relu1")(_batch_norm(x, "bn1"))
     return layers.MaxPooling2D(3, 2, name="pool1")(layers.ZeroPadding2D(1, name="pool1_pad")(x))
 
 
-def _resnet_basic_v1(blocks: tuple[int, int, int, int]) -> Callable:
+def _resnet_basic_v1(blocks: tuple[int, int, int, int], width: int = 64) -> Callable:
     """Returns the builder of torchvision's ResNet with basic blocks: (2, 2, 2, 2) makes ResNet-18.
 
-    Each feature is a stage's output.
+    `width` is the first stage's; each stage has twice the channels of the one before. Each feature is a stage's output.
     """
 
     def build(image, weights: str | None) -> list:
-        x = _stem(image)
+        x = _stem(image, width)
         features = []
         for stage, count in enumerate(blocks, start=1):
             for block in range(1, count + 1):
                 stride = 2 if stage > 1 and block == 1 else 1
-                x = residual_block_v1(x, 32 << stage, stride, f"stage{stage}_block{block}")
+                x = residual_block_v1(x, width << (stage - 1), stride, f"stage{stage}_block{block}")
             features.append(x)
         return features[1:]
 
     return build
 
 
-def _resnet_basic_v2(blocks: tuple[int, int, int, int]) -> Callable:
+def _resnet_basic_v2(blocks: tuple[int, int, int, int], width: int = 64) -> Callable:
     """Returns the builder of the Gluon model zoo's ResNet V2 with basic blocks: (2, 2, 2, 2) makes ResNet-18.
 
-    Each feature is a stage's output after the BN and ReLU that follow it.
+    `width` is the first stage's; each stage has twice the channels of the one before. Each feature is a stage's output
+    after the BN and ReLU that follow it.
     """
 
     def build(image, weights: str | None) -> list:
-        x = _stem(_batch_norm(image, "bn_image", scale=False, center=False))
+        x = _stem(_batch_norm(image, "bn_image", scale=False, center=False), width)
         features = []
         for stage, count in enumerate(blocks, start=1):
             for block in range(1, count + 1):
                 stride = 2 if stage > 1 and block == 1 else 1
-                x, activated = residual_block_v2(x, 32 << stage, stride, f"stage{stage}_block{block}")
+                x, activated = residual_block_v2(x, width << (stage - 1), stride, f"stage{stage}_block{block}")
                 if stage > 2 and block == 1:
                     features.append(activated)
         return [*features, layers.ReLU(name="relu5")(_batch_norm(x, "bn5"))]
