@@ -10,6 +10,7 @@ import keras
 from keras_fcn.backbones import BACKBONES, build_backbone
 from keras_fcn.errors import UserError
 from keras_fcn.inference import load_model
+from keras_fcn.kerashub import PRESETS, load_kerashub_preset
 from keras_fcn.weight_files import KINDS, read_weight_file
 from keras_fcn.weight_names import assign_tensors
 
@@ -55,8 +56,11 @@ def _load_tensors(backbone: keras.Model, path: Path) -> list[str]:
 
 
 def _load_imagenet(backbone: keras.Model) -> None:
+    if backbone.name in PRESETS:
+        load_kerashub_preset(backbone)
+        return
     if not BACKBONES[backbone.name].has_imagenet:
-        published = ", ".join(name for name, entry in BACKBONES.items() if entry.has_imagenet)
+        published = ", ".join([*(name for name, entry in BACKBONES.items() if entry.has_imagenet), *PRESETS])
         raise UserError(f"--weights imagenet: none are published for {backbone.name}; they are for {published}")
     try:
         source = build_backbone(backbone.name, "imagenet")

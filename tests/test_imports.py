@@ -23,7 +23,7 @@ LAYERS = [
         "visualization",
         "palette_png",
     ],
-    ["config", "fcn"],
+    ["config", "fcn", "kerashub"],
     ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "weight_names"],
     ["labels", "files", "environment", "text_table"],
     ["errors"],

@@ -41,7 +41,7 @@ def test_features_equal_those_of_the_original(name, weights, features, monkeypat
     load_backbone_weights(backbone, str(FIXTURES / weights))
     with np.load(FIXTURES / features) as original:
         image, *expected = (original[key].transpose(0, 2, 3, 1) for key in ("image", "P3", "P4", "P5"))
-    found = backbone.predict(image.astype(np.float32), verbose=0)
+    found = backbone(image.astype(np.float32), training=False)
     for level, theirs in zip(("P3", "P4", "P5"), expected, strict=True):
         assert (theirs.max((0, 1, 2)) > 0.1).mean() > 0.5, "most channels should say something"
         np.testing.assert_allclose(found[level], theirs, rtol=0, atol=1e-4 * theirs.max(), err_msg=level)
