@@ -41,7 +41,7 @@ def build_fcn(
         backbone: One of `keras_fcn.backbones.BACKBONES`.
         num_classes: Background included; 21 if `classes` is not given either. Names are VOC's if there are 21.
         classes: Names and colours of the classes, instead of `num_classes`.
-        weights: "imagenet" to start the backbone from the weights that `keras.applications` publishes.
+        weights: "imagenet" to start the backbone from the weights that `keras.applications` or KerasHub publishes.
         upscore_init: What the transposed convolutions start from: "bilinear" interpolation, or "xavier", random numbers
             (Glorot, Bengio, AISTATS 2010, equation 16).
         auxiliary: Whether the model has a second output, for training: logits of a head of its own on P4, which brings

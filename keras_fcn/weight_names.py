@@ -44,7 +44,7 @@ class Convention:
         is_folded: Whether batch normalization is folded into a kernel and a bias for each convolution.
         suffixes: From our names of weights to those after the prefix; where `is_folded`, of the kernel only.
         ignored: Matches tensors that no backbone has, such as the classifier's.
-        must_be_zero: A tensor that no backbone has, and that must not do anything.
+        image_shift: A tensor that is added to the normalized images, where the backbone has no place for it.
         may_lack: Matches names of our layers that such a file is known to lack at times.
     """
 
@@ -55,7 +55,7 @@ class Convention:
     is_folded: bool
     suffixes: dict[str, str]
     ignored: str
-    must_be_zero: str = ""
+    image_shift: str = ""
     may_lack: str = ""
 
 
@@ -97,14 +97,15 @@ def assign_tensors(backbone: keras.Model, tensors: Tensors) -> Assigned:
     absent = _absent_layers(wanted, tensors, convention.may_lack)
     wanted = [item for item in wanted if item.layer not in absent]
     _require_all_names(wanted, tensors, convention, backbone.name)
-    if np.any(tensors.get(convention.must_be_zero, 0)):
-        raise ValueError(f"{convention.must_be_zero} must be 0: {backbone.name} does not shift its normalized images")
     values = []
     for item in wanted:
         variable = getattr(backbone.get_layer(item.layer), item.weight)
         values.append((variable, _fitting(item, tensors[item.tensor], tuple(variable.shape))))
+    shift = _image_shift(tensors, convention)
     for variable, value in values:
         variable.assign(value)
+    if shift is not None:
+        _shift_images(backbone.get_layer("bn_image"), shift)
     convolutions = [name for name in absent if isinstance(backbone.get_layer(name), layers.Conv2D)]
     return Assigned(convention.title, convention.is_folded, convolutions)
 
@@ -164,6 +165,19 @@ def _fitting(item: Wanted, tensor: np.ndarray, shape: tuple[int, ...]) -> np.nda
     if item.weight == "moving_variance" and value.min() < 0:
         raise ValueError(f"{item.tensor} is a variance, but holds {value.min()}")
     return value
+
+
+def _image_shift(tensors: Tensors, convention: Convention) -> np.ndarray | None:
+    if convention.image_shift not in tensors:
+        return None
+    wanted = Wanted("bn_image", "beta", convention.image_shift, _same)
+    return _fitting(wanted, tensors[convention.image_shift], (3,))
+
+
+def _shift_images(layer: layers.BatchNormalization, shift: np.ndarray) -> None:
+    """Makes a batch normalization without beta add a shift, by its mean: (x - m) / s + b = (x - (m - b * s)) / s."""
+    deviation = np.sqrt(np.asarray(layer.moving_variance) + layer.epsilon)
+    layer.moving_mean.assign(np.asarray(layer.moving_mean) - shift * deviation)
 
 
 def _absent_layers(wanted: list[Wanted], tensors: Tensors, may_lack: str) -> list[str]:
@@ -260,8 +274,8 @@ CONVENTIONS = (
         _gluon,
         is_folded=False,
         suffixes={"kernel": ".weight", "gamma": ".gamma", "beta": ".beta", **_STATISTICS},
-        ignored=r"output\..*|features\.0\.(gamma|beta)",  # MXNet takes 1 for this gamma, whatever is in the file
-        must_be_zero="features.0.beta",
+        ignored=r"output\..*|features\.0\.(gamma|beta)",  # MXNet takes 1 for this gamma, whatever is in the file,
+        image_shift="features.0.beta",  # but it does add this beta
     ),
     Convention(
         "Gluon's ResNet-18 or -34 V2",
@@ -277,7 +291,7 @@ CONVENTIONS = (
             "moving_variance": "_running_var",
         },
         ignored=r"dense0_.*|batchnorm0_(gamma|beta)",
-        must_be_zero="batchnorm0_beta",
+        image_shift="batchnorm0_beta",
     ),
     Convention(
         "a folded ResNet-18 or -34 V1",

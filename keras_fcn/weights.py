@@ -143,6 +143,8 @@ def _load_imagenet(backbone: keras.Model) -> None:
         raise UserError(f"--weights imagenet: none are published for {backbone.name}; they are for {published}")
     try:
         load(backbone)
+    except UserError:
+        raise
     except Exception as error:  # keras.utils.get_file raises a bare Exception without a network
         reason = str(error).strip().splitlines()[0]
         raise UserError(

@@ -32,13 +32,25 @@ LAYERS = [
         "train_options",
     ],
     ["config", "fcn", "receptive_field"],
-    ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "weight_names", "trace"],
-    ["resnets", "vgg"],
+    ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "trace"],
+    ["resnets", "vgg", "kerashub"],
+    ["weight_names"],
     ["labels", "files", "environment", "text_table"],
     ["errors"],
 ]
 HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}
-NETWORK = ["fcn", "backbones", "resnets", "vgg", "initializers", "layers", "labels", "errors"]
+NETWORK = [
+    "fcn",
+    "backbones",
+    "resnets",
+    "vgg",
+    "kerashub",
+    "weight_names",
+    "initializers",
+    "layers",
+    "labels",
+    "errors",
+]
 
 
 def imported(path):
