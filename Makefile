@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train test lint format clean
+.PHONY: help setup setup-dev train test test-slow lint format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,6 +18,9 @@ train: setup ## Train on the embedded data set (a few minutes, no download)
 
 test: lint ## Check format, lint and types, then run the tests
 	$(BIN)/python -m pytest
+
+test-slow: setup-dev ## Run the tests that take long, and only those
+	$(BIN)/python -m pytest -m slow
 
 lint: setup-dev ## Check format, lint and types
 	$(BIN)/ruff format --check .

@@ -15,6 +15,7 @@ import wrapt
 
 if TYPE_CHECKING:
     from keras_fcn.augmentation import Augmentation, show
+    from keras_fcn.complexity import summarize
     from keras_fcn.datasets import open_pairs
     from keras_fcn.evaluation import evaluate
     from keras_fcn.fcn import build_fcn, class_table
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from keras_fcn.initializers import Bilinear
     from keras_fcn.labels import VOID_LABEL, ClassTable
     from keras_fcn.pipeline import evaluation_dataset, training_dataset
-    from keras_fcn.training import train
+    from keras_fcn.training_run import train
 
 __all__ = [
     "VOID_LABEL",
@@ -39,6 +40,7 @@ __all__ = [
     "read_image",
     "read_label",
     "show",
+    "summarize",
     "train",
     "training_dataset",
     "write_label",
@@ -58,7 +60,8 @@ _HOME = {
     "read_image": "image_files",
     "read_label": "image_files",
     "show": "augmentation",
-    "train": "training",
+    "summarize": "complexity",
+    "train": "training_run",
     "training_dataset": "pipeline",
     "write_label": "image_files",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import keras
 import numpy as np
 from keras import layers
@@ -14,6 +16,12 @@ from keras_fcn.layers import Logits, PadToMultiple
 FCN_STRIDES = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}
 """The stride at which each network's scores are upsampled to the image at once."""
 
+UPSCORE_INITS: dict[str, Callable[[int], keras.initializers.Initializer]] = {
+    "bilinear": Bilinear,
+    "xavier": lambda stride: keras.initializers.GlorotUniform(),
+}
+"""From a stride to what a transposed convolution of this stride starts from."""
+
 
 def build_fcn(
     model: str = "fcn8s",
@@ -21,6 +29,8 @@ def build_fcn(
     num_classes: int | None = None,
     classes: ClassTable | None = None,
     weights: str | None = None,
+    upscore_init: str = "bilinear",
+    auxiliary: bool = False,
 ) -> keras.Model:
     """Builds a fully convolutional network (Long, Shelhamer, Darrell, CVPR 2015, figure 3).
 
@@ -32,12 +42,18 @@ def build_fcn(
         num_classes: Background included; 21 if `classes` is not given either. Names are VOC's if there are 21.
         classes: Names and colours of the classes, instead of `num_classes`.
         weights: "imagenet" to start the backbone from the weights that `keras.applications` publishes.
+        upscore_init: What the transposed convolutions start from: "bilinear" interpolation, or "xavier", random numbers
+            (Glorot, Bengio, AISTATS 2010, equation 16).
+        auxiliary: Whether the model has a second output, for training: logits of a head of its own on P4, which brings
+            a loss nearer to the layers before (Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017, section 3.3).
 
     Returns:
-        A functional model: images [N, H, W, 3], RGB in 0-255, to logits float32 [N, H, W, num_classes].
+        A functional model: images [N, H, W, 3], RGB in 0-255, to logits float32 [N, H, W, num_classes]; with
+        `auxiliary` to a list of two of these.
 
     Raises:
-        ValueError: If `model` or `backbone` has an unknown name, or `classes` and `num_classes` disagree.
+        ValueError: If `model`, `backbone` or `upscore_init` has an unknown name, or `classes` and `num_classes`
+            disagree.
 
     Example:
         >>> network = build_fcn("fcn8s", "resnet18_v2", num_classes=21)
@@ -46,6 +62,8 @@ def build_fcn(
     """
     if model not in FCN_STRIDES:
         raise ValueError(f"model must be one of {', '.join(FCN_STRIDES)}. Received: {model!r}")
+    if upscore_init not in UPSCORE_INITS:
+        raise ValueError(f"upscore_init must be one of {', '.join(UPSCORE_INITS)}. Received: {upscore_init!r}")
     if classes is None:
         classes = ClassTable.numbered(21 if num_classes is None else num_classes)
     if num_classes not in (None, classes.num_classes):
@@ -56,10 +74,11 @@ def build_fcn(
     image = keras.Input((None, None, 3), name="image")
     normalized = layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name="normalization")(image)
     features = body(PadToMultiple(32, name="pad")(normalized))
-    scores = _decode(features, classes.num_classes, FCN_STRIDES[model])
+    scores = _decode(features, classes.num_classes, FCN_STRIDES[model], UPSCORE_INITS[upscore_init])
     # Whatever the precision of the layers before, the loss and argmax see float32.
     logits = Logits(classes, dtype="float32", name="logits")([scores, image])
-    return keras.Model(image, logits, name=f"{model}_{backbone}")
+    outputs = [logits, _auxiliary_logits(features["P4"], classes, image)] if auxiliary else logits
+    return keras.Model(image, outputs, name=f"{model}_{backbone}")
 
 
 def class_table(model: keras.Model) -> ClassTable:
@@ -74,7 +93,26 @@ def class_table(model: keras.Model) -> ClassTable:
     raise ValueError(f"model {model.name!r} was not built by keras_fcn.build_fcn: it has no Logits layer")
 
 
-def _decode(features: dict, num_classes: int, final_stride: int):
+def flat_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yields the layers of a model, those of models nested in it included."""
+    for layer in model.layers:
+        yield from flat_layers(layer) if isinstance(layer, keras.Model) else (layer,)
+
+
+def normalize(model: keras.Model, image):
+    """Returns what a model of `build_fcn` feeds its backbone.
+
+    Args:
+        model: The network.
+        image: [N, H, W, 3], RGB in 0-255.
+
+    Returns:
+        float32 [N, H', W', 3], normalized, H' and W' padded to multiples of 32.
+    """
+    return model.get_layer("pad")(model.get_layer("normalization")(image))
+
+
+def _decode(features: dict, num_classes: int, final_stride: int, initializer: Callable):
     """Scores the features and upsamples the scores to the (padded) image, layers named as in the paper.
 
     The skip connections' scores start at zero, so that FCN-16s and FCN-8s start as FCN-32s.
@@ -84,14 +122,24 @@ def _decode(features: dict, num_classes: int, final_stride: int):
     for level, upscore in ((4, "upscore2"), (3, "upscore_pool4")):
         if stride == final_stride:
             break
-        scores = _upsample(scores, num_classes, 2, upscore)
+        scores = _upsample(scores, num_classes, 2, initializer(2), upscore)
         skip = layers.Conv2D(num_classes, 1, kernel_initializer="zeros", name=f"score_pool{level}")
         scores = layers.Add(name=f"fuse_pool{level}")([scores, skip(features[f"P{level}"])])
         stride //= 2
-    return _upsample(scores, num_classes, stride, f"upscore{stride}")
+    return _upsample(scores, num_classes, stride, initializer(stride), f"upscore{stride}")
 
 
-def _upsample(scores, num_classes: int, stride: int, name: str):
+def _auxiliary_logits(feature, classes: ClassTable, image):
+    """Scores a feature at stride 16 by a 3x3 and a 1x1 convolution, and upsamples without weights."""
+    channels = max(feature.shape[-1] // 4, 1)
+    x = layers.Conv2D(channels, 3, padding="same", use_bias=False, name="auxiliary_conv")(feature)
+    x = layers.ReLU(name="auxiliary_relu")(layers.BatchNormalization(momentum=0.9, name="auxiliary_bn")(x))
+    scores = layers.Conv2D(classes.num_classes, 1, name="auxiliary_score")(x)
+    scores = layers.UpSampling2D(16, interpolation="bilinear", name="auxiliary_upscore")(scores)
+    return Logits(classes, dtype="float32", name="auxiliary_logits")([scores, image])
+
+
+def _upsample(scores, num_classes: int, stride: int, initializer: keras.initializers.Initializer, name: str):
     return layers.Conv2DTranspose(
-        num_classes, 2 * stride, stride, "same", use_bias=False, kernel_initializer=Bilinear(stride), name=name
+        num_classes, 2 * stride, stride, "same", use_bias=False, kernel_initializer=initializer, name=name
     )(scores)

@@ -46,6 +46,18 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def lent_suffix(path: Path, suffix: str) -> Iterator[Path]:
+    """Gives a path to the same file that ends in `suffix`, by which Keras tells formats apart."""
+    if path.name.endswith(suffix):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        named = Path(folder) / f"link{suffix}"
+        named.symlink_to(path.absolute())
+        yield named
+
+
 def read_lines(path: Path) -> list[str]:
     """Reads the lines of a text that a user wrote on whatever system, without blanks around them.
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import UserError
 from keras_fcn.fcn import class_table
+from keras_fcn.files import lent_suffix
 from keras_fcn.labels import ClassTable
 from keras_fcn.run_folder import RunFolder
 
@@ -85,7 +86,8 @@ def load_model(path: Path) -> keras.Model:
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a run folder or a .keras file")
     try:
-        model = keras.models.load_model(path, compile=False)
+        with lent_suffix(path, ".keras") as named:
+            model = keras.models.load_model(named, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise UserError(f"{path}: cannot be loaded as a .keras model ({reason})") from None

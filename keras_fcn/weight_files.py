@@ -50,7 +50,7 @@ def read_weight_file(path: Path) -> dict[str, np.ndarray]:
     except SafetensorError as error:
         raise UserError(f"{path}: is no sound .safetensors file ({_first_line(error)})") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # RuntimeError: encrypted, or unknown
-        raise UserError(f"{path}: is no sound .npz file ({_first_line(error)})") from None
+        raise UserError(f"{path}: is a damaged .npz or .keras file ({_first_line(error)})") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or _first_line(error)})") from None
     except ValueError as error:

@@ -59,15 +59,28 @@ class Convention:
     may_lack: str = ""
 
 
-def assign_tensors(backbone: keras.Model, tensors: Tensors) -> list[str]:
+@dataclasses.dataclass(frozen=True)
+class Assigned:
+    """What `assign_tensors` put into a backbone.
+
+    Attributes:
+        title: What such files are called.
+        is_folded: Whether batch normalization came folded into the convolutions.
+        absent: Names of the convolutions that the file does not hold, and that keep their weights with their
+            normalization.
+    """
+
+    title: str
+    is_folded: bool
+    absent: list[str]
+
+
+def assign_tensors(backbone: keras.Model, tensors: Tensors) -> Assigned:
     """Puts the tensors of a file into a backbone, all of them or, if anything is wrong, none.
 
     Args:
         backbone: A model of `build_backbone`.
         tensors: What `read_weight_file` returned.
-
-    Returns:
-        Names of the convolutions that the file does not hold, and that keep their weights with their normalization.
 
     Raises:
         ValueError: If the names are of no known convention or of one for other backbones, or a tensor is missing, left
@@ -93,7 +106,8 @@ def assign_tensors(backbone: keras.Model, tensors: Tensors) -> list[str]:
         variable.assign(value)
     if shift is not None:
         _shift_images(backbone.get_layer("bn_image"), shift)
-    return [name for name in absent if isinstance(backbone.get_layer(name), layers.Conv2D)]
+    convolutions = [name for name in absent if isinstance(backbone.get_layer(name), layers.Conv2D)]
+    return Assigned(convention.title, convention.is_folded, convolutions)
 
 
 def _recognize(tensors: Tensors) -> Convention:
@@ -231,16 +245,27 @@ def _numbered(layer: str, number: int) -> str:
 
 
 _STATISTICS = {"moving_mean": ".running_mean", "moving_variance": ".running_var"}
+_TORCHVISION_SUFFIXES = {"kernel": ".weight", "gamma": ".weight", "beta": ".bias", **_STATISTICS}
+_TORCHVISION_IGNORED = r"fc\..*|.*\.num_batches_tracked"
 
 CONVENTIONS = (
+    Convention(
+        "torchvision's or timm's ResNet-50, -101 or -152",
+        "layer1.0.conv3.weight",
+        ("resnet50_v1b", "resnet101_v1b", "resnet152_v1b"),
+        _torchvision,
+        is_folded=False,
+        suffixes=_TORCHVISION_SUFFIXES,
+        ignored=_TORCHVISION_IGNORED,
+    ),
     Convention(
         "torchvision's or timm's ResNet-18 or -34",
         "layer1.0.conv1.weight",
         ("resnet18_v1", "resnet34_v1"),
         _torchvision,
         is_folded=False,
-        suffixes={"kernel": ".weight", "gamma": ".weight", "beta": ".bias", **_STATISTICS},
-        ignored=r"fc\..*|.*\.num_batches_tracked",
+        suffixes=_TORCHVISION_SUFFIXES,
+        ignored=_TORCHVISION_IGNORED,
     ),
     Convention(
         "Gluon's ResNet-18 or -34 V2",

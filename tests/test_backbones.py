@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from numpy_resnet import convolve
 
-from keras_fcn.backbones import BACKBONES, build_backbone, residual_block_v1, residual_block_v2
+from keras_fcn.backbones import build_backbone
+from keras_fcn.resnets import basic_block_v1, basic_block_v2, bottleneck_block_v1
 
 EPSILON = 1e-5
 
@@ -20,7 +21,7 @@ def batch_norm_relu(x, layer):
 @pytest.mark.parametrize(("filters", "stride"), [(4, 1), (6, 1), (6, 2)])
 def test_a_residual_block_is_he_et_al_figure_4e(filters, stride):
     image = keras.Input((8, 10, 4))
-    model = keras.Model(image, residual_block_v2(image, filters, stride, "block"))
+    model = keras.Model(image, basic_block_v2(image, filters, stride, "block"))
     rng = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -42,7 +43,7 @@ def test_a_residual_block_is_he_et_al_figure_4e(filters, stride):
 @pytest.mark.parametrize(("filters", "stride"), [(4, 1), (6, 1), (6, 2)])
 def test_a_post_activation_block_is_he_et_als_first(filters, stride):
     image = keras.Input((8, 10, 4))
-    model = keras.Model(image, residual_block_v1(image, filters, stride, "block"))
+    model = keras.Model(image, basic_block_v1(image, filters, stride, "block"))
     rng = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -60,11 +61,27 @@ def test_a_post_activation_block_is_he_et_als_first(filters, stride):
     assert ("block_shortcut" in kernel) == (filters != 4 or stride != 1)
 
 
-@pytest.mark.parametrize("name", list(BACKBONES))
-def test_features_are_2_to_the_n_times_smaller(name):
-    model = build_backbone(name)
-    shapes = model.compute_output_shape((2, 64, 96, 3))
-    assert {level: shape[:3] for level, shape in shapes.items()} == {"P3": (2, 8, 12), "P4": (2, 4, 6), "P5": (2, 2, 3)}
+@pytest.mark.parametrize(("filters", "stride"), [(1, 1), (2, 1), (2, 2)])
+def test_a_bottleneck_block_has_its_stride_in_the_3x3_convolution(filters, stride):
+    image = keras.Input((8, 10, 4))
+    model = keras.Model(image, bottleneck_block_v1(image, filters, stride, "block"))
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, weight.shape) for weight in layer.weights])
+    x = rng.normal(size=(8, 10, 4)).astype(np.float32)
+    kernel = {layer.name: np.asarray(layer.kernel) for layer in model.layers if hasattr(layer, "kernel")}
+
+    shortcut = x
+    if "block_shortcut" in kernel:
+        shortcut = batch_norm(convolve(x, kernel["block_shortcut"], stride), model.get_layer("block_shortcut_bn"))
+    y = batch_norm_relu(convolve(x, kernel["block_conv1"], 1), model.get_layer("block_bn1"))
+    y = batch_norm_relu(convolve(y, kernel["block_conv2"], stride), model.get_layer("block_bn2"))
+    y = batch_norm(convolve(y, kernel["block_conv3"], 1), model.get_layer("block_bn3"))
+
+    np.testing.assert_allclose(model.predict(x[None], verbose=0)[0], np.maximum(shortcut + y, 0), rtol=1e-4, atol=1e-4)
+    assert ("block_shortcut" in kernel) == (filters != 1 or stride != 1)
+    assert [kernel[f"block_conv{number}"].shape[0] for number in (1, 2, 3)] == [1, 3, 1]
 
 
 @pytest.mark.parametrize(("name", "blocks"), [("resnet18_v2", (2, 2, 2, 2)), ("resnet34_v2", (3, 4, 6, 3))])
@@ -102,11 +119,18 @@ def test_weights_of_v1_are_as_many_as_torchvision_has(name, blocks, published):
     assert model.count_params() == trained + statistics
 
 
-def test_resnets_take_batch_norms_momentum_of_this_project():
-    norms = [
-        layer for layer in build_backbone("mobilenet_v2").layers if isinstance(layer, keras.layers.BatchNormalization)
-    ]
-    assert {layer.momentum for layer in norms} == {0.9}
+@pytest.mark.parametrize(
+    ("name", "published"), [("resnet50_v1b", 25_557_032), ("resnet101_v1b", 44_549_160), ("resnet152_v1b", 60_192_808)]
+)
+def test_bottleneck_nets_have_as_many_weights_as_torchvisions(name, published):
+    """As torchvision publishes them, with a classifier of 1,000 classes."""
+    trained = sum(int(np.prod(variable.shape)) for variable in build_backbone(name).trainable_variables)
+    assert trained == published - 1000 * (2048 + 1)
+
+
+def test_vgg16_has_as_many_weights_as_its_paper_says():
+    """138 million (table 2, D) with a classifier of 1,000 classes."""
+    assert build_backbone("vgg16").count_params() == 138_357_544 - 1000 * (4096 + 1)
 
 
 def test_unknown_names_and_weights_are_refused():

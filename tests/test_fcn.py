@@ -105,7 +105,8 @@ def test_saved_models_load_in_another_process_and_on_another_backend(tmp_path, m
     ("arguments", "complaint"),
     [
         ({"model": "fcn4s"}, "model must be one of fcn32s, fcn16s, fcn8s. Received: 'fcn4s'"),
-        ({"backbone": "vgg16"}, "backbone must be one of .* Received: 'vgg16'"),
+        ({"backbone": "vgg"}, "backbone must be one of .* Received: 'vgg'"),
+        ({"upscore_init": "zeros"}, "upscore_init must be one of bilinear, xavier. Received: 'zeros'"),
         ({"classes": TABLE, "num_classes": 4}, "classes has 3 classes, but num_classes=4"),
     ],
 )

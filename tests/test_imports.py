@@ -7,13 +7,16 @@ from conftest import ROOT
 
 # From the top down: a module imports only from layers below its own.
 LAYERS = [
-    ["training", "check"],
+    ["training_run"],
+    ["training", "check", "summary"],
+    ["run_report", "training_data"],
     ["prediction", "evaluation", "weights"],
-    ["inference", "pipeline"],
+    ["inference", "pipeline", "training_step"],
     ["augmentation"],
     [
         "run_folder",
         "optimizers",
+        "batch_norm",
         "datasets",
         "transforms",
         "losses",
@@ -22,14 +25,20 @@ LAYERS = [
         "tensorboard_log",
         "visualization",
         "palette_png",
+        "complexity",
+        "progress",
+        "devices",
+        "weight_average",
+        "train_options",
     ],
-    ["config", "fcn", "kerashub"],
-    ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "weight_names"],
+    ["config", "fcn", "receptive_field", "kerashub"],
+    ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "weight_names", "trace"],
+    ["resnets", "vgg"],
     ["labels", "files", "environment", "text_table"],
     ["errors"],
 ]
 HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}
-NETWORK = ["fcn", "backbones", "initializers", "layers", "labels", "errors"]
+NETWORK = ["fcn", "backbones", "resnets", "vgg", "initializers", "layers", "labels", "errors"]
 
 
 def imported(path):

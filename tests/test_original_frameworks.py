@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from keras_fcn import backbones
 from keras_fcn.backbones import BACKBONES, build_backbone
+from keras_fcn.resnets import basic_block_v1, bottleneck_block_v1, build_resnet_v1, build_resnet_v2
 from keras_fcn.weights import load_backbone_weights
 
 FIXTURES = ROOT / "tests/fixtures"
 NARROW = {
-    "resnet18_v2": backbones._resnet_basic_v2((2, 2, 2, 2), width=2),
-    "resnet18_v1": backbones._resnet_basic_v1((2, 2, 2, 2), width=2),
+    "resnet18_v2": lambda image: build_resnet_v2(image, (2, 2, 2, 2), width=2),
+    "resnet18_v1": lambda image: build_resnet_v1(image, (2, 2, 2, 2), basic_block_v1, width=2),
+    "resnet50_v1b": lambda image: build_resnet_v1(image, (3, 4, 6, 3), bottleneck_block_v1, width=2),
 }
 
 
@@ -34,6 +35,7 @@ def narrow_backbone(name, monkeypatch):
         ("resnet18_v2", "gluon_resnet18_v2_exported.params", "gluon_resnet18_v2.npz"),
         ("resnet18_v2", "gluon_resnet18_v2_numpy_shapes.params", "gluon_resnet18_v2.npz"),
         ("resnet18_v1", "torchvision_resnet18.safetensors", "torchvision_resnet18.npz"),
+        ("resnet50_v1b", "torchvision_resnet50.safetensors", "torchvision_resnet50.npz"),
     ],
 )
 def test_features_equal_those_of_the_original(name, weights, features, monkeypatch):

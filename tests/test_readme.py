@@ -27,7 +27,8 @@ def test_every_public_name_can_be_had():
 
 
 def test_every_option_in_the_readme_exists():
-    shown = "".join(Call(script, "--help").out for script in ("train.py", "predict.py", "evaluate.py"))
+    scripts = ("train.py", "predict.py", "evaluate.py", "keras_fcn/summary.py")
+    shown = "".join(Call(script, "--help").out for script in scripts)
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--logdir"}
     assert len(options) > 8
     assert {option for option in options if option not in shown} == set()

@@ -110,7 +110,7 @@ WRONG = {
     "huge npy": (zipped({"a.npy": npy(FLOATS)}), "a declares the shape 1000000000000000 of float32, but has other"),
     "no npy": (zipped({"a.npy": b"\x93NUMPY\x01\x00"}), "a has no sound header of an array"),
     "not literal": (zipped({"a.npy": npy("__import__('os')")}), "a has no sound header of an array"),
-    "cut npz": (npz(TENSORS)[:-30], "is no sound .npz file"),
+    "cut npz": (npz(TENSORS)[:-30], "is a damaged .npz or .keras file"),
     "cut safetensors": (save(TENSORS)[:-3], "is no sound .safetensors file"),
     "huge safetensors": (safetensors(HUGE), "is no sound .safetensors file"),
     "lying header length": (struct.pack("<Q", 2**60) + b"{}", "is no sound .safetensors file"),

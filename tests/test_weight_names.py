@@ -45,7 +45,11 @@ def test_torchvisions_resnet18_gives_the_same_features(torchvision, tmp_path):
     expected, tensors = torchvision
     save_file(tensors, tmp_path / "model.safetensors")
     backbone = build_backbone("resnet18_v1")
-    assert load_backbone_weights(backbone, str(tmp_path / "model.safetensors")) == []
+    loaded = load_backbone_weights(backbone, str(tmp_path / "model.safetensors"))
+    assert loaded.description.endswith(
+        "model.safetensors, torchvision's or timm's ResNet-18 or -34, all of resnet18_v1"
+    )
+    assert not loaded.is_folded
     assert_features(backbone, expected)
 
 
@@ -54,7 +58,7 @@ def test_gluons_resnet18_gives_the_same_features(gluon, tmp_path, prefix):
     expected, tensors = gluon
     (tmp_path / "resnet18_v2.params").write_bytes(mxnet_file(tensors, prefix=prefix))
     backbone = build_backbone("resnet18_v2")
-    assert load_backbone_weights(backbone, str(tmp_path / "resnet18_v2.params")) == []
+    load_backbone_weights(backbone, str(tmp_path / "resnet18_v2.params"))
     assert_features(backbone, expected)
 
 
@@ -79,7 +83,7 @@ def test_gluons_older_names_mean_the_same(gluon, tmp_path, prefix):
     assert {"batchnorm2_gamma", "stage2_conv2_weight", "stage4_conv4_weight", "dense0_bias"} < set(older)
     (tmp_path / "old.params").write_bytes(mxnet_file(older, prefix=prefix))
     backbone = build_backbone("resnet18_v2")
-    assert load_backbone_weights(backbone, str(tmp_path / "old.params")) == []
+    load_backbone_weights(backbone, str(tmp_path / "old.params"))
     assert_features(backbone, expected)
 
 
@@ -100,7 +104,7 @@ def test_folded_weights_give_the_same_features(torchvision, tmp_path):
     expected, tensors = torchvision
     np.savez(tmp_path / "weights.npz", **folded(tensors))
     backbone = build_backbone("resnet18_v1")
-    assert load_backbone_weights(backbone, str(tmp_path / "weights.npz")) == []
+    assert load_backbone_weights(backbone, str(tmp_path / "weights.npz")).is_folded
     assert_features(backbone, expected)
 
 
@@ -110,8 +114,9 @@ def test_a_folded_file_may_lack_the_last_stage(torchvision, tmp_path):
     np.savez(tmp_path / "weights.npz", **kept)
     backbone = build_backbone("resnet18_v1")
     before = np.asarray(backbone.get_layer("stage4_block2_conv1").kernel)
-    lacking = load_backbone_weights(backbone, str(tmp_path / "weights.npz"))
-    assert lacking == [f"stage4_block{block}_conv{conv}" for block in (1, 2) for conv in (1, 2)]
+    loaded = load_backbone_weights(backbone, str(tmp_path / "weights.npz"))
+    lacking = [f"stage4_block{block}_conv{conv}" for block in (1, 2) for conv in (1, 2)]
+    assert loaded.description.endswith(f"all of resnet18_v1, but {', '.join(lacking)}, which start random")
     np.testing.assert_array_equal(backbone.get_layer("stage4_block2_conv1").kernel, before)
     for ours, theirs in zip(features(backbone)[:2], expected):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3 * np.abs(theirs).max())
@@ -140,7 +145,7 @@ def test_folded_convolutions_of_mobilenet_are_taken_in_their_order(tmp_path):
     assert {"00_conv/kernel", "01_dwconv/kernel", "50_conv/kernel", "51_conv/bias"} < set(tensors)
     np.savez(tmp_path / "weights.npz", **tensors)
     backbone = build_backbone("mobilenet_v2")
-    assert load_backbone_weights(backbone, str(tmp_path / "weights.npz")) == []
+    load_backbone_weights(backbone, str(tmp_path / "weights.npz"))
     for ours, theirs in zip(features(backbone), features(source)):
         assert np.abs(theirs).mean() > 0.01
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)

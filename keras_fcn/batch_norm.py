@@ -1,0 +1,55 @@
+"""Batch normalization across devices, and its statistics in networks that came without them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_fcn.fcn import flat_layers
+
+
+def batch_norms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:
+    """Yields the batch normalizations of a model, those of models nested in it included."""
+    return (layer for layer in flat_layers(model) if isinstance(layer, keras.layers.BatchNormalization))
+
+
+def synchronize_batch_norms(model: keras.Model) -> None:
+    """Makes batch normalization use the statistics of the global batch, so that the number of devices has no say."""
+    for layer in batch_norms(model):
+        layer.synchronized = True
+
+
+def restore_statistics(backbone: keras.Model, images: Iterable[tf.Tensor]) -> None:
+    """Gives each batch normalization the statistics of what it is fed, and leaves the network's function as it is.
+
+    Where batch normalization was folded into the convolutions, it holds no statistics (mean 0, variance 1) and scales
+    by 1, and training would tear the network apart: gradients reach each layer at whatever scale its kernel happens
+    to have. With the mean m and the variance v of its input, a layer that computes a x + b does the same with the
+    scale a sqrt(v + epsilon) and the offset b + a m.
+
+    Args:
+        backbone: A model of `build_backbone`.
+        images: Batches of normalized images float32 [N, H, W, 3], H and W multiples of 32.
+    """
+    layers = [layer for layer in batch_norms(backbone) if layer.scale and layer.center]
+    inputs = keras.Model(backbone.input, [layer.input for layer in layers])
+
+    @tf.function(reduce_retracing=True)
+    def moments(batch: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        return [tf.nn.moments(x, [0, 1, 2]) for x in inputs(batch, training=False)]
+
+    found = [[(mean.numpy(), variance.numpy()) for mean, variance in moments(batch)] for batch in images]
+    for layer, batches in zip(layers, zip(*found)):
+        means, variances = (np.array(values, np.float64) for values in zip(*batches))
+        _set_statistics(layer, means.mean(axis=0), variances.mean(axis=0) + means.var(axis=0))
+
+
+def _set_statistics(layer: keras.layers.BatchNormalization, mean: np.ndarray, variance: np.ndarray) -> None:
+    """Sets the statistics, float64 [C], and scale and offset so that the layer computes what it did."""
+    gamma, beta, old_mean, old_variance = (np.asarray(weight, np.float64) for weight in layer.get_weights())
+    slope = gamma / np.sqrt(old_variance + layer.epsilon)
+    offset = beta - slope * old_mean
+    layer.set_weights([slope * np.sqrt(variance + layer.epsilon), offset + slope * mean, mean, variance])

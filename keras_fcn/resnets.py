@@ -1,0 +1,152 @@
+"""Residual networks that `keras.applications` does not have, layer for layer as their authors' weights expect them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from keras import layers
+
+
+def build_resnet_v1(image, blocks: Sequence[int], block: Callable, width: int = 64) -> list:
+    """Builds the ResNets of torchvision and timm: (2, 2, 2, 2) of `basic_block_v1` make ResNet-18.
+
+    Args:
+        image: Normalized images [N, H, W, 3].
+        blocks: Residual blocks in each of the four stages.
+        block: `basic_block_v1` or `bottleneck_block_v1`.
+        width: Channels of the stem and of the first stage's 3x3 convolutions; each stage has twice those before it.
+
+    Returns:
+        The features P3, P4 and P5: the outputs of the last three stages.
+    """
+    x = _stem(image, width)
+    features = []
+    for stage, count in enumerate(blocks):
+        for number in range(1, count + 1):
+            x = block(x, width << stage, _stride(stage, number), f"stage{stage + 1}_block{number}")
+        features.append(x)
+    return features[1:]
+
+
+def build_resnet_v2(image, blocks: Sequence[int], width: int = 64) -> list:
+    """Builds the ResNets V2 with basic blocks of the Gluon model zoo: (2, 2, 2, 2) makes ResNet-18.
+
+    Args:
+        image: Normalized images [N, H, W, 3].
+        blocks: Residual blocks in each of the four stages.
+        width: Channels of the stem and of the first stage; each stage has twice those before it.
+
+    Returns:
+        The features P3, P4 and P5: the outputs of the last three stages after the BN and ReLU that follow them.
+    """
+    x = _stem(_batch_norm(image, "bn_image", scale=False, center=False), width)
+    features = []
+    for stage, count in enumerate(blocks):
+        for number in range(1, count + 1):
+            x, activated = basic_block_v2(x, width << stage, _stride(stage, number), f"stage{stage + 1}_block{number}")
+            if stage > 1 and number == 1:
+                features.append(activated)
+    return [*features, _norm_relu(x, "bn5", "relu5")]
+
+
+def basic_block_v1(x, filters: int, stride: int, name: str):
+    """Adds a post-activation residual block of two 3x3 convolutions.
+
+    BN comes after each convolution, ReLU after the first BN and after the sum, and a block that changes the shape
+    projects its input (He et al.: Deep Residual Learning for Image Recognition, CVPR 2016, figure 5 left, option B).
+
+    Args:
+        x: [N, H, W, C].
+        filters: Channels of the output.
+        stride: Of the first convolution and of the projection.
+        name: Prefix of the layers' names.
+
+    Returns:
+        The block's output [N, H / stride, W / stride, filters].
+    """
+    shortcut = _projection_v1(x, filters, stride, name)
+    y = _norm_relu(_convolve(x, filters, 3, stride, f"{name}_conv1"), f"{name}_bn1", f"{name}_relu1")
+    y = _batch_norm(_convolve(y, filters, 3, 1, f"{name}_conv2"), f"{name}_bn2")
+    return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([shortcut, y]))
+
+
+def bottleneck_block_v1(x, filters: int, stride: int, name: str):
+    """Adds a post-activation residual block of a 1x1, a 3x3 and a 1x1 convolution.
+
+    As `basic_block_v1` (figure 5 right of the same paper), but with the stride in the 3x3 convolution: what torchvision
+    and timm call ResNet, and others ResNet V1.5 or V1b. `keras.applications` has it in the first, as the paper does.
+
+    Args:
+        x: [N, H, W, C].
+        filters: Channels of the first two convolutions.
+        stride: Of the 3x3 convolution and of the projection.
+        name: Prefix of the layers' names.
+
+    Returns:
+        The block's output [N, H / stride, W / stride, 4 * filters].
+    """
+    shortcut = _projection_v1(x, 4 * filters, stride, name)
+    y = _norm_relu(_convolve(x, filters, 1, 1, f"{name}_conv1"), f"{name}_bn1", f"{name}_relu1")
+    y = _norm_relu(_convolve(y, filters, 3, stride, f"{name}_conv2"), f"{name}_bn2", f"{name}_relu2")
+    y = _batch_norm(_convolve(y, 4 * filters, 1, 1, f"{name}_conv3"), f"{name}_bn3")
+    return layers.ReLU(name=f"{name}_relu3")(layers.Add(name=f"{name}_add")([shortcut, y]))
+
+
+def basic_block_v2(x, filters: int, stride: int, name: str) -> tuple:
+    """Adds a pre-activation residual block of two 3x3 convolutions.
+
+    BN and ReLU come before each convolution, and a block that changes the shape projects the *activated* input
+    (He et al.: Identity Mappings in Deep Residual Networks, ECCV 2016, figure 4e).
+
+    Args:
+        x: [N, H, W, C].
+        filters: Channels of the output.
+        stride: Of the first convolution and of the projection.
+        name: Prefix of the layers' names.
+
+    Returns:
+        The block's output [N, H / stride, W / stride, filters], and its activated input [N, H, W, C].
+    """
+    activated = _norm_relu(x, f"{name}_bn1", f"{name}_relu1")
+    shortcut = x
+    if stride > 1 or x.shape[-1] != filters:
+        shortcut = _convolve(activated, filters, 1, stride, f"{name}_shortcut")
+    y = _convolve(activated, filters, 3, stride, f"{name}_conv1")
+    y = _convolve(_norm_relu(y, f"{name}_bn2", f"{name}_relu2"), filters, 3, 1, f"{name}_conv2")
+    return layers.Add(name=f"{name}_add")([shortcut, y]), activated
+
+
+def _stride(stage: int, number: int) -> int:
+    """Returns the stride of a block: stages but the first, counted from 0, begin with a stride of 2."""
+    return 2 if stage > 0 and number == 1 else 1
+
+
+def _stem(x, width: int):
+    """Returns [N, H / 4, W / 4, width]: what every ResNet begins with."""
+    x = _norm_relu(_convolve(x, width, 7, 2, "conv1"), "bn1", "relu1")
+    return layers.MaxPooling2D(3, 2, name="pool1")(layers.ZeroPadding2D(1, name="pool1_pad")(x))
+
+
+def _projection_v1(x, filters: int, stride: int, name: str):
+    """Returns the input of a block in the shape of its output."""
+    if stride == 1 and x.shape[-1] == filters:
+        return x
+    return _batch_norm(_convolve(x, filters, 1, stride, f"{name}_shortcut"), f"{name}_shortcut_bn")
+
+
+def _norm_relu(x, norm: str, relu: str):
+    return layers.ReLU(name=relu)(_batch_norm(x, norm))
+
+
+def _batch_norm(x, name: str, **kwargs):
+    return layers.BatchNormalization(epsilon=1e-5, name=name, **kwargs)(x)
+
+
+def _convolve(x, filters: int, size: int, stride: int, name: str):
+    """Convolves with the same padding on all sides, as Gluon and PyTorch do; Keras pads strided ones unevenly."""
+    padding = "same"
+    if stride > 1 and size > 1:
+        x, padding = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x), "valid"
+    return layers.Conv2D(
+        filters, size, stride, padding, use_bias=False, kernel_initializer="he_normal", name=name
+    )(x)  # fmt: skip

@@ -1,0 +1,58 @@
+"""VGG16 as the FCN paper uses it: its fully connected layers turned into convolutions."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import layers
+
+CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+"""Filters of the 3x3 convolutions before each of the five poolings (Simonyan, Zisserman, ICLR 2015, table 1, D)."""
+
+
+def build_vgg16(image, width: int = 64) -> list:
+    """Builds VGG16 up to fc7, a convolution (Long, Shelhamer, Darrell, CVPR 2015, section 3.1).
+
+    fc6, a 7x7 convolution, is padded to keep its input's size, where the paper pads the image by 100 pixels instead.
+
+    Args:
+        image: Normalized images [N, H, W, 3].
+        width: Channels of the first convolutions; 64 in the paper, and all others in proportion.
+
+    Returns:
+        The features P3 (pool3), P4 (pool4) and P5 (fc7, after its ReLU and dropout).
+    """
+    x, features = image, []
+    for stage, channels in enumerate(CHANNELS, start=1):
+        for number, filters in enumerate(channels, start=1):
+            x = _convolve(x, filters * width // 64, 3, f"conv{stage}_{number}")
+        x = layers.MaxPooling2D(2, name=f"pool{stage}")(x)
+        features.append(x)
+    for name, size in (("fc6", 7), ("fc7", 1)):
+        x = layers.Dropout(0.5, name=f"{name}_dropout")(_convolve(x, width * 64, size, name))
+    return [*features[2:4], x]
+
+
+def _convolve(x, filters: int, size: int, name: str):
+    return layers.Conv2D(
+        filters, size, padding="same", activation="relu", kernel_initializer="he_normal", name=name
+    )(x)  # fmt: skip
+
+
+def copy_from_classifier(backbone: keras.Model, classifier: keras.Model) -> None:
+    """Copies the weights of `keras.applications.VGG16` with its fully connected layers into a backbone.
+
+    A fully connected layer on a flattened [7, 7, C] is a 7x7 convolution with the same numbers. Keras' VGG16 wants blue
+    before red, so the first kernel's input channels are turned round: ours gets RGB.
+
+    Args:
+        backbone: A model of `build_backbone("vgg16")`.
+        classifier: A model of `keras.applications.VGG16(include_top=True)`.
+    """
+    theirs = [layer for layer in classifier.layers if layer.weights]
+    ours = [layer for layer in backbone.layers if layer.weights]
+    for layer, other in zip(ours, theirs):  # without their last one, which has the classes of ImageNet
+        kernel, bias = other.get_weights()
+        if layer is ours[0]:
+            kernel = np.flip(kernel, axis=2)
+        layer.set_weights([kernel.reshape(layer.kernel.shape), bias])

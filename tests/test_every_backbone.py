@@ -1,0 +1,147 @@
+"""What every backbone must do: one list of checks, one network after the other."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_fcn.backbones import BACKBONES, build_backbone
+from keras_fcn.batch_norm import batch_norms
+from keras_fcn.fcn import build_fcn, normalize
+from keras_fcn.weights import load_backbone_weights
+
+DEEP = ("resnet101", "resnet152", "resnet34_v2", "efficientnet_v2_b3", "efficientnet_v2_s")
+"""Deeper versions of networks that are checked anyway; `make test-slow` checks them, too."""
+
+EVERY = [pytest.param(name, marks=[pytest.mark.slow] if name.startswith(DEEP) else [], id=name) for name in BACKBONES]
+LEVELS = ("P3", "P4", "P5")
+IMAGE = np.random.default_rng(0).integers(0, 256, (2, 65, 97, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module", params=EVERY)
+def network(request):
+    """FCN-8s over the backbone; tests leave its weights as they find them."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    return build_fcn("fcn8s", request.param, num_classes=3)
+
+
+@pytest.fixture
+def backbone(network):
+    return network.get_layer(network.name.removeprefix("fcn8s_"))
+
+
+def test_features_have_strides_8_16_and_32(network, backbone):
+    features = backbone(normalize(network, IMAGE))
+    assert tuple(features) == LEVELS
+    assert [tuple(features[level].shape[:3]) for level in LEVELS] == [(2, 12, 16), (2, 6, 8), (2, 3, 4)]
+    shapes = backbone.compute_output_shape((2, 96, 128, 3))
+    assert {level: tuple(shape) for level, shape in shapes.items()} == {
+        level: tuple(features[level].shape) for level in LEVELS
+    }
+    assert network(IMAGE[:1, :1, :33]).shape == (1, 1, 33, 3)
+
+
+def test_every_weight_gets_a_gradient(network, backbone):
+    """From each feature that is there for it: the last layers from P5 alone."""
+    with tf.GradientTape() as tape:
+        features = backbone(normalize(network, IMAGE), training=True)
+        loss = tf.add_n([tf.reduce_mean(tf.square(features[level] - 1.0)) for level in LEVELS])
+    for variable, gradient in zip(
+        backbone.trainable_variables, tape.gradient(loss, backbone.trainable_variables), strict=True
+    ):
+        assert gradient is not None, variable.path
+        assert np.isfinite(gradient).all(), variable.path
+
+
+def test_statistics_follow_the_batch_unless_frozen(network, backbone):
+    before = backbone.get_weights()
+    images = normalize(network, IMAGE)
+    backbone.trainable = False
+    backbone(images, training=True)
+    for weight, expected in zip(backbone.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    backbone.trainable = True
+    backbone(images, training=True)
+    norms = list(batch_norms(backbone))
+    assert all(layer.momentum == 0.9 for layer in norms)
+    moved = [np.any(np.asarray(layer.moving_mean)) for layer in norms]
+    assert all(moved)
+    backbone.set_weights(before)
+
+
+def test_a_saved_network_does_the_same(network, tmp_path):
+    network.save(tmp_path / "network.keras")
+    again = keras.models.load_model(tmp_path / "network.keras")
+    np.testing.assert_array_equal(np.asarray(again(IMAGE)), np.asarray(network(IMAGE)))
+
+
+def test_weights_go_through_a_file(network, backbone, tmp_path):
+    expected = backbone(normalize(network, IMAGE))
+    backbone.save_weights(tmp_path / "backbone.weights.h5")
+    (tmp_path / "backbone.weights.h5").rename(tmp_path / "recognized by its content")
+    other = build_backbone(backbone.name)
+    load_backbone_weights(other, str(tmp_path / "recognized by its content"))
+    found = other(normalize(network, IMAGE))
+    for level in LEVELS:
+        np.testing.assert_array_equal(np.asarray(found[level]), np.asarray(expected[level]))
+
+
+APPLICATIONS = {
+    "resnet50_v1": ("ResNet50", "resnet"),
+    "resnet50_v2": ("ResNet50V2", "resnet_v2"),
+    "mobilenet_v2": ("MobileNetV2", "mobilenet_v2"),
+    "efficientnet_v2_b0": ("EfficientNetV2B0", "efficientnet_v2"),
+    "efficientnet_v2_s": ("EfficientNetV2S", "efficientnet_v2"),
+}
+"""Where `keras.applications` has them, and in which module what belongs before them."""
+
+
+def published(monkeypatch, constructor, **options):
+    """Returns a model of `keras.applications`, and has its weights "published" as those of ImageNet."""
+    rng, make = np.random.default_rng(0), getattr(keras.applications, constructor)
+    model = make(weights=None, **options)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            gamma, beta, mean, variance = (rng.uniform(0.2, 0.8, weight.shape) for weight in layer.weights)
+            # The scale keeps activations of deep networks from growing until rounding errors show.
+            layer.set_weights([gamma, beta, mean, 2 * variance])
+
+    def downloaded(*arguments, weights="imagenet", **keywords):
+        other = make(*arguments, weights=None, **keywords)
+        if weights == "imagenet":
+            other.set_weights([weight for weight in model.get_weights() if weight.shape != (1, 1, 1, 3)])
+        return other
+
+    monkeypatch.setattr(keras.applications, constructor, downloaded)
+    return model
+
+
+@pytest.mark.parametrize("name", [parameter for parameter in EVERY if parameter.values[0] in APPLICATIONS])
+def test_imagenet_weights_give_the_features_of_keras_applications(name, monkeypatch):
+    """Fed with what their own `preprocess_input` makes of RGB images, or the images as they are."""
+    constructor, module = APPLICATIONS[name]
+    original = published(monkeypatch, constructor, include_top=False)
+    image = IMAGE[:, :64, :96]
+    preprocessed = getattr(keras.applications, module).preprocess_input(image.copy())
+    network = build_fcn("fcn32s", name, num_classes=2, weights="imagenet")
+    ours = network.get_layer(name)(normalize(network, image))
+    names = [network.get_layer(name).output[level]._keras_history.operation.name for level in LEVELS]
+    stages = keras.Model(original.input, [original.get_layer(stage).output for stage in names])
+    theirs = stages.predict(preprocessed, verbose=0)
+    for level, expected in zip(LEVELS, theirs):
+        np.testing.assert_allclose(ours[level], expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_vgg16s_fully_connected_layers_are_convolutions(monkeypatch):
+    """Over an image of 224x224, fc7 in the middle is what the classifier computes; around it, zeros are padded in."""
+    original = published(monkeypatch, "VGG16")
+    image = np.random.default_rng(1).integers(0, 256, (1, 224, 224, 3)).astype(np.float32)
+    layers = [original.get_layer(name).output for name in ("block3_pool", "block4_pool", "fc2")]
+    pool3, pool4, fc7 = keras.Model(original.input, layers)(keras.applications.vgg16.preprocess_input(image.copy()))
+    network = build_fcn("fcn32s", "vgg16", num_classes=2, weights="imagenet")
+    features = network.get_layer("vgg16")(normalize(network, image))
+    np.testing.assert_allclose(features["P3"], pool3, rtol=1e-3, atol=1e-4 * np.max(pool3))
+    np.testing.assert_allclose(features["P4"], pool4, rtol=1e-3, atol=1e-4 * np.max(pool4))
+    assert features["P5"].shape == (1, 7, 7, 4096)
+    np.testing.assert_allclose(features["P5"][:, 3, 3], fc7, rtol=1e-3, atol=1e-4 * np.max(fc7))
