@@ -125,7 +125,7 @@ def _bottleneck_v1(*blocks: int) -> Backbone:
     def build(image, width: int = 64) -> list:
         return build_resnet_v1(image, blocks, bottleneck_block_v1, width)
 
-    return Backbone(build, IMAGENET_MEAN, IMAGENET_STD)
+    return Backbone(build, IMAGENET_MEAN, IMAGENET_STD, load_kerashub_preset)
 
 
 def _basic_v2(*blocks: int) -> Backbone:

@@ -10,19 +10,22 @@ import numpy as np
 from keras import layers
 
 from keras_fcn.errors import UserError
-from keras_fcn.weight_names import Tensors, assign_tensors
+from keras_fcn.weight_assignment import Tensors, assign_tensors
 
 PRESETS = {
     "resnet18_v1": ("resnet_18_imagenet", "timm/resnet18.a1_in1k"),
     "resnet34_v1": ("hf://timm/resnet34.a1_in1k", "timm/resnet34.a1_in1k"),
+    "resnet50_v1b": ("resnet_50_imagenet", "timm/resnet50.a1_in1k"),
+    "resnet101_v1b": ("resnet_101_imagenet", "timm/resnet101.a1_in1k"),
+    "resnet152_v1b": ("resnet_152_imagenet", "timm/resnet152.a1_in1k"),
 }
 """From a backbone to KerasHub's preset, and to the repository of timm on Hugging Face that has the same weights.
 
 KerasHub has no preset of its own for ResNet-34 (its `resnet_vd_34_imagenet` is another architecture), but reads timm's;
-`resnet_18_imagenet` was itself converted from timm's, says tools/checkpoint_conversion/convert_resnet_checkpoints.py in
-KerasHub's repository. Both expect the image normalization of our V1 nets: timm's `pretrained_cfg` of both has the mean
-(0.485, 0.456, 0.406) and the deviation (0.229, 0.224, 0.225) of RGB in 0-1, from which KerasHub's
-utils/timm/preset_loader.py makes the image converter, scale = 1 / 255 / std and offset = -mean / std.
+the others were converted from timm's, says tools/checkpoint_conversion/convert_resnet_checkpoints.py in KerasHub's
+repository. All expect the image normalization of these backbones: timm's `pretrained_cfg` has the mean (0.485, 0.456,
+0.406) and the deviation (0.229, 0.224, 0.225) of RGB in 0-1, from which KerasHub's utils/timm/preset_loader.py makes
+the image converter, scale = 1 / 255 / std and offset = -mean / std.
 """
 
 _BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}

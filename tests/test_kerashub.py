@@ -17,7 +17,11 @@ from keras_fcn.kerashub import copy_kerashub_weights
 from keras_fcn.weights import load_backbone_weights
 
 IMAGE = np.random.default_rng(1).normal(size=(64, 96, 3)).astype(np.float32)
-BLOCKS = {"resnet18_v1": [2, 2, 2, 2], "resnet34_v1": [3, 4, 6, 3]}
+NETS = {
+    "resnet18_v1": ("basic_block", [2, 2, 2, 2]),
+    "resnet34_v1": ("basic_block", [3, 4, 6, 3]),
+    "resnet50_v1b": ("bottleneck_block", [3, 4, 6, 3]),
+}
 LEVELS = ("P3", "P4", "P5")
 
 
@@ -52,9 +56,10 @@ def kerashub_resnet(hub, blocks, **changes):
     return net
 
 
-@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize("name", NETS)
 def test_features_equal_kerashubs(hub, name):
-    source, backbone = kerashub_resnet(hub, BLOCKS[name]), build_backbone(name)
+    block_type, blocks = NETS[name]
+    source, backbone = kerashub_resnet(hub, blocks, block_type=block_type), build_backbone(name)
     copy_kerashub_weights(source, backbone)
     pyramid = keras.Model(source.input, {level: source.pyramid_outputs[level] for level in LEVELS})
     expected, found = pyramid(IMAGE[None], training=False), backbone(IMAGE[None], training=False)
@@ -67,6 +72,7 @@ def test_features_equal_kerashubs(hub, name):
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
+        ({"block_type": "bottleneck_block"}, r"holds torchvision's .* ResNet-50.*Received: --backbone resnet18_v1$"),
         ({"use_pre_activation": True}, r"Received: use_pre_activation=True, block_type=basic_block, stackwise_num"),
         ({"block_type": "basic_block_vd"}, r"Received: .*block_type=basic_block_vd"),
         ({"stackwise_num_strides": [1, 2, 2, 1]}, r"Received: .*stackwise_num_strides=\[1, 2, 2, 1\]$"),
