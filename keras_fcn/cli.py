@@ -15,14 +15,11 @@ from typing import TypeVar
 import tyro
 
 from keras_fcn.errors import UserError
+from keras_fcn.interruption import Terminated
 
 Options = TypeVar("Options")
 
 USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, as schedulers send it before they kill: handled as Ctrl-C is."""
 
 
 def parse_options(options: type[Options], arguments: Sequence[str] | None = None) -> Options:

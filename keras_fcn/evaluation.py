@@ -16,12 +16,15 @@ from keras_fcn.pipeline import evaluation_dataset, explain_failure
 from keras_fcn.text_table import display_width, left_justified
 
 
-def evaluate(segment: Callable[[tf.Tensor], tf.Tensor], pairs: Pairs) -> dict:
+def evaluate(
+    segment: Callable[[tf.Tensor], tf.Tensor], pairs: Pairs, after_image: Callable[[], None] = lambda: None
+) -> dict:
     """Measures a model on every pair, each at its own size, from one confusion matrix.
 
     Args:
         segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
         pairs: What to measure on.
+        after_image: Is called after each image.
 
     Returns:
         `SegmentationMetrics.to_dict`, and "images", how many they were.
@@ -33,6 +36,7 @@ def evaluate(segment: Callable[[tf.Tensor], tf.Tensor], pairs: Pairs) -> dict:
     with explain_failure(pairs):
         for images, labels in evaluation_dataset(pairs):
             matrix += confusion_matrix(labels.numpy(), np.asarray(segment(images)), pairs.classes.num_classes)
+            after_image()
     metrics = SegmentationMetrics.from_confusion_matrix(matrix)
     return {**metrics.to_dict(pairs.classes.names), "images": len(pairs)}
 

@@ -19,6 +19,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.evaluation import evaluate
 from keras_fcn.fcn import build_fcn, normalize
 from keras_fcn.inference import segmenter
+from keras_fcn.interruption import Interruption
 from keras_fcn.optimizers import build_parameter_groups
 from keras_fcn.pipeline import explain_failure, shuffled_index, training_dataset
 from keras_fcn.progress import Progress
@@ -86,6 +87,7 @@ class Training:
             best_epoch=self.best_epoch,
             best_mean_iou=self.best_mean_iou,
         )
+        self.interruption = Interruption()
         self.describe_precision = ("bfloat16" if bfloat16 else "float32") + (", XLA" if xla else "")
 
     def _build(self, **options) -> keras.Model:
@@ -179,24 +181,34 @@ class Training:
         listeners = keras.callbacks.CallbackList(list(callbacks), model=self.model)
         listeners.on_train_begin()
         try:
-            batches = self._batches()
-            started, first_step = time.perf_counter(), self.step
-            while not (self.is_finished or self.model.stop_training):
-                epoch = int(self.finished_epochs.numpy()) + 1
-                report(f"\nEpoch {epoch}/{self.config.epochs}{self._time_left(started, first_step)}")
-                listeners.on_epoch_begin(epoch - 1)
-                row = self._train_epoch(batches, epoch, manager, listeners)
-                row = self._finish_epoch(epoch, row, output)
-                _save(manager)
-                report(_epoch_summary(row))
-                listeners.on_epoch_end(epoch - 1, row)
-        except KeyboardInterrupt as interrupt:  # or `cli.Terminated`, which is one
+            with self.interruption:
+                self._train_epochs(report, manager, output, listeners)
+        except KeyboardInterrupt as interrupt:  # or `Terminated`, which is one
             _save(manager)
             raise type(interrupt)(f"go on with python train.py --resume {run.root}") from None
         finally:
             output.draw_curves()
         listeners.on_train_end()
         output.draw_predictions()
+
+    def _train_epochs(
+        self,
+        report: Callable[[str], None],
+        manager: tf.train.CheckpointManager,
+        output: RunReport,
+        listeners: keras.callbacks.CallbackList,
+    ) -> None:
+        batches = self._batches()
+        started, first_step = time.perf_counter(), self.step
+        while not (self.is_finished or self.model.stop_training):
+            epoch = int(self.finished_epochs.numpy()) + 1
+            report(f"\nEpoch {epoch}/{self.config.epochs}{self._time_left(started, first_step)}")
+            listeners.on_epoch_begin(epoch - 1)
+            row = self._train_epoch(batches, epoch, manager, listeners)
+            row = self._finish_epoch(epoch, row, output)
+            _save(manager)
+            report(_epoch_summary(row))
+            listeners.on_epoch_end(epoch - 1, row)
 
     def _batches(self):
         """Returns the iterator over the batches from the present step on, dealt out to the devices."""
@@ -216,6 +228,7 @@ class Training:
         saved = time.perf_counter()
         with Progress(epoch, self.steps_per_epoch, first_step - before, self.images_per_step) as progress:
             for number in range(first_step - before, self.steps_per_epoch):
+                self.interruption.check()
                 listeners.on_train_batch_begin(number)
                 started = time.perf_counter()
                 batch = self._next_batch(batches)
@@ -266,7 +279,7 @@ class Training:
         if self.kept_model is not self.model:
             source = self.average.variables if self.average else self.model.weights
             self.kept_model.set_weights([np.asarray(weight) for weight in source])
-        figures = evaluate(self.segment, self.data.held_out)
+        figures = evaluate(self.segment, self.data.held_out, self.interruption.check)
         mean_iou = figures["mean_iou"] or 0.0
         is_best = mean_iou > float(self.best_mean_iou.numpy())
         row = output.add_epoch(row, figures, self.segment, self.kept_model if is_best else None)

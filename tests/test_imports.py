@@ -36,7 +36,7 @@ LAYERS = [
     ["resnets", "vgg", "kerashub"],
     ["weight_assignment"],
     ["weight_names"],
-    ["labels", "files", "environment", "text_table"],
+    ["labels", "files", "environment", "text_table", "interruption"],
     ["errors"],
 ]
 HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}

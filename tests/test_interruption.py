@@ -1,0 +1,45 @@
+import os
+import signal
+
+import pytest
+
+from keras_fcn.interruption import Interruption, Terminated
+
+
+def send(number):
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(("number", "exception"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_signal_waits_for_the_next_check(number, exception):
+    before = signal.getsignal(number)
+    with Interruption() as interruption:
+        interruption.check()
+        send(number)
+        steps = [1, 2]  # a step that is not left in its middle
+        with pytest.raises(exception) as caught:
+            interruption.check()
+    assert steps == [1, 2]
+    assert type(caught.value) is exception
+    assert signal.getsignal(number) is before
+
+
+class Swallows:
+    """As libraries have it: what is raised in a destructor is printed and forgotten."""
+
+    def __del__(self):
+        send(signal.SIGTERM)
+
+
+def test_a_signal_is_not_lost_in_a_destructor():
+    with Interruption() as interruption:
+        Swallows()
+        with pytest.raises(Terminated):
+            interruption.check()
+
+
+def test_a_second_signal_does_not_wait():
+    with Interruption():
+        send(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            send(signal.SIGINT)

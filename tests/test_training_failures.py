@@ -1,0 +1,102 @@
+"""Runs that are killed, or that run out of disk: what was kept stays whole, and the run ends as if undisturbed."""
+
+import dataclasses
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT, TINY
+from test_training import assert_same_run, silent, tiny, whole  # noqa: F401 - a fixture
+
+from keras_fcn.run_folder import RunFolder
+from keras_fcn.training_run import run_training
+
+
+def command(*words):
+    return [sys.executable, "-u", "train.py", *map(str, words)]
+
+
+@pytest.fixture
+def after_one_epoch(whole, tmp_path):  # noqa: F811
+    """A copy of a run of two epochs as it was after the first."""
+    shutil.copytree(whole.root, tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    for path in run.checkpoints.glob("ckpt-2.*"):
+        path.unlink()
+    return run
+
+
+def test_a_full_disk_ends_in_one_line_and_loses_nothing(after_one_epoch, toy, whole):  # noqa: F811
+    """Files of more than 20 MB cannot be written: neither the model nor the checkpoint."""
+    run = after_one_epoch
+    before = {path: path.read_bytes() for path in [run.best_model, *run.checkpoints.glob("ckpt-1.*")]}
+    failed = subprocess.run(
+        command("--resume", run.root), cwd=ROOT, capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, 20_000_000)),
+    )  # fmt: skip
+    assert failed.returncode == 2, failed.stderr
+    assert failed.stderr.startswith("error: ")
+    assert failed.stderr.count("\n") == 1
+    assert f"make room and go on with --resume {run.root}" in failed.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    assert not list(run.root.rglob(".*"))
+    assert_same_run(whole, run_training(tiny(toy), resume=run.root, report=silent))
+
+
+def test_sigterm_leaves_a_checkpoint_within_ten_seconds(toy, tmp_path):
+    """As schedulers send it; in the midst of a long epoch."""
+    run = tmp_path / "run"
+    words = command("--data", toy, "--run-dir", run, *TINY, "--epochs", "500")
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("loss"):
+                break
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, complaint = process.communicate(timeout=120)
+    assert time.monotonic() - started < 10
+    assert process.returncode == 143
+    assert complaint == f"\ninterrupted: go on with python train.py --resume {run}\n"
+    assert RunFolder(run).checkpoint_paths()
+
+
+def kill_until_it_ends(words, seconds, rng):
+    """Starts a command again and again, each time killed (-9) at a random moment, until it ends by itself.
+
+    Args:
+        words: The command.
+        seconds: Longest time until a kill; the start of Python and TensorFlow included.
+        rng: Draws the moments.
+    """
+    kills = 0
+    while True:
+        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            # Later each time, so that it comes to an end on any machine.
+            process.wait(timeout=rng.uniform(0.3, 1.0) * seconds * 1.3**kills)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+            continue
+        assert process.returncode == 0, process.stderr.read()
+        return kills
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_command_ends_alike_however_often_it_is_killed(toy, tmp_path, seed):
+    """Four kills and more per seed, with a checkpoint after every step, so that many of them hit one being written."""
+    settings = {"checkpoint_minutes": 0.0, "epochs": 6}
+    undisturbed = run_training(tiny(toy, **settings), tmp_path / "undisturbed", report=silent)
+    run = tmp_path / "killed"
+    options = ["--checkpoint-minutes", 0, "--epochs", 6]
+    words = command("--data", toy, "--run-dir", run, *TINY[:-2], *options)
+    assert kill_until_it_ends(words, 12, random.Random(seed)) >= 4
+    again = run_training(dataclasses.replace(tiny(toy, **settings)), run, report=silent)
+    assert_same_run(undisturbed, again)
