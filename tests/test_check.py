@@ -124,6 +124,15 @@ def test_what_cannot_be_checked_at_all_is_one_line(tmp_path):
     assert not (tmp_path / "check.png").exists()
 
 
+def test_a_picture_that_cannot_be_written_is_no_finding(voc, tmp_path):
+    (tmp_path / "check.png").mkdir()
+    call, _ = check(voc, tmp_path)
+    assert call.status == 2
+    assert call.err == f"error: {tmp_path / 'check.png'}: cannot be written (Is a directory); " + (
+        "choose a place that you may write to\n"
+    )
+
+
 def test_it_is_found_as_a_module():
     assert (ROOT / CHECK).is_file()
     assert "python -m keras_fcn.check" in (ROOT / "README.md").read_text()

@@ -22,6 +22,15 @@ def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_what_cannot_be_written_is_the_users_to_mend(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for path, reason in (("file/table.csv", "File exists"), ("folder", "Is a directory"), ("x" * 250, "name too long")):
+        with pytest.raises(UserError, match=rf"{path}: cannot be written \(.*{reason}\)"):
+            write_json(tmp_path / path, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
 def test_a_folder_appears_only_when_it_is_complete(tmp_path):
     with pytest.raises(HalfwayError), new_folder(tmp_path / "set") as temporary:  # noqa: PT012
         (temporary / "half").write_text("")
