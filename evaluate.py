@@ -9,7 +9,6 @@ from typing import Annotated
 import tyro
 
 from keras_fcn.cli import parse_options, run
-from keras_fcn.config import LayoutName
 from keras_fcn.environment import start_tensorflow
 
 
@@ -25,8 +24,8 @@ class EvaluateOptions:
     data: str
     """A folder of photographs and masks; `toy`, the embedded data set; or `voc2012`, downloaded at first use."""
 
-    layout: LayoutName = "auto"
-    """How the folder is arranged; recognized if not given."""
+    layout: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    """How the folder is arranged, such as `cvat`: README.md lists the layouts; `auto` recognizes it."""
 
     split: str = "val"
     """The split to measure on."""

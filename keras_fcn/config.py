@@ -20,7 +20,6 @@ BackboneName = Literal[
     "mobilenet_v2",
 ]  # fmt: skip
 Balance = Literal["none", "weights", "sampling"]
-LayoutName = Literal["auto", "voc_aug", "cvat", "labelme", "roboflow", "camvid", "voc", "folders"]
 
 _BACKBONES_HINT = f"({', '.join(get_args(BackboneName))}; default: resnet18_v2)"
 _CROP_HINT = "(default: 320 480, or the largest training image rounded up to a multiple of 32, where that is less)"
@@ -43,8 +42,8 @@ class TrainConfig:
     data: Annotated[str, arg(metavar="DIR")] = "toy"
     """A folder of photographs and masks; `toy`, embedded, drawn into data/toy; or `voc2012`, downloaded into data."""
 
-    layout: LayoutName = "auto"
-    """How the data folder is arranged; recognized if not given."""
+    layout: Annotated[str, arg(metavar="NAME")] = "auto"
+    """How the data folder is arranged, such as `cvat`: README.md lists the layouts; `auto` recognizes it."""
 
     split: Annotated[str, arg(metavar="NAME")] = "train"
     """The split to train on."""
