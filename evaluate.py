@@ -42,11 +42,15 @@ def main() -> None:
     from keras_fcn.evaluation import evaluate, format_metrics, require_same_classes
     from keras_fcn.files import write_json
     from keras_fcn.inference import Predictor
+    from keras_fcn.run_folder import RunFolder
 
     pairs = open_pairs(options.data, options.split, options.layout)
     predictor = Predictor.open(options.model)
     require_same_classes(predictor.classes, pairs.classes)
     inspect_pairs(pairs).require_sound()
+    trained = RunFolder(options.model).trained_on(pairs.images)
+    if trained:
+        print(f"{trained} of the {len(pairs)} images were trained on, so the figures flatter", file=sys.stderr)
     figures = evaluate(predictor.segment, pairs)
     print(format_metrics(figures))
     if options.json is not None:

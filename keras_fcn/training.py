@@ -71,6 +71,7 @@ def train(
         run.write_images(data.pairs.images, data.held_out.images)
     else:
         run = RunFolder(resume)
+        run.require_same_images(data.pairs.images)
         training.restore(run, report)
     report(f"Run      {run.root}")
     training.run(run, report)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from keras_fcn.config import TrainConfig
@@ -80,3 +82,20 @@ def test_history_is_read_back(tmp_path):
     rows = [{"epoch": 1, "loss": 0.123456789}, {"epoch": 2, "loss": 1e-7}]
     run.write_history(rows)
     assert run.read_history() == rows
+
+
+def test_a_run_goes_on_with_the_images_it_began_with_only(tmp_path):
+    run = RunFolder.create(tmp_path / "run", TrainConfig())
+    began = [Path(f"data/JPEGImages/{name}.jpg") for name in ("a", "b", "été 🐈")]
+    run.write_images(began, [Path("data/JPEGImages/c.jpg")])
+    moved = [Path("/elsewhere") / path for path in began]
+    run.require_same_images(moved)
+    assert run.trained_on([*moved[:2], Path("data/JPEGImages/c.jpg")]) == 2
+    with pytest.raises(UserError, match=r"training_images.txt: .* 1 are new, 2 are missing; put the data back"):
+        run.require_same_images([moved[0], Path("data/JPEGImages/c.jpg")])
+    with pytest.raises(UserError, match="another order of them: 0 are new, 0 are missing"):
+        run.require_same_images(moved[::-1])
+
+
+def test_a_folder_that_is_no_run_was_trained_on_nothing(tmp_path):
+    assert RunFolder(tmp_path / "model.keras").trained_on([Path("a/b.jpg")]) == 0
