@@ -113,10 +113,11 @@ def our_seconds(pairs, options: BenchmarkOptions) -> tuple[float, float]:
     return passes[0], passes[1]
 
 
-def resident_megabytes() -> float:
-    """Returns the memory that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def peak_megabytes() -> float:
+    """Returns the most memory that this process has held since the last call, and begins anew (Linux)."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    Path("/proc/self/clear_refs").write_text("5")
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def main() -> None:
@@ -125,6 +126,8 @@ def main() -> None:
     pool = ProcessPoolExecutor(os.cpu_count())
     list(pool.map(abs, range(64)))  # the processes are started before TensorFlow is
     start_tensorflow()
+    peak_megabytes()
+    before = peak_megabytes()
     from keras_fcn.datasets import open_pairs
 
     pairs = open_pairs(options.data, "train")
@@ -134,11 +137,11 @@ def main() -> None:
     paths = list(zip(images, labels))
     floor_seconds(pool, paths)  # the files are in memory from here on, for everybody
     seconds: dict[str, list[float]] = {"floor": [], "ours, first pass": [], "ours, later": [], "Pillow and NumPy": []}
-    before, peak = resident_megabytes(), 0.0
-    for _ in range(options.rounds):
+    for number in range(options.rounds):
         seconds["floor"].append(floor_seconds(pool, paths))
         first, later = our_seconds(pairs, options)
-        peak = max(peak, resident_megabytes())
+        if number == 0:  # before there is anything that the other loader leaves behind
+            peak = peak_megabytes()
         seconds["ours, first pass"].append(first)
         seconds["ours, later"].append(later)
         seconds["Pillow and NumPy"].append(plain_seconds(paths, pairs.classes, options))
@@ -151,7 +154,7 @@ def report(seconds: dict[str, list[float]], count: int, megabytes: float, option
     print(f"{count} pairs, crop {options.crop_size[0]}x{options.crop_size[1]}, {os.cpu_count()} cores, medians")
     for name, rate in rates.items():
         print(f"{name:<18}{rate:8.0f} pairs/s{rate / rates['floor']:8.2f} of the floor")
-    print(f"resident memory above the start of the pipeline: {megabytes:.0f} MB")
+    print(f"peak memory of ours above the import of TensorFlow: {megabytes:.0f} MB")
     if options.json is not None:
         figures = {"pairs": count, "pairs_per_second": rates, "megabytes": megabytes, "seconds": seconds}
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
