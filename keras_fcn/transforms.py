@@ -33,18 +33,21 @@ def pad_to_size(image: tf.Tensor, label: tf.Tensor, size: Size) -> tuple[tf.Tens
     missing = tf.maximum(tf.convert_to_tensor(size) - tf.shape(label), 0)
 
     def pad() -> tuple[tf.Tensor, tf.Tensor]:
-        return _extended(image, missing, PAD_COLOR), _extended(label[..., None], missing, (VOID_LABEL,))[..., 0]
+        void = tf.constant([VOID_LABEL], tf.uint8)
+        padded = _extended(image, missing, tf.constant(PAD_COLOR, tf.uint8))
+        return padded, _extended(label[..., None], missing, void)[..., 0]
 
     return tf.cond(tf.reduce_any(missing > 0), pad, lambda: (image, label))
 
 
-def _extended(pixels: tf.Tensor, missing: tf.Tensor, color: tuple[int, ...]) -> tf.Tensor:
+def _extended(pixels: tf.Tensor, missing: tf.Tensor, color: tf.Tensor) -> tf.Tensor:
     """Adds `missing`, [rows, columns], of one colour below and on the right of pixels uint8 [H, W, channels]."""
-    # Rows and columns are joined on, since tf.pad takes 50 times as long for pixels of bytes.
-    height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
-    tile = tf.constant(color, tf.uint8)[None, None]
-    pixels = tf.concat([pixels, tf.tile(tile, [height, missing[1], 1])], axis=1)
-    return tf.concat([pixels, tf.tile(tile, [missing[0], width + missing[1], 1])], axis=0)
+    # Joined on as whole rows: tf.pad takes 50 times as long for bytes, and tf.tile 10 times for pixels of three.
+    height, width, channels = tf.unstack(tf.shape(pixels))
+    right = tf.tile(tf.tile(color, [missing[1]])[None], [height, 1])
+    below = tf.tile(tf.tile(color, [width + missing[1]])[None], [missing[0], 1])
+    pixels = tf.concat([tf.reshape(pixels, [height, width * channels]), right], axis=1)
+    return tf.reshape(tf.concat([pixels, below], axis=0), [height + missing[0], width + missing[1], channels])
 
 
 def random_crop(image: tf.Tensor, label: tf.Tensor, size: Size, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
