@@ -9,7 +9,6 @@ from typing import Annotated
 import tyro
 
 from keras_fcn.cli import parse_options, run
-from keras_fcn.config import LayoutName
 from keras_fcn.environment import start_tensorflow
 
 
@@ -25,8 +24,8 @@ class EvaluateOptions:
     data: str
     """A folder of photographs and masks; `toy`, the embedded data set; or `voc2012`, downloaded at first use."""
 
-    layout: LayoutName = "auto"
-    """How the folder is arranged; recognized if not given."""
+    layout: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    """How the folder is arranged, such as `cvat`: README.md lists the layouts; `auto` recognizes it."""
 
     split: str = "val"
     """The split to measure on."""
@@ -43,11 +42,15 @@ def main() -> None:
     from keras_fcn.evaluation import evaluate, format_metrics, require_same_classes
     from keras_fcn.files import write_json
     from keras_fcn.inference import Predictor
+    from keras_fcn.run_folder import RunFolder
 
     pairs = open_pairs(options.data, options.split, options.layout)
     predictor = Predictor.open(options.model)
     require_same_classes(predictor.classes, pairs.classes)
     inspect_pairs(pairs).require_sound()
+    trained = RunFolder(options.model).trained_on(pairs.images)
+    if trained:
+        print(f"{trained} of the {len(pairs)} images were trained on, so the figures flatter", file=sys.stderr)
     figures = evaluate(predictor.segment, pairs)
     print(format_metrics(figures))
     if options.json is not None:

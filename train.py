@@ -11,8 +11,9 @@ NEXT_STEPS = """
 Segment photographs:      python predict.py {run} PHOTO_OR_FOLDER... --out masks
 Measure on another list:  python evaluate.py {run} --data DIR --split val
 Export a SavedModel:      python -m export.saved_model {run} exported
-Train on your own folder: python train.py --data DIR     (JPEGImages/, SegmentationClass/, ImageSets/Segmentation/)
-Train on VOC2012:         python train.py --data VOCdevkit/VOC2012 --epochs 50     (after unpacking its tar)"""
+Look at your own folder:  python -m keras_fcn.check DIR     (images/ and masks/, or what your annotation tool exported)
+Train on your own folder: python train.py --data DIR
+Train on VOC2012:         python train.py --data voc2012 --epochs 50     (downloads 2 GB)"""
 
 
 def main() -> None:

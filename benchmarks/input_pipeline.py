@@ -2,7 +2,8 @@
 
 In one run, in turn, on all cores: ours (the first pass over the pairs and later ones), a loader of Pillow, NumPy and a
 thread pool as people write it, and the floor, which decodes JPEGs by libjpeg-turbo (OpenCV) and masks by Pillow and
-does nothing else. Needs opencv-python-headless.
+does nothing else. Ratios are medians of those within a round. By processor time they are hardly disturbed by other
+programs, but leave out what waiting costs. Needs Linux and opencv-python-headless.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import multiprocessing
 import os
-import statistics
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -58,15 +59,32 @@ def decode(paths: tuple[Path, Path]) -> int:
         return image.size + np.asarray(label).size
 
 
-def floor_seconds(pool: ProcessPoolExecutor, paths: list[tuple[Path, Path]]) -> float:
+class Watch:
+    """Measures seconds by the clock, and of the processors for this process and its workers."""
+
+    def __init__(self) -> None:
+        self._started = self._now()
+
+    def lap(self) -> np.ndarray:
+        """Returns both since the last lap, float [2]."""
+        before, self._started = self._started, self._now()
+        return self._started - before
+
+    def _now(self) -> np.ndarray:
+        stats = [Path(f"/proc/{worker.pid}/stat").read_text() for worker in multiprocessing.active_children()]
+        ticks = sum(int(number) for stat in stats for number in stat.rpartition(")")[2].split()[11:13])
+        return np.array([time.perf_counter(), time.process_time() + ticks / os.sysconf("SC_CLK_TCK")])
+
+
+def floor_seconds(pool: ProcessPoolExecutor, paths: list[tuple[Path, Path]]) -> np.ndarray:
     """Returns the seconds of decoding all pairs on all cores, each by a process of its own."""
-    started = time.perf_counter()
+    watch = Watch()
     for _ in pool.map(decode, paths, chunksize=16):
         pass
-    return time.perf_counter() - started
+    return watch.lap()
 
 
-def plain_seconds(paths: list[tuple[Path, Path]], classes, options: BenchmarkOptions) -> float:
+def plain_seconds(paths: list[tuple[Path, Path]], classes, options: BenchmarkOptions) -> np.ndarray:
     """Returns the seconds of a loader of Pillow and NumPy on a thread pool, as it is often written."""
     from PIL import Image
 
@@ -87,36 +105,36 @@ def plain_seconds(paths: list[tuple[Path, Path]], classes, options: BenchmarkOpt
         step = -1 if rng.random() < 0.5 else 1
         return image[window][:, ::step], label[window][:, ::step]
 
-    started = time.perf_counter()
+    watch = Watch()
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         samples = threads.map(load, enumerate(paths))
         while batch := list(itertools.islice(samples, options.batch_size)):
             images, labels = (np.stack(part) for part in zip(*batch))
             assert len(images) == len(labels)
-    return time.perf_counter() - started
+    return watch.lap()
 
 
-def our_seconds(pairs, options: BenchmarkOptions) -> tuple[float, float]:
+def our_seconds(pairs, options: BenchmarkOptions) -> tuple[np.ndarray, np.ndarray]:
     """Returns the seconds of the first pass, making the data set included, and of the second."""
     from keras_fcn.augmentation import Augmentation
     from keras_fcn.pipeline import training_dataset
 
     steps = len(pairs) // options.batch_size
-    started = time.perf_counter()
+    watch = Watch()
     batches = iter(training_dataset(pairs, Augmentation(options.crop_size), options.batch_size, seed=0))
-    passes = []
+    laps = []
     for _ in range(2):
         for _ in range(steps):
             next(batches)
-        passes.append(time.perf_counter() - started)
-        started = time.perf_counter()
-    return passes[0], passes[1]
+        laps.append(watch.lap())
+    return laps[0], laps[1]
 
 
-def resident_megabytes() -> float:
-    """Returns the memory that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def peak_megabytes() -> float:
+    """Returns the most memory that this process has held since the last call, and begins anew (Linux)."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    Path("/proc/self/clear_refs").write_text("5")
+    return int(line.split()[1]) * 1024 / 1e6
 
 
 def main() -> None:
@@ -125,6 +143,8 @@ def main() -> None:
     pool = ProcessPoolExecutor(os.cpu_count())
     list(pool.map(abs, range(64)))  # the processes are started before TensorFlow is
     start_tensorflow()
+    peak_megabytes()
+    before = peak_megabytes()
     from keras_fcn.datasets import open_pairs
 
     pairs = open_pairs(options.data, "train")
@@ -133,28 +153,34 @@ def main() -> None:
     pairs = dataclasses.replace(pairs, images=images, labels=labels)
     paths = list(zip(images, labels))
     floor_seconds(pool, paths)  # the files are in memory from here on, for everybody
-    seconds: dict[str, list[float]] = {"floor": [], "ours, first pass": [], "ours, later": [], "Pillow and NumPy": []}
-    before, peak = resident_megabytes(), 0.0
+    rounds: list[dict[str, np.ndarray]] = []
     for _ in range(options.rounds):
-        seconds["floor"].append(floor_seconds(pool, paths))
+        floor = floor_seconds(pool, paths)
         first, later = our_seconds(pairs, options)
-        peak = max(peak, resident_megabytes())
-        seconds["ours, first pass"].append(first)
-        seconds["ours, later"].append(later)
-        seconds["Pillow and NumPy"].append(plain_seconds(paths, pairs.classes, options))
-    report(seconds, count, peak - before, options)
+        if not rounds:  # before there is anything that the other loader leaves behind
+            peak = peak_megabytes()
+        plain = plain_seconds(paths, pairs.classes, options)
+        rounds.append({"floor": floor, "ours, first pass": first, "ours, later": later, "Pillow and NumPy": plain})
+    report(rounds, count, peak - before, options)
 
 
-def report(seconds: dict[str, list[float]], count: int, megabytes: float, options: BenchmarkOptions) -> None:
+def report(rounds: list[dict[str, np.ndarray]], count: int, megabytes: float, options: BenchmarkOptions) -> None:
     """Prints medians as pairs a second and as ratios to the floor, and writes them as JSON."""
-    rates = {name: count / statistics.median(values) for name, values in seconds.items()}
+    figures = {}
+    for name in rounds[0]:
+        ratios = np.median([each["floor"] / each[name] for each in rounds], axis=0)
+        rate = count / np.median([each[name][0] for each in rounds])
+        figures[name] = {"pairs_per_second": rate, "of_floor": ratios[0], "of_floor_by_processor": ratios[1]}
     print(f"{count} pairs, crop {options.crop_size[0]}x{options.crop_size[1]}, {os.cpu_count()} cores, medians")
-    for name, rate in rates.items():
-        print(f"{name:<18}{rate:8.0f} pairs/s{rate / rates['floor']:8.2f} of the floor")
-    print(f"resident memory above the start of the pipeline: {megabytes:.0f} MB")
+    print(f"{'':<18}{'pairs/s':>8}{'of the floor':>15}{'by processor time':>20}")
+    for name, row in figures.items():
+        rate, by_clock, by_processor = row.values()
+        print(f"{name:<18}{rate:>8.0f}{by_clock:>15.2f}{by_processor:>20.2f}")
+    print(f"peak memory of ours above the import of TensorFlow: {megabytes:.0f} MB")
     if options.json is not None:
-        figures = {"pairs": count, "pairs_per_second": rates, "megabytes": megabytes, "seconds": seconds}
-        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        seconds = [{name: both.tolist() for name, both in each.items()} for each in rounds]
+        written = {"pairs": count, "loaders": figures, "megabytes": megabytes, "seconds": seconds}
+        options.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 LARGEST_WEIGHT = 10.0
-"""So that a few pixels of a class that hardly occurs cannot rule a batch's loss."""
+"""So that a few pixels of a class that hardly occurs cannot rule a batch's loss. The least is one tenth, so that no
+class is as good as void."""
 
 
 def class_weights(pixels: np.ndarray) -> np.ndarray:
@@ -19,7 +20,7 @@ def class_weights(pixels: np.ndarray) -> np.ndarray:
         pixels: Per image and class, how many pixels have it, int [N, num_classes].
 
     Returns:
-        float32 [num_classes], at most `LARGEST_WEIGHT`; 1 for a class that no image shows.
+        float32 [num_classes], from 1 / `LARGEST_WEIGHT` to `LARGEST_WEIGHT`; 1 for a class that no image shows.
     """
     in_class = pixels.sum(axis=0)
     in_its_images = ((pixels > 0) * pixels.sum(axis=1, keepdims=True)).sum(axis=0)
@@ -27,7 +28,7 @@ def class_weights(pixels: np.ndarray) -> np.ndarray:
     weights = np.ones(pixels.shape[1], np.float32)
     if shown.any():
         frequency = in_class[shown] / in_its_images[shown]
-        weights[shown] = np.minimum(np.median(frequency) / frequency, LARGEST_WEIGHT)
+        weights[shown] = np.clip(np.median(frequency) / frequency, 1 / LARGEST_WEIGHT, LARGEST_WEIGHT)
     return weights
 
 

@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from keras_fcn.balance import class_weights
 from keras_fcn.cli import parse_options, run
-from keras_fcn.config import LayoutName
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.files import write_json
@@ -34,8 +33,8 @@ class CheckOptions:
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR")]
     """A folder of photographs and masks, or `toy` for the embedded data set."""
 
-    layout: LayoutName = "auto"
-    """How the folder is arranged; recognized if not given."""
+    layout: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    """How the folder is arranged, such as `cvat`: README.md lists the layouts; `auto` recognizes it."""
 
     splits: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME...")] = ("train", "val")
     """The splits to look at."""
@@ -89,12 +88,34 @@ def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str
     for name in pairs.classes.names:
         cells = "".join(f"{_share(summary, name):>16}{summary['images'][name]:>8}" for summary in summaries.values())
         lines += [f"{left_justified(name, width)}{cells}{summaries[first]['class_weights'][name]:>9.2f}"]
+    for split, summary in summaries.items():
+        absent = [name for name in pairs.classes.names if not summary["images"][name]]
+        lines += [f"In no image of {split}: {', '.join(absent)}"] if absent else []
     return "\n".join([*lines, f"Weights: median frequency, from {first}; --balance weights trains with them."])
 
 
 def _share(summary: dict, name: str) -> str:
     total = sum(summary["pixels"].values())
-    return f"{summary['pixels'][name] / total:.2%}" if total else "-"
+    share = summary["pixels"][name] / max(total, 1)
+    return "-" if not total else "<0.01%" if 0 < share < 0.00005 else f"{share:.2%}"
+
+
+def choose_examples(pixels: np.ndarray, count: int) -> list[int]:
+    """Returns the numbers of images that together show many classes, each as large as may be.
+
+    Args:
+        pixels: Per image and class, how many pixels have it, int [N, num_classes]; all zeros: not to be chosen.
+        count: How many images, at most.
+    """
+    share = np.sqrt(pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1))
+    chosen: list[int] = []
+    for _ in range(min(count, int(pixels.any(axis=1).sum()))):
+        # A class that has been shown is worth a quarter of what it was worth before.
+        seen = (pixels[chosen] > 0).sum(axis=0)
+        worth = (share / 4.0**seen).sum(axis=1)
+        worth[chosen] = -1
+        chosen.append(int(np.argmax(worth)))
+    return chosen
 
 
 def format_findings(summaries: dict[str, dict]) -> str:
@@ -122,12 +143,11 @@ def main() -> int:
         with tqdm(total=len(pairs), desc=split, unit="pair", disable=None, leave=False) as bar:
             inspection = inspect_pairs(pairs, bar.update)
         summaries[split] = summarize(pairs, inspection)
-        sound = np.flatnonzero(inspection.is_sound)
-        chosen = sound[np.linspace(0, len(sound) - 1, min(PICTURED, len(sound))).astype(int)]
-        examples += [(pairs, index) for index in chosen.tolist()]
+        shown = inspection.pixels[:, : pairs.classes.num_classes]
+        examples += [(pairs, index) for index in choose_examples(shown, max(1, PICTURED // len(options.splits)))]
     print(format_summaries(options.data, pairs, summaries))
     print(format_findings(summaries))
-    draw_check(options.picture, _read(examples[:PICTURED]), summaries, pairs.classes)
+    draw_check(options.picture, _read(examples), summaries, pairs.classes)
     print(f"\nExamples and a histogram of the classes are in {options.picture}")
     if options.json is not None:
         about = {"data": options.data, "layout": pairs.layout, "classes": pairs.classes.to_dict()}
@@ -139,7 +159,11 @@ def _read(examples: list[tuple[Pairs, int]]) -> list[tuple[str, np.ndarray, np.n
     from keras_fcn.image_files import read_image
 
     return [
-        (pairs.images[index].name, read_image(pairs.images[index]), pairs.read_label(pairs.labels[index]))
+        (
+            f"{pairs.split}: {pairs.images[index].name}",
+            read_image(pairs.images[index]),
+            pairs.read_label(pairs.labels[index]),
+        )
         for pairs, index in examples
     ]
 

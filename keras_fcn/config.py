@@ -27,7 +27,6 @@ SwitchName = Literal["auto", "on", "off"]
 UpscoreInit = Literal["bilinear", "xavier"]
 OptimizerName = Literal["sgd", "adamw"]
 ScheduleName = Literal["poly", "cosine", "constant"]
-LayoutName = Literal["auto", "voc_aug", "cvat", "labelme", "roboflow", "camvid", "voc", "folders"]
 
 _BACKBONES_HINT = f"({', '.join(get_args(BackboneName))}; default: resnet18_v2)"
 _RATE_HINT, _DECAY_HINT = "(default: 0.05 for sgd, 0.001 for adamw)", "(default: 0.0001 for sgd, 0.01 for adamw)"
@@ -98,8 +97,8 @@ class TrainConfig:
     data: Annotated[str, arg(metavar="DIR")] = "toy"
     """A folder of photographs and masks; `toy`, embedded, drawn into data/toy; or `voc2012`, downloaded into data."""
 
-    layout: LayoutName = "auto"
-    """How the data folder is arranged; recognized if not given."""
+    layout: Annotated[str, arg(metavar="NAME")] = "auto"
+    """How the data folder is arranged, such as `cvat`: README.md lists the layouts; `auto` recognizes it."""
 
     split: Annotated[str, arg(metavar="NAME")] = "train"
     """The split to train on."""

@@ -19,14 +19,21 @@ def replaced_file(path: Path) -> Iterator[Path]:
 
     The temporary name ends as `path` does, because libraries look at the suffix. If the block raises, whatever was at
     `path` before is untouched.
+
+    Raises:
+        UserError: If the file cannot be written: no permission, no room, or a folder in its place.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{path}: cannot be written ({reason}); choose a place that you may write to") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 @contextlib.contextmanager

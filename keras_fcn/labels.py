@@ -199,7 +199,10 @@ def unknown_colors(packed: np.ndarray, classes: ClassTable) -> DataError:
     most, count, kinds = most_frequent(packed)
     color = (most >> 16, most >> 8 & 255, most & 255)
     others = f" and {kinds - 1} other unknown colours ({packed.size} pixels in all)" if kinds > 1 else ""
-    kind, cure = _near_miss(np.unique(packed), color, classes)
+    if classes.known(np.array(color[::-1], np.uint8)):
+        kind, cure = "swapped channels", "with red and blue swapped it does, as after OpenCV's imwrite: swap them back"
+    else:
+        kind, cure = _near_miss(np.unique(packed), color, classes)
     return DataError(kind, f"colour {color} ({count} pixels){others} belongs to no class; {cure}")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +42,7 @@ def training_dataset(
     """
     read = _Reader(pairs)
 
+    @tf.autograph.experimental.do_not_convert
     def load(sample: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, label = read(shuffled_index(sample, len(pairs), seed))
         image, label = augmentation(image, label, tf.stack([seed, sample]))
@@ -73,6 +73,7 @@ def evaluation_dataset(pairs: Pairs) -> tf.data.Dataset:
     """
     read = _Reader(pairs)
 
+    @tf.autograph.experimental.do_not_convert
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image, label = read(index)
         return image, _require_classes(label, pairs.classes.num_classes)
@@ -106,8 +107,7 @@ class _Reader:
 
     def __init__(self, pairs: Pairs) -> None:
         self._pairs = pairs
-        with ThreadPoolExecutor() as threads:
-            is_plain = list(threads.map(self._is_plain, pairs.images, pairs.labels))
+        is_plain = list(map(self._is_plain, pairs.images, pairs.labels))
         self._images, self._labels = (tf.constant([str(p) for p in paths]) for paths in (pairs.images, pairs.labels))
         self._is_plain_pair = tf.constant(is_plain)
 

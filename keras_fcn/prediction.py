@@ -36,14 +36,9 @@ class Task:
         """
         image = read_image(self.photo)
         ids = predictor(image)
-        try:
-            write_label(self.mask, ids, predictor.classes)
-            with replaced_file(self.overlay) as temporary:
-                overlay_with_legend(image, ids, predictor.classes).save(temporary, format="PNG")
-        except OSError as error:
-            raise UserError(
-                f"{self.mask.parent}: cannot write there ({error.strerror}); choose another --out"
-            ) from None
+        write_label(self.mask, ids, predictor.classes)
+        with replaced_file(self.overlay) as temporary:
+            overlay_with_legend(image, ids, predictor.classes).save(temporary, format="PNG")
 
 
 def plan(paths: Sequence[Path], out: Path) -> list[Task]:

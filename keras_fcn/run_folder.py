@@ -11,7 +11,9 @@ from pathlib import Path
 
 from keras_fcn.config import TrainConfig
 from keras_fcn.errors import UserError
-from keras_fcn.files import new_folder, replaced_file, write_json
+from keras_fcn.files import new_folder, read_lines, replaced_file, write_json
+
+_TRAINING, _HELD_OUT = "training_images.txt", "held_out_images.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,11 +92,32 @@ class RunFolder:
         found = [path.with_suffix("") for path in self.checkpoints.glob("ckpt-*.index")]
         return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
 
-    def write_images(self, training: Sequence[Path], held_out: Sequence[Path]) -> None:
-        """Writes down which photographs are trained on and which are measured on."""
-        for name, images in (("training_images.txt", training), ("held_out_images.txt", held_out)):
-            with replaced_file(self.root / name) as temporary:
-                temporary.write_text("".join(f"{image}\n" for image in images), encoding="utf-8")
+    def keep_images(self, training: Sequence[Path], held_out: Sequence[Path]) -> None:
+        """Writes down which photographs are trained on and which are measured on, when the run begins.
+
+        Raises:
+            UserError: If the run began with other training images: it could not go on exactly.
+        """
+        before, now = self.training_images(), [_tail(path) for path in training]
+        if not before:
+            for name, images in ((_TRAINING, training), (_HELD_OUT, held_out)):
+                with replaced_file(self.root / name) as temporary:
+                    temporary.write_text("".join(f"{image}\n" for image in images), encoding="utf-8")
+        elif before != now:
+            more, less = len(set(now) - set(before)), len(set(before) - set(now))
+            raise UserError(
+                f"{self.root / _TRAINING}: the run began with other images or another order of them: {more} are new, "
+                f"{less} are missing; put the data back as it was, or start a new run"
+            )
+
+    def training_images(self) -> list[str]:
+        """Returns the photographs that the run trains on, each by its folder's name and its own: the data may move."""
+        path = self.root / _TRAINING
+        return [_tail(Path(line)) for line in read_lines(path) if line] if path.is_file() else []
+
+    def trained_on(self, images: Sequence[Path]) -> int:
+        """Returns how many of some photographs the run trains on."""
+        return len(set(self.training_images()).intersection(map(_tail, images)))
 
     def write_history(self, rows: list[dict[str, float]]) -> None:
         """Writes the rows, all with the same columns, in place of those before."""
@@ -113,6 +136,10 @@ class RunFolder:
     def read_metrics(self) -> dict:
         """Returns what `metrics` holds."""
         return json.loads(self.metrics.read_text())
+
+
+def _tail(path: Path) -> str:
+    return Path(*path.parts[-2:]).as_posix()
 
 
 def _number(text: str) -> float:

@@ -61,10 +61,10 @@ def run_training(
     report(training.describe())
     if resume is None:
         run = RunFolder.create(run_dir, config)
-        run.write_images(data.pairs.images, data.held_out.images)
     else:
         run = RunFolder(resume)
         training.restore(run, report)
+    run.keep_images(data.pairs.images, data.held_out.images)
     finished = f", finished in epoch {int(training.finished_epochs)}" if training.is_finished else ""
     report(f"Run      {run.root}{finished}")
     training.run(run, report, callbacks)

@@ -31,17 +31,27 @@ def pad_to_size(image: tf.Tensor, label: tf.Tensor, size: Size) -> tuple[tf.Tens
         uint8 [max(H, height), max(W, width), 3] and the label likewise.
     """
     missing = tf.maximum(tf.convert_to_tensor(size) - tf.shape(label), 0)
-    padding = tf.stack([tf.zeros(2, tf.int32), missing], axis=1)
 
     def pad() -> tuple[tf.Tensor, tf.Tensor]:
-        channels = [tf.pad(image[..., channel], padding, constant_values=PAD_COLOR[channel]) for channel in range(3)]
-        return tf.stack(channels, axis=-1), tf.pad(label, padding, constant_values=VOID_LABEL)
+        void = tf.constant([VOID_LABEL], tf.uint8)
+        padded = _extended(image, missing, tf.constant(PAD_COLOR, tf.uint8))
+        return padded, _extended(label[..., None], missing, void)[..., 0]
 
     return tf.cond(tf.reduce_any(missing > 0), pad, lambda: (image, label))
 
 
+def _extended(pixels: tf.Tensor, missing: tf.Tensor, color: tf.Tensor) -> tf.Tensor:
+    """Adds `missing`, [rows, columns], of one colour below and on the right of pixels uint8 [H, W, channels]."""
+    # Joined on as whole rows: tf.pad takes 50 times as long for bytes, and tf.tile 10 times for pixels of three.
+    height, width, channels = tf.unstack(tf.shape(pixels))
+    right = tf.tile(tf.tile(color, [missing[1]])[None], [height, 1])
+    below = tf.tile(tf.tile(color, [width + missing[1]])[None], [missing[0], 1])
+    pixels = tf.concat([tf.reshape(pixels, [height, width * channels]), right], axis=1)
+    return tf.reshape(tf.concat([pixels, below], axis=0), [height + missing[0], width + missing[1], channels])
+
+
 def random_crop(image: tf.Tensor, label: tf.Tensor, size: Size, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cuts the same random window out of image and label, after padding what is smaller than the window.
+    """Cuts the same random window out of image and label, and pads where they are smaller than the window.
 
     Args:
         image: uint8 [H, W, 3].
@@ -52,11 +62,13 @@ def random_crop(image: tf.Tensor, label: tf.Tensor, size: Size, seed: tf.Tensor)
     Returns:
         uint8 [height, width, 3] and [height, width].
     """
-    image, label = pad_to_size(image, label, size)
-    windows = tf.cast(tf.shape(label) - tf.convert_to_tensor(size) + 1, tf.float32)
-    corner = tf.cast(tf.random.stateless_uniform([2], seed) * windows, tf.int32)
-    image = tf.slice(image, tf.concat([corner, [0]], axis=0), tf.stack([*tf.unstack(size), 3]))
-    return image, tf.slice(label, corner, size)
+    height, width = tf.unstack(tf.minimum(tf.shape(label), size))
+    places = tf.cast(tf.shape(label) - [height, width] + 1, tf.float32)
+    top, left = tf.unstack(tf.cast(tf.random.stateless_uniform([2], seed) * places, tf.int32))
+    image = image[top : top + height, left : left + width]
+    image, label = pad_to_size(image, label[top : top + height, left : left + width], size)
+    # The reshaping moves nothing: it tells the graph the shape, where `size` is known to it.
+    return tf.reshape(image, tf.stack([*tf.unstack(size), 3])), tf.reshape(label, size)
 
 
 def random_scaled_crop(

@@ -109,32 +109,49 @@ def draw_check(
     from matplotlib.figure import Figure
 
     columns = 3
-    rows = -(-len(examples) // columns)
-    bars = max(2.0, 0.22 * classes.num_classes * len(summaries))
-    figure = Figure(figsize=(11, 2.8 * rows + bars + 0.8), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(max(2.8 * rows, 0.1), bars + 0.8))[:, 0]
+    upper = 2.8 * -(-len(examples) // columns)
+    lower = 0.8 + max(2.0, 0.22 * classes.num_classes * len(summaries))
+    figure = Figure(figsize=(11, upper + lower), layout="constrained")
     if examples:
-        grid = upper.subplots(rows, columns, squeeze=False).ravel()
-        for axes in grid:
-            axes.set_axis_off()
-        for axes, (name, image, ids) in zip(grid, examples):
-            axes.imshow(overlay(image, ids, classes))
-            shown = ", ".join(f"{classes.names[index]} {share:.0%}" for index, share in shares(ids, classes)[:3])
-            axes.set_title(f"{name}\n{shown}", fontsize="small", parse_math=False)
-    axes = lower.subplots()
-    height = 0.8 / len(summaries)
+        pictures, histogram = figure.subfigures(2, 1, squeeze=False, height_ratios=(upper, lower))[:, 0]
+        _draw_examples(pictures.subplots(-(-len(examples) // columns), columns).ravel(), examples, classes)
+    else:
+        histogram = figure
+    _draw_histogram(histogram.subplots(), summaries, classes)
+    _save(figure, path)
+
+
+def _draw_examples(grid: np.ndarray, examples: Sequence[tuple[str, np.ndarray, np.ndarray]], classes: ClassTable):
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, (name, image, ids) in zip(grid, examples):
+        axes.imshow(overlay(image, ids, classes))
+        shown = ", ".join(f"{classes.names[index]} {share:.0%}" for index, share in shares(ids, classes)[:3])
+        axes.set_title(f"{name}\n{shown}", fontsize="small", parse_math=False, family=_font_families())
+
+
+def _draw_histogram(axes, summaries: dict[str, dict], classes: ClassTable) -> None:
+    """Draws percents on a logarithmic axis, since some classes have a thousand times the pixels of others."""
+    height, least = 0.8 / len(summaries), 0.001
     for number, (split, summary) in enumerate(summaries.items()):
         total = max(1, sum(summary["pixels"].values()))
         values = [100 * summary["pixels"][name] / total for name in classes.names]
+        texts = [
+            f"{split}: {value:.2g} %, {count} image{'s' * (count != 1)}" if (count := summary["images"][name])
+            else f"{split}: none" for value, name in zip(values, classes.names)
+        ]  # fmt: skip
         places = np.arange(classes.num_classes) + (number - (len(summaries) - 1) / 2) * height
         colors = np.array(classes.colors) / 255
-        drawn = axes.barh(places, values, height * 0.9, color=colors, edgecolor="gray", hatch="/" * 3 * number)
-        axes.bar_label(drawn, [f"{value:.2f}  {split}" for value in values], padding=3, fontsize="x-small")
-    axes.set_yticks(np.arange(classes.num_classes), classes.names)
+        widths = np.maximum(values, least) - least
+        drawn = axes.barh(places, widths, height * 0.9, least, color=colors, edgecolor="gray", hatch="///" * number)
+        axes.bar_label(drawn, texts, padding=3, fontsize="x-small")
+    axes.set_xscale("log")
+    axes.set_xlim(least, 1000)
+    axes.set_xticks([0.001, 0.01, 0.1, 1, 10, 100], ["0.001", "0.01", "0.1", "1", "10", "100"])
+    axes.set_yticks(np.arange(classes.num_classes), classes.names, family=_font_families(), parse_math=False)
     axes.invert_yaxis()
     axes.set(xlabel="percent of the pixels that are not void", title="pixels of each class")
-    axes.margins(x=0.12, y=0.01)
-    _save(figure, path)
+    axes.margins(y=0.01)
 
 
 def draw_curves(path: Path, history: Sequence[dict[str, float]]) -> None:

@@ -20,9 +20,9 @@ def test_class_weights_by_hand():
     np.testing.assert_allclose(weights, [dog / sky, dog / cat, 1, 1], rtol=1e-6)
 
 
-def test_no_weight_is_larger_than_ten():
-    pixels = np.array([[1000, 1000, 1]] * 4)
-    np.testing.assert_allclose(class_weights(pixels), [1, 1, 10])
+def test_weights_are_a_tenth_to_ten():
+    np.testing.assert_allclose(class_weights(np.array([[1000, 1000, 1]] * 4)), [1, 1, 10])
+    np.testing.assert_allclose(class_weights(np.array([[1000, 10, 10]] * 4)), [0.1, 1, 1])
 
 
 def test_weights_of_nothing_are_one():

@@ -4,8 +4,10 @@ import shutil
 import numpy as np
 import pytest
 from conftest import ROOT, Call
+from layouts import write_folders
 from PIL import Image
 
+from keras_fcn.check import choose_examples
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.labels import VOC_CLASS_NAMES, ClassTable, voc_palette
 
@@ -82,6 +84,11 @@ def paint(path, color):
     [
         (lambda path: paint(path, (1, 99, 7)), "unknown colour", "colour (1, 99, 7) (12 pixels)"),
         (lambda path: paint(path, (66, 0, 1)), "unknown colour", "cat is (64, 0, 0): paint it in that colour"),
+        (
+            lambda path: damage_colors(path, lambda rgb: rgb[..., ::-1].copy()),
+            "swapped channels",
+            "red and blue swapped",
+        ),
         (compress, "compressed mask", "export it as a PNG"),
         (smooth, "anti-aliased mask", "without anti-aliasing"),
         (lambda path: path.write_bytes(path.read_bytes()[:-90]), "undecodable file", "cannot be decoded"),
@@ -104,6 +111,27 @@ def test_every_fault_is_found_and_named(voc, tmp_path, damage, kind, words):
     assert report["splits"]["val"]["findings"] == []
 
 
+def test_examples_show_many_classes():
+    #                  sky  cat  dog  cow
+    pixels = np.array([[90, 10, 0, 0], [0, 0, 0, 0], [50, 50, 0, 0], [80, 0, 20, 0], [99, 0, 0, 1], [100, 0, 0, 0]])
+    assert choose_examples(pixels, 1) == [2]
+    assert sorted(choose_examples(pixels, 3)) == [2, 3, 4]
+    assert sorted(choose_examples(pixels, 9)) == [0, 2, 3, 4, 5]
+
+
+def test_class_names_are_drawn_as_they_are(tmp_path):
+    """Matplotlib takes what is between dollars for a formula."""
+    truth = write_folders(tmp_path)
+    (tmp_path / "classes.txt").write_text("_background_\n$x^$\n猫 🐈\nnever\n", encoding="utf-8")
+    call, report = check(tmp_path, tmp_path)
+    assert (call.status, call.err) == (0, "")
+    assert report["splits"]["val"]["images"]["never"] == 0
+    assert call.out.count("In no image of train: never\n") == call.out.count("In no image of val: never\n") == 1
+    assert sum(report["splits"][split]["pixels"]["$x^$"] for split in ("train", "val")) == sum(
+        int((ids == 1).sum()) for ids in truth.values()
+    )
+
+
 def test_all_faults_are_listed_at_once(voc, tmp_path):
     (voc / "JPEGImages/train_0001.jpg").write_text("a text")
     shutil.copy(voc / "SegmentationClass/train_0000.png", voc / "SegmentationClass/train_0003.png")
@@ -122,6 +150,15 @@ def test_what_cannot_be_checked_at_all_is_one_line(tmp_path):
         assert complaint in call.err
         assert len(call.err.splitlines()) == 1
     assert not (tmp_path / "check.png").exists()
+
+
+def test_a_picture_that_cannot_be_written_is_no_finding(voc, tmp_path):
+    (tmp_path / "check.png").mkdir()
+    call, _ = check(voc, tmp_path)
+    assert call.status == 2
+    assert call.err == f"error: {tmp_path / 'check.png'}: cannot be written (Is a directory); " + (
+        "choose a place that you may write to\n"
+    )
 
 
 def test_it_is_found_as_a_module():

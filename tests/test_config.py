@@ -5,8 +5,7 @@ from typing import get_args
 import pytest
 
 from keras_fcn.backbones import BACKBONES
-from keras_fcn.config import BackboneName, LayoutName, ModelName, TrainConfig, option
-from keras_fcn.datasets import LAYOUTS
+from keras_fcn.config import BackboneName, ModelName, TrainConfig, option
 from keras_fcn.errors import UserError
 from keras_fcn.fcn import FCN_STRIDES
 from keras_fcn.run_folder import RunFolder
@@ -23,7 +22,6 @@ def run(tmp_path):
 def test_choices_are_what_can_be_built():
     assert list(get_args(ModelName)) == list(FCN_STRIDES)
     assert list(get_args(BackboneName)) == list(BACKBONES)
-    assert list(get_args(LayoutName)) == ["auto", *LAYOUTS]
 
 
 def test_no_options_are_the_defaults():

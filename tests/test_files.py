@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from keras_fcn.config import TrainConfig
@@ -20,6 +22,15 @@ def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path):
         raise HalfwayError
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_cannot_be_written_is_the_users_to_mend(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for path, reason in (("file/table.csv", "File exists"), ("folder", "Is a directory"), ("x" * 250, "name too long")):
+        with pytest.raises(UserError, match=rf"{path}: cannot be written \(.*{reason}\)"):
+            write_json(tmp_path / path, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
 def test_a_folder_appears_only_when_it_is_complete(tmp_path):
@@ -71,3 +82,20 @@ def test_history_is_read_back(tmp_path):
     rows = [{"epoch": 1, "loss": 0.123456789}, {"epoch": 2, "loss": 1e-7}]
     run.write_history(rows)
     assert run.read_history() == rows
+
+
+def test_a_run_goes_on_with_the_images_it_began_with_only(tmp_path):
+    run = RunFolder.create(tmp_path / "run", TrainConfig())
+    began = [Path(f"data/JPEGImages/{name}.jpg") for name in ("a", "b", "été 🐈")]
+    run.keep_images(began, [Path("data/JPEGImages/c.jpg")])
+    moved = [Path("/elsewhere") / path for path in began]
+    run.keep_images(moved, [])
+    assert run.trained_on([*moved[:2], Path("data/JPEGImages/c.jpg")]) == 2
+    with pytest.raises(UserError, match=r"training_images.txt: .* 1 are new, 2 are missing; put the data back"):
+        run.keep_images([moved[0], Path("data/JPEGImages/c.jpg")], [])
+    with pytest.raises(UserError, match="another order of them: 0 are new, 0 are missing"):
+        run.keep_images(moved[::-1], [])
+
+
+def test_a_folder_that_is_no_run_was_trained_on_nothing(tmp_path):
+    assert RunFolder(tmp_path / "model.keras").trained_on([Path("a/b.jpg")]) == 0

@@ -1,6 +1,7 @@
 """Every layout, written as its tool writes it, is recognized and read to the very ids that were painted."""
 
 import pytest
+from conftest import Call
 from layouts import (
     WRITERS,
     require_truth,
@@ -10,7 +11,8 @@ from layouts import (
 )
 from test_datasets import digest
 
-from keras_fcn.datasets import LAYOUTS, find_layout, open_pairs
+from keras_fcn.datasets import LAYOUTS, Layout, find_layout, open_pairs
+from keras_fcn.datasets.folders import read_folders
 from keras_fcn.errors import UserError
 
 
@@ -47,6 +49,16 @@ def test_a_forced_layout_that_is_none_is_one_line(tmp_path, layout):
     with pytest.raises(UserError, match="empty") as caught:
         open_pairs(tmp_path / "empty", "train", layout)
     assert "\n" not in str(caught.value)
+
+
+def test_a_layout_is_added_by_an_entry(tmp_path, monkeypatch):
+    write_folders(tmp_path)
+    entry = Layout(lambda root: True, lambda root, split: read_folders(root, split), "anything")
+    monkeypatch.setitem(LAYOUTS, "mine", entry)
+    with pytest.raises(UserError, match=r"--layout yours: no such layout; there are auto, .*, folders, mine$"):
+        open_pairs(tmp_path, "train", "yours")
+    call = Call("keras_fcn/check.py", tmp_path, "--layout", "mine", "--picture", tmp_path / "check.png")
+    assert (call.status, call.err) == (0, "")
 
 
 @pytest.mark.parametrize("layout", list(WRITERS))

@@ -161,6 +161,11 @@ def test_a_photograph_that_cannot_be_decoded_does_not_stop_the_others(trained, t
     assert len(list((tmp_path / "out/masks").iterdir())) == 12
 
 
+def test_evaluation_says_when_it_measures_on_training_images(trained, toy):
+    call = Call("evaluate.py", trained, "--data", toy, "--split", "train")
+    assert (call.status, call.err) == (0, "10 of the 10 images were trained on, so the figures flatter\n")
+
+
 def test_evaluation_refuses_what_it_cannot_measure(trained, voc):
     for words, complaint in [
         ([trained, "--data", voc, "--split", "test"], "test.txt: no such split list; lists there: train, val"),

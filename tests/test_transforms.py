@@ -69,6 +69,26 @@ def test_smaller_images_are_padded_with_void_below_and_on_the_right(apply, size)
 
 
 @pytest.mark.parametrize("apply", [eagerly, in_dataset_map])
+@pytest.mark.parametrize("size", [(12, 9), (5, 40), (25, 33)])
+def test_images_smaller_than_the_window_are_cut_where_they_are_larger_and_padded_where_not(apply, size):
+    image, label = numbered(20, 30)
+    corners = set()
+    for seed in range(6):
+        window, ids = (part.numpy() for part in apply(random_crop, image, label, size, tf.constant([seed, 5])))
+        assert (window.shape, ids.shape) == ((*size, 3), size)
+        (top, left), (height, width) = window[0, 0, :2], np.minimum(size, (20, 30))
+        corners.add((top, left))
+        expected = np.full(size, 255)
+        expected[:height, :width] = label[top : top + height, left : left + width]
+        np.testing.assert_array_equal(ids, expected)
+        np.testing.assert_array_equal(window[:height, :width], image[top : top + height, left : left + width])
+        assert (window[height:] == PAD_COLOR).all()
+        assert (window[:, width:] == PAD_COLOR).all()
+    assert len({top for top, _ in corners}) > 1 or size[0] >= 20
+    assert len({left for _, left in corners}) > 1 or size[1] >= 30
+
+
+@pytest.mark.parametrize("apply", [eagerly, in_dataset_map])
 def test_flips_mirror_both_or_none_about_equally_often(apply):
     image, label = numbered(4, 9)
     flips = 0

@@ -81,8 +81,10 @@ def find_layout(root: Path, layout: str = "auto") -> str:
     """Returns the name of the layout that a folder is in.
 
     Raises:
-        UserError: If there is no such folder, or it is in no known layout.
+        UserError: If there is no such folder or layout, or the folder is in no known one.
     """
+    if layout not in ("auto", *LAYOUTS):
+        raise UserError(f"--layout {layout}: no such layout; there are auto, {', '.join(LAYOUTS)}")
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; --data takes a folder of photographs and masks, `toy` or `voc2012`")
     if layout != "auto":
