@@ -4,6 +4,7 @@
 import sys
 
 from keras_fcn.cli import run
+from keras_fcn.cluster import joined_cluster
 from keras_fcn.environment import start_tensorflow
 from keras_fcn.train_options import parse_train_options
 
@@ -19,11 +20,14 @@ Train on VOC2012:         python train.py --data voc2012 --epochs 50     (downlo
 def main() -> None:
     """Trains and prints the held-out metrics of the best model."""
     options = parse_train_options(sys.argv[1:])
-    start_tensorflow()
+    cluster = joined_cluster(options.strategy)
+    start_tensorflow(look_at_devices=cluster is None)
     from keras_fcn.evaluation import format_metrics
     from keras_fcn.training_run import run_training
 
     result = run_training(options.settings(), options.run_dir, options.resume)
+    if cluster and cluster.index:
+        return  # the chief tells
     print(f"\n{format_metrics(result.read_metrics())}")
     print(f"\nThe best model, its pictures and its history are in {result.root}")
     print(NEXT_STEPS.format(run=result.root))

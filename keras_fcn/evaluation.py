@@ -14,10 +14,14 @@ from keras_fcn.labels import ClassTable
 from keras_fcn.metrics import SegmentationMetrics, confusion_matrix
 from keras_fcn.pipeline import evaluation_dataset, explain_failure
 from keras_fcn.text_table import display_width, left_justified
+from keras_fcn.workers import Workers
 
 
 def evaluate(
-    segment: Callable[[tf.Tensor], tf.Tensor], pairs: Pairs, after_image: Callable[[], None] = lambda: None
+    segment: Callable[[tf.Tensor], tf.Tensor],
+    pairs: Pairs,
+    after_image: Callable[[], None] = lambda: None,
+    workers: Workers | None = None,
 ) -> dict:
     """Measures a model on every pair, each at its own size, from one confusion matrix.
 
@@ -25,6 +29,7 @@ def evaluate(
         segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
         pairs: What to measure on.
         after_image: Is called after each image.
+        workers: Share the pairs out among themselves; `after_image` is called equally often in each.
 
     Returns:
         `SegmentationMetrics.to_dict`, and "images", how many they were.
@@ -33,10 +38,14 @@ def evaluate(
         UserError: If a pair cannot be read.
     """
     matrix = np.zeros([pairs.classes.num_classes] * 2, np.int64)
-    with explain_failure(pairs):
-        for images, labels in evaluation_dataset(pairs):
+    workers = workers or Workers()
+    share = pairs.share(workers.index, workers.count)
+    with explain_failure(share):
+        for number, (images, labels) in enumerate(evaluation_dataset(share) if len(share) else ()):
             matrix += confusion_matrix(labels.numpy(), np.asarray(segment(images)), pairs.classes.num_classes)
-            after_image()
+            if number < len(pairs) // workers.count:
+                after_image()
+    matrix = workers.total(matrix)
     metrics = SegmentationMetrics.from_confusion_matrix(matrix)
     return {**metrics.to_dict(pairs.classes.names), "images": len(pairs)}
 
