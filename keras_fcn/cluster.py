@@ -39,6 +39,11 @@ class Cluster:
         return self.task_index + (self.task_type == "worker") * len(self.addresses.get("chief", ()))
 
     @property
+    def is_chief(self) -> bool:
+        """Whether this process is the one that writes the run's files and tells how training goes."""
+        return self.index == 0
+
+    @property
     def name(self) -> str:
         """What TF_CONFIG calls this process: "worker 1"."""
         return f"{self.task_type} {self.task_index}"

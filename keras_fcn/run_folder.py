@@ -62,6 +62,12 @@ class RunFolder:
         """A picture of held-out photographs, predictions and truth."""
         return self.root / "predictions.png"
 
+    @staticmethod
+    def default_root(config: TrainConfig) -> Path:
+        """Returns the folder for a run that begins now, where none is given."""
+        time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        return Path("runs") / f"{time}-{config.model}-{config.backbone}"
+
     @classmethod
     def create(cls, root: Path | None, config: TrainConfig) -> RunFolder:
         """Makes a new run's folder with its settings inside.
@@ -73,9 +79,7 @@ class RunFolder:
         Raises:
             UserError: If the folder exists or cannot be made.
         """
-        if root is None:
-            time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-            root = Path("runs") / f"{time}-{config.model}-{config.backbone}"
+        root = root or cls.default_root(config)
         if root.exists():
             raise UserError(f"{root}: exists already; choose another --run-dir, or go on with --resume {root}")
         try:

@@ -33,6 +33,9 @@ class TrainOptions(TrainConfig):
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Take the settings in this file, such as the config.json of a run; options given besides win."""
 
+    ray_workers: Annotated[int, arg(metavar="N", help_behavior_hint="")] = 0
+    """Train in N workers of the Ray cluster at RAY_ADDRESS or, if that is not set, of one started on this machine."""
+
     def settings(self) -> TrainConfig:
         """Returns the part that belongs to the run and is kept with it."""
         fields = dataclasses.fields(TrainConfig)

@@ -7,6 +7,7 @@ from conftest import ROOT
 
 # From the top down: a module imports only from layers below its own.
 LAYERS = [
+    ["ray_training"],
     ["training_run"],
     ["training", "check", "summary"],
     ["run_report", "training_data"],

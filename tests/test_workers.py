@@ -20,7 +20,7 @@ from test_training import assert_same_run, silent, tiny
 from keras_fcn import Augmentation, ClassTable
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.datasets.voc import read_voc
-from keras_fcn.errors import LostWorkerError, UserError
+from keras_fcn.errors import UserError
 from keras_fcn.evaluation import evaluate
 from keras_fcn.image_files import write_label
 from keras_fcn.inference import load_model
@@ -99,8 +99,8 @@ def flat(weights):
 def test_two_workers_train_as_one_process_does(uneven, tmp_path, settings):
     """Void is spread unevenly over them, batch normalization sees all images, and the held-out ones are three.
 
-    Measured: weights differ by 7e-7, which is 0.5% of what they moved. With the mean of the workers' mean losses it would
-    be 67% of it, with each worker's own batch statistics 105%.
+    Measured: weights differ by 7e-7, which is 0.5% of what they moved. With the mean of the workers' mean losses that
+    would be 67%, with each worker's own batch statistics 105%.
     """
     config = tiny(uneven, **{"batch_size": 8, "epochs": 1, "learning_rate": 1e-4, **settings})
     words = [word for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)]
