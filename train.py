@@ -36,9 +36,7 @@ def _train(options: TrainOptions) -> RunFolder | None:
     """Returns the run's folder; None in workers beside the chief."""
     settings = options.settings()
     if options.ray_workers:
-        result = train_on_ray(settings, options.ray_workers, options.run_dir, options.resume)
-        start_tensorflow(look_at_devices=False)
-        return result
+        return train_on_ray(settings, options.ray_workers, options.run_dir, options.resume)
     cluster = joined_cluster(options.strategy)
     start_tensorflow(look_at_devices=cluster is None)
     from keras_fcn.training_run import run_training

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import signal
 import sys
@@ -61,7 +62,9 @@ def run(command: Callable[[], int | None]) -> None:
         sys.exit(USER_ERROR)
     except LostWorkerError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(LOST_WORKER)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(LOST_WORKER)  # TensorFlow's own end would look for the others, and complain
     except KeyboardInterrupt as interrupt:
         print(f"\ninterrupted{''.join(f': {reason}' for reason in interrupt.args)}", file=sys.stderr)
         sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)

@@ -73,6 +73,7 @@ def _connect(num_workers: int) -> Any:
     """Returns the module `ray`, connected to a cluster of at least this size."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    start_tensorflow(look_at_devices=False)  # Ray imports it, with its chatter
     import ray
 
     address = os.environ.get("RAY_ADDRESS") or "local"
