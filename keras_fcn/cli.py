@@ -22,7 +22,7 @@ Options = TypeVar("Options")
 
 USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 LOST_WORKER = 138
-"""Kubeflow's restart policy ExitCode starts processes again that end in 130, 137, 138 or 143, and no others."""
+"""Kubeflow's restart policy ExitCode starts processes again that end in this, 137 or 143, but not those in 2."""
 
 
 def parse_options(options: type[Options], arguments: Sequence[str] | None = None) -> Options:

@@ -123,8 +123,8 @@ def _task(task: object, addresses: dict[str, tuple[str, ...]]) -> tuple[str, int
     kind, index = (task.get("type"), task.get("index")) if isinstance(task, dict) else (None, None)
     if kind in _OTHER_TASKS:
         raise UserError(
-            f"TF_CONFIG: this process is a {kind}, which has nothing to do here: all workers train and measure; "
-            f"start the job without any {kind}"
+            f"TF_CONFIG: there is nothing to do for the task {kind!r}: all workers train and measure; start the job "
+            "without it"
         )
     count = len(addresses.get(str(kind), ()))
     if not str(index).isdigit() or int(str(index)) >= count:
