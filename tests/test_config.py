@@ -89,7 +89,7 @@ def test_a_run_cannot_be_resumed_as_another(run, words):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{", "is not JSON"),
+        ("{", "is neither YAML nor JSON"),
         ("[1]", "holds no settings"),
         (json.dumps({"epochs": 3, "momentum": 0.9}), "holds momentum, which train.py does not know"),
         (json.dumps({"epochs": -3}), "--epochs must be greater than 0. Received: -3"),
