@@ -58,6 +58,11 @@ class RunFolder:
         return self.root / "curves.png"
 
     @property
+    def features(self) -> Path:
+        """Features of the frozen backbone, while they are needed."""
+        return self.root / "features"
+
+    @property
     def predictions(self) -> Path:
         """A picture of held-out photographs, predictions and truth."""
         return self.root / "predictions.png"

@@ -9,7 +9,7 @@ from conftest import ROOT
 LAYERS = [
     ["training_run"],
     ["training", "check", "summary"],
-    ["run_report", "training_data"],
+    ["run_report", "training_data", "feature_cache"],
     ["prediction", "evaluation", "weights"],
     ["inference", "pipeline", "training_step"],
     ["augmentation"],
