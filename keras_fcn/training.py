@@ -24,6 +24,7 @@ from keras_fcn.fcn import build_fcn, normalize
 from keras_fcn.files import replaced_file, write_json
 from keras_fcn.image_files import read_image
 from keras_fcn.inference import load_model, segmenter
+from keras_fcn.losses import SegmentationLoss
 from keras_fcn.optimizers import build_parameter_groups
 from keras_fcn.pipeline import explain_failure, training_dataset
 from keras_fcn.run_folder import RunFolder, require_absent
@@ -155,8 +156,9 @@ class Training:
             if len(devices) > 1:
                 synchronize_batch_norms(self.model)
             self.groups = build_parameter_groups(config, self.model, self.steps_per_epoch)
+            loss = SegmentationLoss(config.loss, config.label_smoothing, config.ohem, data.class_weights)
             self.make_step = TrainingStep(
-                self.strategy, self.model, self.groups, config.backbone, config.freeze_batch_norm, data.class_weights
+                self.strategy, self.model, self.groups, loss, config.backbone, config.freeze_batch_norm
             )
         self.finished_epochs = tf.Variable(0, name="finished_epochs")
         self.best_mean_iou = tf.Variable(-1.0, name="best_mean_iou")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
-from keras_fcn.losses import summed_cross_entropy
+from keras_fcn.losses import SegmentationLoss
 from keras_fcn.optimizers import ParameterGroup
 
 
@@ -19,9 +19,9 @@ class TrainingStep:
         strategy: On whose devices, each of which takes an equal share of every batch.
         model: The network, built in the strategy's scope.
         groups: Which optimizer trains which of its variables: those of the head, then those of the backbone.
+        loss: What to minimize.
         backbone: The name of the layer that may be frozen.
         freeze_batch_norm: Whether batch normalization uses its own statistics, not the batch's, and keeps them.
-        class_weights: How much a pixel of each class counts in the loss; 1 if not given.
 
     Attributes:
         step: Steps made so far, int64.
@@ -33,19 +33,19 @@ class TrainingStep:
         strategy: tf.distribute.Strategy,
         model: keras.Model,
         groups: tuple[ParameterGroup, ParameterGroup],
+        loss: SegmentationLoss,
         backbone: str,
         freeze_batch_norm: bool = False,
-        class_weights: Sequence[float] | None = None,
     ) -> None:
-        self._strategy, self._model, self._groups = strategy, model, groups
-        self._backbone, self._class_weights = model.get_layer(backbone), class_weights
+        self._strategy, self._model, self._groups, self._loss = strategy, model, groups, loss
+        self._backbone = model.get_layer(backbone)
         self._training = not freeze_batch_norm
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         self.loss_sum = tf.Variable(0.0, name="loss_sum")
 
     @tf.function
     def __call__(self, batches, is_backbone_frozen: bool) -> None:
-        """Makes one step on the next global batch: the loss is the mean over its valid pixels on all devices.
+        """Makes one step on the next global batch: the loss is that of all its valid pixels, on whichever devices.
 
         Args:
             batches: An iterator of batches dealt out to the devices.
@@ -62,9 +62,9 @@ class TrainingStep:
         """Returns this replica's part of the loss."""
         with tf.GradientTape() as tape:
             logits = self._model(tf.cast(images, tf.float32), training=self._training)
-            loss_sum, pixels = summed_cross_entropy(labels, logits, self._class_weights)
-            all_pixels = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, pixels)
-            loss = loss_sum / tf.maximum(all_pixels, 1.0)
+            sums, normalizers = self._loss.parts(labels, logits)
+            all_normalizers = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, normalizers)
+            loss = self._loss.total(sums, all_normalizers)
         gradients = tape.gradient(loss, [group.variables for group in groups])
         for group, of_group in zip(groups, gradients):
             group.optimizer.apply(of_group, group.variables)  # sums over the replicas
