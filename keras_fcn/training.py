@@ -143,7 +143,8 @@ class Training:
             f"Weights  {self.loaded.description}\n"
             f"Steps    {config.epochs} epochs of {self.steps_per_epoch}, each of {self.images_per_step} crops "
             f"of {height}x{width} pixels, on {describe_devices(self.strategy)} in {self.describe_precision}\n"
-            f"Rate     {rate}"
+            f"Rate     {rate}\n"
+            f"Loss     {' + '.join(config.loss)}"
         )
 
     @property

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_fcn.config import TrainConfig
 from keras_fcn.fcn import decoder_of
-from keras_fcn.losses import summed_cross_entropy
+from keras_fcn.losses import SegmentationLoss
 from keras_fcn.optimizers import ParameterGroup
 from keras_fcn.weight_average import WeightAverage
 
@@ -47,7 +47,8 @@ class TrainingStep:
         xla: bool = False,
     ) -> None:
         self._strategy, self._model, self._groups, self._config = strategy, model, groups, config
-        self._backbone, self._class_weights = model.get_layer(config.backbone), class_weights
+        self._backbone = model.get_layer(config.backbone)
+        self._segmentation_loss = SegmentationLoss(config.loss, config.label_smoothing, config.ohem, class_weights)
         self._decoder = decoder_of(model) if config.cache_features else None
         self._average = average
         self._differentiate = tf.function(self._gradients, jit_compile=True) if xla else self._gradients
@@ -113,11 +114,11 @@ class TrainingStep:
         return tf.nest.flatten(self._model(tf.cast(inputs, tf.float32), training=training))
 
     def _loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Returns this replica's part of the mean over all replicas' valid pixels."""
-        loss_sum, pixels = summed_cross_entropy(labels, logits, self._class_weights)
+        """Returns this replica's part of the loss of the global batch."""
+        sums, normalizers = self._segmentation_loss.parts(labels, logits)
         if self._strategy.num_replicas_in_sync > 1:
-            pixels = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, pixels)
-        return loss_sum / tf.maximum(pixels, 1.0)
+            normalizers = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, normalizers)
+        return self._segmentation_loss.total(sums, normalizers)
 
     def _update(self, groups: tuple[ParameterGroup, ...], gradients: list[tf.Tensor]) -> None:
         if self._config.clip_norm:
