@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras_fcn.augmentation import Augmentation
 from keras_fcn.balance import class_weights, repeat_factors
 from keras_fcn.batch_norm import restore_statistics, synchronize_batch_norms
+from keras_fcn.charts import draw_curves
 from keras_fcn.config import TrainConfig
 from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
@@ -29,7 +30,7 @@ from keras_fcn.pipeline import explain_failure, training_dataset
 from keras_fcn.run_folder import RunFolder, require_absent
 from keras_fcn.tensorboard_log import TensorBoardLog
 from keras_fcn.training_step import TrainingStep
-from keras_fcn.visualization import draw_curves, draw_predictions, side_by_side
+from keras_fcn.visualization import draw_predictions, side_by_side
 from keras_fcn.weights import LoadedWeights, load_backbone_weights, load_matching_layers
 
 LARGEST_DEFAULT_CROP = (320, 480)
@@ -249,7 +250,7 @@ class Training:
             raise type(interrupt)(f"go on with python train.py --resume {run.root}") from None
         finally:
             if history:
-                draw_curves(run.curves, history)
+                draw_curves(run.curves, history, self.pairs.classes)
         self._draw_predictions(run)
 
     def _batches(self):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from keras_fcn.config import TrainConfig
@@ -20,6 +22,18 @@ def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path):
         raise HalfwayError
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_json_has_a_row_of_numbers_a_line_and_comes_back(tmp_path):
+    value = {
+        "matrix": [[1, 2], [3, 4]], "none": [], "mixed": [1.5, None, -2e-7, True], "names": ["[\n1,\n2\n]", "é"],
+        "rows": [{"at": [0, 1]}], "name[": 3,
+    }  # fmt: skip
+    write_json(tmp_path / "value.json", value)
+    text = (tmp_path / "value.json").read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert '  "matrix": [\n    [1, 2],\n    [3, 4]\n  ],\n' in text
+    assert '"at": [0, 1]\n' in text
 
 
 def test_a_folder_appears_only_when_it_is_complete(tmp_path):
