@@ -21,7 +21,8 @@ class TensorBoardLog:
     """Begins a new event file in a folder, beside those that are there; TensorBoard reads all as one log.
 
     An event file is a TFRecord file of `Event` messages, the first of which tells the version of the format (2). After
-    a `SessionLog` that says START, TensorBoard forgets what the files before hold of its step and later ones.
+    a `SessionLog` that says START, TensorBoard forgets what the files before hold of its step and later ones. (Its
+    fast loader instead drops such points of a curve when the curve goes on.)
 
     Args:
         folder: Where the event files are.
