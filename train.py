@@ -4,8 +4,8 @@
 import sys
 
 from keras_fcn.cli import run
-from keras_fcn.config import parse_train_options
 from keras_fcn.environment import start_tensorflow
+from keras_fcn.train_options import parse_train_options
 
 NEXT_STEPS = """
 Segment photographs:      python predict.py {run} PHOTO_OR_FOLDER... --out masks
@@ -20,9 +20,9 @@ def main() -> None:
     options = parse_train_options(sys.argv[1:])
     start_tensorflow()
     from keras_fcn.evaluation import format_metrics
-    from keras_fcn.training import train
+    from keras_fcn.training_run import run_training
 
-    result = train(options.settings(), options.run_dir, options.resume)
+    result = run_training(options.settings(), options.run_dir, options.resume)
     print(f"\n{format_metrics(result.read_metrics())}")
     print(f"\nThe best model, its pictures and its history are in {result.root}")
     print(NEXT_STEPS.format(run=result.root))

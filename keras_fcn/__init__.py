@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from keras_fcn.initializers import Bilinear
     from keras_fcn.labels import VOID_LABEL, ClassTable
     from keras_fcn.pipeline import evaluation_dataset, training_dataset
-    from keras_fcn.training import train
+    from keras_fcn.training_run import train
 
 __all__ = [
     "VOID_LABEL",
@@ -61,7 +61,7 @@ _HOME = {
     "read_label": "image_files",
     "show": "augmentation",
     "summarize": "complexity",
-    "train": "training",
+    "train": "training_run",
     "training_dataset": "pipeline",
     "write_label": "image_files",
 }

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_fcn.kerashub import load_kerashub_preset
 from keras_fcn.resnets import basic_block_v1, bottleneck_block_v1, build_resnet_v1, build_resnet_v2
 from keras_fcn.vgg import build_vgg16, copy_from_classifier
 
@@ -35,7 +36,7 @@ class Backbone:
         build: Takes the tensor of normalized images; returns the features P3, P4 and P5.
         mean: Per RGB channel: normalized = (pixel - mean) / std, for pixels in 0-255.
         std: See `mean`.
-        load_imagenet: Takes the model and loads the weights that `keras.applications` publishes; None if it has none.
+        load_imagenet: Takes the model and loads published ImageNet weights into it; None if nobody publishes any.
     """
 
     build: Callable
@@ -49,7 +50,7 @@ def build_backbone(name: str, weights: str | None = None) -> keras.Model:
 
     Args:
         name: One of `BACKBONES`.
-        weights: "imagenet" for the weights that `keras.applications` publishes, or None for random ones.
+        weights: "imagenet" for the weights that `keras.applications` or KerasHub publishes, or None for random ones.
 
     Returns:
         A functional model: normalized float images [N, H, W, 3], H and W multiples of 32, to a dict of features
@@ -114,15 +115,24 @@ def _efficientnet_v2(constructor: str, last_of_block3: str, last_of_block5: str,
 
 
 def _basic_v1(*blocks: int) -> Backbone:
-    return Backbone(lambda image: build_resnet_v1(image, blocks, basic_block_v1), IMAGENET_MEAN, IMAGENET_STD)
+    def build(image, width: int = 64) -> list:
+        return build_resnet_v1(image, blocks, basic_block_v1, width)
+
+    return Backbone(build, IMAGENET_MEAN, IMAGENET_STD, load_kerashub_preset)
 
 
 def _bottleneck_v1(*blocks: int) -> Backbone:
-    return Backbone(lambda image: build_resnet_v1(image, blocks, bottleneck_block_v1), IMAGENET_MEAN, IMAGENET_STD)
+    def build(image, width: int = 64) -> list:
+        return build_resnet_v1(image, blocks, bottleneck_block_v1, width)
+
+    return Backbone(build, IMAGENET_MEAN, IMAGENET_STD, load_kerashub_preset)
 
 
 def _basic_v2(*blocks: int) -> Backbone:
-    return Backbone(lambda image: build_resnet_v2(image, blocks), IMAGENET_MEAN, IMAGENET_STD)
+    def build(image, width: int = 64) -> list:
+        return build_resnet_v2(image, blocks, width)
+
+    return Backbone(build, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def _load_vgg16(backbone: keras.Model) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from tyro.conf import FlagConversionOff, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
-from keras_fcn.cli import parse_options
 from keras_fcn.errors import UserError
 
 ModelName = Literal["fcn32s", "fcn16s", "fcn8s"]
@@ -23,6 +21,9 @@ BackboneName = Literal[
     "vgg16", "mobilenet_v2", "efficientnet_v2_b0", "efficientnet_v2_b3", "efficientnet_v2_s",
 ]  # fmt: skip
 Balance = Literal["none", "weights", "sampling"]
+StrategyName = Literal["auto", "mirrored", "none"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
+SwitchName = Literal["auto", "on", "off"]
 UpscoreInit = Literal["bilinear", "xavier"]
 OptimizerName = Literal["sgd", "adamw"]
 ScheduleName = Literal["poly", "cosine", "constant"]
@@ -67,6 +68,13 @@ _RANGES: dict[str, tuple[Callable, str]] = {
     "weight_decay": (_is_at_least_0, "must not be negative"),
     "backbone_rate": (_is_at_least_0, "must not be negative"),
     "freeze_backbone": (_is_at_least_0, "must not be negative"),
+    "clip_norm": (_is_at_least_0, "must not be negative"),
+    "accumulate": (_is_positive, "must be greater than 0"),
+    "average": (lambda decay: 0 <= decay < 1, "must be at least 0 and less than 1"),
+    "auxiliary": (_is_at_least_0, "must not be negative"),
+    "patience": (_is_at_least_0, "must not be negative"),
+    "checkpoint_minutes": (_is_at_least_0, "must not be negative"),
+    "keep_checkpoints": (_is_positive, "must be greater than 0"),
     "seed": (lambda seed: 0 <= seed < 2**31, f"must be in 0 to {2**31 - 1}"),
 }
 """The range of each setting, and how to say it."""
@@ -161,18 +169,51 @@ class TrainConfig:
     freeze_batch_norm: Annotated[bool, FlagConversionOff] = False
     """Normalize by the statistics that the weights came with, as in prediction; for very small batches."""
 
+    clip_norm: Annotated[float, arg(metavar="LENGTH")] = 0.0
+    """Shorten the gradient of all weights together to this length where it is longer; 0 does not."""
+
+    accumulate: Annotated[int, arg(metavar="N")] = 1
+    """Average the gradients of N batches for each step: for batches that do not fit into memory at once."""
+
+    average: Annotated[float, arg(metavar="DECAY")] = 0.0
+    """Measure and keep a moving average of the weights, with this share of the old value a step; 0.999, say."""
+
+    auxiliary: Annotated[float, arg(metavar="SHARE")] = 0.0
+    """Train a second head on the features at stride 16, whose loss counts by this share; 0.4, say."""
+
+    patience: Annotated[int, arg(metavar="N")] = 0
+    """Stop after N epochs without a better mean IoU on the held-out images; 0 does not."""
+
     balance: Balance = "none"
     """Even out rare classes: by `weights` in the loss, or by `sampling` their images more often."""
 
     seed: Annotated[int, arg(metavar="N")] = 0
     """The same seed on the same machine repeats a run exactly."""
 
+    deterministic: Annotated[bool, FlagConversionOff] = False
+    """Let GPUs compute reproducibly, too, and slower. CPUs do anyway."""
+
+    strategy: StrategyName = "auto"
+    """The devices: `mirrored` takes all GPUs or, without any, the CPU, `none` one; `auto` looks how many there are."""
+
+    precision: PrecisionName = "auto"
+    """What layers compute in; auto: bfloat16 on GPUs that have it, float32 elsewhere. Weights are always float32."""
+
+    xla: SwitchName = "auto"
+    """Whether XLA compiles the step; auto: on a single GPU."""
+
+    checkpoint_minutes: Annotated[float, arg(metavar="N")] = 10.0
+    """Minutes between checkpoints within an epoch; there is one after every epoch, too."""
+
+    keep_checkpoints: Annotated[int, arg(metavar="N")] = 2
+    """How many of the newest checkpoints are kept."""
+
     def __post_init__(self) -> None:
         """Raises UserError if a value is out of its range."""
         for field, (is_in_range, wanted) in _RANGES.items():
             value = getattr(self, field)
             if value is not None and not is_in_range(value):
-                words = " ".join(_as_words(value))
+                words = " ".join(as_words(value))
                 raise UserError(f"{option(field)} {wanted}. Received: {words}")
         if self.init_from is not None and self.weights != "none":
             raise UserError("--init-from and --weights exclude each other: a run has the weights of its backbone")
@@ -193,103 +234,11 @@ class TrainConfig:
         return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainOptions(TrainConfig):
-    """Trains a fully convolutional network on photographs and masks.
-
-    Without options it trains on the embedded data set, in a few minutes and without a download.
-    """
-
-    run_dir: Annotated[
-        Path | None, arg(metavar="DIR", help_behavior_hint="(default: runs/<time>-<model>-<backbone>)")
-    ] = None
-    """The folder to keep the run in; it must not exist."""
-
-    resume: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
-    """Go on with this run, with its own settings; of those, only --epochs and --data may be given."""
-
-    config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Take the settings in this file, such as the config.json of a run; options given besides win."""
-
-    def settings(self) -> TrainConfig:
-        """Returns the part that belongs to the run and is kept with it."""
-        fields = dataclasses.fields(TrainConfig)
-        return TrainConfig(**{field.name: getattr(self, field.name) for field in fields})
-
-
 def option(field: str) -> str:
     """Returns the command-line option of a field: "--crop-size" for "crop_size"."""
     return f"--{field.replace('_', '-')}"
 
 
-def read_config(path: Path) -> TrainConfig:
-    """Reads settings from JSON.
-
-    Raises:
-        UserError: If the file cannot be read, or a setting is unknown or has a wrong value.
-    """
-    try:
-        return parse_options(TrainOptions, _words(path)).settings()
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-
-
-def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
-    """Reads the command line of `train.py`, with the settings of --config or of the run to --resume beneath it.
-
-    Raises:
-        UserError: If an option or a setting is wrong, or an option contradicts the run to resume.
-    """
-    given = parse_options(TrainOptions, arguments)
-    if given.config and given.resume:
-        raise UserError("--config and --resume exclude each other: a run to resume has its own settings")
-    if given.config:
-        read_config(given.config)
-        return parse_options(TrainOptions, [*_words(given.config), *arguments])
-    if given.resume:
-        return _resumed(given, arguments)
-    return given
-
-
-def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:
-    assert given.resume is not None
-    if given.run_dir is not None:
-        raise UserError("--run-dir and --resume exclude each other: a run goes on in its own folder")
-    path = given.resume / "config.json"
-    if not path.is_file():
-        raise UserError(
-            f"{path}: no such file, so {given.resume} is no run to resume; runs are kept in runs/ by default"
-        )
-    kept = read_config(path)
-    merged = parse_options(TrainOptions, [*_words(path), *arguments])
-    for field in dataclasses.fields(TrainConfig):
-        now, before = getattr(merged, field.name), getattr(kept, field.name)
-        if now != before and field.name not in ("epochs", "data"):
-            raise UserError(
-                f"{option(field.name)} is {' '.join(_as_words(before))} in {path}. "
-                f"Received: {' '.join(_as_words(now))}; "
-                "leave the option out to resume, or start a new run without --resume"
-            )
-    return merged
-
-
-def _words(path: Path) -> list[str]:
-    """Returns a file's settings as words of a command line, so that both are checked by the same rules."""
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise UserError(f"{path}: is not JSON ({error})") from None
-    known = {field.name for field in dataclasses.fields(TrainConfig)}
-    if not isinstance(settings, dict) or not known.issuperset(settings):
-        unknown = ", ".join(sorted(set(settings) - known)) if isinstance(settings, dict) else "no settings"
-        raise UserError(
-            f"{path}: holds {unknown}, which train.py does not know; settings are {', '.join(sorted(known))}"
-        )
-    given = {name: value for name, value in settings.items() if value is not None}
-    return [word for name, value in given.items() for word in (option(name), *_as_words(value))]
-
-
-def _as_words(value: object) -> list[str]:
+def as_words(value: object) -> list[str]:
+    """Returns a setting's value as the words that follow its option."""
     return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]

@@ -30,6 +30,7 @@ def build_fcn(
     classes: ClassTable | None = None,
     weights: str | None = None,
     upscore_init: str = "bilinear",
+    auxiliary: bool = False,
 ) -> keras.Model:
     """Builds a fully convolutional network (Long, Shelhamer, Darrell, CVPR 2015, figure 3).
 
@@ -40,12 +41,15 @@ def build_fcn(
         backbone: One of `keras_fcn.backbones.BACKBONES`.
         num_classes: Background included; 21 if `classes` is not given either. Names are VOC's if there are 21.
         classes: Names and colours of the classes, instead of `num_classes`.
-        weights: "imagenet" to start the backbone from the weights that `keras.applications` publishes.
+        weights: "imagenet" to start the backbone from the weights that `keras.applications` or KerasHub publishes.
         upscore_init: What the transposed convolutions start from: "bilinear" interpolation, or "xavier", random numbers
             (Glorot, Bengio, AISTATS 2010, equation 16).
+        auxiliary: Whether the model has a second output, for training: logits of a head of its own on P4, which brings
+            a loss nearer to the layers before (Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017, section 3.3).
 
     Returns:
-        A functional model: images [N, H, W, 3], RGB in 0-255, to logits float32 [N, H, W, num_classes].
+        A functional model: images [N, H, W, 3], RGB in 0-255, to logits float32 [N, H, W, num_classes]; with
+        `auxiliary` to a list of two of these.
 
     Raises:
         ValueError: If `model`, `backbone` or `upscore_init` has an unknown name, or `classes` and `num_classes`
@@ -73,7 +77,8 @@ def build_fcn(
     scores = _decode(features, classes.num_classes, FCN_STRIDES[model], UPSCORE_INITS[upscore_init])
     # Whatever the precision of the layers before, the loss and argmax see float32.
     logits = Logits(classes, dtype="float32", name="logits")([scores, image])
-    return keras.Model(image, logits, name=f"{model}_{backbone}")
+    outputs = [logits, _auxiliary_logits(features["P4"], classes, image)] if auxiliary else logits
+    return keras.Model(image, outputs, name=f"{model}_{backbone}")
 
 
 def class_table(model: keras.Model) -> ClassTable:
@@ -122,6 +127,16 @@ def _decode(features: dict, num_classes: int, final_stride: int, initializer: Ca
         scores = layers.Add(name=f"fuse_pool{level}")([scores, skip(features[f"P{level}"])])
         stride //= 2
     return _upsample(scores, num_classes, stride, initializer(stride), f"upscore{stride}")
+
+
+def _auxiliary_logits(feature, classes: ClassTable, image):
+    """Scores a feature at stride 16 by a 3x3 and a 1x1 convolution, and upsamples without weights."""
+    channels = max(feature.shape[-1] // 4, 1)
+    x = layers.Conv2D(channels, 3, padding="same", use_bias=False, name="auxiliary_conv")(feature)
+    x = layers.ReLU(name="auxiliary_relu")(layers.BatchNormalization(momentum=0.9, name="auxiliary_bn")(x))
+    scores = layers.Conv2D(classes.num_classes, 1, name="auxiliary_score")(x)
+    scores = layers.UpSampling2D(16, interpolation="bilinear", name="auxiliary_upscore")(scores)
+    return Logits(classes, dtype="float32", name="auxiliary_logits")([scores, image])
 
 
 def _upsample(scores, num_classes: int, stride: int, initializer: keras.initializers.Initializer, name: str):

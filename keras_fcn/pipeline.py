@@ -44,15 +44,25 @@ def training_dataset(
     read = _Reader(pairs)
 
     def load(sample: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        passes, position = sample // len(pairs), sample % len(pairs)
-        index = tf.random.experimental.index_shuffle(position, [seed, passes], len(pairs) - 1)
-        image, label = read(index)
+        image, label = read(shuffled_index(sample, len(pairs), seed))
         image, label = augmentation(image, label, tf.stack([seed, sample]))
         return image, _require_classes(label, pairs.classes.num_classes)
 
     samples = tf.data.Dataset.range(first_sample, tf.int64.max)
     loaded = samples.map(load, num_parallel_calls=PARALLEL_READS)
     return loaded.batch(batch_size, drop_remainder=True).prefetch(2)
+
+
+def shuffled_index(sample: tf.Tensor, count: int, seed: int) -> tf.Tensor:
+    """Returns which of `count` pairs a sample of the stream is drawn from.
+
+    Args:
+        sample: The number of the sample, int64.
+        count: How many pairs there are.
+        seed: Of the order.
+    """
+    passes, position = sample // count, sample % count
+    return tf.random.experimental.index_shuffle(position, [seed, passes], count - 1)
 
 
 def evaluation_dataset(pairs: Pairs) -> tf.data.Dataset:

@@ -84,7 +84,8 @@ class RunFolder:
         if root is None:
             time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
             root = Path("runs") / f"{time}-{config.model}-{config.backbone}"
-        require_absent(root)
+        if root.exists():
+            raise UserError(f"{root}: exists already; choose another --run-dir, or go on with --resume {root}")
         try:
             with new_folder(root) as folder:
                 write_json(cls(folder).config, config.to_dict())
@@ -122,12 +123,6 @@ class RunFolder:
     def read_metrics(self) -> dict:
         """Returns what `metrics` holds."""
         return json.loads(self.metrics.read_text())
-
-
-def require_absent(root: Path) -> None:
-    """Raises UserError if a run folder exists already: no run writes over another."""
-    if root.exists():
-        raise UserError(f"{root}: exists already; choose another --run-dir, or go on with --resume {root}")
 
 
 def _number(text: str) -> float:

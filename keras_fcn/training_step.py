@@ -8,20 +8,27 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
+from keras_fcn.config import TrainConfig
 from keras_fcn.losses import summed_cross_entropy
 from keras_fcn.optimizers import ParameterGroup
+from keras_fcn.weight_average import WeightAverage
+
+Batch = tuple[tf.Tensor, tf.Tensor]
+"""Images uint8 [N, H, W, 3] and labels uint8 [N, H, W], dealt out to the devices."""
 
 
 class TrainingStep:
     """Makes training steps, and counts them.
 
     Args:
-        strategy: On whose devices, each of which takes an equal share of every batch.
-        model: The network, built in the strategy's scope.
+        strategy: On whose devices, each of which takes an equal share of every batch; create this in its scope.
+        model: The network. Of several outputs, the first are the logits, and the others' losses count as
+            `config.auxiliary` says.
         groups: Which optimizer trains which of its variables: those of the head, then those of the backbone.
-        backbone: The name of the layer that may be frozen.
-        freeze_batch_norm: Whether batch normalization uses its own statistics, not the batch's, and keeps them.
+        config: The settings of the step.
         class_weights: How much a pixel of each class counts in the loss; 1 if not given.
+        average: Follows the weights, if given.
+        xla: Whether to compile forward and backward pass.
 
     Attributes:
         step: Steps made so far, int64.
@@ -33,42 +40,98 @@ class TrainingStep:
         strategy: tf.distribute.Strategy,
         model: keras.Model,
         groups: tuple[ParameterGroup, ParameterGroup],
-        backbone: str,
-        freeze_batch_norm: bool = False,
+        config: TrainConfig,
         class_weights: Sequence[float] | None = None,
+        average: WeightAverage | None = None,
+        xla: bool = False,
     ) -> None:
-        self._strategy, self._model, self._groups = strategy, model, groups
-        self._backbone, self._class_weights = model.get_layer(backbone), class_weights
-        self._training = not freeze_batch_norm
+        self._strategy, self._model, self._groups, self._config = strategy, model, groups, config
+        self._backbone, self._class_weights = model.get_layer(config.backbone), class_weights
+        self._average = average
+        self._differentiate = tf.function(self._gradients, jit_compile=True) if xla else self._gradients
+        self._sums = [_gradient_sum(v) for group in groups for v in group.variables] if config.accumulate > 1 else []
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         self.loss_sum = tf.Variable(0.0, name="loss_sum")
 
-    @tf.function
-    def __call__(self, batches, is_backbone_frozen: bool) -> None:
-        """Makes one step on the next global batch: the loss is the mean over its valid pixels on all devices.
+    def __call__(self, batches: Sequence[Batch], is_backbone_frozen: bool) -> None:
+        """Makes one step on global batches: the loss is the mean over their valid pixels on all devices.
 
         Args:
-            batches: An iterator of batches dealt out to the devices.
+            batches: As many as gradients are accumulated over.
             is_backbone_frozen: Whether to leave the backbone as it is, its statistics included.
         """
-        with _frozen(self._backbone) if is_backbone_frozen else contextlib.nullcontext():
-            losses = self._strategy.run(
-                self._replica_step, args=(*next(batches), self._groups[: 1 if is_backbone_frozen else 2])
-            )
-        self.loss_sum.assign_add(self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None))
-        self.step.assign_add(1)
+        for number, (images, labels) in enumerate(batches, start=1):
+            self._make(images, labels, is_backbone_frozen, number == len(batches))
 
-    def _replica_step(self, images: tf.Tensor, labels: tf.Tensor, groups: tuple[ParameterGroup, ...]) -> tf.Tensor:
-        """Returns this replica's part of the loss."""
-        with tf.GradientTape() as tape:
-            logits = self._model(tf.cast(images, tf.float32), training=self._training)
-            loss_sum, pixels = summed_cross_entropy(labels, logits, self._class_weights)
-            all_pixels = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, pixels)
-            loss = loss_sum / tf.maximum(all_pixels, 1.0)
-        gradients = tape.gradient(loss, [group.variables for group in groups])
-        for group, of_group in zip(groups, gradients):
-            group.optimizer.apply(of_group, group.variables)  # sums over the replicas
+    @tf.function
+    def _make(self, images: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool) -> None:
+        groups = self._groups[: 1 if is_backbone_frozen else 2]
+        with _frozen(self._backbone) if is_backbone_frozen else contextlib.nullcontext():
+            losses = self._strategy.run(self._replica_step, args=(images, labels, groups, is_last))
+        loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
+        self.loss_sum.assign_add(loss / self._config.accumulate)
+        if is_last:
+            if self._average is not None:
+                self._average.update(self.step)
+            self.step.assign_add(1)
+
+    def _replica_step(
+        self, images: tf.Tensor, labels: tf.Tensor, groups: tuple[ParameterGroup, ...], is_last: bool
+    ) -> tf.Tensor:
+        """Returns this replica's part of the loss, after it has taken its part in the update."""
+        variables = [variable for group in groups for variable in group.variables]
+        loss, gradients = self._differentiate(images, labels, variables)
+        for total, gradient in zip(self._sums, gradients):
+            total.assign_add(gradient / self._config.accumulate)
+        if is_last:
+            self._update(groups, [total.read_value() for total in self._sums[: len(variables)]] or gradients)
+            for total in self._sums:
+                total.assign(tf.zeros_like(total))
         return loss
+
+    def _gradients(
+        self, images: tf.Tensor, labels: tf.Tensor, variables: list[keras.Variable]
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            training = not self._config.freeze_batch_norm
+            logits, *auxiliary = tf.nest.flatten(self._model(tf.cast(images, tf.float32), training=training))
+            loss = self._loss(labels, logits)
+            for other in auxiliary:
+                loss += self._config.auxiliary * self._loss(labels, other)
+        return loss, tape.gradient(loss, variables)
+
+    def _loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """Returns this replica's part of the mean over all replicas' valid pixels."""
+        loss_sum, pixels = summed_cross_entropy(labels, logits, self._class_weights)
+        if self._strategy.num_replicas_in_sync > 1:
+            pixels = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, pixels)
+        return loss_sum / tf.maximum(pixels, 1.0)
+
+    def _update(self, groups: tuple[ParameterGroup, ...], gradients: list[tf.Tensor]) -> None:
+        if self._config.clip_norm:
+            gradients = self._clipped(gradients)
+        for group in groups:
+            own, gradients = gradients[: len(group.variables)], gradients[len(group.variables) :]
+            group.optimizer.apply(own, group.variables)  # sums over the replicas
+
+    def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns equal parts, one per replica, of the gradients' sum over all replicas, of limited length."""
+        replicas = self._strategy.num_replicas_in_sync
+        if replicas > 1:
+            gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        clipped, _ = tf.clip_by_global_norm(gradients, self._config.clip_norm)
+        return [gradient / replicas for gradient in clipped]
+
+
+def _gradient_sum(variable: keras.Variable) -> tf.Variable:
+    """Returns a variable of which each replica has its own value."""
+    return tf.Variable(
+        tf.zeros(variable.shape),
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+        name="gradient_sum",
+    )
 
 
 @contextlib.contextmanager

@@ -1,35 +1,10 @@
-"""What tensors are called in the weight files of other programs, and which weights of our backbones they are."""
+"""What tensors are called in the weight files of other programs."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
-
-import keras
-import numpy as np
-from keras import layers
-
-Tensors = dict[str, np.ndarray]
-
-BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
-
-
-@dataclasses.dataclass(frozen=True)
-class Wanted:
-    """A weight of a backbone, and where it is in a file.
-
-    Attributes:
-        layer: The name of its layer.
-        weight: Its name in that layer.
-        tensor: The file's name for it.
-        convert: Turns the file's tensor into ours.
-    """
-
-    layer: str
-    weight: str
-    tensor: str
-    convert: Callable[[np.ndarray], np.ndarray]
+from collections.abc import Callable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +19,7 @@ class Convention:
         is_folded: Whether batch normalization is folded into a kernel and a bias for each convolution.
         suffixes: From our names of weights to those after the prefix; where `is_folded`, of the kernel only.
         ignored: Matches tensors that no backbone has, such as the classifier's.
-        must_be_zero: A tensor that no backbone has, and that must not do anything.
+        image_shift: A tensor that is added to the normalized images, where the backbone has no place for it.
         may_lack: Matches names of our layers that such a file is known to lack at times.
     """
 
@@ -55,137 +30,8 @@ class Convention:
     is_folded: bool
     suffixes: dict[str, str]
     ignored: str
-    must_be_zero: str = ""
+    image_shift: str = ""
     may_lack: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Assigned:
-    """What `assign_tensors` put into a backbone.
-
-    Attributes:
-        title: What such files are called.
-        is_folded: Whether batch normalization came folded into the convolutions.
-        absent: Names of the convolutions that the file does not hold, and that keep their weights with their
-            normalization.
-    """
-
-    title: str
-    is_folded: bool
-    absent: list[str]
-
-
-def assign_tensors(backbone: keras.Model, tensors: Tensors) -> Assigned:
-    """Puts the tensors of a file into a backbone, all of them or, if anything is wrong, none.
-
-    Args:
-        backbone: A model of `build_backbone`.
-        tensors: What `read_weight_file` returned.
-
-    Raises:
-        ValueError: If the names are of no known convention or of one for other backbones, or a tensor is missing, left
-            over, or of another type or shape.
-    """
-    tensors = {
-        re.sub(r"^resnetv2\d+_", "", name): tensor for name, tensor in tensors.items()
-    }  # Gluon's counter of nets
-    convention = _recognize(tensors)
-    if backbone.name not in convention.backbones:
-        fitting = " or ".join(convention.backbones)
-        raise ValueError(f"holds {convention.title}, for --backbone {fitting}. Received: --backbone {backbone.name}")
-    wanted = list(_wanted(backbone, convention))
-    absent = _absent_layers(wanted, tensors, convention.may_lack)
-    wanted = [item for item in wanted if item.layer not in absent]
-    _require_all_names(wanted, tensors, convention, backbone.name)
-    if np.any(tensors.get(convention.must_be_zero, 0)):
-        raise ValueError(f"{convention.must_be_zero} must be 0: {backbone.name} does not shift its normalized images")
-    values = []
-    for item in wanted:
-        variable = getattr(backbone.get_layer(item.layer), item.weight)
-        values.append((variable, _fitting(item, tensors[item.tensor], tuple(variable.shape))))
-    for variable, value in values:
-        variable.assign(value)
-    convolutions = [name for name in absent if isinstance(backbone.get_layer(name), layers.Conv2D)]
-    return Assigned(convention.title, convention.is_folded, convolutions)
-
-
-def _recognize(tensors: Tensors) -> Convention:
-    for convention in CONVENTIONS:
-        if convention.mark in tensors:
-            return convention
-    some = ", ".join(list(tensors)[:3])
-    known = "; ".join(dict.fromkeys(convention.title for convention in CONVENTIONS))
-    raise ValueError(f"its tensors ({some}, ...) are named in no way that is known here: {known}")
-
-
-def _wanted(backbone: keras.Model, convention: Convention) -> Iterator[Wanted]:
-    """Yields every weight of the backbone; one tensor may be wanted for several, as a folded bias is."""
-    number = -1
-    for layer in backbone.layers:
-        if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D)):
-            number += 1
-            tensor = convention.prefix(layer.name, number) + convention.suffixes["kernel"]
-            yield Wanted(layer.name, "kernel", tensor, _same if convention.is_folded else _kernel_from_oihw)
-        elif isinstance(layer, layers.BatchNormalization):
-            prefix = convention.prefix(layer.name, number)
-            weights = [name for name in BATCH_NORM if getattr(layer, name) is not None]
-            if convention.is_folded:
-                yield from _unfolded(layer, prefix)
-            else:
-                yield from (Wanted(layer.name, name, prefix + convention.suffixes[name], _same) for name in weights)
-
-
-def _unfolded(layer: layers.BatchNormalization, prefix: str) -> Iterator[Wanted]:
-    """Yields weights with which a batch normalization adds the folded bias, and does nothing else."""
-    variance = 1.0 - layer.epsilon
-    yield Wanted(layer.name, "gamma", f"{prefix}/bias", np.ones_like)
-    yield Wanted(layer.name, "beta", f"{prefix}/bias", _same)
-    yield Wanted(layer.name, "moving_mean", f"{prefix}/bias", np.zeros_like)
-    yield Wanted(layer.name, "moving_variance", f"{prefix}/bias", lambda bias: np.full_like(bias, variance))
-
-
-def _same(tensor: np.ndarray) -> np.ndarray:
-    return tensor
-
-
-def _kernel_from_oihw(tensor: np.ndarray) -> np.ndarray:
-    return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor
-
-
-def _fitting(item: Wanted, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns a tensor converted to ours."""
-    value = item.convert(tensor)
-    if value.shape != shape or value.dtype.kind != "f":
-        found = "x".join(map(str, value.shape)) or "a scalar"
-        raise ValueError(
-            f"{item.tensor}, which would be the {item.weight} of {item.layer}, is {found} of {value.dtype} "
-            f"in our order of axes; it must be {'x'.join(map(str, shape))} of float32"
-        )
-    if item.weight == "moving_variance" and value.min() < 0:
-        raise ValueError(f"{item.tensor} is a variance, but holds {value.min()}")
-    return value
-
-
-def _absent_layers(wanted: list[Wanted], tensors: Tensors, may_lack: str) -> list[str]:
-    """Returns the layers, of those that may be absent, of which the file has neither kernel nor bias."""
-    held = {name.rpartition("/")[0] for name in tensors}
-    absent = [item.layer for item in wanted if item.tensor.rpartition("/")[0] not in held]
-    return [layer for layer in dict.fromkeys(absent) if re.fullmatch(may_lack, layer)]
-
-
-def _require_all_names(wanted: list[Wanted], tensors: Tensors, convention: Convention, backbone: str) -> None:
-    names = {item.tensor for item in wanted}
-    missing = [item.tensor for item in wanted if item.tensor not in tensors]
-    if missing:
-        raise ValueError(f"lacks {_some(missing)} of {backbone}")
-    left_over = [name for name in tensors if name not in names and not re.fullmatch(convention.ignored, name)]
-    if left_over:
-        raise ValueError(f"holds {_some(left_over)}, for which {backbone} has no place")
-
-
-def _some(names: list[str]) -> str:
-    names = list(dict.fromkeys(names))
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _torchvision(layer: str, _number: int = 0) -> str:
@@ -260,8 +106,8 @@ CONVENTIONS = (
         _gluon,
         is_folded=False,
         suffixes={"kernel": ".weight", "gamma": ".gamma", "beta": ".beta", **_STATISTICS},
-        ignored=r"output\..*|features\.0\.(gamma|beta)",  # MXNet takes 1 for this gamma, whatever is in the file
-        must_be_zero="features.0.beta",
+        ignored=r"output\..*|features\.0\.(gamma|beta)",  # MXNet takes 1 for this gamma, whatever is in the file,
+        image_shift="features.0.beta",  # but it does add this beta
     ),
     Convention(
         "Gluon's ResNet-18 or -34 V2",
@@ -277,7 +123,7 @@ CONVENTIONS = (
             "moving_variance": "_running_var",
         },
         ignored=r"dense0_.*|batchnorm0_(gamma|beta)",
-        must_be_zero="batchnorm0_beta",
+        image_shift="batchnorm0_beta",
     ),
     Convention(
         "a folded ResNet-18 or -34 V1",

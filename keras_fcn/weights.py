@@ -16,8 +16,8 @@ from keras_fcn.errors import UserError
 from keras_fcn.fcn import class_table
 from keras_fcn.files import lent_suffix
 from keras_fcn.inference import find_model, load_model
+from keras_fcn.weight_assignment import assign_tensors
 from keras_fcn.weight_files import KINDS, read_weight_file
-from keras_fcn.weight_names import assign_tensors
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -143,6 +143,8 @@ def _load_imagenet(backbone: keras.Model) -> None:
         raise UserError(f"--weights imagenet: none are published for {backbone.name}; they are for {published}")
     try:
         load(backbone)
+    except UserError:
+        raise
     except Exception as error:  # keras.utils.get_file raises a bare Exception without a network
         reason = str(error).strip().splitlines()[0]
         raise UserError(

@@ -5,11 +5,12 @@ from typing import get_args
 import pytest
 
 from keras_fcn.backbones import BACKBONES
-from keras_fcn.config import BackboneName, LayoutName, ModelName, TrainConfig, option, parse_train_options, read_config
+from keras_fcn.config import BackboneName, LayoutName, ModelName, TrainConfig, option
 from keras_fcn.datasets import LAYOUTS
 from keras_fcn.errors import UserError
 from keras_fcn.fcn import FCN_STRIDES
 from keras_fcn.run_folder import RunFolder
+from keras_fcn.train_options import parse_train_options, read_config
 
 SETTINGS = TrainConfig(data="photos", model="fcn16s", epochs=3, crop_size=(64, 96), learning_rate=1e-3, seed=7)
 

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from test_training import Interruption, assert_same_run, silent, tiny
 
-from keras_fcn import ClassTable, build_fcn, train
+from keras_fcn import ClassTable, build_fcn
 from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
-from keras_fcn.training import Training, TrainingData
+from keras_fcn.training import Training
+from keras_fcn.training_data import TrainingData
+from keras_fcn.training_run import run_training as train
 from keras_fcn.weights import load_matching_layers
 
 
@@ -25,7 +27,7 @@ def training(toy):
 def step(training, is_backbone_frozen=False):
     """Makes a step; returns, by path, by how much it changed each variable."""
     before = {variable.path: np.asarray(variable) for variable in training.model.variables}
-    training.make_step(training._batches(), is_backbone_frozen)
+    training.make_step(training._next_batch(training._batches()), is_backbone_frozen)
     return {variable.path: np.asarray(variable) - before[variable.path] for variable in training.model.variables}
 
 

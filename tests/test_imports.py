@@ -7,7 +7,9 @@ from conftest import ROOT
 
 # From the top down: a module imports only from layers below its own.
 LAYERS = [
+    ["training_run"],
     ["training", "check", "summary"],
+    ["run_report", "training_data"],
     ["prediction", "evaluation", "weights"],
     ["inference", "pipeline", "training_step"],
     ["augmentation"],
@@ -25,15 +27,33 @@ LAYERS = [
         "charts",
         "palette_png",
         "complexity",
+        "progress",
+        "devices",
+        "weight_average",
+        "train_options",
     ],
     ["config", "fcn", "receptive_field", "figures"],
-    ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "weight_names", "trace"],
-    ["resnets", "vgg"],
+    ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "trace"],
+    ["resnets", "vgg", "kerashub"],
+    ["weight_assignment"],
+    ["weight_names"],
     ["labels", "files", "environment", "text_table"],
     ["errors"],
 ]
 HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}
-NETWORK = ["fcn", "backbones", "resnets", "vgg", "initializers", "layers", "labels", "errors"]
+NETWORK = [
+    "fcn",
+    "backbones",
+    "resnets",
+    "vgg",
+    "kerashub",
+    "weight_assignment",
+    "weight_names",
+    "initializers",
+    "layers",
+    "labels",
+    "errors",
+]
 
 
 def imported(path):

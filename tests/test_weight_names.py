@@ -195,7 +195,17 @@ def test_weights_for_another_backbone_are_refused(torchvision, gluon, tmp_path):
         load_backbone_weights(build_backbone("resnet34_v1"), str(tmp_path / "v1.safetensors"))
 
 
-def test_an_image_normalization_that_shifts_is_refused(gluon, tmp_path):
-    save_file(changed(gluon[1], features__0__beta=np.ones(3, "f")), tmp_path / "v2.safetensors")
-    with pytest.raises(UserError, match=r"v2.safetensors: features.0.beta must be 0"):
-        load_backbone_weights(build_backbone("resnet18_v2"), str(tmp_path / "v2.safetensors"))
+def test_a_shift_of_the_normalized_images_goes_into_their_mean(gluon, tmp_path):
+    shift = np.array([0.5, -1, 2], "f")
+    mean, variance = gluon[1]["features.0.running_mean"], gluon[1]["features.0.running_var"]
+    save_file(changed(gluon[1], features__0__beta=shift), tmp_path / "v2.safetensors")
+    backbone = build_backbone("resnet18_v2")
+    load_backbone_weights(backbone, str(tmp_path / "v2.safetensors"))
+    expected = (IMAGE - mean) / np.sqrt(variance + 1e-5) + shift
+    np.testing.assert_allclose(backbone.get_layer("bn_image")(IMAGE[None])[0], expected, rtol=0, atol=1e-5)
+
+    save_file(changed(gluon[1], features__0__beta=np.ones(1, "f")), tmp_path / "v2.safetensors")
+    with pytest.raises(
+        UserError, match=r"v2.safetensors: features.0.beta, .* of bn_image, is 1 of float32 .* must be 3"
+    ):
+        load_backbone_weights(backbone, str(tmp_path / "v2.safetensors"))

@@ -1,0 +1,77 @@
+"""On which devices a run trains, and in which precision."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from keras_fcn.config import PrecisionName, StrategyName, SwitchName
+from keras_fcn.errors import UserError
+
+_BFLOAT16_CAPABILITY = (8, 0)
+"""The first NVIDIA GPUs that compute in bfloat16 (Ampere)."""
+
+
+def build_strategy(name: StrategyName, batch_size: int) -> tf.distribute.Strategy:
+    """Returns the strategy that deals out every batch to the devices.
+
+    Args:
+        name: "none" for one device; "mirrored" for all GPUs of this machine or, without any, its CPU; "auto" for
+            "mirrored" where there are several devices, else "none".
+        batch_size: Images per step over all devices together.
+
+    Raises:
+        UserError: If there are more devices than images in a batch.
+    """
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if name == "none" or (name == "auto" and len(devices) == 1):
+        return tf.distribute.get_strategy()
+    if batch_size < len(devices):
+        raise UserError(f"--batch-size must be at least {len(devices)}, one per device. Received: {batch_size}")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def describe_devices(strategy: tf.distribute.Strategy) -> str:
+    """Returns the names of the devices, for people: "GPU:0, GPU:1"."""
+    if isinstance(strategy, tf.distribute.MirroredStrategy):
+        return ", ".join(device.rpartition("device:")[2] for device in strategy.extended.worker_devices)
+    return "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
+
+
+def uses_bfloat16(precision: PrecisionName) -> bool:
+    """Tells whether layers compute in bfloat16: asked for, or left to us on GPUs that all have it."""
+    if precision == "auto":
+        capabilities = [
+            tf.config.experimental.get_device_details(device).get("compute_capability", (0, 0))
+            for device in tf.config.list_physical_devices("GPU")
+        ]
+        return bool(capabilities) and min(capabilities) >= _BFLOAT16_CAPABILITY
+    return precision == "bfloat16"
+
+
+def uses_xla(xla: SwitchName, strategy: tf.distribute.Strategy) -> bool:
+    """Tells whether the step is compiled by XLA: asked for, or left to us on a single GPU.
+
+    On a CPU it is slower, and across devices it cannot hold the sums of batch normalization.
+
+    Raises:
+        UserError: If it is asked for on several devices.
+    """
+    is_alone = strategy.num_replicas_in_sync == 1
+    if xla == "on" and not is_alone:
+        raise UserError("--xla on works on one device only; add --strategy none, or leave --xla out")
+    return xla == "on" or (xla == "auto" and is_alone and bool(tf.config.list_logical_devices("GPU")))
+
+
+@contextlib.contextmanager
+def layer_precision(bfloat16: bool) -> Iterator[None]:
+    """Makes layers that are built in the block keep their weights in float32 and compute in bfloat16, or float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,64 @@
+"""The progress of an epoch: a bar on a terminal, and how much of the time was spent waiting for data."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Follows the steps of an epoch; a context manager.
+
+    Args:
+        epoch: Which one, from 1.
+        steps: How many steps it has.
+        done: How many of them were made before.
+        batch_size: Images per step.
+
+    Attributes:
+        images: Images of the steps that were made since the start.
+    """
+
+    def __init__(self, epoch: int, steps: int, done: int, batch_size: int) -> None:
+        self._batch_size, self.images = batch_size, 0
+        self._started, self._waited, self._computed = time.perf_counter(), 0.0, 0.0
+        self._bar = tqdm(
+            total=steps * batch_size, initial=done * batch_size, desc=f"epoch {epoch}", unit="pair", leave=False,
+            disable=not sys.stdout.isatty(), file=sys.stdout, smoothing=0.1, dynamic_ncols=True,
+        )  # fmt: skip
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.close()
+
+    def made_step(self, loss: float, rate: float, waited: float, computed: float) -> None:
+        """Takes note of a step.
+
+        Args:
+            loss: The mean over the epoch so far.
+            rate: The learning rate.
+            waited: Seconds spent waiting for its batch.
+            computed: Seconds spent on the step itself.
+        """
+        self.images += self._batch_size
+        self._waited += waited
+        self._computed += computed
+        self._bar.set_postfix_str(
+            f"loss {loss:.4f}, rate {rate:.2g}, {self.waiting_share:.0%} waiting for data", refresh=False
+        )
+        self._bar.update(self._batch_size)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._started
+
+    @property
+    def waiting_share(self) -> float:
+        """Share of the time of the steps, 0-1, that was spent waiting for data."""
+        total = self._waited + self._computed
+        return self._waited / total if total else 0.0

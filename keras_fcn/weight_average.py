@@ -1,0 +1,44 @@
+"""The exponential moving average of a network's weights."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+
+class WeightAverage:
+    """Averages weights over the steps: a smoother network than any of them (Polyak, Juditsky 1992).
+
+    In the first steps the average follows faster, as the share of the old value is at most (1 + n) / (10 + n) in
+    step n, so that the random weights at the start have no say.
+
+    Args:
+        model: The network in training; create this in the scope of its strategy.
+        decay: Share of the old value in each step, 0-1.
+
+    Attributes:
+        variables: The averages, in the order of `model.weights`; statistics of batch normalization included.
+    """
+
+    def __init__(self, model: keras.Model, decay: float) -> None:
+        self._model, self._decay = model, decay
+        self.variables = [
+            tf.Variable(tf.convert_to_tensor(weight), trainable=False, name="average") for weight in model.weights
+        ]
+
+    def update(self, step: tf.Tensor) -> None:
+        """Takes the present weights into the average.
+
+        Args:
+            step: Steps made before this one, a scalar.
+        """
+        step = tf.cast(step, tf.float32)
+        decay = tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
+        for average, weight in zip(self.variables, self._model.weights):
+            value = tf.convert_to_tensor(weight.value)
+            average.assign(average + (1.0 - decay) * (value - average))
+
+    def restart(self) -> None:
+        """Begins anew at the present weights."""
+        for average, weight in zip(self.variables, self._model.weights):
+            average.assign(tf.convert_to_tensor(weight.value))
