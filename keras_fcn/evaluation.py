@@ -19,7 +19,7 @@ from keras_fcn.text_table import display_width, left_justified
 def evaluate(
     segment: Callable[[tf.Tensor], tf.Tensor], pairs: Pairs, after_image: Callable[[], None] = lambda: None
 ) -> dict:
-    """Measures a model on every pair, each at its own size, from one confusion matrix.
+    """Measures a model on every pair, each at its own size. Of a prediction nothing is kept but its counts.
 
     Args:
         segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
@@ -27,18 +27,28 @@ def evaluate(
         after_image: Is called after each image.
 
     Returns:
-        `SegmentationMetrics.to_dict`, and "images", how many they were.
+        `SegmentationMetrics.to_dict` of the sum of the images' confusion matrices; "images", how many they were;
+        "confusion_matrix", that sum (rows are true classes); "image_mean_iou", the mean IoU of each image alone by its
+        name in `Pairs.names`, None where it has no valid pixel.
 
     Raises:
         UserError: If a pair cannot be read.
     """
-    matrix = np.zeros([pairs.classes.num_classes] * 2, np.int64)
+    names = pairs.classes.names
+    total = np.zeros([len(names)] * 2, np.int64)
+    image_mean_iou = {}
     with explain_failure(pairs):
-        for images, labels in evaluation_dataset(pairs):
-            matrix += confusion_matrix(labels.numpy(), np.asarray(segment(images)), pairs.classes.num_classes)
+        for image_name, (images, labels) in zip(pairs.names, evaluation_dataset(pairs)):
+            matrix = confusion_matrix(labels.numpy(), np.asarray(segment(images)), len(names))
+            image_mean_iou[image_name] = SegmentationMetrics.from_confusion_matrix(matrix).to_dict(names)["mean_iou"]
+            total += matrix
             after_image()
-    metrics = SegmentationMetrics.from_confusion_matrix(matrix)
-    return {**metrics.to_dict(pairs.classes.names), "images": len(pairs)}
+    return {
+        **SegmentationMetrics.from_confusion_matrix(total).to_dict(names),
+        "images": len(pairs),
+        "confusion_matrix": total.tolist(),
+        "image_mean_iou": image_mean_iou,
+    }
 
 
 def require_same_classes(model: ClassTable, data: ClassTable) -> None:

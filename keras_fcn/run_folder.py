@@ -49,7 +49,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """The best model's metrics on all held-out images."""
+        """The best model's metrics on all held-out images, its confusion matrix, and the mean IoU of each image."""
         return self.root / "metrics.json"
 
     @property
@@ -66,6 +66,16 @@ class RunFolder:
     def predictions(self) -> Path:
         """A picture of held-out photographs, predictions and truth."""
         return self.root / "predictions.png"
+
+    @property
+    def worst(self) -> Path:
+        """A picture of the held-out photographs with the lowest mean IoU, and of where they are wrong."""
+        return self.root / "worst.png"
+
+    @property
+    def confusion(self) -> Path:
+        """A picture of the confusion matrix in `metrics`."""
+        return self.root / "confusion.png"
 
     @classmethod
     def create(cls, root: Path | None, config: TrainConfig) -> RunFolder:

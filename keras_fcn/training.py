@@ -205,7 +205,7 @@ class Training:
         finally:
             output.draw_curves()
         listeners.on_train_end()
-        output.draw_predictions()
+        output.draw_pictures()
 
     def _train_epochs(
         self,

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ def test_what_cannot_be_written_is_the_users_to_mend(tmp_path):
         with pytest.raises(UserError, match=rf"{path}: cannot be written \(.*{reason}\)"):
             write_json(tmp_path / path, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_json_has_a_row_of_numbers_a_line_and_comes_back(tmp_path):
+    value = {
+        "matrix": [[1, 2], [3, 4]], "none": [], "mixed": [1.5, None, -2e-7, True], "names": ["[\n1,\n2\n]", "é"],
+        "rows": [{"at": [0, 1]}], "name[": 3,
+    }  # fmt: skip
+    write_json(tmp_path / "value.json", value)
+    text = (tmp_path / "value.json").read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert '  "matrix": [\n    [1, 2],\n    [3, 4]\n  ],\n' in text
+    assert '"at": [0, 1]\n' in text
 
 
 def test_a_folder_appears_only_when_it_is_complete(tmp_path):

@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import itertools
 import json
+import math
 import os
 import shutil
 import signal
@@ -51,8 +52,11 @@ def tiny(toy, **settings):
 
 
 def exact_history(run):
-    """The history without the columns that measure time."""
-    return [{key: value for key, value in row.items() if key not in COLUMNS[4:7]} for row in run.read_history()]
+    """The history without the columns that measure time, None for NaN, which is not equal to itself."""
+    return [
+        {key: None if math.isnan(value) else value for key, value in row.items() if key not in COLUMNS[4:7]}
+        for row in run.read_history()
+    ]
 
 
 def assert_same_run(run, other):
@@ -82,7 +86,8 @@ class Interruption:
 def test_a_run_folder_holds_everything(trained, toy):
     files = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
     assert {
-        "config.json", "best.keras", "history.csv", "curves.png", "predictions.png", "metrics.json",
+        "config.json", "best.keras", "history.csv", "metrics.json",
+        "curves.png", "predictions.png", "confusion.png", "worst.png",
         "checkpoints/checkpoint", "checkpoints/ckpt-1.index",
     } <= files  # fmt: skip
     assert any(file.startswith("tensorboard/events.out.tfevents") for file in files)
@@ -92,8 +97,10 @@ def test_a_run_folder_holds_everything(trained, toy):
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "3")]
     figures = json.loads((trained / "metrics.json").read_text())
     assert set(figures) == {
-        "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou", "iou", "images",
+        "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou", "iou", "images", "confusion_matrix",
+        "image_mean_iou",
     }  # fmt: skip
+    assert list(figures["image_mean_iou"]) == read_voc(toy, "val").names
     assert figures["images"] == 3
     assert figures["mean_iou"] == float(rows[0]["val_mean_iou"])
     assert json.loads((trained / "config.json").read_text())["data"] == str(toy)
