@@ -66,7 +66,7 @@ class RunReport:
                 with replaced_file(self._run.best_model) as temporary:
                     best.save(temporary)
                 write_json(self._run.metrics, figures)
-        except (OSError, tf.errors.OpError) as error:
+        except (OSError, UserError, tf.errors.OpError) as error:
             reason = str(error).strip().splitlines()[0][:200]
             raise UserError(
                 f"{self._run.root}: epoch {row['epoch']} cannot be written down ({reason}); make room and go on with "
