@@ -4,9 +4,11 @@ from pathlib import Path
 import pytest
 
 from keras_fcn.config import TrainConfig
+from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.files import new_folder, replaced_file, write_json
 from keras_fcn.run_folder import RunFolder
+from keras_fcn.run_report import RunReport
 
 
 class HalfwayError(Exception):
@@ -112,3 +114,15 @@ def test_a_run_goes_on_with_the_images_it_began_with_only(tmp_path):
 
 def test_a_folder_that_is_no_run_was_trained_on_nothing(tmp_path):
     assert RunFolder(tmp_path / "model.keras").trained_on([Path("a/b.jpg")]) == 0
+
+
+def test_an_epoch_that_cannot_be_written_down_says_how_to_go_on(tmp_path, toy):
+    run = RunFolder.create(tmp_path / "run", TrainConfig())
+    report = RunReport(run, open_pairs(toy, "val"), finished_epochs=0, step=0)
+    run.history.mkdir()
+    figures = {
+        **dict.fromkeys(["pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou"], 0.5),
+        "iou": {"cat": 0.5},
+    }
+    with pytest.raises(UserError, match=r"epoch 1 cannot be written down \(.*\); make room and go on with --resume"):
+        report.add_epoch({"epoch": 1, "step": 3}, figures, segment=None, best=None)
