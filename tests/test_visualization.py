@@ -129,7 +129,7 @@ def test_panels_name_classes_of_whatever_name(tmp_path, figures):
 
 
 def test_a_check_names_classes_of_whatever_name(tmp_path, figures):
-    summaries = {"train": {"pixels": dict.fromkeys(NAMES, 7)}}
+    summaries = {"train": {"pixels": dict.fromkeys(NAMES, 7), "images": dict.fromkeys(NAMES, 1)}}
     draw_check(tmp_path / "check.png", [("$x^$.jpg", IMAGE, IDS)], summaries, ClassTable.named(NAMES))
     assert tuple(text.get_text() for text in figures[0].axes[-1].get_yticklabels()) == NAMES
 
