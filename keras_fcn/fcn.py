@@ -12,6 +12,7 @@ from keras_fcn.backbones import BACKBONES, build_backbone
 from keras_fcn.initializers import Bilinear
 from keras_fcn.labels import ClassTable
 from keras_fcn.layers import Logits, PadToMultiple
+from keras_fcn.upscore import Upscore
 
 FCN_STRIDES = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}
 """The stride at which each network's scores are upsampled to the image at once."""
@@ -166,6 +167,6 @@ def _auxiliary_logits(feature, classes: ClassTable, image):
 
 
 def _upsample(scores, num_classes: int, stride: int, initializer: keras.initializers.Initializer, name: str):
-    return layers.Conv2DTranspose(
-        num_classes, 2 * stride, stride, "same", use_bias=False, kernel_initializer=initializer, name=name
-    )(scores)
+    return Upscore(num_classes, 2 * stride, stride, "same", use_bias=False, kernel_initializer=initializer, name=name)(
+        scores
+    )

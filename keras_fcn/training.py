@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.augmentation import Augmentation
-from keras_fcn.batch_norm import restore_statistics, synchronize_batch_norms
+from keras_fcn.batch_norm import fuse_batch_norms, restore_statistics, synchronize_batch_norms
 from keras_fcn.config import TrainConfig
 from keras_fcn.devices import build_strategy, describe_devices, layer_precision, uses_bfloat16, uses_xla
 from keras_fcn.errors import UserError
@@ -68,6 +68,8 @@ class Training:
             self.loaded = self._load_weights()
             if self.strategy.num_replicas_in_sync > 1:
                 synchronize_batch_norms(trained)
+            else:
+                fuse_batch_norms(trained)
             self.groups = build_parameter_groups(config, trained, self.steps_per_epoch)
             self.average = WeightAverage(self.model, config.average) if config.average else None
             self.make_step = TrainingStep(

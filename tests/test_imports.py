@@ -33,7 +33,7 @@ LAYERS = [
         "train_options",
     ],
     ["config", "fcn", "receptive_field", "figures"],
-    ["backbones", "initializers", "layers", "cli", "image_files", "weight_files", "trace"],
+    ["backbones", "initializers", "layers", "upscore", "cli", "image_files", "weight_files", "trace"],
     ["resnets", "vgg", "kerashub"],
     ["weight_assignment"],
     ["weight_names"],
@@ -51,6 +51,7 @@ NETWORK = [
     "weight_names",
     "initializers",
     "layers",
+    "upscore",
     "labels",
     "errors",
 ]

@@ -231,6 +231,23 @@ def test_cross_entropy_by_hand():
     assert float(smoothed) == pytest.approx(0.9 * np.log(4) + 0.1 * np.log(4 / 3), rel=1e-6)
 
 
+@pytest.mark.parametrize("spread", [1, 30, 300])
+def test_cross_entropy_and_its_gradient_are_tensorflows(spread):
+    """Also where a probability is too small for float32."""
+    rng = np.random.default_rng(spread)
+    labels = rng.choice(np.array([0, 1, 2, 3, 4, 255], np.uint8), (2, 9, 11))
+    logits = tf.constant(rng.normal(size=(2, 9, 11, 5)) * spread, tf.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(logits)
+        total, _ = summed_cross_entropy(labels, logits)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            np.where(labels == 255, 0, labels).astype(np.int32), logits
+        )
+        expected = tf.reduce_sum(losses[labels != 255])
+    np.testing.assert_allclose(total, expected, rtol=1e-6)
+    np.testing.assert_allclose(tape.gradient(total, logits), tape.gradient(expected, logits), rtol=1e-5, atol=1e-6)
+
+
 def test_ohem_by_hand():
     """Ten pixels of one class, the harder the further right; void at the hard end. Of 8 valid, a quarter is 2."""
     margins = np.arange(10, dtype=np.float32)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from keras_fcn.labels import VOID_LABEL
+
+_SMALLEST_PROBABILITY = 1e-37
+"""Below, float32 begins to lose digits."""
 
 
 def summed_cross_entropy(
@@ -44,10 +47,31 @@ def summed_cross_entropy(
 
 def _cross_entropy(ids: tf.Tensor, logits: tf.Tensor, label_smoothing: float) -> tf.Tensor:
     if not label_smoothing:  # the special case is faster
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(ids, logits)
+        return _sparse_cross_entropy(ids, logits)
     num_classes, of_others = logits.shape[-1], label_smoothing / logits.shape[-1]
     truth = tf.one_hot(ids, num_classes, 1 - label_smoothing + of_others, of_others)
     return tf.nn.softmax_cross_entropy_with_logits(truth, logits)
+
+
+@tf.custom_gradient
+def _sparse_cross_entropy(ids: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    """Returns what `tf.nn.sparse_softmax_cross_entropy_with_logits` does, on a CPU in half the time.
+
+    TensorFlow's kernel passes over the logits six times, and without oneDNN. The probabilities that oneDNN makes of
+    them in one go are all that loss and gradient need, if none of the truth's is too small for float32.
+    """
+    probabilities = tf.nn.softmax(logits)
+    of_truth = tf.gather(probabilities, ids, batch_dims=3)
+    losses = tf.cond(
+        tf.reduce_min(of_truth) > _SMALLEST_PROBABILITY,
+        lambda: -tf.math.log(of_truth),
+        lambda: tf.nn.sparse_softmax_cross_entropy_with_logits(ids, logits),
+    )
+
+    def gradient(of_losses: tf.Tensor) -> tuple[None, tf.Tensor]:
+        return None, (probabilities - tf.one_hot(ids, logits.shape[-1])) * of_losses[..., None]
+
+    return losses, gradient
 
 
 def _hardest(losses: tf.Tensor, valid: tf.Tensor, share: float) -> tf.Tensor:
