@@ -158,8 +158,9 @@ class FeatureCache:
         return batches.map(read, num_parallel_calls=PARALLEL_READS).prefetch(2)
 
     def remove(self) -> None:
-        """Deletes the files."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        """Deletes the files, and what a killed run left of half-written ones."""
+        for folder in (self._folder, *self._folder.parent.glob(f".{self._folder.name}.*")):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _npy(folder: Path, name: str) -> Path:

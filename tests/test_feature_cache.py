@@ -6,7 +6,7 @@ from test_training import Interruption, assert_same_run, exact_history, silent, 
 from keras_fcn.config import TrainConfig
 from keras_fcn.errors import UserError
 from keras_fcn.fcn import build_fcn, decoder_levels, decoder_of, normalize
-from keras_fcn.feature_cache import plan_cache
+from keras_fcn.feature_cache import FeatureCache, Plan, plan_cache
 from keras_fcn.training_run import run_training
 
 
@@ -80,6 +80,14 @@ def test_a_run_with_kept_features_goes_on_exactly(runs, toy, tmp_path, monkeypat
         "P4.npy", "P5.npy", "features.json", "labels.npy",
     ]  # fmt: skip
     assert_same_run(runs[1], run_training(tiny(toy, **settings), tmp_path / "run", report=silent))
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
+    (tmp_path / ".features.abc").mkdir()
+    (tmp_path / ".features.abc/P5.npy").write_bytes(b"half")
+    (tmp_path / "features").mkdir()
+    FeatureCache(tmp_path / "features", Plan(("P5",), 1, 1, 1)).remove()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_is_one_line(toy, tmp_path, monkeypatch):
