@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from keras_fcn.inference import Predictor
     from keras_fcn.initializers import Bilinear
     from keras_fcn.labels import VOID_LABEL, ClassTable
+    from keras_fcn.losses import SegmentationLoss
     from keras_fcn.pipeline import evaluation_dataset, training_dataset
     from keras_fcn.training_run import train
 
@@ -32,6 +33,7 @@ __all__ = [
     "Bilinear",
     "ClassTable",
     "Predictor",
+    "SegmentationLoss",
     "build_fcn",
     "class_table",
     "evaluate",
@@ -52,6 +54,7 @@ _HOME = {
     "Bilinear": "initializers",
     "ClassTable": "labels",
     "Predictor": "inference",
+    "SegmentationLoss": "losses",
     "build_fcn": "fcn",
     "class_table": "fcn",
     "evaluate": "evaluation",
@@ -74,6 +77,8 @@ def __getattr__(name: str) -> object:
 
 
 @wrapt.when_imported("keras")
-def _register_with_keras(_) -> None:
-    """Registers our layers as soon as Keras is there, so that `keras.models.load_model` knows them."""
+def _register_with_keras(keras) -> None:
+    """Registers our layers and loss as soon as Keras is there, so that `keras.models.load_model` knows them."""
     importlib.import_module(f"{__name__}.fcn")
+    if keras.backend.backend() == "tensorflow":
+        importlib.import_module(f"{__name__}.losses")

@@ -20,6 +20,7 @@ BackboneName = Literal[
     "resnet50_v1b", "resnet101_v1b", "resnet152_v1b",
     "vgg16", "mobilenet_v2", "efficientnet_v2_b0", "efficientnet_v2_b3", "efficientnet_v2_s",
 ]  # fmt: skip
+LossName = Literal["cross_entropy", "dice", "lovasz"]
 Balance = Literal["none", "weights", "sampling"]
 StrategyName = Literal["auto", "mirrored", "multiworker", "none"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
@@ -30,6 +31,7 @@ ScheduleName = Literal["poly", "cosine", "constant"]
 
 _BACKBONES_HINT = f"({', '.join(get_args(BackboneName))}; default: resnet18_v2)"
 _RATE_HINT, _DECAY_HINT = "(default: 0.05 for sgd, 0.001 for adamw)", "(default: 0.0001 for sgd, 0.01 for adamw)"
+_LOSS_HINT = f"({', '.join(get_args(LossName))}; default: cross_entropy)"
 _CROP_HINT = "(default: 320 480, or the largest training image rounded up to a multiple of 32, where that is less)"
 
 
@@ -67,6 +69,7 @@ _RANGES: dict[str, tuple[Callable, str]] = {
     "weight_decay": (_is_at_least_0, "must not be negative"),
     "backbone_rate": (_is_at_least_0, "must not be negative"),
     "freeze_backbone": (_is_at_least_0, "must not be negative"),
+    "cache_features": (_is_at_least_0, "must not be negative"),
     "clip_norm": (_is_at_least_0, "must not be negative"),
     "accumulate": (_is_positive, "must be greater than 0"),
     "average": (lambda decay: 0 <= decay < 1, "must be at least 0 and less than 1"),
@@ -74,6 +77,9 @@ _RANGES: dict[str, tuple[Callable, str]] = {
     "patience": (_is_at_least_0, "must not be negative"),
     "checkpoint_minutes": (_is_at_least_0, "must not be negative"),
     "keep_checkpoints": (_is_positive, "must be greater than 0"),
+    "loss": (lambda names: len(set(names)) == len(names) > 0, "takes one or more losses, each once"),
+    "label_smoothing": (lambda share: 0 <= share < 1, "must be at least 0 and less than 1"),
+    "ohem": (lambda share: 0 < share <= 1, "must be greater than 0 and at most 1"),
     "seed": (lambda seed: 0 <= seed < 2**31, f"must be in 0 to {2**31 - 1}"),
 }
 """The range of each setting, and how to say it."""
@@ -165,6 +171,10 @@ class TrainConfig:
     freeze_backbone: Annotated[int, arg(metavar="N")] = 0
     """Leave the backbone as it is, batch normalization included, for the first N epochs."""
 
+    cache_features: Annotated[float, arg(metavar="GB")] = 0.0
+    """While the backbone is frozen, compute its features once and keep them in the run folder, in at most so many
+    gigabytes: of each image, as many augmentations as fit. Epochs then take a fraction of the time."""
+
     freeze_batch_norm: Annotated[bool, FlagConversionOff] = False
     """Normalize by the statistics that the weights came with, as in prediction; for very small batches."""
 
@@ -182,6 +192,17 @@ class TrainConfig:
 
     patience: Annotated[int, arg(metavar="N")] = 0
     """Stop after N epochs without a better mean IoU on the held-out images; 0 does not."""
+
+    loss: Annotated[tuple[LossName, ...], arg(metavar="NAME ...", help_behavior_hint=_LOSS_HINT)] = ("cross_entropy",)
+    """What is minimized, the sum of: the mean cross-entropy of pixels, and the mean dice or Lovász-softmax loss of
+    images, which count a small thing as much as a large one."""
+
+    label_smoothing: Annotated[float, arg(metavar="SHARE")] = 0.0
+    """In the cross-entropy, the share of the truth that is given to all classes alike; 0.1, say."""
+
+    ohem: Annotated[float, arg(metavar="SHARE")] = 1.0
+    """In the cross-entropy, only the hardest pixels of each image count, this share of them (online hard example
+    mining); 0.25, say."""
 
     balance: Balance = "none"
     """Even out rare classes: by `weights` in the loss, or by `sampling` their images more often."""
@@ -215,8 +236,18 @@ class TrainConfig:
             if value is not None and not is_in_range(value):
                 words = " ".join(as_words(value))
                 raise UserError(f"{option(field)} {wanted}. Received: {words}")
+        if self.cache_features and not self.freeze_backbone:
+            raise UserError("--cache-features needs --freeze-backbone N: features of a backbone in training change")
         if self.init_from is not None and self.weights != "none":
             raise UserError("--init-from and --weights exclude each other: a run has the weights of its backbone")
+        self._require_cross_entropy("label_smoothing", self.label_smoothing > 0)
+        self._require_cross_entropy("ohem", self.ohem < 1)
+        self._require_cross_entropy("balance", self.balance == "weights")
+
+    def _require_cross_entropy(self, field: str, is_used: bool) -> None:
+        if is_used and "cross_entropy" not in self.loss:
+            received = f"{option(field)} {getattr(self, field)} --loss {' '.join(self.loss)}"
+            raise UserError(f"{option(field)} is for the cross-entropy, which --loss leaves out. Received: {received}")
 
     @property
     def peak_rate(self) -> float:

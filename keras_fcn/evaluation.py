@@ -23,7 +23,7 @@ def evaluate(
     after_image: Callable[[], None] = lambda: None,
     workers: Workers | None = None,
 ) -> dict:
-    """Measures a model on every pair, each at its own size, from one confusion matrix.
+    """Measures a model on every pair, each at its own size. Of a prediction nothing is kept but its counts.
 
     Args:
         segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
@@ -32,22 +32,31 @@ def evaluate(
         workers: Share the pairs out among themselves; `after_image` is called equally often in each.
 
     Returns:
-        `SegmentationMetrics.to_dict`, and "images", how many they were.
+        `SegmentationMetrics.to_dict` of the sum of the images' confusion matrices; "images", how many they were;
+        "confusion_matrix", that sum (rows are true classes); "image_mean_iou", the mean IoU of each image alone by its
+        name in `Pairs.names`, None where it has no valid pixel.
 
     Raises:
         UserError: If a pair cannot be read.
     """
-    matrix = np.zeros([pairs.classes.num_classes] * 2, np.int64)
-    workers = workers or Workers()
+    names, workers = pairs.classes.names, workers or Workers()
     share = pairs.share(workers.index, workers.count)
+    total = np.zeros([len(names)] * 2, np.int64)
+    ious = np.zeros(len(pairs))
     with explain_failure(share):
         for number, (images, labels) in enumerate(evaluation_dataset(share) if len(share) else ()):
-            matrix += confusion_matrix(labels.numpy(), np.asarray(segment(images)), pairs.classes.num_classes)
+            matrix = confusion_matrix(labels.numpy(), np.asarray(segment(images)), len(names))
+            ious[workers.index + number * workers.count] = SegmentationMetrics.from_confusion_matrix(matrix).mean_iou
+            total += matrix
             if number < len(pairs) // workers.count:
                 after_image()
-    matrix = workers.total(matrix)
-    metrics = SegmentationMetrics.from_confusion_matrix(matrix)
-    return {**metrics.to_dict(pairs.classes.names), "images": len(pairs)}
+    total, ious = workers.total(total), workers.total(ious)
+    return {
+        **SegmentationMetrics.from_confusion_matrix(total).to_dict(names),
+        "images": len(pairs),
+        "confusion_matrix": total.tolist(),
+        "image_mean_iou": {name: None if np.isnan(iou) else iou for name, iou in zip(pairs.names, ious.tolist())},
+    }
 
 
 def require_same_classes(model: ClassTable, data: ClassTable) -> None:

@@ -12,6 +12,7 @@ from keras_fcn.backbones import BACKBONES, build_backbone
 from keras_fcn.initializers import Bilinear
 from keras_fcn.labels import ClassTable
 from keras_fcn.layers import Logits, PadToMultiple
+from keras_fcn.upscore import Upscore
 
 FCN_STRIDES = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}
 """The stride at which each network's scores are upsampled to the image at once."""
@@ -112,6 +113,32 @@ def normalize(model: keras.Model, image):
     return model.get_layer("pad")(model.get_layer("normalization")(image))
 
 
+def decoder_of(model: keras.Model) -> keras.Model:
+    """Returns the part of a network behind its backbone, with the same layers.
+
+    Args:
+        model: A network of `build_fcn`, with or without an auxiliary head.
+
+    Returns:
+        From the features that the network uses, in the order of `decoder_levels`, to the scores of the padded image,
+        which the network crops to its logits; with an auxiliary head to a list of two of these.
+    """
+    inputs = [model.get_layer(layer).input for layer in decoder_levels(model).values()]
+    names = {layer.name for layer in model.layers}
+    outputs = [model.get_layer(name).input[0] for name in ("logits", "auxiliary_logits") if name in names]
+    return keras.Model(inputs, outputs, name="decoder")
+
+
+def decoder_levels(model: keras.Model) -> dict[str, str]:
+    """Returns the features that a network uses, each with the name of the layer that takes it."""
+    names = {layer.name for layer in model.layers}
+    taken = {"P5": "score_fr", "P4": "score_pool4", "P3": "score_pool3"}
+    levels = {level: layer for level, layer in taken.items() if layer in names}
+    if "auxiliary_conv" in names:
+        levels.setdefault("P4", "auxiliary_conv")
+    return levels
+
+
 def _decode(features: dict, num_classes: int, final_stride: int, initializer: Callable):
     """Scores the features and upsamples the scores to the (padded) image, layers named as in the paper.
 
@@ -140,6 +167,6 @@ def _auxiliary_logits(feature, classes: ClassTable, image):
 
 
 def _upsample(scores, num_classes: int, stride: int, initializer: keras.initializers.Initializer, name: str):
-    return layers.Conv2DTranspose(
-        num_classes, 2 * stride, stride, "same", use_bias=False, kernel_initializer=initializer, name=name
-    )(scores)
+    return Upscore(num_classes, 2 * stride, stride, "same", use_bias=False, kernel_initializer=initializer, name=name)(
+        scores
+    )

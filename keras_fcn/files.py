@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -81,6 +82,9 @@ def read_lines(path: Path) -> list[str]:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes `value` as indented JSON, whole or not at all."""
+    """Writes `value` as indented JSON with every list of numbers on one line, whole or not at all."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # JSON strings hold no line breaks, so that a bracket before one is never part of a string.
+    text = re.sub(r'\[\n[^\[\]{}"]*\n *\]', lambda found: "[" + " ".join(found[0][1:-1].split()) + "]", text)
     with replaced_file(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8")

@@ -25,8 +25,8 @@ def training_dataset(
 ) -> tf.data.Dataset:
     """Streams shuffled and augmented pairs without end.
 
-    Every sample is a function of the seed and of its number in the stream alone: sample i is drawn from pass
-    i // len(pairs) over the pairs, each pass in an order of its own. So a stream that starts at `first_sample` goes on
+    Every sample is a function of the seed, of the pass over the pairs, and of the pair alone; sample i of the stream is
+    drawn in pass i // len(pairs), each pass in an order of its own. So a stream that starts at `first_sample` goes on
     exactly as one that started at 0. Passes follow each other without a gap, batches across them included, so no pair
     is dropped and every batch is full.
 
@@ -45,15 +45,41 @@ def training_dataset(
 
     @tf.autograph.experimental.do_not_convert
     def load(sample: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = read(shuffled_index(sample, len(pairs), seed))
-        image, label = augmentation(image, label, tf.stack([seed, sample]))
+        index = shuffled_index(sample, len(pairs), seed)
+        drawn = sample - sample % len(pairs) + index  # as if each pass were in order, as `augmented_dataset` is
+        image, label = augmentation(*read(index), tf.stack([seed, drawn]))
         return image, _require_classes(label, pairs.classes.num_classes)
 
-    samples = tf.data.Dataset.range(
-        first_sample, tf.int64.max, every
-    ).repeat()  # never gets there, but counts as endless
+    # The range never comes to its end; repeating it makes it count as endless.
+    samples = tf.data.Dataset.range(first_sample, tf.int64.max, every).repeat()
     loaded = samples.map(load, num_parallel_calls=PARALLEL_READS)
     return loaded.batch(batch_size, drop_remainder=True).prefetch(2)
+
+
+def augmented_dataset(
+    pairs: Pairs, augmentation: Augmentation, batch_size: int, seed: int, passes: int
+) -> tf.data.Dataset:
+    """Streams augmented pairs in order, pass after pass, each time augmented otherwise.
+
+    Args:
+        pairs: What to read.
+        augmentation: What is done to every sample.
+        batch_size: Samples per batch; the last one has those that are left.
+        seed: Of the augmentation.
+        passes: How often each pair comes.
+
+    Returns:
+        Batches as those of `training_dataset`.
+    """
+    read = _Reader(pairs)
+
+    @tf.autograph.experimental.do_not_convert
+    def load(sample: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, label = augmentation(*read(sample % len(pairs)), tf.stack([seed, sample]))
+        return image, _require_classes(label, pairs.classes.num_classes)
+
+    samples = tf.data.Dataset.range(len(pairs) * passes)
+    return samples.map(load, num_parallel_calls=PARALLEL_READS).batch(batch_size).prefetch(2)
 
 
 def shuffled_index(sample: tf.Tensor, count: int, seed: int) -> tf.Tensor:

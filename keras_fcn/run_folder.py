@@ -49,7 +49,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """The best model's metrics on all held-out images."""
+        """The best model's metrics on all held-out images, its confusion matrix, and the mean IoU of each image."""
         return self.root / "metrics.json"
 
     @property
@@ -58,9 +58,24 @@ class RunFolder:
         return self.root / "curves.png"
 
     @property
+    def features(self) -> Path:
+        """Features of the frozen backbone, while they are needed."""
+        return self.root / "features"
+
+    @property
     def predictions(self) -> Path:
         """A picture of held-out photographs, predictions and truth."""
         return self.root / "predictions.png"
+
+    @property
+    def worst(self) -> Path:
+        """A picture of the held-out photographs with the lowest mean IoU, and of where they are wrong."""
+        return self.root / "worst.png"
+
+    @property
+    def confusion(self) -> Path:
+        """A picture of the confusion matrix in `metrics`."""
+        return self.root / "confusion.png"
 
     @staticmethod
     def default_root(config: TrainConfig) -> Path:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_fcn.charts import draw_confusion, draw_curves
 from keras_fcn.datasets import Pairs
 from keras_fcn.errors import UserError
 from keras_fcn.files import replaced_file, write_json
@@ -15,7 +16,7 @@ from keras_fcn.image_files import read_image
 from keras_fcn.inference import load_model, segmenter
 from keras_fcn.run_folder import RunFolder
 from keras_fcn.tensorboard_log import TensorBoardLog
-from keras_fcn.visualization import draw_curves, draw_predictions, side_by_side
+from keras_fcn.visualization import draw_predictions, draw_worst, side_by_side
 
 PICTURED_IMAGES = 5
 
@@ -36,7 +37,7 @@ class RunReport:
     def __init__(self, run: RunFolder, held_out: Pairs, finished_epochs: int, step: int) -> None:
         self._run, self._held_out = run, held_out
         self._history = run.read_history()[:finished_epochs]
-        self._log = TensorBoardLog(run.tensorboard)
+        self._log = TensorBoardLog(run.tensorboard, first_step=step + 1 if step else 0)
         count = min(PICTURED_IMAGES, len(held_out))
         self._pictured = np.linspace(0, len(held_out) - 1, count).astype(int)  # always the same ones
 
@@ -66,7 +67,7 @@ class RunReport:
                 with replaced_file(self._run.best_model) as temporary:
                     best.save(temporary)
                 write_json(self._run.metrics, figures)
-        except (OSError, tf.errors.OpError) as error:
+        except (OSError, UserError, tf.errors.OpError) as error:
             reason = str(error).strip().splitlines()[0][:200]
             raise UserError(
                 f"{self._run.root}: epoch {row['epoch']} cannot be written down ({reason}); make room and go on with "
@@ -84,12 +85,19 @@ class RunReport:
     def draw_curves(self) -> None:
         """Draws the history so far."""
         if self._history:
-            draw_curves(self._run.curves, self._history)
+            draw_curves(self._run.curves, self._history, self._held_out.classes)
 
-    def draw_predictions(self) -> None:
-        """Draws what the best model makes of a few held-out images."""
-        segment = segmenter(load_model(self._run.best_model))
-        draw_predictions(self._run.predictions, self._samples(segment, self._pictured), self._held_out.classes)
+    def draw_pictures(self) -> None:
+        """Draws what the best model makes of a few held-out images, of those it does worst on, and of each class."""
+        run, pairs = self._run, self._held_out
+        segment, figures = segmenter(load_model(run.best_model)), run.read_metrics()
+        draw_predictions(run.predictions, self._samples(segment, self._pictured), pairs.classes)
+        draw_confusion(run.confusion, figures["confusion_matrix"], pairs.classes)
+        measured = {name: iou for name, iou in figures["image_mean_iou"].items() if iou is not None}
+        worst = sorted(measured.items(), key=lambda item: item[1])[:PICTURED_IMAGES]
+        if worst:
+            indices = np.array([pairs.names.index(name) for name, _ in worst])
+            draw_worst(run.worst, self._samples(segment, indices), worst, pairs.classes)
 
     def _samples(self, segment: Segment, indices: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Returns image, prediction and truth of held-out pairs."""
@@ -111,12 +119,17 @@ class UnwrittenReport:
     def draw_curves(self) -> None:
         """Draws nothing."""
 
-    def draw_predictions(self) -> None:
+    def draw_pictures(self) -> None:
         """Draws nothing."""
 
 
 def _held_out_columns(figures: dict) -> dict[str, float]:
-    """Returns the held-out columns of the history; 0 where there was no valid pixel to measure on."""
+    """Returns the held-out columns of the history.
+
+    Where there was no valid pixel to measure on, the metrics are 0; the IoU of a class neither in the truth nor
+    predicted is NaN.
+    """
     names = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
     columns = {f"val_{name}": figures[name] or 0.0 for name in names}
-    return {**columns, **{f"val_iou/{name}": value or 0.0 for name, value in figures["iou"].items()}}
+    ious = {name: float("nan") if value is None else value for name, value in figures["iou"].items()}
+    return {**columns, **{f"val_iou/{name}": value for name, value in ious.items()}}

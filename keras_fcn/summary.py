@@ -161,10 +161,7 @@ def main() -> None:
     network = build_fcn(options.model, options.backbone, options.num_classes)
     summary = summarize(network, options.size, options.batch_size)
     if options.json is not None:
-        try:
-            write_json(options.json, summary.to_dict())
-        except OSError as error:
-            raise UserError(f"{options.json}: cannot be written ({error.strerror}); choose another FILE") from None
+        write_json(options.json, summary.to_dict())
     print(format_summary(summary, options.layers))
 
 

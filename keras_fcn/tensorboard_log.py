@@ -3,39 +3,73 @@
 from __future__ import annotations
 
 import io
+import math
+import os
+import socket
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+_EVENT, _SUMMARY, _SESSION_LOG = tf.compat.v1.Event, tf.compat.v1.Summary, tf.compat.v1.SessionLog
+
 
 class TensorBoardLog:
-    """Appends scalars and pictures to the event files in a folder.
+    """Begins a new event file in a folder, beside those that are there; TensorBoard reads all as one log.
+
+    An event file is a TFRecord file of `Event` messages, the first of which tells the version of the format (2). After
+    a `SessionLog` that says START, TensorBoard forgets what the files before hold of its step and later ones. (Its
+    fast loader instead drops such points of a curve when the curve goes on.)
 
     Args:
-        folder: Where the event files go; one more is made each time, TensorBoard joins them.
+        folder: Where the event files are.
+        first_step: The first step that is not to be taken over from the files before: of a run that goes on at step n,
+            n + 1. 0 takes all of them over.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._writer = tf.summary.create_file_writer(str(folder))
+    def __init__(self, folder: Path, first_step: int = 0) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writer = tf.io.TFRecordWriter(str(_new_file(folder)))
+        self._write(_EVENT(file_version="brain.Event:2"))
+        if first_step:
+            self._write(_EVENT(step=first_step, session_log=_SESSION_LOG(status=_SESSION_LOG.START)))
 
-    def scalars(self, values: dict[str, float], step: int) -> None:
-        """Writes one point of each curve."""
-        self._write([tf.compat.v1.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()], step)
+    def scalars(self, values: Mapping[str, float | None], step: int) -> None:
+        """Writes one point of each curve, all in one event: after a crash, either all are there or none.
+
+        Args:
+            values: By the name of the curve; None and NaN are left out.
+            step: Training steps made so far.
+        """
+        points = {tag: value for tag, value in values.items() if value is not None and not math.isnan(value)}
+        self._summary([_SUMMARY.Value(tag=tag, simple_value=value) for tag, value in points.items()], step)
 
     def image(self, tag: str, pixels: np.ndarray, step: int) -> None:
         """Writes a picture, uint8 [H, W, 3]."""
         png = io.BytesIO()
         Image.fromarray(pixels).save(png, format="PNG")
         height, width, _ = pixels.shape
-        picture = tf.compat.v1.Summary.Image(
-            height=height, width=width, colorspace=3, encoded_image_string=png.getvalue()
-        )
-        self._write([tf.compat.v1.Summary.Value(tag=tag, image=picture)], step)
+        picture = _SUMMARY.Image(height=height, width=width, colorspace=3, encoded_image_string=png.getvalue())
+        self._summary([_SUMMARY.Value(tag=tag, image=picture)], step)
 
-    def _write(self, values: list, step: int) -> None:
-        summary = tf.compat.v1.Summary(value=values).SerializeToString()
-        with self._writer.as_default():
-            tf.summary.experimental.write_raw_pb(summary, step)
+    def _summary(self, values: list, step: int) -> None:
+        self._write(_EVENT(step=step, summary=_SUMMARY(value=values)))
+
+    def _write(self, event: tf.compat.v1.Event) -> None:
+        event.wall_time = time.time()
+        self._writer.write(event.SerializeToString())
         self._writer.flush()
+
+
+def _new_file(folder: Path) -> Path:
+    """Returns a name that no file has and that sorts behind all: TensorBoard reads them in the order of their names.
+
+    They differ in the time first of all, in seconds, so that one begun in the same second, or before the clock was set
+    back, needs a later one.
+    """
+    times = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
+    seconds = max([int(time.time()), *(int(text) + 1 for text in times if text.isdigit())])
+    return folder / f"events.out.tfevents.{seconds:010d}.{socket.gethostname()}.{os.getpid()}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import yaml
 from tyro.conf import arg
 
 from keras_fcn.cli import parse_options
@@ -31,7 +31,7 @@ class TrainOptions(TrainConfig):
     """Go on with this run, with its own settings; of those, only --epochs and --data may be given."""
 
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Take the settings in this file, such as the config.json of a run; options given besides win."""
+    """Take the settings in this file: one of recipes/, or the config.json of a run; options given besides win."""
 
     ray_workers: Annotated[int, arg(metavar="N", help_behavior_hint="")] = 0
     """Train in N workers of the Ray cluster at RAY_ADDRESS or, if that is not set, of one started on this machine."""
@@ -49,7 +49,7 @@ class TrainOptions(TrainConfig):
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Reads settings from JSON.
+    """Reads settings from a YAML or JSON file.
 
     Raises:
         UserError: If the file cannot be read, or a setting is unknown or has a wrong value.
@@ -102,14 +102,14 @@ def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:
 def _words(path: Path) -> list[str]:
     """Returns a file's settings as words of a command line, so that both are checked by the same rules."""
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise UserError(f"{path}: is not JSON ({error})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is neither YAML nor JSON ({' '.join(str(error).split())})") from None
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     if not isinstance(settings, dict) or not known.issuperset(settings):
-        unknown = ", ".join(sorted(set(settings) - known)) if isinstance(settings, dict) else "no settings"
+        unknown = ", ".join(sorted(map(str, set(settings) - known))) if isinstance(settings, dict) else "no settings"
         raise UserError(
             f"{path}: holds {unknown}, which train.py does not know; settings are {', '.join(sorted(known))}"
         )

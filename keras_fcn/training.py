@@ -11,17 +11,18 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.augmentation import Augmentation
-from keras_fcn.batch_norm import restore_statistics, synchronize_batch_norms
+from keras_fcn.batch_norm import fuse_batch_norms, restore_statistics, synchronize_batch_norms
 from keras_fcn.checkpoints import Checkpoints
 from keras_fcn.config import TrainConfig
 from keras_fcn.devices import build_strategy, describe_devices, layer_precision, uses_bfloat16, uses_xla
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation import evaluate
 from keras_fcn.fcn import build_fcn, normalize
+from keras_fcn.feature_cache import FeatureCache, Plan, plan_cache
 from keras_fcn.inference import segmenter
 from keras_fcn.interruption import Interruption
 from keras_fcn.optimizers import build_parameter_groups
-from keras_fcn.pipeline import explain_failure, shuffled_index, training_dataset
+from keras_fcn.pipeline import augmented_dataset, explain_failure, shuffled_index, training_dataset
 from keras_fcn.progress import Progress
 from keras_fcn.run_folder import RunFolder
 from keras_fcn.run_report import RunReport, UnwrittenReport
@@ -71,6 +72,8 @@ class Training:
             self.loaded = self._load_weights()
             if self.strategy.num_replicas_in_sync > 1:
                 synchronize_batch_norms(trained)
+            else:
+                fuse_batch_norms(trained)
             self.groups = build_parameter_groups(config, trained, self.steps_per_epoch)
             self.average = WeightAverage(self.model, config.average) if config.average else None
             self.make_step = TrainingStep(
@@ -91,6 +94,8 @@ class Training:
             best_epoch=self.best_epoch,
             best_mean_iou=self.best_mean_iou,
         )
+        self.plan = self._plan_cache(trained)
+        self.cache: FeatureCache | None = None
         self.interruption = Interruption(self.workers.highest)
         self.describe_precision = ("bfloat16" if bfloat16 else "float32") + (", XLA" if xla else "")
 
@@ -99,6 +104,14 @@ class Training:
         return build_fcn(
             config.model, config.backbone, classes=self.data.pairs.classes, upscore_init=config.upscore_init, **options
         )
+
+    def _plan_cache(self, trained: keras.Model) -> Plan | None:
+        config = self.config
+        if not config.cache_features:
+            return None
+        count = len(self.data.pairs)
+        passes = math.ceil(config.freeze_backbone * self.steps_per_epoch * self.images_per_step / count)
+        return plan_cache(trained, config.backbone, self.data.crop_size, count, config.cache_features, passes)
 
     def _load_weights(self) -> LoadedWeights:
         if self.config.init_from is not None:
@@ -129,12 +142,15 @@ class Training:
             rate += f", the backbone at {config.backbone_rate * config.peak_rate:g}"
         if config.freeze_backbone:
             rate += f"; the backbone is frozen for {config.freeze_backbone} epochs"
+        if self.plan:
+            rate += f", its features kept of {self.plan.draws} augmentations ({self.plan.gigabytes:.2g} GB)"
         return (
             f"Network  {config.model} over {config.backbone}, {self.model.count_params() / 1e6:.1f} million weights\n"
             f"Weights  {self.loaded.description}\n"
             f"Steps    {config.epochs} epochs of {self.steps_per_epoch}, each of {self.images_per_step} crops "
             f"of {height}x{width} pixels, on {describe_devices(self.strategy)} in {self.describe_precision}\n"
-            f"Rate     {rate}"
+            f"Rate     {rate}\n"
+            f"Loss     {' + '.join(config.loss)}"
         )
 
     @property
@@ -180,6 +196,8 @@ class Training:
             KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to go on.
         """
         checkpoints = Checkpoints(self.checkpoint, run, self.config.keep_checkpoints, self.workers.is_chief)
+        if self.plan:
+            self.cache = FeatureCache(run.features, self.plan)
         output: RunReport | UnwrittenReport = UnwrittenReport()
         if self.workers.is_chief:
             output = RunReport(run, self.data.held_out, int(self.finished_epochs.numpy()), self.step)
@@ -195,7 +213,7 @@ class Training:
         finally:
             output.draw_curves()
         listeners.on_train_end()
-        output.draw_predictions()
+        output.draw_pictures()
         self.workers.wait()  # for the chief's pictures: nobody's end looks like a loss to the others
 
     def _train_epochs(
@@ -205,24 +223,42 @@ class Training:
         output: RunReport | UnwrittenReport,
         listeners: keras.callbacks.CallbackList,
     ) -> None:
+        self._fill_cache()
         batches = self._batches()
         started, first_step = time.perf_counter(), self.step
         while not (self.is_finished or self.workers.highest(self.model.stop_training)):
             epoch = int(self.finished_epochs.numpy()) + 1
             report(f"\nEpoch {epoch}/{self.config.epochs}{self._time_left(started, first_step)}")
             listeners.on_epoch_begin(epoch - 1)
+            if self.cache and epoch == self.config.freeze_backbone + 1:
+                batches = self._batches()
+                self.cache.remove()
             row = self._train_epoch(batches, epoch, checkpoints, listeners)
             row = self._finish_epoch(epoch, row, output)
             checkpoints.save()
             report(_epoch_summary(row))
             listeners.on_epoch_end(epoch - 1, row)
 
+    def _fill_cache(self) -> None:
+        """Computes the features of the frozen backbone, if they are to be kept and not all of it is over."""
+        config = self.config
+        if not self.cache or not self.plan or int(self.finished_epochs.numpy()) >= config.freeze_backbone:
+            return
+        backbone = self.model.get_layer(config.backbone)
+        self.cache.fill(
+            tf.function(lambda images: backbone(normalize(self.model, tf.cast(images, tf.float32)), training=False)),
+            augmented_dataset(self.data.pairs, self.augmentation, config.batch_size, config.seed, self.plan.draws),
+        )
+
     def _batches(self):
         """Returns the iterator over the batches from the present step on, dealt out to the devices."""
-        first, config = self.step * self.images_per_step, self.config
+        config, first_sample = self.config, self.step * self.images_per_step
         if self.workers.count > 1:
-            return iter(self.strategy.distribute_datasets_from_function(lambda _: self._share_of_batches(first)))
-        batches = training_dataset(self.data.pairs, self.augmentation, config.batch_size, config.seed, first)
+            return iter(self.strategy.distribute_datasets_from_function(lambda _: self._share_of_batches(first_sample)))
+        if self.cache and self.step < config.freeze_backbone * self.steps_per_epoch:
+            batches = self.cache.dataset(config.batch_size, config.seed, first_sample)
+        else:
+            batches = training_dataset(self.data.pairs, self.augmentation, config.batch_size, config.seed, first_sample)
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         return iter(self.strategy.experimental_distribute_dataset(batches.with_options(options)))

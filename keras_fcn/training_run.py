@@ -87,6 +87,8 @@ def _meet(config: TrainConfig, folder: Path | None, report: Report) -> tf.distri
     if cluster := joined_cluster(config.strategy):
         if folder is None:
             raise UserError("several workers need --run-dir, a folder that all of them see: each goes on from it")
+        if config.cache_features:
+            raise UserError("--cache-features is for one process; leave it out, or train without a cluster")
         report(f"Worker   {cluster.name}, one of {cluster.num_workers}, at {cluster.address}; waiting for all")
     return build_strategy(config.strategy, config.batch_size)
 

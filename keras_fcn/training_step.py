@@ -9,12 +9,13 @@ import keras
 import tensorflow as tf
 
 from keras_fcn.config import TrainConfig
-from keras_fcn.losses import summed_cross_entropy
+from keras_fcn.fcn import decoder_of
+from keras_fcn.losses import SegmentationLoss
 from keras_fcn.optimizers import ParameterGroup
 from keras_fcn.weight_average import WeightAverage
 
-Batch = tuple[tf.Tensor, tf.Tensor]
-"""Images uint8 [N, H, W, 3] and labels uint8 [N, H, W], dealt out to the devices."""
+Batch = tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]
+"""Images uint8 [N, H, W, 3] or their features, and labels uint8 [N, H, W], dealt out to the devices."""
 
 
 class TrainingStep:
@@ -46,7 +47,9 @@ class TrainingStep:
         xla: bool = False,
     ) -> None:
         self._strategy, self._model, self._groups, self._config = strategy, model, groups, config
-        self._backbone, self._class_weights = model.get_layer(config.backbone), class_weights
+        self._backbone = model.get_layer(config.backbone)
+        self._segmentation_loss = SegmentationLoss(config.loss, config.label_smoothing, config.ohem, class_weights)
+        self._decoder = decoder_of(model) if config.cache_features else None
         self._average = average
         self._differentiate = tf.function(self._gradients, jit_compile=True) if xla else self._gradients
         self._sums = [_gradient_sum(v) for group in groups for v in group.variables] if config.accumulate > 1 else []
@@ -60,14 +63,16 @@ class TrainingStep:
             batches: As many as gradients are accumulated over.
             is_backbone_frozen: Whether to leave the backbone as it is, its statistics included.
         """
-        for number, (images, labels) in enumerate(batches, start=1):
-            self._make(images, labels, is_backbone_frozen, number == len(batches))
+        for number, (inputs, labels) in enumerate(batches, start=1):
+            self._make(inputs, labels, is_backbone_frozen, number == len(batches))
 
     @tf.function
-    def _make(self, images: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool) -> None:
+    def _make(
+        self, inputs: tf.Tensor | tuple[tf.Tensor, ...], labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool
+    ) -> None:
         groups = self._groups[: 1 if is_backbone_frozen else 2]
         with _frozen(self._backbone) if is_backbone_frozen else contextlib.nullcontext():
-            losses = self._strategy.run(self._replica_step, args=(images, labels, groups, is_last))
+            losses = self._strategy.run(self._replica_step, args=(inputs, labels, groups, is_last))
         loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
         self.loss_sum.assign_add(loss / self._config.accumulate)
         if is_last:
@@ -76,11 +81,11 @@ class TrainingStep:
             self.step.assign_add(1)
 
     def _replica_step(
-        self, images: tf.Tensor, labels: tf.Tensor, groups: tuple[ParameterGroup, ...], is_last: bool
+        self, inputs: tf.Tensor, labels: tf.Tensor, groups: tuple[ParameterGroup, ...], is_last: bool
     ) -> tf.Tensor:
         """Returns this replica's part of the loss, after it has taken its part in the update."""
         variables = [variable for group in groups for variable in group.variables]
-        loss, gradients = self._differentiate(images, labels, variables)
+        loss, gradients = self._differentiate(inputs, labels, variables)
         for total, gradient in zip(self._sums, gradients):
             total.assign_add(gradient / self._config.accumulate)
         if is_last:
@@ -90,22 +95,30 @@ class TrainingStep:
         return loss
 
     def _gradients(
-        self, images: tf.Tensor, labels: tf.Tensor, variables: list[keras.Variable]
+        self, inputs: tf.Tensor, labels: tf.Tensor, variables: list[keras.Variable]
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
-            training = not self._config.freeze_batch_norm
-            logits, *auxiliary = tf.nest.flatten(self._model(tf.cast(images, tf.float32), training=training))
+            logits, *auxiliary = self._logits(inputs, tf.shape(labels))
             loss = self._loss(labels, logits)
             for other in auxiliary:
                 loss += self._config.auxiliary * self._loss(labels, other)
         return loss, tape.gradient(loss, variables)
 
+    def _logits(self, inputs: tf.Tensor | tuple[tf.Tensor, ...], shape: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the logits of all heads, from images or from their features."""
+        training = not self._config.freeze_batch_norm
+        if isinstance(inputs, tuple):
+            assert self._decoder is not None
+            scores = self._decoder(list(inputs), training=training)
+            return [tf.cast(one[:, : shape[1], : shape[2]], tf.float32) for one in tf.nest.flatten(scores)]
+        return tf.nest.flatten(self._model(tf.cast(inputs, tf.float32), training=training))
+
     def _loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Returns this replica's part of the mean over all replicas' valid pixels."""
-        loss_sum, pixels = summed_cross_entropy(labels, logits, self._class_weights)
+        """Returns this replica's part of the loss of the global batch."""
+        sums, normalizers = self._segmentation_loss.parts(labels, logits)
         if self._strategy.num_replicas_in_sync > 1:
-            pixels = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, pixels)
-        return loss_sum / tf.maximum(pixels, 1.0)
+            normalizers = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, normalizers)
+        return self._segmentation_loss.total(sums, normalizers)
 
     def _update(self, groups: tuple[ParameterGroup, ...], gradients: list[tf.Tensor]) -> None:
         if self._config.clip_norm:

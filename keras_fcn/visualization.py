@@ -1,22 +1,25 @@
-"""Pictures for people: overlays with a legend, panels of predictions, curves of a run."""
+"""Photographs with masks, for people: overlays with a legend, panels of predictions, of errors, of a data set."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from keras_fcn.files import replaced_file
-from keras_fcn.labels import VOID_LABEL, ClassTable, shares
+from keras_fcn.figures import save_figure
+from keras_fcn.labels import VOID_LABEL, ClassTable, Color, shares
 
-_FALLBACK_FONTS = (
-    "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "PingFang SC",
-    "Hiragino Sans GB", "Microsoft YaHei", "Arial Unicode MS", "Noto Emoji", "Segoe UI Emoji",
-)  # fmt: skip
-"""Fonts of Linux, macOS and Windows for names that Matplotlib's own font has no letters for."""
+_ERROR_COLORS: dict[str, Color] = {
+    "another class": (213, 94, 0),
+    "a thing taken for background": (250, 200, 0),
+    "background taken for a thing": (0, 114, 178),
+}
+"""The later ones are special cases of the first. The colour-blind tell them apart, too."""
+
+_PANEL, _THUMBNAIL = 3.0, 800
+"""Width of a picture in a figure, in inches, and what its longer side is reduced to, less than twice as many pixels."""
 
 
 def overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float = 0.55) -> np.ndarray:
@@ -68,28 +71,64 @@ def draw_predictions(
         samples: Per row the image uint8 [H, W, 3], the predicted ids and the true ids, uint8 [H, W].
         classes: Names and colours.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
     palette = classes.palette()
-    figure = Figure(figsize=(9, 2.5 * len(samples) + 1.0), layout="constrained")
-    grid = figure.subplots(len(samples), 3, squeeze=False)
-    for row, (image, prediction, truth) in zip(grid, samples):
-        for axes, picture in zip(row, (image, palette[prediction], palette[truth])):
-            axes.imshow(picture, interpolation="nearest")
-            axes.set_axis_off()
-    for axes, title in zip(grid[0], ("photograph", "prediction", "truth")):
-        axes.set_title(title)
-    present = np.unique(np.concatenate([ids.ravel() for sample in samples for ids in sample[1:]])).tolist()
-    names = {VOID_LABEL: "void (counts nowhere)", **dict(enumerate(classes.names))}
-    patches = [Patch(facecolor=palette[index] / 255, edgecolor="gray", label=str(index)) for index in present]
-    fonts = {"family": _font_families()}
-    legend = figure.legend(handles=patches, loc="outside lower center", ncols=5, frameon=False, prop=fonts)
-    for text, index in zip(legend.get_texts(), present):
-        # Set afterwards: Matplotlib leaves labels such as _background_ out, and takes $ for a formula.
-        text.set_parse_math(False)
-        text.set_text(names[index])
-    _save(figure, path)
+    titles = [("photograph", "prediction", "truth"), *[("", "", "")] * (len(samples) - 1)]
+    shown = [_thumbnails(*sample) for sample in samples]
+    rows = [(image, palette[prediction], palette[truth]) for image, prediction, truth in shown]
+    _draw_rows(path, rows, titles, _classes_in(shown, classes))
+
+
+def draw_worst(
+    path: Path,
+    samples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    names_and_ious: Sequence[tuple[str, float | None]],
+    classes: ClassTable,
+) -> None:
+    """Draws rows of photograph, prediction, truth and a map of the errors, with figures above each.
+
+    Args:
+        path: The PNG to write.
+        samples: Per row the image uint8 [H, W, 3], the predicted ids and the true ids, uint8 [H, W].
+        names_and_ious: Per row the photograph's name and its mean IoU, 0-1, or None without a valid pixel.
+        classes: Names and colours.
+    """
+    palette = classes.palette()
+    rows, titles = [], []
+    for (name, iou), sample in zip(names_and_ious, samples):
+        image, prediction, truth = _thumbnails(*sample)
+        rows.append((image, palette[prediction], palette[truth], error_map(image, prediction, truth, classes)))
+        valid = truth != VOID_LABEL
+        wrong = f"{(prediction != truth)[valid].mean():.0%} of the valid pixels" if valid.any() else "no valid pixel"
+        titles.append((
+            f"{name if len(name) <= 32 else '…' + name[-31:]}\nmean IoU {'-' if iou is None else f'{100 * iou:.1f}'}",
+            f"prediction\n{_things(prediction, classes)}",
+            f"truth\n{_things(truth, classes)}",
+            f"errors\n{wrong}",
+        ))  # fmt: skip
+    kinds = [(f"error: {kind}", color) for kind, color in _ERROR_COLORS.items()]
+    _draw_rows(path, rows, titles, [*_classes_in(samples, classes), *kinds])
+
+
+def error_map(image: np.ndarray, prediction: np.ndarray, truth: np.ndarray, classes: ClassTable) -> np.ndarray:
+    """Returns the photograph in grey, and over it in colours where the prediction is wrong, and in which way.
+
+    Args:
+        image: uint8 [H, W, 3].
+        prediction: uint8 [H, W], class ids.
+        truth: uint8 [H, W], class ids or 255.
+        classes: Which of them is background, and the colour of void.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    grey = np.asarray(Image.fromarray(image).convert("L"))[..., None] // 2 + 90
+    picture = np.repeat(grey, 3, axis=-1).astype(np.uint8)
+    wrong = (prediction != truth) & (truth != VOID_LABEL)
+    missed, alarm = ((ids == (-1 if classes.background is None else classes.background)) for ids in (prediction, truth))
+    for where, color in zip((wrong, wrong & missed, wrong & alarm), _ERROR_COLORS.values()):
+        picture[where] = color
+    picture[truth == VOID_LABEL] = classes.void_color
+    return picture
 
 
 def draw_check(
@@ -118,7 +157,7 @@ def draw_check(
     else:
         histogram = figure
     _draw_histogram(histogram.subplots(), summaries, classes)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_examples(grid: np.ndarray, examples: Sequence[tuple[str, np.ndarray, np.ndarray]], classes: ClassTable):
@@ -127,7 +166,7 @@ def _draw_examples(grid: np.ndarray, examples: Sequence[tuple[str, np.ndarray, n
     for axes, (name, image, ids) in zip(grid, examples):
         axes.imshow(overlay(image, ids, classes))
         shown = ", ".join(f"{classes.names[index]} {share:.0%}" for index, share in shares(ids, classes)[:3])
-        axes.set_title(f"{name}\n{shown}", fontsize="small", parse_math=False, family=_font_families())
+        axes.set_title(f"{name}\n{shown}", fontsize="small", parse_math=False)
 
 
 def _draw_histogram(axes, summaries: dict[str, dict], classes: ClassTable) -> None:
@@ -148,54 +187,70 @@ def _draw_histogram(axes, summaries: dict[str, dict], classes: ClassTable) -> No
     axes.set_xscale("log")
     axes.set_xlim(least, 1000)
     axes.set_xticks([0.001, 0.01, 0.1, 1, 10, 100], ["0.001", "0.01", "0.1", "1", "10", "100"])
-    axes.set_yticks(np.arange(classes.num_classes), classes.names, family=_font_families(), parse_math=False)
+    axes.set_yticks(np.arange(classes.num_classes), classes.names, parse_math=False)
     axes.invert_yaxis()
     axes.set(xlabel="percent of the pixels that are not void", title="pixels of each class")
     axes.margins(y=0.01)
 
 
-def draw_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
-    """Draws loss, learning rate and held-out metrics of each epoch.
-
-    Args:
-        path: The PNG to write.
-        history: One row per epoch, as in history.csv.
-    """
+def _draw_rows(
+    path: Path,
+    rows: Sequence[Sequence[np.ndarray]],
+    titles: Sequence[Sequence[str]],
+    legend: Sequence[tuple[str, Color]],
+) -> None:
+    """Draws rows of pictures uint8 [H, W, 3] of one size each, a title above each, and a legend below all."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.patches import Patch
 
-    epochs = [row["epoch"] for row in history]
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    loss, rate, metrics = figure.subplots(1, 3)
-    loss.plot(epochs, [row["loss"] for row in history], "o-", color="tab:red", markersize=3)
-    loss.set(title="training loss (cross-entropy)", ylim=(0, None))
-    rate.plot(epochs, [row["learning_rate"] for row in history], "o-", color="tab:gray", markersize=3)
-    rate.set(title="learning rate at the end of the epoch", ylim=(0, None))
-    for name in ("val_pixel_accuracy", "val_mean_accuracy", "val_mean_iou", "val_frequency_weighted_iou"):
-        label = name.removeprefix("val_").replace("_", " ").replace("iou", "IoU")
-        metrics.plot(epochs, [100 * row[name] for row in history], "o-", markersize=3, label=label)
-    metrics.set(title="held-out images, percent", ylim=(0, 100))
-    metrics.legend(loc="lower right", fontsize="small")
-    for axes in (loss, rate, metrics):
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-    _save(figure, path)
+    columns = len(rows[0])
+    heights = [float(np.clip(_PANEL * row[0].shape[0] / row[0].shape[1], 0.4, 1.2 * _PANEL)) for row in rows]
+    heights = [
+        height + 0.2 * max(map(str.count, title, "\n" * columns)) + 0.1 for height, title in zip(heights, titles)
+    ]
+    entries_a_line = max(1, round(1.7 * columns))
+    lines = -(-len(legend) // entries_a_line)
+    size = (_PANEL * columns, sum(heights) + 0.4 + 0.22 * lines)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.07))
+    grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
+    for places, pictures, texts in zip(grid, rows, titles):
+        for axes, picture, text in zip(places, pictures, texts):
+            axes.imshow(picture, interpolation="nearest")
+            axes.set_axis_off()
+            axes.set_title(text, fontsize="medium", parse_math=False)
+    patches = [Patch(facecolor=np.array(color) / 255, edgecolor="gray", label=str(color)) for _, color in legend]
+    drawn = figure.legend(
+        handles=patches, loc="outside lower center", ncols=entries_a_line, frameon=False, fontsize="medium"
+    )
+    for label, (name, _) in zip(drawn.get_texts(), legend):
+        # Set afterwards: Matplotlib leaves labels such as _background_ out, and takes $ for a formula.
+        label.set_parse_math(False)
+        label.set_text(name)
+    save_figure(figure, path)
 
 
-def _save(figure, path: Path) -> None:
-    with replaced_file(path) as temporary, warnings.catch_warnings():
-        # Where no font has a letter, the picture shows a box in its place.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(temporary, dpi=120)
+def _thumbnails(image: np.ndarray, *labels: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Returns an image and its labels no larger than they are drawn, by a whole factor."""
+    step = max(1, max(image.shape[:2]) // _THUMBNAIL)
+    return np.asarray(Image.fromarray(image).reduce(step)), *(ids[::step, ::step] for ids in labels)
 
 
-def _font_families() -> list[str]:
-    """Returns Matplotlib's own font, and those installed of `_FALLBACK_FONTS`."""
-    from matplotlib.font_manager import fontManager
+def _classes_in(samples: Sequence[Sequence[np.ndarray]], classes: ClassTable) -> list[tuple[str, Color]]:
+    """Returns names and colours of the classes in predictions and truths, and void's if it is there."""
+    present = np.zeros(256, bool)
+    for _, *labels in samples:
+        for ids in labels:
+            present[np.unique(ids)] = True
+    table = [*zip(classes.names, classes.colors)]
+    void = [("void (counts nowhere)", classes.void_color)] if present[VOID_LABEL] else []
+    return [entry for entry, is_present in zip(table, present) if is_present] + void
 
-    installed = {font.name for font in fontManager.ttflist}
-    return ["sans-serif", *(name for name in _FALLBACK_FONTS if name in installed)]
+
+def _things(ids: np.ndarray, classes: ClassTable) -> str:
+    """Returns the classes that take most of a label, background left out, with their shares."""
+    found = [(classes.names[index], share) for index, share in shares(ids, classes) if index != classes.background]
+    return ", ".join(f"{name} {share:.0%}" for name, share in found[:3]) or "background only"
 
 
 def _outlines(ids: np.ndarray) -> np.ndarray:

@@ -1,13 +1,12 @@
 import json
 
 import pytest
+import yaml
 from conftest import ROOT
 
 from keras_fcn.cluster import Cluster, joined_cluster, parse_cluster
 from keras_fcn.errors import UserError
 from keras_fcn.train_options import parse_train_options
-
-yaml = pytest.importorskip("yaml", reason="PyYAML is not installed: pip install -r requirements-dev.txt")
 
 KUBEFLOW = {
     "cluster": {"worker": ["fcn-worker-0.team.svc:2222", "fcn-worker-1.team.svc:2222"]},

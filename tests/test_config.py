@@ -11,7 +11,15 @@ from keras_fcn.fcn import FCN_STRIDES
 from keras_fcn.run_folder import RunFolder
 from keras_fcn.train_options import parse_train_options, read_config
 
-SETTINGS = TrainConfig(data="photos", model="fcn16s", epochs=3, crop_size=(64, 96), learning_rate=1e-3, seed=7)
+SETTINGS = TrainConfig(
+    data="photos",
+    model="fcn16s",
+    epochs=3,
+    crop_size=(64, 96),
+    learning_rate=1e-3,
+    loss=("cross_entropy", "dice"),
+    seed=7,
+)
 
 
 @pytest.fixture
@@ -31,7 +39,8 @@ def test_no_options_are_the_defaults():
 
 
 def test_options_become_settings():
-    words = "--data photos --model fcn16s --epochs 3 --crop-size 64 96 --learning-rate 1e-3 --seed 7 --run-dir a/b"
+    words = "--data photos --model fcn16s --epochs 3 --crop-size 64 96 --learning-rate 1e-3"
+    words += " --loss cross_entropy dice --seed 7 --run-dir a/b"
     options = parse_train_options(words.split())
     assert options.settings() == SETTINGS
     assert options.run_dir == Path("a/b")
@@ -63,6 +72,12 @@ def test_a_resumed_run_keeps_its_settings(run):
         (["--epochs", "many"], "--epochs: invalid literal"),
         (["--batch-size", "-1"], "--batch-size must be greater than 0"),
         (["--learning-rate", "nan"], "--learning-rate must be greater than 0. Received: nan"),
+        (["--loss", "dice", "dice"], "--loss takes one or more losses, each once. Received: dice dice"),
+        (["--loss", "focal"], "focal"),
+        (["--label-smoothing", "1"], "--label-smoothing must be at least 0 and less than 1. Received: 1.0"),
+        (["--ohem", "0"], "--ohem must be greater than 0 and at most 1. Received: 0.0"),
+        (["--loss", "dice", "--ohem", "0.3"], "--ohem is for the cross-entropy, .* Received: --ohem 0.3 --loss dice"),
+        (["--loss", "dice", "--balance", "weights"], "--balance is for the cross-entropy, which --loss leaves out"),
         (["--weight-decay", "-0.1"], "--weight-decay must not be negative"),
         (["--seed", "-1"], "--seed must be in 0 to 2147483647. Received: -1"),
         (["--model", "fcn4s"], r"invalid choice 'fcn4s' for argument '--model'. Expected one of .*fcn8s"),
@@ -89,7 +104,7 @@ def test_a_run_cannot_be_resumed_as_another(run, words):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{", "is not JSON"),
+        ("{", "is neither YAML nor JSON"),
         ("[1]", "holds no settings"),
         (json.dumps({"epochs": 3, "momentum": 0.9}), "holds momentum, which train.py does not know"),
         (json.dumps({"epochs": -3}), "--epochs must be greater than 0. Received: -3"),

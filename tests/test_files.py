@@ -1,11 +1,14 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from keras_fcn.config import TrainConfig
+from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.files import new_folder, replaced_file, write_json
 from keras_fcn.run_folder import RunFolder
+from keras_fcn.run_report import RunReport
 
 
 class HalfwayError(Exception):
@@ -31,6 +34,18 @@ def test_what_cannot_be_written_is_the_users_to_mend(tmp_path):
         with pytest.raises(UserError, match=rf"{path}: cannot be written \(.*{reason}\)"):
             write_json(tmp_path / path, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_json_has_a_row_of_numbers_a_line_and_comes_back(tmp_path):
+    value = {
+        "matrix": [[1, 2], [3, 4]], "none": [], "mixed": [1.5, None, -2e-7, True], "names": ["[\n1,\n2\n]", "é"],
+        "rows": [{"at": [0, 1]}], "name[": 3,
+    }  # fmt: skip
+    write_json(tmp_path / "value.json", value)
+    text = (tmp_path / "value.json").read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert '  "matrix": [\n    [1, 2],\n    [3, 4]\n  ],\n' in text
+    assert '"at": [0, 1]\n' in text
 
 
 def test_a_folder_appears_only_when_it_is_complete(tmp_path):
@@ -99,3 +114,15 @@ def test_a_run_goes_on_with_the_images_it_began_with_only(tmp_path):
 
 def test_a_folder_that_is_no_run_was_trained_on_nothing(tmp_path):
     assert RunFolder(tmp_path / "model.keras").trained_on([Path("a/b.jpg")]) == 0
+
+
+def test_an_epoch_that_cannot_be_written_down_says_how_to_go_on(tmp_path, toy):
+    run = RunFolder.create(tmp_path / "run", TrainConfig())
+    report = RunReport(run, open_pairs(toy, "val"), finished_epochs=0, step=0)
+    run.history.mkdir()
+    figures = {
+        **dict.fromkeys(["pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou"], 0.5),
+        "iou": {"cat": 0.5},
+    }
+    with pytest.raises(UserError, match=r"epoch 1 cannot be written down \(.*\); make room and go on with --resume"):
+        report.add_epoch({"epoch": 1, "step": 3}, figures, segment=None, best=None)

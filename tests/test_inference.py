@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ from conftest import Call
 from PIL import Image
 
 from keras_fcn import Predictor
+from keras_fcn.datasets import open_pairs
 from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation import evaluate, format_metrics, require_same_classes
@@ -89,17 +92,22 @@ def test_evaluation_adds_up_all_whole_images(toy):
     def segment(images):
         return np.where(images.numpy().mean(axis=-1) > 127, 8, 0).astype(np.uint8)
 
-    hits, seen, right = np.zeros(21), np.zeros(21), 0
+    hits, seen, right, image_mean_iou = np.zeros(21), np.zeros(21), 0, {}
+    matrix = np.zeros((21, 21), int)
     for image, label in zip(pairs.images, pairs.labels):
         truth = np.asarray(Image.open(label))
         prediction = np.where(np.asarray(Image.open(image)).mean(axis=-1) > 127, 8, 0)[truth < 255]
         truth = truth[truth < 255]
         right += (truth == prediction).sum()
-        for index in range(21):
-            hits[index] += ((truth == index) & (prediction == index)).sum()
-            seen[index] += ((truth == index) | (prediction == index)).sum()
+        np.add.at(matrix, (truth, prediction), 1)
+        both = np.array([((truth == index) & (prediction == index)).sum() for index in range(21)])
+        either = np.array([((truth == index) | (prediction == index)).sum() for index in range(21)])
+        image_mean_iou[image.stem] = np.mean([b / e for b, e in zip(both, either) if e])
+        hits, seen = hits + both, seen + either
     figures = evaluate(segment, pairs)
     assert figures["images"] == 3
+    assert figures["confusion_matrix"] == matrix.tolist()
+    assert figures["image_mean_iou"] == pytest.approx(image_mean_iou)
     assert {name for name, value in figures["iou"].items() if value is None} == {
         name for name, pixels in zip(pairs.classes.names, seen) if pixels == 0
     }
@@ -108,6 +116,24 @@ def test_evaluation_adds_up_all_whole_images(toy):
     assert figures["mean_iou"] == pytest.approx((hits[present] / seen[present]).mean())
     valid = sum((np.asarray(Image.open(path)) < 255).sum() for path in pairs.labels)
     assert figures["pixel_accuracy"] == pytest.approx(right / valid)
+
+
+def test_an_image_without_valid_pixels_counts_nowhere_and_images_of_one_name_are_told_apart(tmp_path):
+    """Four pixels each: all void; half of them right. The sum has the second's figures alone."""
+    labels = {"kitchen/a": np.full((2, 2), 255, np.uint8), "hall/a": np.array([[0, 1], [0, 1]], np.uint8)}
+    for name, label in labels.items():
+        for folder, pixels in (("JPEGImages", np.zeros((2, 2, 3), np.uint8)), ("SegmentationClass", label)):
+            path = tmp_path / folder / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    (tmp_path / "class_names.txt").write_text("_background_\ndoor\n")
+    pairs = open_pairs(tmp_path, "all")
+    figures = evaluate(lambda images: np.zeros(images.shape[:3], np.uint8), pairs)
+    assert figures["image_mean_iou"] == {"hall/a": 0.25, "kitchen/a": None}
+    assert figures["confusion_matrix"] == [[2, 0], [2, 0]]
+    assert figures["mean_iou"] == 0.25
+    assert json.loads(json.dumps(figures)) == figures
+    assert "25.0" in format_metrics(figures)
 
 
 def test_the_table_shows_figures_and_absent_classes():

@@ -139,7 +139,7 @@ def test_a_run_folder_that_exists_is_not_touched(voc, tmp_path):
     (tmp_path / "run/notes.txt").write_text("mine")
     call = Call("train.py", "--data", voc, "--run-dir", tmp_path / "run", *TINY)
     assert call.status == 2
-    assert call.err.startswith(f"error: {tmp_path}/run: exists already; choose another --run-dir")
+    assert call.err.startswith(f"error: {tmp_path}/run: exists already and is no run; choose another --run-dir")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
 
 

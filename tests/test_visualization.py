@@ -1,12 +1,21 @@
 import warnings
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from keras_fcn import figures as figures_module
 from keras_fcn.labels import ClassTable
-from keras_fcn.tensorboard_log import TensorBoardLog
-from keras_fcn.visualization import draw_curves, draw_predictions, overlay, overlay_with_legend, side_by_side
+from keras_fcn.visualization import (
+    draw_check,
+    draw_predictions,
+    draw_worst,
+    error_map,
+    overlay,
+    overlay_with_legend,
+    side_by_side,
+)
 
 VOC = ClassTable.voc()
 IMAGE = np.full((40, 60, 3), 100, np.uint8)
@@ -40,42 +49,97 @@ def test_side_by_side_is_photograph_prediction_truth():
     assert picture[20, 150].tolist() == [224, 224, 192]
 
 
-def test_panels_and_curves_are_pictures(tmp_path):
+def colors_in(path):
+    with Image.open(path) as picture:
+        return {color for _, color in picture.convert("RGB").getcolors(1 << 24)}
+
+
+def test_panels_show_photograph_prediction_and_truth(tmp_path):
     truth = np.where(CAT == 8, 255, CAT)
     draw_predictions(tmp_path / "predictions.png", [(IMAGE, CAT, truth)] * 2, VOC)
-    names = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
-    rows = [{"epoch": n, "loss": 1 / n, "learning_rate": 0.1, **{f"val_{k}": n / 5 for k in names}} for n in (1, 2, 3)]
-    draw_curves(tmp_path / "curves.png", rows)
-    with Image.open(tmp_path / "predictions.png") as panel, Image.open(tmp_path / "curves.png") as curves:
-        colors = {color for _, color in panel.convert("RGB").getcolors(1 << 24)}
-        assert {(64, 0, 0), (224, 224, 192), (100, 100, 100)} <= colors
-        assert curves.width > curves.height > 300
+    assert {(64, 0, 0), (224, 224, 192), (100, 100, 100)} <= colors_in(tmp_path / "predictions.png")
 
 
-def test_panels_name_classes_of_whatever_name(tmp_path, monkeypatch):
-    """`_background_` is labelme's, and Matplotlib would leave it out; no name makes it warn or fail."""
-    figures = []
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were saved."""
+    kept = []
     save = Figure.savefig
-    monkeypatch.setattr(
-        Figure, "savefig", lambda figure, *args, **kw: (figures.append(figure), save(figure, *args, **kw))
-    )
-    names = ("_background_", "$x^", "猫 🐈", "été")
-    ids = (np.arange(2400) % 4).astype(np.uint8).reshape(40, 60)
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *args, **kw: (kept.append(figure), save(figure, *args, **kw)))
+    return kept
+
+
+def test_the_worst_are_drawn_with_their_names_and_errors(tmp_path, figures):
+    dog = np.where(CAT == 8, 12, 0).astype(np.uint8)
+    void = np.full_like(CAT, 255)
+    samples = [(IMAGE, CAT, dog), (IMAGE, np.zeros_like(CAT), CAT), (IMAGE, CAT, void)]
+    names = [("$a^$", 0.125), ("kitchen/" + 40 * "x", 0.25), ("nothing", None)]
+    draw_worst(tmp_path / "worst.png", samples, names, VOC)
+    titles = [axes.get_title().split("\n") for axes in figures[0].axes]
+    assert titles[0] == ["$a^$", "mean IoU 12.5"]
+    assert titles[1] == ["prediction", "cat 17%"]  # 400 of 2,400 pixels
+    assert titles[2] == ["truth", "dog 17%"]
+    assert titles[3] == ["errors", "17% of the valid pixels"]
+    assert titles[4][0] == "…" + 31 * "x"
+    assert titles[5] == ["prediction", "background only"]
+    assert (titles[8][1], titles[11][1]) == ("mean IoU -", "no valid pixel")
+    legend = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert legend == [
+        "background", "cat", "dog", "void (counts nowhere)", "error: another class",
+        "error: a thing taken for background", "error: background taken for a thing",
+    ]  # fmt: skip
+
+
+def test_large_photographs_of_any_shape_are_drawn_small(tmp_path, figures):
+    for height, width in ((1, 5000), (5000, 1), (1999, 1601)):
+        ids = np.zeros((height, width), np.uint8)
+        ids[::2] = 8
+        draw_worst(tmp_path / "worst.png", [(np.zeros((height, width, 3), np.uint8), ids, ids)], [("a", 1.0)], VOC)
+        shapes = {axes.get_images()[0].get_array().shape for axes in figures[-1].axes}
+        assert len(shapes) == 1, shapes
+        assert max(*shapes) < 1600
+        assert max(figures[-1].get_size_inches()) < 20
+
+
+def test_errors_are_told_apart_by_kind():
+    """One row, worked by hand: right, another class, missed, false alarm, void, right."""
+    image = np.array([[[0, 0, 0], *[[9, 9, 9]] * 4, [255, 255, 255]]], np.uint8)
+    truth = np.array([[8, 8, 8, 0, 255, 0]], np.uint8)
+    prediction = np.array([[8, 12, 0, 8, 8, 0]], np.uint8)
+    right, other, missed, alarm, void, bright = error_map(image, prediction, truth, VOC)[0].tolist()
+    assert right[0] == right[1] == right[2] < bright[0] == bright[1] == bright[2]
+    assert (other, missed, alarm) == ([213, 94, 0], [250, 200, 0], [0, 114, 178])
+    assert void == [224, 224, 192]
+    things = error_map(image, prediction, truth, ClassTable.named([f"thing {index}" for index in range(21)]))
+    assert things[0, 1:4].tolist() == [other] * 3  # without a background all errors are of one kind
+
+
+NAMES = ("_background_", "$x^$", "猫 🐈", "été")
+IDS = (np.arange(2400) % 4).astype(np.uint8).reshape(40, 60)
+
+
+def test_panels_name_classes_of_whatever_name(tmp_path, figures):
+    """`_background_` is labelme's, and Matplotlib would leave it out; no name makes it warn or fail."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        draw_predictions(tmp_path / "predictions.png", [(IMAGE, ids, ids)], ClassTable.named(names))
-    assert tuple(text.get_text() for text in figures[0].legends[0].get_texts()) == names
+        draw_predictions(tmp_path / "predictions.png", [(IMAGE, IDS, IDS)], ClassTable.named(NAMES))
+        draw_worst(tmp_path / "worst.png", [(IMAGE, IDS, IDS)], [("$x^$", 1.0)], ClassTable.named(NAMES))
+    for figure in figures:
+        assert tuple(text.get_text() for text in figure.legends[0].get_texts())[:4] == NAMES
 
 
-def test_tensorboard_reads_what_was_logged(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+def test_a_check_names_classes_of_whatever_name(tmp_path, figures):
+    summaries = {"train": {"pixels": dict.fromkeys(NAMES, 7), "images": dict.fromkeys(NAMES, 1)}}
+    draw_check(tmp_path / "check.png", [("$x^$.jpg", IMAGE, IDS)], summaries, ClassTable.named(NAMES))
+    assert tuple(text.get_text() for text in figures[0].axes[-1].get_yticklabels()) == NAMES
 
-    log = TensorBoardLog(tmp_path)
-    log.scalars({"loss": 0.5, "val_mean_iou": 0.25}, step=10)
-    log.scalars({"loss": 0.125, "val_mean_iou": 0.5}, step=20)
-    log.image("held-out/0", IMAGE, step=20)
-    events = EventAccumulator(str(tmp_path)).Reload()
-    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(10, 0.5), (20, 0.125)]
-    assert [event.value for event in events.Scalars("val_mean_iou")] == [0.25, 0.5]
-    (picture,) = events.Images("held-out/0")
-    assert (picture.step, picture.width, picture.height) == (20, 60, 40)
+
+def test_texts_get_the_fonts_of_other_scripts(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures_module, "_FALLBACK_FONTS", ("DejaVu Serif", "No Such Font"))
+    figure = Figure()
+    axes = figure.subplots()
+    axes.set_yticks([0], ["猫"])
+    axes.set_title("猫")
+    figures_module.save_figure(figure, tmp_path / "figure.png")
+    for text in (axes.title, *axes.get_yticklabels()):
+        assert text.get_fontfamily() == ["sans-serif", "DejaVu Serif"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import os
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -89,8 +90,13 @@ class Pairs:
 
     @property
     def names(self) -> list[str]:
-        """The photographs' names without folder and suffix."""
-        return [path.stem for path in self.images]
+        """The photographs' names without suffix, and without folder unless two in different folders share a name."""
+        stems = [path.stem for path in self.images]
+        paths = sorted(set(self.images))
+        if len(set(stems)) == len(paths):
+            return stems
+        common = Path(os.path.commonpath(paths))
+        return [path.relative_to(common).with_suffix("").as_posix() for path in self.images]
 
     def repeated(self, times: np.ndarray) -> Pairs:
         """Returns the pairs with each as many times as `times`, int [N], says."""

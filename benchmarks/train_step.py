@@ -1,0 +1,181 @@
+"""Times our training step and other programs' in turn: `python benchmarks/train_step.py --yardstick NAME COMMAND`.
+
+Each round starts every program once, in a process of its own, ours too, so that a change in the machine's load meets
+all of them. A yardstick is any command that prints, as its last line, a JSON object with "seconds", the median of its
+training steps, for example `--yardstick PyTorch "torch-env/bin/python torch_fcn.py train --batch 8"`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from keras_fcn.cli import parse_options, run
+from keras_fcn.config import BackboneName, ModelName, OptimizerName
+from keras_fcn.environment import start_tensorflow
+from keras_fcn.errors import UserError
+
+OURS = "ours"
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkOptions:
+    """Times our training step and other programs' in turn."""
+
+    model: ModelName = "fcn32s"
+    """The network."""
+
+    backbone: BackboneName = "resnet18_v2"
+    """Its body."""
+
+    num_classes: int = 21
+    """Classes, background included."""
+
+    batch_size: int = 8
+    """Images per step."""
+
+    crop_size: tuple[int, int] = (320, 480)
+    """Height and width of the images."""
+
+    optimizer: OptimizerName = "sgd"
+    """As in train.py, with its defaults."""
+
+    steps: int = 6
+    """Steps that each process times, after two that it does not; the median counts."""
+
+    rounds: int = 5
+    """How often each program is started; medians are printed."""
+
+    yardstick: Annotated[
+        tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]], tyro.conf.arg(metavar="NAME COMMAND")
+    ] = ()
+    """A program to compare with, and how to start it; may be given several times."""
+
+    only_ours: bool = False
+    """Time our step once, in this process, and print what a yardstick prints."""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Where to write the figures, too."""
+
+
+def our_seconds(options: BenchmarkOptions) -> dict:
+    """Returns the median seconds of our step, made as train.py makes it, on random images that are in memory."""
+    start_tensorflow()
+    import keras
+    import tensorflow as tf
+
+    from keras_fcn.config import TrainConfig
+    from keras_fcn.devices import build_strategy
+    from keras_fcn.fcn import build_fcn
+    from keras_fcn.optimizers import build_parameter_groups
+    from keras_fcn.training_step import TrainingStep
+
+    keras.utils.set_random_seed(0)
+    config = TrainConfig(
+        model=options.model, backbone=options.backbone, optimizer=options.optimizer, batch_size=options.batch_size
+    )
+    strategy = build_strategy(config.strategy, config.batch_size)
+    with strategy.scope():
+        model = build_fcn(config.model, config.backbone, options.num_classes)
+        make_step = TrainingStep(strategy, model, build_parameter_groups(config, model, 1000), config)
+    shape = (options.batch_size, *options.crop_size)
+    images = tf.cast(tf.random.uniform((*shape, 3), 0, 256, tf.int32), tf.uint8)
+    labels = tf.cast(tf.random.uniform(shape, 0, options.num_classes, tf.int32), tf.uint8)
+    batches = iter(strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors((images, labels)).repeat()))
+    seconds = []
+    for _ in range(options.steps + 2):
+        started = time.perf_counter()
+        make_step([next(batches)], False)
+        make_step.loss_sum.numpy()
+        seconds.append(time.perf_counter() - started)
+    version = f"tensorflow {tf.__version__}, keras {keras.__version__}"
+    return {"framework": version, "seconds": statistics.median(seconds[2:])}
+
+
+def start(name: str, command: list[str]) -> dict:
+    """Runs a program to its end and returns what its last line says, and its peak memory as "megabytes".
+
+    Raises:
+        UserError: If it fails, or its last line is not the JSON object that is asked for.
+    """
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = process.stdout.read().splitlines() or [""]
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    try:
+        figures = {**json.loads(lines[-1]), "megabytes": usage.ru_maxrss / 1024}
+        float(figures["seconds"])
+    except (ValueError, TypeError, KeyError):
+        raise UserError(
+            f"{name}: {shlex.join(command)} must print a JSON object with seconds. "
+            f"Received: exit status {process.returncode}, {lines[-1]!r}"
+        ) from None
+    return figures
+
+
+def report(rounds: dict[str, list[dict]], loads: list[float], options: BenchmarkOptions) -> None:
+    """Prints medians, and how many times as fast as each yardstick ours is, and writes all figures as JSON."""
+    height, width = options.crop_size
+    print(
+        f"{options.model}, {options.backbone}, {options.num_classes} classes, batch {options.batch_size} of "
+        f"{height}x{width}, {options.optimizer}; {os.cpu_count()} CPU cores ({processor()}); "
+        f"{options.rounds} rounds, load {min(loads):.1f} to {max(loads):.1f}"
+    )
+    median = {
+        name: {key: statistics.median(run[key] for run in runs) for key in ("seconds", "megabytes")}
+        for name, runs in rounds.items()
+    }
+    ours = median[OURS]
+    for name, runs in rounds.items():
+        each = [theirs["seconds"] / our["seconds"] for theirs, our in zip(runs, rounds[OURS])]
+        print(
+            f"{name:<12}{median[name]['seconds']:7.3f} s a step{median[name]['megabytes']:7.0f} MB;  ours is "
+            f"{statistics.median(each):.2f}x as fast ({min(each):.2f} to {max(each):.2f}) and takes "
+            f"{ours['megabytes'] / median[name]['megabytes']:.2f}x the memory   ({runs[0].get('framework', '')})"
+        )
+    if options.json is not None:
+        figures = {"options": dataclasses.asdict(options), "processor": processor(), "loads": loads, "rounds": rounds}
+        options.json.write_text(json.dumps(figures, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def processor() -> str:
+    """Returns the processor's name, with AVX-512 where it has that."""
+    information = Path("/proc/cpuinfo")
+    if not information.is_file():
+        return platform.processor() or platform.machine()
+    text = information.read_text()
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {'AVX-512' if 'avx512f' in text else 'no AVX-512'}"
+
+
+def main() -> None:
+    """Starts all programs in turn and prints a table."""
+    options = parse_options(BenchmarkOptions, sys.argv[1:])
+    if options.only_ours:
+        print(json.dumps(our_seconds(options)))
+        return
+    programs = {OURS: [sys.executable, *sys.argv, "--only-ours"]}
+    programs |= {name: shlex.split(command) for name, command in options.yardstick}
+    rounds: dict[str, list[dict]] = {name: [] for name in programs}
+    loads = []
+    for _ in range(options.rounds):
+        loads.append(os.getloadavg()[0])
+        for name, command in programs.items():
+            rounds[name].append(start(name, command))
+    report(rounds, loads, options)
+
+
+if __name__ == "__main__":
+    run(main)

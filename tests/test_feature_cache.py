@@ -1,0 +1,104 @@
+import keras
+import numpy as np
+import pytest
+from test_training import Interruption, assert_same_run, exact_history, silent, tiny
+
+from keras_fcn.config import TrainConfig
+from keras_fcn.errors import UserError
+from keras_fcn.fcn import build_fcn, decoder_levels, decoder_of, normalize
+from keras_fcn.feature_cache import FeatureCache, Plan, plan_cache
+from keras_fcn.training_run import run_training
+
+
+@pytest.mark.parametrize(
+    ("model", "levels"), [("fcn32s", ["P5"]), ("fcn16s", ["P5", "P4"]), ("fcn8s", ["P5", "P4", "P3"])]
+)
+def test_the_decoder_makes_of_features_what_the_network_makes_of_the_image(model, levels):
+    keras.utils.set_random_seed(0)
+    network = build_fcn(model, "resnet18_v2", num_classes=3)
+    for layer in network.layers:
+        if layer.name.startswith("score_pool"):
+            layer.kernel.assign(np.random.default_rng(0).normal(size=layer.kernel.shape))
+    assert list(decoder_levels(network)) == levels
+    image = np.random.default_rng(1).integers(0, 256, (2, 45, 70, 3)).astype(np.float32)
+    features = network.get_layer("resnet18_v2")(normalize(network, image))
+    (scores,) = keras.tree.flatten(decoder_of(network)([features[level] for level in levels]))
+    np.testing.assert_allclose(np.asarray(scores)[:, :45, :70], network(image), rtol=1e-4, atol=1e-4)
+
+
+def test_the_decoder_of_fcn32s_takes_p4_for_the_auxiliary_head():
+    network = build_fcn("fcn32s", "mobilenet_v2", num_classes=3, auxiliary=True)
+    assert list(decoder_levels(network)) == ["P5", "P4"]
+    assert len(decoder_of(network).outputs) == 2
+
+
+def test_as_many_augmentations_are_kept_as_fit():
+    """ResNet-18 at 64x96, FCN-32s: P5 of 2 x 3 x 512 float32 and a label of 64 x 96 bytes, 18,432 in all."""
+    network = build_fcn("fcn32s", "resnet18_v2", num_classes=3)
+    plan = plan_cache(network, "resnet18_v2", (64, 96), count=10, gigabytes=1e-9 * 18_432 * 35, passes=50)
+    assert (plan.draws, plan.sample_bytes, plan.levels) == (3, 18_432, ("P5",))
+    assert plan.gigabytes == pytest.approx(30 * 18_432 / 1e9)
+    assert plan_cache(network, "resnet18_v2", (64, 96), 10, 1.0, passes=2).draws == 2
+    with pytest.raises(UserError, match=r"--cache-features 1e-05: the features of 10 images take 0.0 GB; give as much"):
+        plan_cache(network, "resnet18_v2", (64, 96), 10, 1e-5, passes=2)
+    with pytest.raises(UserError, match="--cache-features needs --freeze-backbone N"):
+        TrainConfig(cache_features=1.0)
+
+
+@pytest.fixture(scope="module")
+def runs(toy, tmp_path_factory):
+    """Runs that freeze the backbone for two of three epochs, without and with its features kept."""
+    folder = tmp_path_factory.mktemp("cached")
+    settings = {"model": "fcn16s", "freeze_backbone": 2, "epochs": 3, "auxiliary": 0.4, "learning_rate": 1e-5}
+    plain = run_training(tiny(toy, **settings), folder / "plain", report=silent)
+    cached = run_training(tiny(toy, **settings, cache_features=1.0), folder / "cached", report=silent)
+    return plain, cached
+
+
+def test_with_kept_features_training_is_the_same(runs):
+    """A draw for each pass: the very samples, in the very order; only the order of the sums differs."""
+    plain, cached = (exact_history(run) for run in runs)
+    for before, now in zip(plain, cached, strict=True):
+        assert now["loss"] == pytest.approx(before["loss"], rel=1e-3)
+    assert not runs[1].features.exists()
+
+
+def test_a_run_with_kept_features_goes_on_exactly(runs, toy, tmp_path, monkeypatch):
+    settings = {
+        "model": "fcn16s",
+        "freeze_backbone": 2,
+        "epochs": 3,
+        "auxiliary": 0.4,
+        "learning_rate": 1e-5,
+        "cache_features": 1.0,
+    }
+    interruption = Interruption(monkeypatch, step=5)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(tiny(toy, **settings), tmp_path / "run", report=silent)
+    interruption.undo()
+    assert sorted(path.name for path in (tmp_path / "run/features").iterdir()) == [
+        "P4.npy", "P5.npy", "features.json", "labels.npy",
+    ]  # fmt: skip
+    assert_same_run(runs[1], run_training(tiny(toy, **settings), tmp_path / "run", report=silent))
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
+    (tmp_path / ".features.abc").mkdir()
+    (tmp_path / ".features.abc/P5.npy").write_bytes(b"half")
+    (tmp_path / "features").mkdir()
+    FeatureCache(tmp_path / "features", Plan(("P5",), 1, 1, 1)).remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_one_line(toy, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("keras_fcn.feature_cache.FeatureCache._write", full)
+    with pytest.raises(
+        UserError, match=r"features: cannot hold \S+ GB of features \(No space left on device\); make room"
+    ):
+        run_training(
+            tiny(toy, freeze_backbone=1, cache_features=1.0, learning_rate=1e-5), tmp_path / "run", report=silent
+        )
+    assert not (tmp_path / "run/features").exists()

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from keras_fcn import tensorboard_log
+from keras_fcn.tensorboard_log import TensorBoardLog
+
+PICTURE = np.full((40, 60, 3), 100, np.uint8)
+
+
+def read(folder):
+    """All that TensorBoard finds there. The logs are not closed yet: what is found would survive `kill -9`."""
+    everything = {"scalars": 0, "images": 0}
+    return EventAccumulator(str(folder), size_guidance=everything, purge_orphaned_data=True).Reload()
+
+
+def points(folder, tag):
+    return [(event.step, event.value) for event in read(folder).Scalars(tag)]
+
+
+def test_tensorboard_reads_what_was_logged(tmp_path):
+    log = TensorBoardLog(tmp_path / "runs/new")
+    log.scalars({"loss": 0.5, "val_mean_iou": 0.25}, step=10)
+    log.scalars({"loss": 0.125, "val_mean_iou": 0.5, "val_iou/cat": None, "val_iou/dog": float("nan")}, step=20)
+    log.image("held-out/0", PICTURE, step=20)
+    events = read(tmp_path / "runs/new")
+    assert [(event.step, event.value) for event in events.Scalars("loss")] == [(10, 0.5), (20, 0.125)]
+    assert [event.value for event in events.Scalars("val_mean_iou")] == [0.25, 0.5]
+    assert events.Tags()["scalars"] == ["loss", "val_mean_iou"]
+    (picture,) = events.Images("held-out/0")
+    assert (picture.step, picture.width, picture.height) == (20, 60, 40)
+
+
+def test_a_run_that_goes_on_has_every_step_once(tmp_path):
+    """Interrupted after step 40, its checkpoint was of step 20; it goes on with other values, at the same steps."""
+    first = TensorBoardLog(tmp_path)
+    for step in (10, 20, 30, 40):
+        first.scalars({"loss": 1.0, "only before": 1.0}, step)
+        first.image("held-out/0", PICTURE, step)
+    second = TensorBoardLog(tmp_path, first_step=21)
+    assert [step for step, _ in points(tmp_path, "loss")] == [10, 20]
+    for step in (30, 40, 50):
+        second.scalars({"loss": 2.0}, step)
+        second.image("held-out/0", PICTURE, step)
+    third = TensorBoardLog(tmp_path, first_step=41)
+    third.scalars({"loss": 3.0}, 50)
+    assert points(tmp_path, "loss") == [(10, 1), (20, 1), (30, 2), (40, 2), (50, 3)]
+    assert points(tmp_path, "only before") == [(10, 1), (20, 1)]
+    assert [event.step for event in read(tmp_path).Images("held-out/0")] == [10, 20, 30, 40]
+
+
+def test_without_a_first_step_nothing_is_forgotten(tmp_path):
+    TensorBoardLog(tmp_path).scalars({"loss": 1.0}, 10)
+    TensorBoardLog(tmp_path).scalars({"loss": 2.0}, 20)
+    assert points(tmp_path, "loss") == [(10, 1), (20, 2)]
+
+
+@pytest.mark.parametrize("elapsed", [0, -3600, 60])
+def test_event_files_are_read_in_the_order_in_which_they_were_begun(tmp_path, monkeypatch, elapsed):
+    """In the same second, after the clock was set back, by a process of a lower number, on another host."""
+    TensorBoardLog(tmp_path).scalars({"loss": 1.0}, 10)
+    (before,) = tmp_path.iterdir()
+    begun = int(before.name.split(".")[3])
+    monkeypatch.setattr(tensorboard_log.time, "time", lambda: begun + elapsed + 0.5)
+    monkeypatch.setattr(tensorboard_log.os, "getpid", lambda: 1)
+    monkeypatch.setattr(tensorboard_log.socket, "gethostname", lambda: "a.b")
+    TensorBoardLog(tmp_path, first_step=1).scalars({"loss": 2.0}, 10)
+    TensorBoardLog(tmp_path, first_step=1).scalars({"loss": 3.0}, 10)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 3
+    assert files[0] == before
+    assert points(tmp_path, "loss") == [(10, 3)]
