@@ -20,9 +20,6 @@ from keras_fcn.run_folder import RunFolder
 RESTARTS = 3
 """How often workers are started again when one was lost."""
 
-Message = tuple[str, str]
-"""What a worker tells: what kind of text, and the text."""
-
 
 def train_on_ray(
     config: TrainConfig,
@@ -54,19 +51,28 @@ def train_on_ray(
         raise UserError("--ray-workers needs Ray, which is not installed: pip install -r requirements-ray.txt")
     run = RunFolder(resume or run_dir or RunFolder.default_root(config))
     task = {"config": config, "run_dir": None if resume else run.root, "resume": resume, "folder": Path.cwd()}
-    ray = _connect(num_workers)
     try:
-        for _ in range(1 + RESTARTS):
-            if _finishes(task, num_workers, run, report):
+        for number in range(1 + RESTARTS):
+            if number:
+                report("Warning  a worker was lost; starting all of them again")
+            failure = _try(task, num_workers, run, report)
+            if failure is None:
                 return run
-            report("Warning  a worker was lost; starting all of them again")
-        raise LostWorkerError(
-            f"workers were lost {1 + RESTARTS} times; go on with the same command and --resume {run.root}"
-        )
     except KeyboardInterrupt as interrupt:
         raise type(interrupt)(f"go on from the last checkpoint with --resume {run.root}") from None
+    raise LostWorkerError(
+        f"workers were lost {1 + RESTARTS} times; go on with --resume {run.root}. Ray says: {failure}"
+    )
+
+
+def _try(task: dict, num_workers: int, run: RunFolder, report: Callable[[str], None]) -> str | None:
+    """Starts the workers in a session of their own, in which nothing is left of those before; returns why it failed."""
+    ray = _connect(num_workers)
+    try:
+        error = _fit(task, num_workers, run, report)
     finally:
         ray.shutdown()
+    return str(error).strip().splitlines()[-1] if error else None
 
 
 def _connect(num_workers: int) -> Any:
@@ -81,7 +87,8 @@ def _connect(num_workers: int) -> Any:
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"py_modules": [package]})
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UserError(f"RAY_ADDRESS: no Ray cluster answers at {address} ({error})") from None
+        reason = str(error).strip().splitlines()[0][:200]
+        raise UserError(f"RAY_ADDRESS: no Ray cluster answers at {address} ({reason})") from None
     cpus = int(ray.cluster_resources().get("CPU", 0))
     if cpus < num_workers:
         ray.shutdown()
@@ -89,8 +96,8 @@ def _connect(num_workers: int) -> Any:
     return ray
 
 
-def _finishes(task: dict, num_workers: int, run: RunFolder, report: Callable[[str], None]) -> bool:
-    """Starts the workers and reports what they tell; returns whether they came to the end, or one was lost.
+def _fit(task: dict, num_workers: int, run: RunFolder, report: Callable[[str], None]) -> BaseException | None:
+    """Starts the workers and reports what they tell; returns Ray's error if one was lost.
 
     Raises:
         UserError: If a worker raised it.
@@ -124,7 +131,7 @@ def _finishes(task: dict, num_workers: int, run: RunFolder, report: Callable[[st
         raise UserError(text)
     if error and "bug" in told:
         raise RuntimeError(f"a worker failed:\n{told['bug'][0]}") from None
-    return error is None
+    return error
 
 
 def _listen(messages: Any, end: Future, report: Callable[[str], None]) -> dict[str, list[str]]:
