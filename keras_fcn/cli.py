@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import signal
 import sys
@@ -14,12 +15,14 @@ from typing import TypeVar
 
 import tyro
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import LostWorkerError, UserError
 from keras_fcn.interruption import Terminated
 
 Options = TypeVar("Options")
 
 USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
+LOST_WORKER = 138
+"""Kubeflow's restart policy ExitCode starts processes again that end in this, 137 or 143, but not those in 2."""
 
 
 def parse_options(options: type[Options], arguments: Sequence[str] | None = None) -> Options:
@@ -47,8 +50,8 @@ def parse_options(options: type[Options], arguments: Sequence[str] | None = None
 def run(command: Callable[[], int | None]) -> None:
     """Runs a command line's main function and ends the process with its exit status.
 
-    A `UserError` becomes one line on stderr and exit status 2, Ctrl-C ends with 130, SIGTERM with 143; any other
-    exception is a bug and keeps its traceback.
+    A `UserError` becomes one line on stderr and exit status 2, a `LostWorkerError` one and 138, Ctrl-C ends with 130,
+    SIGTERM with 143; any other exception is a bug and keeps its traceback.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
@@ -57,6 +60,11 @@ def run(command: Callable[[], int | None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_ERROR)
+    except LostWorkerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(LOST_WORKER)  # TensorFlow's own end would look for the others, and complain
     except KeyboardInterrupt as interrupt:
         print(f"\ninterrupted{''.join(f': {reason}' for reason in interrupt.args)}", file=sys.stderr)
         sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)

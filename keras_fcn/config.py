@@ -22,7 +22,7 @@ BackboneName = Literal[
 ]  # fmt: skip
 LossName = Literal["cross_entropy", "dice", "lovasz"]
 Balance = Literal["none", "weights", "sampling"]
-StrategyName = Literal["auto", "mirrored", "none"]
+StrategyName = Literal["auto", "mirrored", "multiworker", "none"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 SwitchName = Literal["auto", "on", "off"]
 UpscoreInit = Literal["bilinear", "xavier"]
@@ -214,7 +214,8 @@ class TrainConfig:
     """Let GPUs compute reproducibly, too, and slower. CPUs do anyway."""
 
     strategy: StrategyName = "auto"
-    """The devices: `mirrored` takes all GPUs or, without any, the CPU, `none` one; `auto` looks how many there are."""
+    """The devices: `mirrored` takes all GPUs or, without any, the CPU, `none` one, `multiworker` those of all machines
+    that TF_CONFIG names; `auto` looks what there is."""
 
     precision: PrecisionName = "auto"
     """What layers compute in; auto: bfloat16 on GPUs that have it, float32 elsewhere. Weights are always float32."""

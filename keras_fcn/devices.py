@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
+from keras_fcn.cluster import Cluster, joined_cluster
 from keras_fcn.config import PrecisionName, StrategyName, SwitchName
-from keras_fcn.errors import UserError
+from keras_fcn.errors import LostWorkerError, UserError
 
 _BFLOAT16_CAPABILITY = (8, 0)
 """The first NVIDIA GPUs that compute in bfloat16 (Ampere)."""
@@ -20,12 +23,17 @@ def build_strategy(name: StrategyName, batch_size: int) -> tf.distribute.Strateg
 
     Args:
         name: "none" for one device; "mirrored" for all GPUs of this machine or, without any, its CPU; "auto" for
-            "mirrored" where there are several devices, else "none".
+            "multiworker" where TF_CONFIG names several workers, "mirrored" where there are several devices, else
+            "none"; "multiworker" for all devices of all workers. That one waits for the others, and must be built
+            before TensorFlow does anything else in this process.
         batch_size: Images per step over all devices together.
 
     Raises:
-        UserError: If there are more devices than images in a batch.
+        UserError: If there are more devices than images in a batch, or the workers cannot meet.
+        LostWorkerError: If another worker did not come.
     """
+    if cluster := joined_cluster(name):
+        return _meet(cluster, batch_size)
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if name == "none" or (name == "auto" and len(devices) == 1):
         return tf.distribute.get_strategy()
@@ -34,10 +42,54 @@ def build_strategy(name: StrategyName, batch_size: int) -> tf.distribute.Strateg
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
+def _meet(cluster: Cluster, batch_size: int) -> tf.distribute.Strategy:
+    """Waits for the other workers, and returns the strategy that deals out every batch to all of them."""
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({task: list(addresses) for task, addresses in cluster.addresses.items()}),
+        task_type=cluster.task_type,
+        task_id=cluster.task_index,
+        rpc_layer="grpc",
+    )
+    try:
+        with _signals_that_end():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except RuntimeError:
+        raise UserError(
+            "workers must meet before TensorFlow does anything else; start a new Python process for the training"
+        ) from None
+    except tf.errors.UnknownError:
+        raise UserError(f"TF_CONFIG: this worker cannot listen at {cluster.address}; is its port free?") from None
+    except tf.errors.OpError as error:
+        raise LostWorkerError(f"not all {cluster.num_workers} workers came ({type(error).__name__})") from None
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise UserError(
+            f"--batch-size must be a multiple of {replicas}, the number of devices of all {cluster.num_workers} "
+            f"workers. Received: {batch_size}"
+        )
+    return strategy
+
+
+@contextlib.contextmanager
+def _signals_that_end() -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM end the process at once, as Python cannot while it waits in TensorFlow."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def describe_devices(strategy: tf.distribute.Strategy) -> str:
     """Returns the names of the devices, for people: "GPU:0, GPU:1"."""
-    if isinstance(strategy, tf.distribute.MirroredStrategy):
-        return ", ".join(device.rpartition("device:")[2] for device in strategy.extended.worker_devices)
+    if isinstance(strategy, (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)):
+        devices = [device.rpartition("device:")[2] for device in strategy.extended.worker_devices]
+        workers = strategy.num_replicas_in_sync // len(devices)
+        return ", ".join(devices) + (f" of {workers} workers each" if workers > 1 else "")
     return "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
 
 

@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Iterator
 
 
-def start_tensorflow(onednn: bool = True) -> None:
+def start_tensorflow(onednn: bool = True, look_at_devices: bool = True) -> None:
     """Imports TensorFlow without its chatter, with oneDNN's kernels unless the user decided otherwise.
 
     On CPUs without AVX-512, TensorFlow leaves oneDNN off, although training is then about a quarter slower.
 
     Args:
         onednn: Whether to switch it on where TF_ENABLE_ONEDNN_OPTS is not set.
+        look_at_devices: Whether to do so at once; not where several workers have yet to meet.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if onednn:
@@ -24,7 +25,8 @@ def start_tensorflow(onednn: bool = True) -> None:
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
-        tf.config.list_logical_devices()  # the first look at the devices talks, too
+        if look_at_devices:
+            tf.config.list_logical_devices()  # the first look talks, too
 
 
 @contextlib.contextmanager

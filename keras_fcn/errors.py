@@ -5,6 +5,10 @@ class UserError(ValueError):
     """A mistake in what the user gave: one line that says what, where, the value received and the cure."""
 
 
+class LostWorkerError(RuntimeError):
+    """Another process that trains together with this one has gone: one line that says so, and how to go on."""
+
+
 class DataError(UserError):
     """Something wrong with a file of a data set.
 

@@ -14,10 +14,14 @@ from keras_fcn.labels import ClassTable
 from keras_fcn.metrics import SegmentationMetrics, confusion_matrix
 from keras_fcn.pipeline import evaluation_dataset, explain_failure
 from keras_fcn.text_table import display_width, left_justified
+from keras_fcn.workers import Workers
 
 
 def evaluate(
-    segment: Callable[[tf.Tensor], tf.Tensor], pairs: Pairs, after_image: Callable[[], None] = lambda: None
+    segment: Callable[[tf.Tensor], tf.Tensor],
+    pairs: Pairs,
+    after_image: Callable[[], None] = lambda: None,
+    workers: Workers | None = None,
 ) -> dict:
     """Measures a model on every pair, each at its own size. Of a prediction nothing is kept but its counts.
 
@@ -25,6 +29,7 @@ def evaluate(
         segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
         pairs: What to measure on.
         after_image: Is called after each image.
+        workers: Share the pairs out among themselves; `after_image` is called equally often in each.
 
     Returns:
         `SegmentationMetrics.to_dict` of the sum of the images' confusion matrices; "images", how many they were;
@@ -34,20 +39,23 @@ def evaluate(
     Raises:
         UserError: If a pair cannot be read.
     """
-    names = pairs.classes.names
+    names, workers = pairs.classes.names, workers or Workers()
+    share = pairs.share(workers.index, workers.count)
     total = np.zeros([len(names)] * 2, np.int64)
-    image_mean_iou = {}
-    with explain_failure(pairs):
-        for image_name, (images, labels) in zip(pairs.names, evaluation_dataset(pairs)):
+    ious = np.zeros(len(pairs))
+    with explain_failure(share):
+        for number, (images, labels) in enumerate(evaluation_dataset(share) if len(share) else ()):
             matrix = confusion_matrix(labels.numpy(), np.asarray(segment(images)), len(names))
-            image_mean_iou[image_name] = SegmentationMetrics.from_confusion_matrix(matrix).to_dict(names)["mean_iou"]
+            ious[workers.index + number * workers.count] = SegmentationMetrics.from_confusion_matrix(matrix).mean_iou
             total += matrix
-            after_image()
+            if number < len(pairs) // workers.count:
+                after_image()
+    total, ious = workers.total(total), workers.total(ious)
     return {
         **SegmentationMetrics.from_confusion_matrix(total).to_dict(names),
         "images": len(pairs),
         "confusion_matrix": total.tolist(),
-        "image_mean_iou": image_mean_iou,
+        "image_mean_iou": {name: None if np.isnan(iou) else iou for name, iou in zip(pairs.names, ious.tolist())},
     }
 
 

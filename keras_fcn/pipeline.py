@@ -21,7 +21,7 @@ PARALLEL_READS = os.cpu_count() or 1
 
 
 def training_dataset(
-    pairs: Pairs, augmentation: Augmentation, batch_size: int, seed: int, first_sample: int = 0
+    pairs: Pairs, augmentation: Augmentation, batch_size: int, seed: int, first_sample: int = 0, every: int = 1
 ) -> tf.data.Dataset:
     """Streams shuffled and augmented pairs without end.
 
@@ -36,6 +36,7 @@ def training_dataset(
         batch_size: Samples per batch.
         seed: Of the order, the windows and the flips.
         first_sample: The number of the first sample.
+        every: Distance from each sample to the next; of `n` workers that share a stream, each takes every n-th.
 
     Returns:
         Batches of images uint8 [batch_size, height, width, 3] and labels uint8 [batch_size, height, width].
@@ -49,7 +50,8 @@ def training_dataset(
         image, label = augmentation(*read(index), tf.stack([seed, drawn]))
         return image, _require_classes(label, pairs.classes.num_classes)
 
-    samples = tf.data.Dataset.range(first_sample, tf.int64.max)
+    # The range never comes to its end; repeating it makes it count as endless.
+    samples = tf.data.Dataset.range(first_sample, tf.int64.max, every).repeat()
     loaded = samples.map(load, num_parallel_calls=PARALLEL_READS)
     return loaded.batch(batch_size, drop_remainder=True).prefetch(2)
 

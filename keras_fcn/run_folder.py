@@ -77,6 +77,12 @@ class RunFolder:
         """A picture of the confusion matrix in `metrics`."""
         return self.root / "confusion.png"
 
+    @staticmethod
+    def default_root(config: TrainConfig) -> Path:
+        """Returns the folder for a run that begins now, where none is given."""
+        time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        return Path("runs") / f"{time}-{config.model}-{config.backbone}"
+
     @classmethod
     def create(cls, root: Path | None, config: TrainConfig) -> RunFolder:
         """Makes a new run's folder with its settings inside.
@@ -88,9 +94,7 @@ class RunFolder:
         Raises:
             UserError: If the folder exists or cannot be made.
         """
-        if root is None:
-            time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-            root = Path("runs") / f"{time}-{config.model}-{config.backbone}"
+        root = root or cls.default_root(config)
         if root.exists():
             raise UserError(f"{root}: exists already; choose another --run-dir, or go on with --resume {root}")
         try:

@@ -109,6 +109,20 @@ class RunReport:
         return samples
 
 
+class UnwrittenReport:
+    """What `RunReport` is for workers beside the chief, who alone writes."""
+
+    def add_epoch(self, row: dict[str, float], figures: dict, *_) -> dict[str, float]:
+        """Returns the whole row."""
+        return {**row, **_held_out_columns(figures)}
+
+    def draw_curves(self) -> None:
+        """Draws nothing."""
+
+    def draw_pictures(self) -> None:
+        """Draws nothing."""
+
+
 def _held_out_columns(figures: dict) -> dict[str, float]:
     """Returns the held-out columns of the history.
 

@@ -33,6 +33,15 @@ class TrainOptions(TrainConfig):
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Take the settings in this file: one of recipes/, or the config.json of a run; options given besides win."""
 
+    ray_workers: Annotated[int, arg(metavar="N", help_behavior_hint="")] = 0
+    """Train in N workers of the Ray cluster at RAY_ADDRESS or, if that is not set, of one started on this machine."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError if a value is out of its range."""
+        super().__post_init__()
+        if self.ray_workers < 0:
+            raise UserError(f"--ray-workers must not be negative. Received: {self.ray_workers}")
+
     def settings(self) -> TrainConfig:
         """Returns the part that belongs to the run and is kept with it."""
         fields = dataclasses.fields(TrainConfig)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,6 +12,7 @@ import tensorflow as tf
 
 from keras_fcn.augmentation import Augmentation
 from keras_fcn.batch_norm import fuse_batch_norms, restore_statistics, synchronize_batch_norms
+from keras_fcn.checkpoints import Checkpoints
 from keras_fcn.config import TrainConfig
 from keras_fcn.devices import build_strategy, describe_devices, layer_precision, uses_bfloat16, uses_xla
 from keras_fcn.errors import UserError
@@ -25,11 +25,12 @@ from keras_fcn.optimizers import build_parameter_groups
 from keras_fcn.pipeline import augmented_dataset, explain_failure, shuffled_index, training_dataset
 from keras_fcn.progress import Progress
 from keras_fcn.run_folder import RunFolder
-from keras_fcn.run_report import RunReport
+from keras_fcn.run_report import RunReport, UnwrittenReport
 from keras_fcn.training_data import TrainingData
 from keras_fcn.training_step import Batch, TrainingStep
 from keras_fcn.weight_average import WeightAverage
 from keras_fcn.weights import LoadedWeights, load_backbone_weights, load_matching_layers
+from keras_fcn.workers import Workers
 
 LARGEST_LOSS = 1000.0
 """Per pixel; a network that is this sure of wrong classes has exploded."""
@@ -44,8 +45,10 @@ class Training:
     Args:
         config: The settings.
         data: What to train and measure on.
+        strategy: The devices; those of `config` if not given.
 
     Attributes:
+        workers: The processes that train this network together.
         model: The network whose weights are trained.
         kept_model: The network that is measured and kept, in float32; `model` itself, unless weights are averaged or
             layers compute in another precision.
@@ -54,12 +57,13 @@ class Training:
         UserError: If there are more devices than images in a batch, or the weights to start from do not fit.
     """
 
-    def __init__(self, config: TrainConfig, data: TrainingData) -> None:
+    def __init__(self, config: TrainConfig, data: TrainingData, strategy: tf.distribute.Strategy | None = None) -> None:
         self.config, self.data = config, data
         self.augmentation = Augmentation(data.crop_size, config.scale, config.flip, config.rotate, config.color_jitter)
         self.images_per_step = config.batch_size * config.accumulate
         self.steps_per_epoch = math.ceil(len(data.pairs) / self.images_per_step)
-        self.strategy = build_strategy(config.strategy, config.batch_size)
+        self.strategy = strategy or build_strategy(config.strategy, config.batch_size)
+        self.workers = Workers(self.strategy)
         bfloat16, xla = uses_bfloat16(config.precision), uses_xla(config.xla, self.strategy)
         with self.strategy.scope():
             with layer_precision(bfloat16):
@@ -92,7 +96,7 @@ class Training:
         )
         self.plan = self._plan_cache(trained)
         self.cache: FeatureCache | None = None
-        self.interruption = Interruption()
+        self.interruption = Interruption(self.workers.highest)
         self.describe_precision = ("bfloat16" if bfloat16 else "float32") + (", XLA" if xla else "")
 
     def _build(self, **options) -> keras.Model:
@@ -191,44 +195,47 @@ class Training:
             UserError: If the loss is no number any more, a pair cannot be read, or the disk is full.
             KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to go on.
         """
-        manager = tf.train.CheckpointManager(self.checkpoint, str(run.checkpoints), self.config.keep_checkpoints)
+        checkpoints = Checkpoints(self.checkpoint, run, self.config.keep_checkpoints, self.workers.is_chief)
         if self.plan:
             self.cache = FeatureCache(run.features, self.plan)
-        output = RunReport(run, self.data.held_out, int(self.finished_epochs.numpy()), self.step)
+        output: RunReport | UnwrittenReport = UnwrittenReport()
+        if self.workers.is_chief:
+            output = RunReport(run, self.data.held_out, int(self.finished_epochs.numpy()), self.step)
         self.model.stop_training = False  # callbacks may set it, as under `fit`
         listeners = keras.callbacks.CallbackList(list(callbacks), model=self.model)
         listeners.on_train_begin()
         try:
             with self.interruption:
-                self._train_epochs(report, manager, output, listeners)
+                self._train_epochs(report, checkpoints, output, listeners)
         except KeyboardInterrupt as interrupt:  # or `Terminated`, which is one
-            _save(manager)
+            checkpoints.save()
             raise type(interrupt)(f"go on with python train.py --resume {run.root}") from None
         finally:
             output.draw_curves()
         listeners.on_train_end()
         output.draw_pictures()
+        self.workers.wait()  # for the chief's pictures: nobody's end looks like a loss to the others
 
     def _train_epochs(
         self,
         report: Callable[[str], None],
-        manager: tf.train.CheckpointManager,
-        output: RunReport,
+        checkpoints: Checkpoints,
+        output: RunReport | UnwrittenReport,
         listeners: keras.callbacks.CallbackList,
     ) -> None:
         self._fill_cache()
         batches = self._batches()
         started, first_step = time.perf_counter(), self.step
-        while not (self.is_finished or self.model.stop_training):
+        while not (self.is_finished or self.workers.highest(self.model.stop_training)):
             epoch = int(self.finished_epochs.numpy()) + 1
             report(f"\nEpoch {epoch}/{self.config.epochs}{self._time_left(started, first_step)}")
             listeners.on_epoch_begin(epoch - 1)
             if self.cache and epoch == self.config.freeze_backbone + 1:
                 batches = self._batches()
                 self.cache.remove()
-            row = self._train_epoch(batches, epoch, manager, listeners)
+            row = self._train_epoch(batches, epoch, checkpoints, listeners)
             row = self._finish_epoch(epoch, row, output)
-            _save(manager)
+            checkpoints.save()
             report(_epoch_summary(row))
             listeners.on_epoch_end(epoch - 1, row)
 
@@ -246,6 +253,8 @@ class Training:
     def _batches(self):
         """Returns the iterator over the batches from the present step on, dealt out to the devices."""
         config, first_sample = self.config, self.step * self.images_per_step
+        if self.workers.count > 1:
+            return iter(self.strategy.distribute_datasets_from_function(lambda _: self._share_of_batches(first_sample)))
         if self.cache and self.step < config.freeze_backbone * self.steps_per_epoch:
             batches = self.cache.dataset(config.batch_size, config.seed, first_sample)
         else:
@@ -254,8 +263,16 @@ class Training:
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
         return iter(self.strategy.experimental_distribute_dataset(batches.with_options(options)))
 
+    def _share_of_batches(self, first: int) -> tf.data.Dataset:
+        """Returns what the devices of this worker take, each a batch in turn: every n-th sample for n workers."""
+        config, workers = self.config, self.workers
+        size = config.batch_size // self.strategy.num_replicas_in_sync
+        return training_dataset(
+            self.data.pairs, self.augmentation, size, config.seed, first + workers.index, workers.count
+        )
+
     def _train_epoch(
-        self, batches, epoch: int, manager: tf.train.CheckpointManager, listeners: keras.callbacks.CallbackList
+        self, batches, epoch: int, checkpoints: Checkpoints, listeners: keras.callbacks.CallbackList
     ) -> dict[str, float]:
         """Trains to the end of an epoch, from wherever in it the run is; returns its row of the history."""
         before, first_step = (epoch - 1) * self.steps_per_epoch, self.step
@@ -269,11 +286,11 @@ class Training:
                 fetched = time.perf_counter()
                 self.make_step(batch, epoch <= self.config.freeze_backbone)
                 loss = float(self.make_step.loss_sum.numpy()) / (number + 1)
-                self._require_sane(loss, manager)
+                self._require_sane(loss, checkpoints)
                 progress.made_step(loss, self._rate(), fetched - started, time.perf_counter() - fetched)
                 listeners.on_train_batch_end(number, {"loss": loss})
                 if time.perf_counter() - saved > 60 * self.config.checkpoint_minutes:
-                    _save(manager)
+                    checkpoints.save()
                     saved = time.perf_counter()
             return {
                 "epoch": epoch,
@@ -292,7 +309,7 @@ class Training:
     def _rate(self) -> float:
         return float(self.groups[0].optimizer.learning_rate.numpy())
 
-    def _require_sane(self, loss: float, manager: tf.train.CheckpointManager) -> None:
+    def _require_sane(self, loss: float, checkpoints: Checkpoints) -> None:
         """Raises UserError if the loss of the step just made is no number, or has exploded."""
         if loss < LARGEST_LOSS:
             return
@@ -302,18 +319,17 @@ class Training:
         names = [
             self.data.pairs.images[int(shuffled_index(tf.constant(n, tf.int64), count, seed))].name for n in samples
         ]
-        kept = manager.latest_checkpoint or "none yet"
         raise UserError(
             f"the loss became {loss:.4g} in step {self.step}, on {', '.join(names)}; try a lower --learning-rate, or "
-            f"--clip-norm 1. The last good checkpoint: {kept}"
+            f"--clip-norm 1. The last good checkpoint: {checkpoints.latest}"
         )
 
-    def _finish_epoch(self, epoch: int, row: dict[str, float], output: RunReport) -> dict[str, float]:
+    def _finish_epoch(self, epoch: int, row: dict[str, float], output: RunReport | UnwrittenReport) -> dict[str, float]:
         """Measures the network and writes the epoch down; returns its whole row of the history."""
         if self.kept_model is not self.model:
             source = self.average.variables if self.average else self.model.weights
             self.kept_model.set_weights([np.asarray(weight) for weight in source])
-        figures = evaluate(self.segment, self.data.held_out, self.interruption.check)
+        figures = evaluate(self.segment, self.data.held_out, self.interruption.check, self.workers)
         mean_iou = figures["mean_iou"] or 0.0
         is_best = mean_iou > float(self.best_mean_iou.numpy())
         row = output.add_epoch(row, figures, self.segment, self.kept_model if is_best else None)
@@ -330,22 +346,6 @@ class Training:
             return ""
         seconds = (time.perf_counter() - started) / done * (total - self.step)
         return f", about {math.ceil(seconds / 60)} min left"
-
-
-def _save(manager: tf.train.CheckpointManager) -> None:
-    """Writes a checkpoint.
-
-    Raises:
-        UserError: If that fails, as on a full disk; those before it are whole.
-    """
-    try:
-        manager.save()
-    except (OSError, tf.errors.OpError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise UserError(
-            f"{manager.directory}: a checkpoint cannot be written ({reason}); the last good one is "
-            f"{manager.latest_checkpoint or 'none'}; make room and go on with --resume {Path(manager.directory).parent}"
-        ) from None
 
 
 def _epoch_summary(row: dict[str, float]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_fcn.cluster import joined_cluster
 from keras_fcn.config import TrainConfig
+from keras_fcn.datasets import open_pairs
+from keras_fcn.devices import build_strategy
 from keras_fcn.errors import UserError
 from keras_fcn.fcn import FCN_STRIDES, class_table
 from keras_fcn.inference import load_model
 from keras_fcn.run_folder import RunFolder
 from keras_fcn.train_options import read_config
 from keras_fcn.training import Training
-from keras_fcn.training_data import open_training_data
+from keras_fcn.training_data import TrainingData, open_training_data
+from keras_fcn.workers import Workers
 
 Report = Callable[[str], None]
 
@@ -31,6 +36,8 @@ def run_training(
     initial_weights: list | None = None,
 ) -> RunFolder:
     """Trains a network and keeps everything about it in a run folder.
+
+    In a cluster, each worker calls this, and the chief keeps and reports.
 
     Args:
         config: The settings.
@@ -46,28 +53,86 @@ def run_training(
 
     Raises:
         UserError: If the data, the settings or the folder are not fit to train on.
+        LostWorkerError: If another worker of the cluster has gone.
         KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to go on.
     """
     run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
     if run_dir is not None and run_dir.exists():
         resume = _same_run(run_dir, config)
+    strategy = _meet(config, run_dir or resume, report)
+    workers = Workers(strategy)
+    with workers.explain_loss(f"start all of them again, as before, to go on with {run_dir or resume}"):
+        report = report if workers.is_chief else _say_nothing
+        data = _open_data(config, workers, report)
+        keras.utils.set_random_seed(config.seed)
+        if config.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        training = Training(config, data, strategy)
+        if initial_weights is not None:
+            training.start_from(initial_weights)
+        report(training.describe())
+        run = _open_run(training, run_dir, resume, report)
+        finished = f", finished in epoch {int(training.finished_epochs)}" if training.is_finished else ""
+        report(f"Run      {run.root}{finished}")
+        training.run(run, report, callbacks)
+    return run
+
+
+def _meet(config: TrainConfig, folder: Path | None, report: Report) -> tf.distribute.Strategy:
+    """Returns the devices to train on, when all workers have come: before TensorFlow does anything else.
+
+    Raises:
+        UserError: If they cannot meet.
+    """
+    if cluster := joined_cluster(config.strategy):
+        if folder is None:
+            raise UserError("several workers need --run-dir, a folder that all of them see: each goes on from it")
+        if config.cache_features:
+            raise UserError("--cache-features is for one process; leave it out, or train without a cluster")
+        report(f"Worker   {cluster.name}, one of {cluster.num_workers}, at {cluster.address}; waiting for all")
+    return build_strategy(config.strategy, config.batch_size)
+
+
+def _say_nothing(_: str) -> None:
+    """Stands for `report` in workers beside the chief."""
+
+
+def _open_data(config: TrainConfig, workers: Workers, report: Report) -> TrainingData:
+    """Opens the data in each worker, first in the chief: it may have to be drawn or downloaded.
+
+    Raises:
+        UserError: If it is not fit to train on, or it or the settings are not the same for all workers.
+    """
+    workers.require_alike(
+        json.dumps(config.to_dict()), "the workers have different settings; start all of them with the same options"
+    )
+    if workers.count > 1 and workers.is_chief:
+        open_pairs(config.data, config.split, config.layout)
+    workers.wait()
     data = open_training_data(config, report)
-    keras.utils.set_random_seed(config.seed)
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    training = Training(config, data)
-    if initial_weights is not None:
-        training.start_from(initial_weights)
-    report(training.describe())
-    if resume is None:
-        run = RunFolder.create(run_dir, config)
-    else:
+    names = "\n".join([*data.pairs.names, "", *data.held_out.names])
+    workers.require_alike(
+        names, f"{config.data}: the workers see different photographs there; give all of them the same"
+    )
+    return data
+
+
+def _open_run(training: Training, run_dir: Path | None, resume: Path | None, report: Report) -> RunFolder:
+    """Makes a new run's folder, or takes over the position of the run to go on with."""
+    workers, data = training.workers, training.data
+    if resume is not None:
         run = RunFolder(resume)
         training.restore(run, report)
-    run.keep_images(data.pairs.images, data.held_out.images)
-    finished = f", finished in epoch {int(training.finished_epochs)}" if training.is_finished else ""
-    report(f"Run      {run.root}{finished}")
-    training.run(run, report, callbacks)
+    elif workers.is_chief:
+        run = RunFolder.create(run_dir, training.config)
+    else:
+        assert run_dir is not None
+        run = RunFolder(run_dir)
+    workers.require_alike(
+        str(training.step), f"{run.root}: the workers see different checkpoints there; keep runs where all see them"
+    )
+    if workers.is_chief:
+        run.keep_images(data.pairs.images, data.held_out.images)
     return run
 
 

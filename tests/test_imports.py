@@ -7,14 +7,14 @@ from conftest import ROOT
 
 # From the top down: a module imports only from layers below its own.
 LAYERS = [
+    ["ray_training"],
     ["training_run"],
     ["training", "check", "summary"],
     ["run_report", "training_data", "feature_cache"],
     ["prediction", "evaluation", "weights"],
     ["inference", "pipeline", "training_step"],
-    ["augmentation"],
+    ["augmentation", "checkpoints", "devices"],
     [
-        "run_folder",
         "optimizers",
         "batch_norm",
         "datasets",
@@ -28,9 +28,11 @@ LAYERS = [
         "palette_png",
         "complexity",
         "progress",
-        "devices",
         "weight_average",
         "train_options",
+        "run_folder",
+        "cluster",
+        "workers",
     ],
     ["config", "fcn", "receptive_field", "figures"],
     ["backbones", "initializers", "layers", "upscore", "cli", "image_files", "weight_files", "trace"],

@@ -104,6 +104,10 @@ class Pairs:
         images, labels = (tuple(paths[index] for index in indices) for paths in (self.images, self.labels))
         return dataclasses.replace(self, images=images, labels=labels)
 
+    def share(self, number: int, count: int) -> Pairs:
+        """Returns the part, number `number` of `count`, that remains when all parts get one pair in turn."""
+        return dataclasses.replace(self, images=self.images[number::count], labels=self.labels[number::count])
+
 
 def reader(read: Callable[..., np.ndarray], *arguments: object) -> LabelReader:
     """Returns a `LabelReader` from a function of `image_files` and its arguments after the path."""
