@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import queue
+import signal
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -84,11 +86,15 @@ def _connect(num_workers: int) -> Any:
 
     address = os.environ.get("RAY_ADDRESS") or "local"
     package = str(Path(__file__).parent)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"py_modules": [package]})
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0][:200]
         raise UserError(f"RAY_ADDRESS: no Ray cluster answers at {address} ({reason})") from None
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            signal.signal(number, handler)  # Ray's own would end the process with a backtrace
     cpus = int(ray.cluster_resources().get("CPU", 0))
     if cpus < num_workers:
         ray.shutdown()

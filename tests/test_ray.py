@@ -74,6 +74,22 @@ def test_a_users_mistake_is_one_line_from_ray_too(toy, tmp_path):
 
 @needs_ray
 @pytest.mark.slow
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_workers_of_ray(toy, tmp_path, sent, status):
+    name, run = uuid.uuid4().hex, tmp_path / "run"
+    with start("--data", toy, *TINY[:-2], "--epochs", 500, "--run-dir", run, KERAS_FCN_TEST=name) as process:
+        next(line for line in process.stdout if line.startswith("loss"))
+        assert len(training_workers(name)) == 2
+        process.send_signal(sent)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == status
+    assert err == f"\ninterrupted: go on from the last checkpoint with --resume {run}\n"
+    assert not training_workers(name)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@needs_ray
+@pytest.mark.slow
 def test_ray_starts_the_workers_again_when_one_is_killed(toy, tmp_path):
     name = uuid.uuid4().hex
     run, killed = tmp_path / "run", False
