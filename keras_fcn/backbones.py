@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 
 import keras
@@ -83,7 +84,9 @@ def _application(
 
     def make(image=None, weights: str | None = None) -> keras.Model:
         model = getattr(keras.applications, constructor)
-        return model(include_top=False, weights=weights, input_tensor=image, **options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`input_shape` is undefined", UserWarning)  # as it should be
+            return model(include_top=False, weights=weights, input_tensor=image, **options)
 
     def build(image) -> list:
         model = make(image)

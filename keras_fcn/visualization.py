@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from keras_fcn.figures import save_figure
 from keras_fcn.labels import VOID_LABEL, ClassTable, Color, shares
+from keras_fcn.text_table import display_width
 
 _ERROR_COLORS: dict[str, Color] = {
     "another class": (213, 94, 0),
@@ -19,6 +20,8 @@ _ERROR_COLORS: dict[str, Color] = {
 """The later ones are special cases of the first. The colour-blind tell them apart, too."""
 
 _PANEL, _THUMBNAIL = 3.0, 800
+_LETTER, _SWATCH = 0.09, 0.75
+"""Inches that a letter of a legend takes, and its patch of colour with the space around."""
 """Width of a picture in a figure, in inches, and what its longer side is reduced to, less than twice as many pixels."""
 
 
@@ -209,7 +212,8 @@ def _draw_rows(
     heights = [
         height + 0.2 * max(map(str.count, title, "\n" * columns)) + 0.1 for height, title in zip(heights, titles)
     ]
-    entries_a_line = max(1, round(1.7 * columns))
+    longest = max(display_width(name) for name, _ in legend)
+    entries_a_line = max(1, int(_PANEL * columns / (_LETTER * longest + _SWATCH)))
     lines = -(-len(legend) // entries_a_line)
     size = (_PANEL * columns, sum(heights) + 0.4 + 0.22 * lines)
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.07))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import warnings
 import zipfile
 from pathlib import Path
@@ -148,9 +149,14 @@ def _load_imagenet(backbone: keras.Model) -> None:
     except Exception as error:  # keras.utils.get_file raises a bare Exception without a network
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"--weights imagenet: the download failed ({reason}); fetch that file by hand into "
-            f"{Path(keras.config.keras_home()) / 'models'}, or train from random weights with --weights none"
+            f"--weights imagenet: the download failed ({reason}); fetch that file by hand into {_downloads()}, or "
+            "train from random weights with --weights none"
         ) from None
+
+
+def _downloads() -> Path:
+    """Returns where Keras keeps the weights that it has downloaded, and looks before it downloads any."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
 def _load_from_fcn(backbone: keras.Model, path: Path, source: keras.Model | None = None) -> None:

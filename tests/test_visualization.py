@@ -90,6 +90,21 @@ def test_the_worst_are_drawn_with_their_names_and_errors(tmp_path, figures):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("count", [2, 14, 60])
+def test_a_legend_stays_within_the_picture(tmp_path, figures, count):
+    """Also that of the errors, whose names are long; 14 classes with them were cut off on both sides."""
+    ids = (np.arange(IMAGE.shape[0] * IMAGE.shape[1]) % count).astype(np.uint8).reshape(IMAGE.shape[:2])
+    classes = ClassTable.named(tuple(f"class of things {number}" for number in range(count)))
+    draw_worst(tmp_path / "worst.png", [(IMAGE, ids, ids[::-1])], [("a", 0.1)], classes)
+    draw_predictions(tmp_path / "predictions.png", [(IMAGE, ids, ids[::-1])], classes)
+    for figure in figures:
+        width, height = figure.canvas.get_width_height()
+        for text in figure.legends[0].get_texts():
+            box = text.get_window_extent()
+            assert 0 <= box.x0 < box.x1 <= width
+            assert 0 <= box.y0 < box.y1 <= height
+
+
 def test_large_photographs_of_any_shape_are_drawn_small(tmp_path, figures):
     for height, width in ((1, 5000), (5000, 1), (1999, 1601)):
         ids = np.zeros((height, width), np.uint8)

@@ -1,5 +1,7 @@
 """Files of weights that are damaged or of something else: one line, exit status 2, nothing written."""
 
+import urllib.error
+
 import numpy as np
 import pytest
 from conftest import TINY, Call
@@ -61,6 +63,28 @@ def test_a_keras_file_is_recognized_whatever_it_is_called(trained, tmp_path):
     (tmp_path / "model.zip").write_bytes((trained / "best.keras").read_bytes())
     backbone = build_backbone("resnet18_v2")
     assert load_backbone_weights(backbone, str(tmp_path / "model.zip")).description.endswith("all of resnet18_v2")
+
+
+def test_without_a_network_the_line_says_which_file_to_fetch_and_where_to_put_it(tmp_path, monkeypatch):
+    """Keras looks for the file in its cache, then asks for it at its address, which here leads nowhere."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    asked = []
+
+    def no_network(url, *_):
+        asked.append(url)
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", no_network)
+    backbone = build_backbone("mobilenet_v2")
+    with pytest.raises(UserError) as caught:
+        load_backbone_weights(backbone, "imagenet")
+    message = str(caught.value)
+    assert asked
+    assert asked[0].endswith("no_top.h5")
+    assert message.startswith("--weights imagenet: the download failed (URL fetch failure on https://")
+    assert asked[0] in message
+    assert f"fetch that file by hand into {tmp_path}/home/models, or train from random weights with" in message
+    assert "\n" not in message
 
 
 def test_training_does_not_begin_with_weights_that_do_not_fit(toy, tmp_path):
