@@ -10,6 +10,7 @@ import keras
 
 from keras_fcn.receptive_field import kind_of, receptive_fields
 from keras_fcn.trace import Call, Tensor, Trace, trace_model
+from keras_fcn.upscore import Upscore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +184,8 @@ def kept_memory(trace: Trace) -> int:
 
     Gradients of convolutions, batch normalization, products and maxima need the layer's inputs, those of ReLU, sigmoid
     and maxima its output, those of other activations (SiLU) what goes into them, and dropout's its mask of one byte a
-    number. A tensor that several need is kept once. What lies below all trained layers needs no gradient.
+    number. Upsampling by matrix products keeps each input in 16 places. A tensor that several need is kept once. What
+    lies below all trained layers needs no gradient.
     """
     kept: set[Tensor] = set()
     reached: set[Tensor] = set()  # tensors that depend on trained weights
@@ -213,6 +215,8 @@ def _needed_by_gradient(call: Call, is_trained: bool, is_passed: bool) -> tuple[
         return set(), math.prod(call.outputs[0].shape) if call.layer.noise_shape is None else 0
     if kind in ("Multiply", "MaxPooling2D"):
         return inputs if kind == "Multiply" else inputs | outputs, 0
+    if isinstance(call.layer, Upscore) and call.layer.uses_products:
+        return set(), 16 * sum(tensor.nbytes for tensor in inputs) if is_trained else 0
     activation = getattr(getattr(call.layer, "activation", None), "__name__", "linear")
     needed = inputs if is_trained else set()  # by the gradient of a kernel
     if kind == "ReLU" or activation in _GRADIENT_FROM_OUTPUT:

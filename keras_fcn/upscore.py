@@ -22,20 +22,24 @@ class Upscore(keras.layers.Conv2DTranspose):
     Other kernels, strides and options are computed the usual way.
     """
 
-    def call(self, inputs):
-        """Returns [N, s H, s W, filters] for inputs [N, H, W, C]."""
+    @property
+    def uses_products(self) -> bool:
+        """Whether the layer is computed as matrix products; their gradient keeps 2 x 2 inputs for 4 pairs of halves."""
         stride = self.strides[0]
-        fits = (
+        return (
             self.kernel_size == (2 * stride, 2 * stride)
             and self.strides == (stride, stride)
             and stride >= _SMALLEST_STRIDE
             and stride % 2 == 0
             and (self.padding, self.data_format, self.dilation_rate) == ("same", "channels_last", (1, 1))
             and self.output_padding is None
+            and not self.use_bias
+            and self.activation is keras.activations.linear
         )
-        if not fits or self.use_bias or self.activation is not keras.activations.linear:
-            return super().call(inputs)
-        return self._upsample(inputs, stride // 2)
+
+    def call(self, inputs):
+        """Returns [N, s H, s W, filters] for inputs [N, H, W, C]."""
+        return self._upsample(inputs, self.strides[0] // 2) if self.uses_products else super().call(inputs)
 
     def _upsample(self, inputs, half: int):
         batch, height, width, _ = ops.shape(inputs)
