@@ -53,7 +53,10 @@ def training_dataset(
     # The range never comes to its end; repeating it makes it count as endless.
     samples = tf.data.Dataset.range(first_sample, tf.int64.max, every).repeat()
     loaded = samples.map(load, num_parallel_calls=PARALLEL_READS)
-    return loaded.batch(batch_size, drop_remainder=True).prefetch(2)
+    options = tf.data.Options()
+    options.experimental_optimization.map_and_batch_fusion = True  # readers write into the batch, none copies it
+    options.autotune.enabled = False
+    return loaded.batch(batch_size, drop_remainder=True).prefetch(2).with_options(options)
 
 
 def augmented_dataset(
