@@ -75,6 +75,7 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     import keras
     import tensorflow as tf
 
+    from keras_fcn.batch_norm import prepare_batch_norms
     from keras_fcn.config import TrainConfig
     from keras_fcn.devices import build_strategy
     from keras_fcn.fcn import build_fcn
@@ -88,6 +89,7 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     strategy = build_strategy(config.strategy, config.batch_size)
     with strategy.scope():
         model = build_fcn(config.model, config.backbone, options.num_classes)
+        prepare_batch_norms(model, strategy.num_replicas_in_sync)
         make_step = TrainingStep(strategy, model, build_parameter_groups(config, model, 1000), config)
     shape = (options.batch_size, *options.crop_size)
     images = tf.cast(tf.random.uniform((*shape, 3), 0, 256, tf.int32), tf.uint8)

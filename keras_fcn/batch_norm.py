@@ -16,6 +16,14 @@ def batch_norms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]
     return (layer for layer in flat_layers(model) if isinstance(layer, keras.layers.BatchNormalization))
 
 
+def prepare_batch_norms(model: keras.Model, replicas: int) -> None:
+    """Makes batch normalization right on several devices, or fast on one: see the next two functions."""
+    if replicas > 1:
+        synchronize_batch_norms(model)
+    else:
+        fuse_batch_norms(model)
+
+
 def synchronize_batch_norms(model: keras.Model) -> None:
     """Makes batch normalization use the statistics of the global batch, so that the number of devices has no say."""
     for layer in batch_norms(model):

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.augmentation import Augmentation
-from keras_fcn.batch_norm import fuse_batch_norms, restore_statistics, synchronize_batch_norms
+from keras_fcn.batch_norm import prepare_batch_norms, restore_statistics
 from keras_fcn.checkpoints import Checkpoints
 from keras_fcn.config import TrainConfig
 from keras_fcn.devices import build_strategy, describe_devices, layer_precision, uses_bfloat16, uses_xla
@@ -70,10 +70,7 @@ class Training:
                 trained = self._build(auxiliary=config.auxiliary > 0)
             self.model = keras.Model(trained.input, tf.nest.flatten(trained.output)[0], name=trained.name)
             self.loaded = self._load_weights()
-            if self.strategy.num_replicas_in_sync > 1:
-                synchronize_batch_norms(trained)
-            else:
-                fuse_batch_norms(trained)
+            prepare_batch_norms(trained, self.strategy.num_replicas_in_sync)
             self.groups = build_parameter_groups(config, trained, self.steps_per_epoch)
             self.average = WeightAverage(self.model, config.average) if config.average else None
             self.make_step = TrainingStep(

@@ -69,7 +69,9 @@ def _sparse_cross_entropy(ids: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor,
     )
 
     def gradient(of_losses: tf.Tensor) -> tuple[None, tf.Tensor]:
-        return None, (probabilities - tf.one_hot(ids, logits.shape[-1])) * of_losses[..., None]
+        with tf.control_dependencies([losses]):  # or a graph makes it first, to keep it through forward and backward
+            truth = tf.one_hot(ids, logits.shape[-1])
+        return None, (probabilities - truth) * of_losses[..., None]
 
     return losses, gradient
 
