@@ -11,6 +11,7 @@ from PIL import Image
 from keras_fcn.datasets import Pairs
 from keras_fcn.errors import UserError
 from keras_fcn.image_files import read_image
+from keras_fcn.overlays import overlay
 from keras_fcn.transforms import (
     random_color_jitter,
     random_crop,
@@ -18,7 +19,6 @@ from keras_fcn.transforms import (
     random_rotation,
     random_scaled_crop,
 )
-from keras_fcn.visualization import overlay
 
 
 @dataclasses.dataclass(frozen=True)

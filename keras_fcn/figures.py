@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_fcn.files import replaced_file
+from keras_fcn.fonts import FALLBACK_FONTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_FALLBACK_FONTS = (
-    "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "PingFang SC",
-    "Hiragino Sans GB", "Microsoft YaHei", "Arial Unicode MS", "Noto Emoji", "Segoe UI Emoji",
-)  # fmt: skip
-"""Fonts of Linux, macOS and Windows for names that Matplotlib's own font has no letters for."""
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -38,8 +33,8 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def _font_families() -> list[str]:
-    """Returns Matplotlib's own font, and those installed of `_FALLBACK_FONTS`."""
+    """Returns Matplotlib's own font, and those installed of `FALLBACK_FONTS`."""
     from matplotlib.font_manager import fontManager
 
     installed = {font.name for font in fontManager.ttflist}
-    return ["sans-serif", *(name for name in _FALLBACK_FONTS if name in installed)]
+    return ["sans-serif", *(name for name in FALLBACK_FONTS if name in installed)]

@@ -11,7 +11,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.files import replaced_file
 from keras_fcn.image_files import IMAGE_SUFFIXES, read_image, write_label
 from keras_fcn.inference import Predictor
-from keras_fcn.visualization import overlay_with_legend
+from keras_fcn.overlays import overlay_with_legend
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Photographs with masks, for people: overlays with a legend, panels of predictions, of errors, of a data set."""
+"""Figures of photographs with masks, for people: panels of predictions, of errors, of a data set."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from keras_fcn.figures import save_figure
 from keras_fcn.labels import VOID_LABEL, ClassTable, Color, shares
+from keras_fcn.overlays import overlay
 from keras_fcn.text_table import display_width
 
 _ERROR_COLORS: dict[str, Color] = {
@@ -23,39 +24,6 @@ _PANEL, _THUMBNAIL = 3.0, 800
 _LETTER, _SWATCH = 0.09, 0.75
 """Inches that a letter of a legend takes, and its patch of colour with the space around."""
 """Width of a picture in a figure, in inches, and what its longer side is reduced to, less than twice as many pixels."""
-
-
-def overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float = 0.55) -> np.ndarray:
-    """Lays the classes' colours over an image, outlines in full colour; background stays as it is.
-
-    Args:
-        image: uint8 [H, W, 3].
-        ids: uint8 [H, W], class ids or 255.
-        classes: Whose colours to use.
-        alpha: Share of the colour in the mixture, 0-1.
-
-    Returns:
-        uint8 [H, W, 3].
-    """
-    colors = classes.palette()[ids]
-    strength = np.where(_outlines(ids), 1.0, alpha)
-    background = np.zeros(ids.shape, bool) if classes.background is None else ids == classes.background
-    strength[background & ~_outlines(ids)] = 0
-    mixed = image * (1 - strength[..., None]) + colors * strength[..., None]
-    # A white line beside the coloured one keeps dark outlines visible on dark photographs.
-    mixed[_outlines(ids) & background] = 255
-    return mixed.round().astype(np.uint8)
-
-
-def overlay_with_legend(image: np.ndarray, ids: np.ndarray, classes: ClassTable) -> Image.Image:
-    """Returns the overlay at the photograph's own size, and under it the classes present with their share of pixels."""
-    picture = Image.fromarray(overlay(image, ids, classes))
-    entries = [(f"{classes.names[index]} {share:.1%}", classes.colors[index]) for index, share in shares(ids, classes)]
-    legend = _legend(entries, picture.width)
-    page = Image.new("RGB", (picture.width, picture.height + legend.height), "white")
-    page.paste(picture, (0, 0))
-    page.paste(legend, (0, picture.height))
-    return page
 
 
 def side_by_side(image: np.ndarray, prediction: np.ndarray, truth: np.ndarray, classes: ClassTable) -> np.ndarray:
@@ -255,34 +223,3 @@ def _things(ids: np.ndarray, classes: ClassTable) -> str:
     """Returns the classes that take most of a label, background left out, with their shares."""
     found = [(classes.names[index], share) for index, share in shares(ids, classes) if index != classes.background]
     return ", ".join(f"{name} {share:.0%}" for name, share in found[:3]) or "background only"
-
-
-def _outlines(ids: np.ndarray) -> np.ndarray:
-    """Returns where a pixel's right or lower neighbour has another id, and those neighbours: boolean [H, W]."""
-    edges = np.zeros(ids.shape, bool)
-    across, down = ids[:, 1:] != ids[:, :-1], ids[1:] != ids[:-1]
-    edges[:, 1:] |= across
-    edges[:, :-1] |= across
-    edges[1:] |= down
-    edges[:-1] |= down
-    return edges
-
-
-def _legend(entries: Sequence[tuple[str, tuple[int, int, int]]], width: int) -> Image.Image:
-    """Draws colour fields with their texts, wrapped to `width` pixels."""
-    size = int(np.clip(width // 30, 12, 28))
-    font = ImageFont.load_default(size)
-    line, gap = round(size * 1.7), size // 2
-    places, x, y = [], gap, gap // 2
-    for text, color in entries:
-        needed = size + gap + round(font.getlength(text)) + 2 * gap
-        if x > gap and x + needed > width:
-            x, y = gap, y + line
-        places.append((x, y, text, color))
-        x += needed
-    legend = Image.new("RGB", (width, y + line + gap // 2), "white")
-    draw = ImageDraw.Draw(legend)
-    for x, y, text, color in places:
-        draw.rectangle((x, y + gap // 2, x + size, y + gap // 2 + size), color, "gray")
-        draw.text((x + size + gap, y + gap // 2 + size // 2), text, "black", font, anchor="lm")
-    return legend

@@ -12,8 +12,6 @@ from keras_fcn.visualization import (
     draw_predictions,
     draw_worst,
     error_map,
-    overlay,
-    overlay_with_legend,
     side_by_side,
 )
 
@@ -21,24 +19,6 @@ VOC = ClassTable.voc()
 IMAGE = np.full((40, 60, 3), 100, np.uint8)
 CAT = np.zeros((40, 60), np.uint8)
 CAT[10:30, 20:40] = 8
-
-
-def test_overlays_color_the_things_and_leave_the_background():
-    picture = overlay(IMAGE, CAT, VOC, alpha=0.5)
-    assert picture.shape == IMAGE.shape
-    assert picture[20, 30].tolist() == [82, 50, 50]  # half of (100, 100, 100), half of the cat's (64, 0, 0)
-    assert picture[10, 30].tolist() == [64, 0, 0]  # its outline
-    assert picture[9, 30].tolist() == [255, 255, 255]  # and a white line around that
-    assert (picture[:9] == 100).all()
-
-
-def test_the_legend_stands_below_the_picture_and_shows_the_colors_present():
-    page = np.asarray(overlay_with_legend(IMAGE, CAT, VOC))
-    assert page.shape[1] == 60
-    np.testing.assert_array_equal(page[:40], overlay(IMAGE, CAT, VOC))
-    legend = {tuple(color) for color in page[40:].reshape(-1, 3).tolist()}
-    assert {VOC.colors[0], VOC.colors[8]} <= legend
-    assert VOC.colors[12] not in legend
 
 
 def test_side_by_side_is_photograph_prediction_truth():
@@ -150,7 +130,7 @@ def test_a_check_names_classes_of_whatever_name(tmp_path, figures):
 
 
 def test_texts_get_the_fonts_of_other_scripts(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures_module, "_FALLBACK_FONTS", ("DejaVu Serif", "No Such Font"))
+    monkeypatch.setattr(figures_module, "FALLBACK_FONTS", ("DejaVu Serif", "No Such Font"))
     figure = Figure()
     axes = figure.subplots()
     axes.set_yticks([0], ["猫"])
