@@ -31,9 +31,10 @@ def test_signatures_are_the_live_model_at_any_size(trained, exported, shape, sig
 
 def test_signatures_are_typed_and_of_dynamic_size(exported):
     loaded = tf.saved_model.load(str(exported / "1"))
-    assert set(loaded.signatures) == {"images", "serving_default"}
-    (spec,) = loaded.signatures["images"].structured_input_signature[1].values()
-    assert (spec.name, spec.dtype, spec.shape.as_list()) == ("images", tf.uint8, [None, None, None, 3])
+    assert set(loaded.signatures) == {"images", "serving_default", "probabilities"}
+    for signature in loaded.signatures.values():
+        (spec,) = signature.structured_input_signature[1].values()
+        assert (spec.name, spec.dtype, spec.shape.as_list()) == ("images", tf.uint8, [None, None, None, 3])
 
 
 def test_saved_model_cli_runs_it(trained, exported, tmp_path):

@@ -13,7 +13,7 @@ LAYERS = [
     ["run_report", "training_data", "feature_cache"],
     ["prediction", "evaluation", "weights"],
     ["inference", "pipeline", "training_step"],
-    ["augmentation", "checkpoints", "devices"],
+    ["augmentation", "checkpoints", "devices", "tiling"],
     [
         "optimizers",
         "batch_norm",
@@ -33,6 +33,8 @@ LAYERS = [
         "run_folder",
         "cluster",
         "workers",
+        "averaging",
+        "inference_options",
     ],
     ["config", "fcn", "receptive_field", "figures", "overlays"],
     [
