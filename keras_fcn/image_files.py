@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,11 +33,29 @@ def read_image(path: str | Path) -> np.ndarray:
         DataError: If the file cannot be read or decoded to its last pixel.
     """
     with _opened(Path(path)) as image:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I"):
-            grey = (np.asarray(upright) >> 8).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=2)
-        return np.asarray(upright.convert("RGB"))
+        return _upright_rgb(image)
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Decodes a photograph from the bytes of its file, as `read_image` does.
+
+    Args:
+        content: The file.
+        name: What it is called in complaints.
+
+    Raises:
+        DataError: If it cannot be decoded to its last pixel.
+    """
+    with _refused_by_name(name), Image.open(io.BytesIO(content)) as image:
+        return _upright_rgb(image)
+
+
+def _upright_rgb(image: Image.Image) -> np.ndarray:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I"):
+        grey = (np.asarray(upright) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.asarray(upright.convert("RGB"))
 
 
 def is_plain_jpeg(path: Path) -> bool:
@@ -155,6 +175,15 @@ def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
         image.save(temporary, format="PNG", optimize=False)
 
 
+def decoded_bytes(path: str | Path) -> int:
+    """Returns the bytes that a photograph takes when it is decoded to RGB, by its header alone; 0 if it is none."""
+    try:
+        with Image.open(path) as image:
+            return 3 * image.width * image.height
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 0
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Returns height and width that an image has once it is decoded and upright, and decodes it to be sure.
 
@@ -193,7 +222,7 @@ def _opened_label(path: Path) -> Iterator[Image.Image]:
 
 
 @contextlib.contextmanager
-def _refused_by_name(path: Path) -> Iterator[None]:
+def _refused_by_name(path: Path | str) -> Iterator[None]:
     """Turns what Pillow raises about a file into one line with its name."""
     try:
         yield
@@ -202,7 +231,7 @@ def _refused_by_name(path: Path) -> Iterator[None]:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, UserError):
             raise
-        reason = str(error).replace(f" {str(path)!r}", "").splitlines()[0]
+        reason = re.sub(r" <_io\.BytesIO .*>", "", str(error).replace(f" {str(path)!r}", "").splitlines()[0])
         message = f"{path}: cannot be decoded ({reason}); replace the file or remove it from the data set"
         raise DataError("undecodable file", message) from None
 

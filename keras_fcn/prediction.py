@@ -1,87 +1,226 @@
-"""Predicting files: which photographs are meant, and where their masks and overlays go."""
+"""Predicting many photographs: reading, the network and writing at once, in bounded memory."""
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
 
 from keras_fcn.errors import UserError
-from keras_fcn.files import replaced_file
-from keras_fcn.image_files import IMAGE_SUFFIXES, read_image, write_label
+from keras_fcn.image_files import decode_image, decoded_bytes, read_image
 from keras_fcn.inference import Predictor
-from keras_fcn.overlays import overlay_with_legend
+from keras_fcn.labels import ClassTable
+from keras_fcn.outputs import OUTPUTS, Prediction
+from keras_fcn.palettes import picture_colors
+from keras_fcn.prediction_plan import Task
+from keras_fcn.storage import is_remote, read_bytes, write_bytes
+
+WAITING_BYTES = 1 << 28
+"""How much decoded photographs that wait for the network, and predictions that wait to be written, may take each."""
+
+THREADS = max(2, os.cpu_count() or 1)
+"""Threads that read, and as many that write."""
+
+BATCH_PIXELS = 1 << 22
+"""The most pixels in a batch of several images."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
-    """One photograph to segment.
+class PictureStyle:
+    """How pictures to look at are drawn.
 
     Attributes:
-        photo: The file to read.
-        mask: The palette PNG to write.
-        overlay: The picture to write.
+        palette: One of `keras_fcn.palettes.PALETTES`.
+        alpha: Share of the classes' colours in overlays, 0-1.
     """
 
-    photo: Path
-    mask: Path
-    overlay: Path
-
-    def run(self, predictor: Predictor) -> None:
-        """Segments the photograph and writes both files.
-
-        Raises:
-            UserError: If the photograph cannot be decoded or a file cannot be written.
-        """
-        image = read_image(self.photo)
-        ids = predictor(image)
-        write_label(self.mask, ids, predictor.classes)
-        with replaced_file(self.overlay) as temporary:
-            overlay_with_legend(image, ids, predictor.classes).save(temporary, format="PNG")
+    palette: str = "classes"
+    alpha: float = 0.55
 
 
-def plan(paths: Sequence[Path], out: Path) -> list[Task]:
-    """Lists the photographs in files and folders, with the files to write for each.
-
-    Masks go to `out`/masks, overlays to `out`/overlays. Folders are searched with all folders in them, whose structure
-    is kept. Photographs whose names differ in the suffix alone keep it in the names of their masks.
+def predict_all(
+    predictor: Predictor,
+    tasks: Sequence[Task],
+    style: PictureStyle | None = None,
+    batch_size: int = 1,
+    advance: Callable[[], object] = lambda: None,
+) -> list[UserError]:
+    """Predicts photographs and writes what is asked for about each, whole files or none.
 
     Args:
-        paths: Files and folders.
-        out: The folder to write to.
+        predictor: The model.
+        tasks: What to read and to write.
+        style: How pictures are drawn.
+        batch_size: How many images of one size the network gets at once; they are not resized.
+        advance: Is called after each task.
 
-    Raises:
-        UserError: If a path does not exist, a folder holds no photograph, two photographs would be written to one
-            file, or a file to write exists already.
+    Returns:
+        For each photograph that failed, in the order of the tasks, what is wrong with it.
     """
-    photos = [found for path in paths for found in _find_photos(path)]
-    stems = collections.Counter(relative.with_suffix("") for _, relative in photos)
-    tasks: list[Task] = []
-    taken: dict[Path, Path] = {}
-    for photo, relative in photos:
-        stem = relative.with_suffix("")
-        name = stem if stems[stem] == 1 else relative
-        task = Task(photo, out / "masks" / f"{name}.png", out / "overlays" / f"{name}.png")
-        if task.mask in taken:
-            raise UserError(
-                f"{taken[task.mask]} and {photo}: both would become {task.mask}; predict them into two folders"
-            )
-        for path in (task.mask, task.overlay):
-            if path.exists():
-                raise UserError(f"{path}: exists already; choose another --out or remove it")
-        taken[task.mask] = photo
-        tasks.append(task)
-    return tasks
+    writer = Writer(predictor.classes, style or PictureStyle())
+    failures: dict[int, UserError] = {}
+    with _pool() as readers, _pool() as writers:
+
+        def readable() -> Iterator[tuple[int, np.ndarray]]:
+            for number, image in enumerate(_in_order(readers, map(_reading, tasks))):
+                if isinstance(image, UserError):
+                    failures[number] = image
+                    advance()
+                else:
+                    yield number, image
+
+        def writing() -> Iterator[Job]:
+            for numbers, images in batches(readable(), batch_size):
+                scored = any("probabilities" in tasks[number].targets for number in numbers)
+                ids, scores = segment(predictor, images, scored)
+                for place, number in enumerate(numbers):
+                    known = (tasks[number], images[place], ids[place], None if scores is None else scores[place])
+                    yield Job(images[place].nbytes, functools.partial(writer.attempt, number, *known))
+
+        for number, failure in _in_order(writers, writing()):
+            if failure is not None:
+                failures[number] = failure
+            advance()
+    return [failures[number] for number in sorted(failures)]
 
 
-def _find_photos(path: Path) -> list[tuple[Path, Path]]:
-    """Returns photographs with their paths relative to the folder that was named."""
-    if path.is_file():
-        return [(path, Path(path.name))]
-    if not path.is_dir():
-        raise UserError(f"{path}: no such file or folder")
-    found = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
-    if not found:
-        raise UserError(f"{path}: holds no photograph ({', '.join(IMAGE_SUFFIXES)})")
-    return [(file, file.relative_to(path)) for file in found]
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Something for another thread to do.
+
+    Attributes:
+        size: Bytes that it holds or makes.
+        work: What to call.
+    """
+
+    size: int
+    work: Callable[[], Any]
+
+
+def _in_order(pool: ThreadPoolExecutor, jobs: Iterable[Job]) -> Iterator[Any]:
+    """Yields the results of jobs in their order, while threads are some jobs ahead, as far as memory allows."""
+    pending: collections.deque[tuple[int, Future]] = collections.deque()
+    for job in jobs:
+        while pending and (len(pending) >= 2 * THREADS or job.size + sum(size for size, _ in pending) > WAITING_BYTES):
+            yield pending.popleft()[1].result()
+        pending.append((job.size, pool.submit(job.work)))
+    while pending:
+        yield pending.popleft()[1].result()
+
+
+def _reading(task: Task) -> Job:
+    location = task.source.location
+    return Job(0 if is_remote(location) else decoded_bytes(location), functools.partial(_read_or_explain, location))
+
+
+def _read_or_explain(location: str) -> np.ndarray | UserError:
+    try:
+        return read_photograph(location)
+    except UserError as error:
+        return error
+
+
+def read_photograph(location: str) -> np.ndarray:
+    """Decodes a photograph, uint8 [H, W, 3], from wherever it lies; raises DataError if that fails."""
+    return decode_image(read_bytes(location), location) if is_remote(location) else read_image(location)
+
+
+def segment(
+    predictor: Predictor, images: Sequence[np.ndarray], scored: bool = False
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predicts images of one size.
+
+    Args:
+        predictor: The model.
+        images: uint8 [H, W, 3] each.
+        scored: Whether probabilities are wanted.
+
+    Returns:
+        Class ids uint8 [N, H, W], and probabilities float32 [N, H, W, C] or None.
+    """
+    batch = images[0][None] if len(images) == 1 else np.stack(images)
+    if not scored:
+        return np.asarray(predictor.segment(batch)), None
+    probabilities = np.asarray(predictor.score(batch))
+    return probabilities.argmax(axis=-1).astype(np.uint8), probabilities
+
+
+def batches(images: Iterable[tuple[int, np.ndarray]], batch_size: int) -> Iterator[tuple[list[int], list[np.ndarray]]]:
+    """Groups numbered images uint8 [H, W, 3] into batches of one size each.
+
+    An image waits until its batch is full or `4 * batch_size` others wait; which are grouped depends on their order
+    alone. A batch of several has at most `BATCH_PIXELS` pixels.
+    """
+    waiting: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
+    for number, image in images:
+        group = waiting.setdefault(image.shape, [])
+        group.append((number, image))
+        if len(group) >= min(batch_size, BATCH_PIXELS // (image.shape[0] * image.shape[1])):
+            yield _columns(waiting.pop(image.shape))
+        elif sum(map(len, waiting.values())) > 4 * batch_size:
+            yield _columns(waiting.pop(next(iter(waiting))))
+    for group in waiting.values():
+        yield _columns(group)
+
+
+def _columns(group: list[tuple[int, np.ndarray]]) -> tuple[list[int], list[np.ndarray]]:
+    return [number for number, _ in group], [image for _, image in group]
+
+
+class Writer:
+    """Draws, encodes and writes what is asked for about photographs.
+
+    Args:
+        classes: Names of the ids, and the colours of masks.
+        style: How pictures are drawn.
+    """
+
+    def __init__(self, classes: ClassTable, style: PictureStyle) -> None:
+        self._classes, self._shown = classes, picture_colors(classes, style.palette)
+        self._alpha = style.alpha
+
+    def attempt(self, number: int, *known) -> tuple[int, UserError | None]:
+        """Does what `write` does, and returns the number and what went wrong, if anything."""
+        try:
+            self.write(*known)
+        except UserError as error:
+            return number, error
+        return number, None
+
+    def write(self, task: Task, image: np.ndarray, ids: np.ndarray, probabilities: np.ndarray | None = None) -> None:
+        """Writes the files of a task.
+
+        Args:
+            task: Which files.
+            image: uint8 [H, W, 3].
+            ids: Class ids uint8 [H, W].
+            probabilities: float32 [H, W, C], if they are to be written.
+
+        Raises:
+            UserError: If a file cannot be made or written.
+        """
+        name = str(task.source.name)
+        prediction = Prediction(name, image, ids, self._classes, self._shown, probabilities, self._alpha)
+        for output, target in task.targets.items():
+            try:
+                content = OUTPUTS[output].encode(prediction)
+            except UserError as error:
+                raise UserError(f"{target}: {error}") from None
+            write_bytes(target, content)
+
+
+@contextlib.contextmanager
+def _pool() -> Iterator[ThreadPoolExecutor]:
+    """Gives threads that end with the block; if it raises, what they have not begun is dropped."""
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

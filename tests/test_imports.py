@@ -7,7 +7,7 @@ from conftest import ROOT
 
 # From the top down: a module imports only from layers below its own.
 LAYERS = [
-    ["ray_training"],
+    ["ray_training", "prediction_run"],
     ["training_run"],
     ["training", "check", "summary"],
     ["run_report", "training_data", "feature_cache"],
@@ -34,9 +34,11 @@ LAYERS = [
         "cluster",
         "workers",
         "averaging",
-        "inference_options",
+        "predict_options",
+        "prediction_plan",
     ],
-    ["config", "fcn", "receptive_field", "figures", "overlays"],
+    ["outputs", "photographs", "inference_options"],
+    ["config", "fcn", "receptive_field", "figures", "overlays", "polygons", "storage"],
     [
         "backbones",
         "initializers",

@@ -3,7 +3,6 @@ import json
 import keras
 import numpy as np
 import pytest
-from conftest import Call
 from PIL import Image
 
 from keras_fcn import Predictor
@@ -14,7 +13,6 @@ from keras_fcn.evaluation import evaluate, format_metrics, require_same_classes
 from keras_fcn.inference import find_model, load_model
 from keras_fcn.labels import ClassTable
 from keras_fcn.metrics import SegmentationMetrics
-from keras_fcn.prediction import plan
 
 
 @pytest.fixture
@@ -158,45 +156,3 @@ def test_other_classes_than_the_models_are_named():
     with pytest.raises(UserError, match=r"has 3 classes, the data 2: class 2 is 'class2' .* and 'missing' in the data"):
         require_same_classes(data, ClassTable.numbered(2))
     require_same_classes(data, data)
-
-
-def make_photos(root, *names):
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (9, 9)).save(root / name)
-
-
-def test_folders_keep_their_structure(tmp_path):
-    make_photos(tmp_path, "in/b.png", "in/day/a.JPG", "in/day/b.jpeg", "single.jpg")
-    (tmp_path / "in/notes.txt").write_text("not a photograph")
-    out = tmp_path / "out"
-    tasks = plan([tmp_path / "in", tmp_path / "single.jpg"], out)
-    assert [str(task.mask.relative_to(out)) for task in tasks] == [
-        "masks/b.png", "masks/day/a.png", "masks/day/b.png", "masks/single.png",
-    ]  # fmt: skip
-    assert [str(task.overlay.relative_to(out)) for task in tasks][1] == "overlays/day/a.png"
-
-
-def test_photographs_that_differ_in_their_suffix_only_get_masks_of_their_own(tmp_path):
-    make_photos(tmp_path, "in/a.png", "in/a.jpg")
-    tasks = plan([tmp_path / "in"], tmp_path / "out")
-    assert [task.mask.name for task in tasks] == ["a.jpg.png", "a.png.png"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["nowhere"], "nowhere: no such file or folder"),
-        (["empty"], "empty: holds no photograph"),
-        (["one/a.png", "two/a.png"], "both would become out/masks/a.png"),
-        (["one/b.png"], "out/masks/b.png: exists already; choose another --out or remove it"),
-    ],
-)
-def test_nothing_is_overwritten_or_left_out(tmp_path, monkeypatch, arguments, complaint):
-    monkeypatch.chdir(tmp_path)
-    make_photos(tmp_path, "one/a.png", "one/b.png", "two/a.png", "out/masks/b.png")
-    (tmp_path / "empty").mkdir()
-    call = Call("predict.py", "nowhere-model", *arguments, "--out", "out")
-    assert (call.status, call.out) == (2, "")
-    assert complaint in call.err
-    assert len(call.err.splitlines()) == 1

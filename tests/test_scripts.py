@@ -47,7 +47,7 @@ def test_from_photographs_to_masks_and_a_saved_model(toy, tmp_path):
         with Image.open(photo) as image, Image.open(masks[0]) as mask:
             assert (mask.mode, mask.size) == ("P", image.size)
             assert mask.getpalette() == voc_palette().ravel().tolist()
-            with Image.open(tmp_path / f"out0/overlays/{photo.stem}.png") as overlay:
+            with Image.open(tmp_path / f"out0/overlays/{photo.stem}.jpg") as overlay:
                 assert overlay.width == image.width
                 assert overlay.height > image.height
 

@@ -1,0 +1,138 @@
+"""Polygons are exact: rasterized by other code they give the mask back."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.path import Path as Outline
+from PIL import Image, ImageDraw
+
+from keras_fcn import polygons as polygons_module
+from keras_fcn.errors import UserError
+from keras_fcn.labels import ClassTable
+from keras_fcn.polygons import area, coco, geojson, merged_coco, polygons, require_polygons, without_holes
+
+needs_rasterio = pytest.mark.skipif(
+    importlib.util.find_spec("rasterio") is None,
+    reason="Rasterio is not installed: pip install -r requirements-extra.txt",
+)
+VOC = ClassTable.voc()
+DONUTS = np.array(
+    [
+        [8, 8, 8, 8, 0, 8, 8, 8],
+        [8, 0, 8, 8, 0, 8, 12, 8],
+        [8, 8, 0, 8, 0, 8, 8, 8],
+        [8, 8, 8, 8, 0, 0, 0, 12],
+    ],
+    np.uint8,
+)
+"""A cat with two holes that touch at a corner; a cat around a dog; another dog."""
+
+
+def inside(ring, shape):
+    """Where the centres of pixels are within one ring, by Matplotlib."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]] + 0.5
+    return Outline(ring).contains_points(np.stack([columns, rows], -1).reshape(-1, 2)).reshape(shape)
+
+
+def filled(rings, shape):
+    """What rings enclose by the even-odd rule: a hole is in its outer ring and in its own."""
+    total = np.zeros(shape, int)
+    for ring in rings:
+        total += inside(ring, shape)
+    return total % 2 == 1
+
+
+def masks():
+    sizes = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1), st.integers(1, 3))
+    return sizes.map(lambda s: np.random.default_rng(s[2]).integers(0, s[3] + 1, s[:2], np.uint8))
+
+
+@needs_rasterio
+@settings(deadline=None, derandomize=True, database=None, max_examples=150)
+@given(masks())
+def test_filled_again_they_are_the_mask(ids):
+    painted, covered = np.zeros_like(ids), np.zeros(ids.shape, int)
+    for index, polygon in polygons(ids, VOC):
+        where = filled(polygon, ids.shape)
+        painted[where] = index
+        covered += where
+        assert area(polygon) == where.sum()
+        parts = without_holes(polygon)
+        assert (sum(inside(ring, ids.shape).astype(int) for ring in parts) == where).all()
+    np.testing.assert_array_equal(painted, ids)
+    assert covered.max(initial=0) <= 1
+
+
+@needs_rasterio
+def test_geojson_has_a_feature_of_all_parts_for_each_class():
+    table = geojson(DONUTS, VOC)
+    assert json.loads(json.dumps(table))["type"] == "FeatureCollection"
+    cat, dog = table["features"]
+    assert cat["properties"] == {"id": 8, "name": "cat", "pixels": 22}
+    assert dog["properties"] == {"id": 12, "name": "dog", "pixels": 2}
+    assert sorted(len(polygon) for polygon in cat["geometry"]["coordinates"]) == [2, 3]
+    for feature in table["features"]:
+        for outer, *holes in feature["geometry"]["coordinates"]:
+            assert outer[0] == outer[-1]
+            assert signed_area(outer) > 0  # RFC 7946, section 3.1.6
+            assert all(signed_area(hole) < 0 for hole in holes)
+
+
+def signed_area(ring):
+    x, y = np.array(ring, float).T
+    return float((x[:-1] * y[1:] - x[1:] * y[:-1]).sum() / 2)
+
+
+@needs_rasterio
+def test_coco_has_an_annotation_for_each_part_and_holes_stay_open():
+    table = coco("day/a.jpg", DONUTS, VOC)
+    assert table["images"] == [{"id": 1, "file_name": "day/a.jpg", "width": 8, "height": 4}]
+    assert [category["id"] for category in table["categories"]] == [*range(1, 21)]
+    assert sorted((a["category_id"], a["area"], *a["bbox"]) for a in table["annotations"]) == [
+        (8, 8, 5, 0, 3, 3), (8, 14, 0, 0, 4, 4), (12, 1, 6, 1, 1, 1), (12, 1, 7, 3, 1, 1),
+    ]  # fmt: skip
+    painted = np.zeros_like(DONUTS)
+    for annotation in table["annotations"]:
+        for flat in annotation["segmentation"]:
+            painted[inside(np.reshape([*flat, *flat[:2]], (-1, 2)), DONUTS.shape)] = annotation["category_id"]
+    np.testing.assert_array_equal(painted, DONUTS)
+
+
+@needs_rasterio
+def test_pillow_paints_the_same():
+    """Enlarged tenfold, since Pillow paints the pixels of the outline, too: the middles of the pixels decide."""
+    canvas = Image.new("L", (10 * DONUTS.shape[1] + 1, 10 * DONUTS.shape[0] + 1))
+    draw = ImageDraw.Draw(canvas)
+    found = sorted(polygons(DONUTS, VOC), key=lambda pair: -area([pair[1][0]]))  # what is inside a hole comes later
+    for index, (outer, *holes) in found:
+        draw.polygon([(10 * x, 10 * y) for x, y in outer], fill=index)
+        for hole in holes:
+            draw.polygon([(10 * x, 10 * y) for x, y in hole], fill=0)
+    np.testing.assert_array_equal(np.asarray(canvas)[5::10, 5::10], DONUTS)
+
+
+@needs_rasterio
+def test_files_of_many_images_are_merged_into_one():
+    tables = [coco(f"{name}.jpg", np.roll(DONUTS, shift), VOC) for shift, name in enumerate(["a", "é"])]
+    merged = json.loads(b"".join(merged_coco(json.dumps(table).encode() for table in tables)))
+    assert [image["file_name"] for image in merged["images"]] == ["a.jpg", "é.jpg"]
+    assert [image["id"] for image in merged["images"]] == [1, 2]
+    assert [a["id"] for a in merged["annotations"]] == [*range(1, len(merged["annotations"]) + 1)]
+    for number, table in enumerate(tables, 1):
+        ours = [a["segmentation"] for a in merged["annotations"] if a["image_id"] == number]
+        assert ours == [a["segmentation"] for a in table["annotations"]]
+    assert merged["categories"] == tables[0]["categories"]
+
+
+def test_merging_nothing_is_a_file_all_the_same():
+    assert json.loads(b"".join(merged_coco([]))) == {"annotations": [], "images": [], "categories": []}
+
+
+def test_without_rasterio_it_says_so(monkeypatch):
+    monkeypatch.setattr(polygons_module.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"need Rasterio, .*: pip install -r requirements-extra.txt"):
+        require_polygons()
