@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Segments photographs and films with a trained network; `python predict.py --help` explains the options."""
+"""Segments photographs and videos with a trained network; `python predict.py --help` explains the options."""
 
 import sys
 

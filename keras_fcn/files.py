@@ -55,6 +55,28 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """Gives a temporary folder beside `path`, which takes its place when the block ends well, whatever was there.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{path}: cannot be written ({reason}); choose a place that you may write to") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def lent_suffix(path: Path, suffix: str) -> Iterator[Path]:
     """Gives a path to the same file that ends in `suffix`, by which Keras tells formats apart."""
     if path.name.endswith(suffix):

@@ -1,4 +1,4 @@
-"""Which photographs and films a user means by files, folders, patterns and lists."""
+"""Which photographs and videos a user means by files, folders, patterns and lists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.image_files import IMAGE_SUFFIXES
 from keras_fcn.storage import files_in, is_remote
 
-FILM_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
 
 STDIN = "-"
 """Stands for a list of paths on the standard input, one a line."""
@@ -22,23 +22,23 @@ _NUMBERED = re.compile(r"%0?\d*d")
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A photograph or a film.
+    """A photograph or a video.
 
     Attributes:
         location: Its path or URI; of an image sequence a path with a number such as `%04d` in it.
         name: Its path below the folder that was named, with "/".
-        is_film: Whether it is a film or an image sequence.
+        is_video: Whether it is a video or an image sequence.
     """
 
     location: str
     name: PurePosixPath
-    is_film: bool = False
+    is_video: bool = False
 
 
 def find_photographs(inputs: Iterable[str], stdin: Iterable[str] = (), out: str | None = None) -> list[Source]:
     """Lists what is to be predicted, each file once, in the order given and by name within a folder.
 
-    Folders are searched for photographs with all folders in them, hidden ones and `out` left out. Films are only taken
+    Folders are searched for photographs with all folders in them, hidden ones and `out` left out. Videos are only taken
     where they are named.
 
     Args:
@@ -76,7 +76,7 @@ def _find(text: str, out: str | None) -> list[Source]:
     if glob.has_magic(text):
         return _matching(text, out)
     if _NUMBERED.search(path.name) and path.parent.is_dir():
-        return [Source(text, PurePosixPath(_NUMBERED.sub("", path.name)), is_film=True)]
+        return [Source(text, PurePosixPath(_NUMBERED.sub("", path.name)), is_video=True)]
     raise UserError(f"{text}: no such file or folder")
 
 
@@ -100,15 +100,15 @@ def _matching(pattern: str, out: str | None) -> list[Source]:
     matching = Path(root).glob("/".join(parts[fixed:]))
     files = (str(file) for file in sorted(matching) if file.is_file())
     found = [_named(file, _below(root, file)) for file in files]
-    photos = [source for source in found if source.is_film or _is_photo(source.location, source.name)]
+    photos = [source for source in found if source.is_video or _is_photo(source.location, source.name)]
     photos = [source for source in photos if not _is_inside(source.location, out)]
     if not photos:
-        raise UserError(f"{pattern}: matches no photograph ({', '.join(IMAGE_SUFFIXES)}) and no film")
+        raise UserError(f"{pattern}: matches no photograph ({', '.join(IMAGE_SUFFIXES)}) and no video")
     return photos
 
 
 def _named(location: str, name: PurePosixPath) -> Source:
-    return Source(location, name, name.suffix.lower() in FILM_SUFFIXES)
+    return Source(location, name, name.suffix.lower() in VIDEO_SUFFIXES)
 
 
 def _below(root: str, file: str) -> PurePosixPath:

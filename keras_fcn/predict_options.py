@@ -16,7 +16,7 @@ OutputName = Literal["masks", "overlays", "panels", "cutouts", "json", "probabil
 
 @dataclasses.dataclass(frozen=True)
 class PredictOptions:
-    """Segments photographs and films, and writes masks, pictures, tables and polygons: DIR/OUTPUT/NAME.
+    """Segments photographs and videos, and writes masks, pictures, tables and polygons: DIR/OUTPUT/NAME.
 
     Raises:
         UserError: If options are missing, exclude each other or are out of their range.
@@ -26,7 +26,7 @@ class PredictOptions:
     """A run folder, a .keras file or a SavedModel."""
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...")]
-    """Photographs, folders of them, quoted patterns such as "day*/**/*.jpg", films, image sequences such as
+    """Photographs, folders of them, quoted patterns such as "day*/**/*.jpg", videos, image sequences such as
     frame_%04d.png, and - for a list on the standard input."""
 
     out: Annotated[str, arg(metavar="DIR")]
@@ -52,9 +52,12 @@ class PredictOptions:
     batch_size: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 8 on a GPU, 1 on a CPU)")] = None
     """How many photographs of one size the network gets at once."""
 
+    fps: Annotated[float, arg(metavar="N")] = 25.0
+    """Frames per second of image sequences; videos have their own."""
+
     def __post_init__(self) -> None:
         if not self.inputs:
-            raise UserError("predict.py needs photographs, folders or films after the model, or - for a list on stdin")
+            raise UserError("predict.py needs photographs, folders or videos after the model, or - for a list on stdin")
         if not self.write:
             raise UserError("--write takes one or more of masks, overlays, panels, cutouts, json, ...")
         if len(set(self.write)) < len(self.write):
@@ -65,6 +68,9 @@ class PredictOptions:
             raise UserError(f"--alpha must be in 0 to 1. Received: {self.alpha}")
         if self.batch_size is not None and self.batch_size < 1:
             raise UserError(f"--batch-size must be at least 1. Received: {self.batch_size}")
+
+        if self.fps <= 0:
+            raise UserError(f"--fps must be greater than 0. Received: {self.fps}")
 
     @property
     def existing(self) -> Literal["refuse", "overwrite", "skip"]:

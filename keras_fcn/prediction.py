@@ -66,10 +66,10 @@ def predict_all(
     """
     writer = Writer(predictor.classes, style or PictureStyle())
     failures: dict[int, UserError] = {}
-    with _pool() as readers, _pool() as writers:
+    with thread_pool() as readers, thread_pool() as writers:
 
         def readable() -> Iterator[tuple[int, np.ndarray]]:
-            for number, image in enumerate(_in_order(readers, map(_reading, tasks))):
+            for number, image in enumerate(in_order(readers, map(_reading, tasks))):
                 if isinstance(image, UserError):
                     failures[number] = image
                     advance()
@@ -84,7 +84,7 @@ def predict_all(
                     known = (tasks[number], images[place], ids[place], None if scores is None else scores[place])
                     yield Job(images[place].nbytes, functools.partial(writer.attempt, number, *known))
 
-        for number, failure in _in_order(writers, writing()):
+        for number, failure in in_order(writers, writing()):
             if failure is not None:
                 failures[number] = failure
             advance()
@@ -104,7 +104,7 @@ class Job:
     work: Callable[[], Any]
 
 
-def _in_order(pool: ThreadPoolExecutor, jobs: Iterable[Job]) -> Iterator[Any]:
+def in_order(pool: ThreadPoolExecutor, jobs: Iterable[Job]) -> Iterator[Any]:
     """Yields the results of jobs in their order, while threads are some jobs ahead, as far as memory allows."""
     pending: collections.deque[tuple[int, Future]] = collections.deque()
     for job in jobs:
@@ -217,7 +217,7 @@ class Writer:
 
 
 @contextlib.contextmanager
-def _pool() -> Iterator[ThreadPoolExecutor]:
+def thread_pool() -> Iterator[ThreadPoolExecutor]:
     """Gives threads that end with the block; if it raises, what they have not begun is dropped."""
     pool = ThreadPoolExecutor(THREADS)
     try:

@@ -6,6 +6,7 @@ import collections
 import contextlib
 import dataclasses
 import re
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,7 @@ from keras_fcn.storage import files_in, is_remote
 Existing = Literal["refuse", "overwrite", "skip"]
 """What to do about files to write that are there already."""
 
-FILM_SUFFIX = ".mp4"
+VIDEO_SUFFIX = ".mp4"
 
 _TEMPORARY = re.compile(r"\.\d+\.(.+)")
 """What `replaced_file` calls a file while it is written."""
@@ -26,11 +27,11 @@ _TEMPORARY = re.compile(r"\.\d+\.(.+)")
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A photograph or film, and what to write about it.
+    """A photograph or video, and what to write about it.
 
     Attributes:
         source: What to read.
-        targets: Locations of the files to write, by the names of `OUTPUTS`. Of a film, all but overlays are folders
+        targets: Locations of the files to write, by the names of `OUTPUTS`. Of a video, all but overlays are folders
             with a file for each frame.
     """
 
@@ -109,8 +110,8 @@ def _tasks(sources: Sequence[Source], out: str, outputs: Sequence[str]) -> list[
 
 
 def _target(out: str, output: str, name: object, source: Source) -> str:
-    of_film = FILM_SUFFIX if output == "overlays" else ""
-    suffix = of_film if source.is_film else OUTPUTS[output].suffix
+    of_video = VIDEO_SUFFIX if output == "overlays" else ""
+    suffix = of_video if source.is_video else OUTPUTS[output].suffix
     if is_remote(out):
         return f"{out.removesuffix('/')}/{output}/{name}{suffix}"
     return str(Path(out) / output / f"{name}{suffix}")
@@ -128,5 +129,6 @@ def _remove_half_written(targets: set[str]) -> None:
         for path in folder.iterdir() if folder.is_dir() else ():
             found = _TEMPORARY.fullmatch(path.name)
             if found and str(path.with_name(found[1])) in targets:
+                shutil.rmtree(path, ignore_errors=True)  # of a video
                 with contextlib.suppress(OSError):
                     path.unlink()

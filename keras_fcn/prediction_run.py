@@ -1,10 +1,12 @@
-"""What `predict.py` does: finds photographs and films, predicts what is left to do, and says how it went."""
+"""What `predict.py` does: finds photographs and videos, predicts what is left to do, and says how it went."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
 from collections.abc import Iterable
+
+from tqdm import tqdm
 
 from keras_fcn.environment import start_tensorflow
 from keras_fcn.errors import UserError
@@ -13,6 +15,7 @@ from keras_fcn.polygons import merged_coco, require_polygons
 from keras_fcn.predict_options import PredictOptions
 from keras_fcn.prediction_plan import Plan, Task, coco_file, plan
 from keras_fcn.storage import read_bytes, write_bytes
+from keras_fcn.video import require_video
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Outcome:
     """How a prediction went.
 
     Attributes:
-        total: Photographs and films that were named.
+        total: Photographs and videos that were named.
         skipped: Those of them whose files were all there.
         failures: What is wrong with those that failed.
     """
@@ -31,7 +34,7 @@ class Outcome:
 
     @property
     def done(self) -> int:
-        """Photographs and films that were predicted."""
+        """Photographs and videos that were predicted."""
         return self.total - self.skipped - len(self.failures)
 
 
@@ -52,6 +55,8 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
     if {"geojson", "coco"} & set(options.write):
         require_polygons()
     sources = find_photographs(options.inputs, stdin, options.out)
+    if any(source.is_video for source in sources):
+        require_video()
     planned = plan(sources, options.out, options.write, options.existing)
     try:
         failures = _predict(options, planned.left) if planned.left else []
@@ -65,16 +70,29 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
 def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
     start_tensorflow()
     import tensorflow as tf
-    from tqdm import tqdm
 
     from keras_fcn.inference import Predictor
     from keras_fcn.prediction import PictureStyle, predict_all
+    from keras_fcn.video_prediction import predict_video
 
     predictor = Predictor.open(options.model, options.inference)
     batch_size = options.batch_size or (8 if tf.config.list_physical_devices("GPU") else 1)
     style = PictureStyle(options.palette, options.alpha)
-    with tqdm(total=len(left), unit="photo", file=sys.stdout, disable=not sys.stdout.isatty()) as bar:
-        return predict_all(predictor, left, style, batch_size, bar.update)
+    photos = [task for task in left if not task.source.is_video]
+    with _bar("photo", len(photos)) as bar:
+        failures = predict_all(predictor, photos, style, batch_size, bar.update)
+    for task in left:
+        if task.source.is_video:
+            with _bar("frame") as bar:
+                try:
+                    predict_video(predictor, task, style, options.fps, bar.update)
+                except UserError as error:
+                    failures.append(error)
+    return failures
+
+
+def _bar(unit: str, total: int | None = None) -> tqdm:
+    return tqdm(total=total, unit=unit, file=sys.stdout, disable=not sys.stdout.isatty())
 
 
 def _merge_coco(out: str, planned: Plan) -> None:
@@ -82,7 +100,7 @@ def _merge_coco(out: str, planned: Plan) -> None:
 
     def files() -> Iterable[bytes]:
         for task in planned.tasks:
-            if not task.source.is_film:
+            if not task.source.is_video:
                 try:
                     yield read_bytes(task.targets["coco"])
                 except UserError:

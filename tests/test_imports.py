@@ -8,6 +8,7 @@ from conftest import ROOT
 # From the top down: a module imports only from layers below its own.
 LAYERS = [
     ["ray_training", "prediction_run"],
+    ["video_prediction"],
     ["training_run"],
     ["training", "check", "summary"],
     ["run_report", "training_data", "feature_cache"],
@@ -38,7 +39,7 @@ LAYERS = [
         "prediction_plan",
     ],
     ["outputs", "photographs", "inference_options"],
-    ["config", "fcn", "receptive_field", "figures", "overlays", "polygons", "storage"],
+    ["config", "fcn", "receptive_field", "figures", "overlays", "polygons", "storage", "video"],
     [
         "backbones",
         "initializers",

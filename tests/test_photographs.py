@@ -83,12 +83,12 @@ def test_each_file_once_and_nothing_hidden_or_of_our_own(folder):
     ]
 
 
-def test_films_are_taken_where_they_are_named_only(folder):
+def test_videos_are_taken_where_they_are_named_only(folder):
     make_photos(folder, "in/b.png", "in/frame_0001.png")
     (folder / "in/clip.MP4").write_bytes(b"")
-    assert [source.is_film for source in find_photographs(["in"])] == [False, False]
+    assert [source.is_video for source in find_photographs(["in"])] == [False, False]
     found = find_photographs(["in/clip.MP4", "in/*.MP4", "in/frame_%04d.png"])
-    assert [(source.location, str(source.name), source.is_film) for source in found] == [
+    assert [(source.location, str(source.name), source.is_video) for source in found] == [
         ("in/clip.MP4", "clip.MP4", True),
         ("in/frame_%04d.png", "frame_.png", True),
     ]
@@ -111,7 +111,7 @@ def test_films_are_taken_where_they_are_named_only(folder):
         (["one/a.png", "--batch-size", "0"], "--batch-size must be at least 1. Received: 0"),
         (["one/a.png", "--write", "masks", "masks"], "--write names an output twice. Received: masks masks"),
         (["one/a.png", "--write", "drawings"], "drawings"),
-        ([], "predict.py needs photographs, folders or films after the model"),
+        ([], "predict.py needs photographs, folders or videos after the model"),
     ],
 )
 def test_nothing_is_overwritten_or_left_out(folder, arguments, complaint):

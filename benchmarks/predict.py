@@ -1,0 +1,145 @@
+"""Times predicting a folder against the network alone: `python benchmarks/predict.py DIR`.
+
+In one run, in turn: the network's forward passes over photographs that are decoded already, and `predict_all`, which
+also decodes them and writes masks, or masks and overlays. Ratios are medians of those within a round. By processor time
+they are hardly disturbed by other programs, but leave out what waiting costs. At the end, the time from the start of
+`predict.py` to the mask of one photograph, beside that of `import tensorflow` alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from keras_fcn.cli import parse_options, run
+from keras_fcn.environment import start_tensorflow
+from keras_fcn.photographs import find_photographs
+from keras_fcn.prediction_plan import plan
+
+ROOT = Path(__file__).parents[1]
+KINDS = {"masks": ["masks"], "masks and overlays": ["masks", "overlays"]}
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkOptions:
+    """Times predicting a folder against the network alone."""
+
+    photos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
+    """A folder of photographs."""
+
+    model: Annotated[Path | None, tyro.conf.arg(metavar="RUN_OR_MODEL", help_behavior_hint="")] = None
+    """A run folder, a .keras file or a SavedModel; an untrained FCN-32s over ResNet-18 V2 if not given."""
+
+    count: int = 200
+    """How many of the photographs."""
+
+    rounds: int = 3
+    """How often each is timed; medians are printed."""
+
+    batch_size: int = 1
+    """How many photographs of one size the network gets at once."""
+
+    starts: int = 3
+    """How often `predict.py` is started for one photograph."""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Where to write the figures, too."""
+
+
+def seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Returns the seconds that a call takes by the clock, and of the processors for this process."""
+    clock, processor = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - clock, time.process_time() - processor
+
+
+def one_round(predictor, sources: list, options: BenchmarkOptions) -> dict[str, tuple[float, float]]:
+    """Times the network alone and each kind of prediction once."""
+    from keras_fcn.prediction import batches, predict_all, read_photograph, segment
+
+    images = [read_photograph(source.location) for source in sources]
+    grouped = [images for _, images in batches(enumerate(images), options.batch_size)]
+    times = {"network": seconds(lambda: [segment(predictor, group) for group in grouped])}
+    for name, outputs in KINDS.items():
+        with tempfile.TemporaryDirectory() as out:
+            tasks = plan(sources, out, outputs).left
+            work = functools.partial(predict_all, predictor, tasks, batch_size=options.batch_size)
+            times[name] = seconds(work)
+            written = sum(1 for file in Path(out).rglob("*") if file.is_file())
+            assert written == len(sources) * len(outputs), written
+    return times
+
+
+def start_up(model: Path, photo: str, options: BenchmarkOptions) -> dict[str, float]:
+    """Returns the seconds of `import tensorflow` and of `predict.py` for one photograph, medians, in turn."""
+    times: dict[str, list[float]] = {"import tensorflow": [], "predict.py, one photograph": []}
+    for _ in range(options.starts):
+        with tempfile.TemporaryDirectory() as out:
+            predict = [ROOT / "predict.py", model, photo, "--out", out, "--write", "masks"]
+            for name, words in zip(times, (["-c", "import tensorflow"], predict)):
+                command = [sys.executable, *map(str, words)]
+                work = functools.partial(subprocess.run, command, check=True, capture_output=True)
+                times[name].append(seconds(work)[0])
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def untrained(folder: Path) -> Path:
+    """Saves an FCN-32s over ResNet-18 V2 with random weights."""
+    from keras_fcn.fcn import build_fcn
+
+    build_fcn("fcn32s", "resnet18_v2").save(folder / "untrained.keras")
+    return folder / "untrained.keras"
+
+
+def main() -> None:
+    """Times all in turn and prints a table."""
+    options = parse_options(BenchmarkOptions, sys.argv[1:])
+    start_tensorflow()
+    from keras_fcn.inference import Predictor
+
+    folder = Path(tempfile.mkdtemp())
+    try:
+        model = options.model or untrained(folder)
+        sources = list(itertools.islice(find_photographs([str(options.photos)]), options.count))
+        predictor = Predictor.open(model)
+        one_round(predictor, sources[:8], options)  # warms up
+        rounds = [one_round(predictor, sources, options) for _ in range(options.rounds)]
+        starts = start_up(model, sources[0].location, options)
+    finally:
+        shutil.rmtree(folder)
+    report(rounds, starts, len(sources), options)
+
+
+def report(rounds: list, starts: dict[str, float], count: int, options: BenchmarkOptions) -> None:
+    """Prints medians in milliseconds a photograph and as ratios to the network alone, and writes them as JSON."""
+    print(f"{count} photographs, batches of {options.batch_size}, {os.cpu_count()} cores, medians of {len(rounds)}")
+    print(f"{'':<20}{'ms each':>9}{'of the network':>16}{'by processor time':>20}")
+    figures = {}
+    for name in rounds[0]:
+        each = 1000 * statistics.median(times[name][0] for times in rounds) / count
+        ratios = [statistics.median(times[name][i] / times["network"][i] for times in rounds) for i in (0, 1)]
+        figures[name] = {"milliseconds": each, "of_network": ratios[0], "of_network_by_processor": ratios[1]}
+        print(f"{name:<20}{each:>9.1f}{ratios[0]:>16.2f}{ratios[1]:>20.2f}")
+    for name, value in starts.items():
+        print(f"{name}: {value:.1f} s")
+    if options.json is not None:
+        written = {"photographs": count, "batch_size": options.batch_size, "figures": figures, "start_up": starts}
+        options.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)
