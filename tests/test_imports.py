@@ -38,7 +38,7 @@ LAYERS = [
     ],
     ["config", "fcn", "receptive_field", "figures"],
     ["backbones", "initializers", "layers", "upscore", "cli", "image_files", "weight_files", "trace"],
-    ["resnets", "vgg", "kerashub"],
+    ["resnets", "vgg", "kerashub", "pillow_files"],
     ["weight_assignment"],
     ["weight_names"],
     ["labels", "files", "environment", "text_table", "interruption"],
