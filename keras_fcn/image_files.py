@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,10 +142,21 @@ def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
         ids: uint8 [H, W].
         classes: Whose colours to use.
     """
+    with replaced_file(Path(path)) as temporary:
+        _palette_image(ids, classes).save(temporary, format="PNG", optimize=False)
+
+
+def encode_label(ids: np.ndarray, classes: ClassTable) -> bytes:
+    """Returns the bytes of the file that `write_label` writes."""
+    png = io.BytesIO()
+    _palette_image(ids, classes).save(png, format="PNG", optimize=False)
+    return png.getvalue()
+
+
+def _palette_image(ids: np.ndarray, classes: ClassTable) -> Image.Image:
     image = Image.fromarray(ids)
     image.putpalette(classes.palette().tobytes())
-    with replaced_file(Path(path)) as temporary:
-        image.save(temporary, format="PNG", optimize=False)
+    return image
 
 
 def image_size(path: Path) -> tuple[int, int]:

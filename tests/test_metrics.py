@@ -56,7 +56,7 @@ def test_absent_classes_are_none_in_json_and_in_no_mean():
         "mean_accuracy": 1.0,
         "mean_iou": 1.0,
         "frequency_weighted_iou": 1.0,
-        **dict.fromkeys(("iou", "precision", "recall"), {"sky": 1.0, "tree": None, "road": 1.0}),
+        **{key: {"sky": 1.0, "tree": None, "road": 1.0} for key in ("iou", "precision", "recall")},
     }
 
 
@@ -71,7 +71,7 @@ def test_nothing_but_void_has_no_figures():
 def figures_by_loops(images, num_classes):
     """Every figure of pixels counted one by one, in Python's integers, as the FCN paper defines them.
 
-    The IoU is VOC's devkit's: accuracies(j) = gtjresj / (gtj + resj - gtjresj), of pixels whose true label is below 255.
+    The IoU is VOC's devkit's: accuracies(j) = gtjresj / (gtj + resj - gtjresj), of pixels that are not void.
     """
     counts = [[0] * num_classes for _ in range(num_classes)]
     for truth, prediction in images:
