@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_fcn.figures import save_figure
-from keras_fcn.text_table import display_width
+from keras_fcn.text_table import display_width, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +68,7 @@ def _draw_model(axes: Axes, places: np.ndarray, values: np.ndarray, number: int)
     bars = axes.barh(places, np.nan_to_num(own), 0.92 * _BAR, color=color, hatch=hatch, edgecolor="white", linewidth=0)
     texts = [
         "-" if math.isnan(value) else f"{value:.1f}" if not number or math.isnan(base)
-        else f"{value:.1f} ({value - base:+.1f})" for value, base in zip(own, first)
+        else f"{value:.1f} ({signed(value - base)})" for value, base in zip(own, first)
     ]  # fmt: skip
     axes.bar_label(bars, texts, padding=3, fontsize=7)
     return bars

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 
 from keras_fcn.errors import UserError
-from keras_fcn.text_table import display_width, left_justified
+from keras_fcn.text_table import display_width, left_justified, signed
 
 Rows = dict[str, list[float | None]]
 """By name of a class or a mean, the figure of each model, 0-1 or None."""
@@ -120,4 +120,4 @@ def _percent(value: float | None) -> str:
 
 
 def _difference(value: float | None, first: float | None) -> str:
-    return "" if value is None or first is None else f"({100 * (value - first):+.1f})"
+    return "" if value is None or first is None else f"({signed(100 * (value - first))})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def require_submission(archive: Path, sizes: Mapping[str, tuple[int, ...]], num_
                 if size is None or content is None:
                     raise UserError(f"holds {entry.name}, which does not belong there, or twice")
                 _require_mask(entry.name, content.read(), size, num_classes)
-    except (OSError, tarfile.TarError, SyntaxError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError, SyntaxError, ValueError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"cannot be read back ({error})") from None

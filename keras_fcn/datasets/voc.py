@@ -51,7 +51,8 @@ def read_voc_photos(root: Path, split: str) -> dict[str, Path]:
     names = read_list(path)
     missing = [name for name in names if name not in photos]
     if missing:
-        raise UserError(f"{path}: the photo of {missing[0]!r} is missing, as are {len(missing) - 1} more; add them")
+        others = f", as are those of {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise UserError(f"{path}: the photo of {missing[0]!r} is missing{others}; add what is missing")
     return {name: photos[name] for name in names}
 
 
