@@ -108,9 +108,9 @@ def in_order(pool: ThreadPoolExecutor, jobs: Iterable[Job]) -> Iterator[Any]:
     """Yields the results of jobs in their order, while threads are some jobs ahead, as far as memory allows."""
     pending: collections.deque[tuple[int, Future]] = collections.deque()
     for job in jobs:
-        while pending and (len(pending) >= 2 * THREADS or job.size + sum(size for size, _ in pending) > WAITING_BYTES):
-            yield pending.popleft()[1].result()
         pending.append((job.size, pool.submit(job.work)))
+        while pending and (len(pending) > 2 * THREADS or sum(size for size, _ in pending) > WAITING_BYTES):
+            yield pending.popleft()[1].result()
     while pending:
         yield pending.popleft()[1].result()
 

@@ -76,7 +76,8 @@ def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
     from keras_fcn.video_prediction import predict_video
 
     predictor = Predictor.open(options.model, options.inference)
-    batch_size = options.batch_size or (8 if tf.config.list_physical_devices("GPU") else 1)
+    is_batched = tf.config.list_physical_devices("GPU") and options.inference.tile is None
+    batch_size = options.batch_size or (8 if is_batched else 1)
     style = PictureStyle(options.palette, options.alpha)
     photos = [task for task in left if not task.source.is_video]
     with _bar("photo", len(photos)) as bar:
