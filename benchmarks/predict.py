@@ -50,7 +50,7 @@ class BenchmarkOptions:
     rounds: int = 3
     """How often each is timed; medians are printed."""
 
-    batch_size: int = 1
+    batch_size: int = 4
     """How many photographs of one size the network gets at once."""
 
     starts: int = 3

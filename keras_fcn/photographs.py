@@ -82,6 +82,8 @@ def _find(text: str, out: str | None) -> list[Source]:
 
 def _in_folder(folder: str, out: str | None) -> list[Source]:
     files = files_in(folder)
+    if files == [folder] and PurePosixPath(folder).suffix.lower() in VIDEO_SUFFIXES:
+        raise UserError(f"{folder}: videos are read from this machine only; copy it here")
     if files == [folder]:
         return [_named(folder, PurePosixPath(PurePosixPath(folder).name))]
     root = folder.removesuffix("/") if is_remote(folder) else str(Path(folder))

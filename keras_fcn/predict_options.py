@@ -49,8 +49,11 @@ class PredictOptions:
     alpha: Annotated[float, arg(metavar="0-1")] = 0.55
     """Share of the classes' colours in overlays."""
 
-    batch_size: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 8 on a GPU, 1 on a CPU)")] = None
+    batch_size: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 8 on a GPU, 4 on a CPU)")] = None
     """How many photographs of one size the network gets at once."""
+
+    ray: Annotated[bool, FlagCreatePairsOff] = False
+    """Predict on a Ray cluster: the one at RAY_ADDRESS or, if that is not set, one on this machine for the while."""
 
     fps: Annotated[float, arg(metavar="N")] = 25.0
     """Frames per second of image sequences; videos have their own."""

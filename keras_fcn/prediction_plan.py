@@ -69,8 +69,7 @@ def plan(sources: Sequence[Source], out: str, outputs: Sequence[str], existing: 
     """
     tasks = _tasks(sources, out, outputs)
     targets = {target for task in tasks for target in task.targets.values()}
-    if not is_remote(out):
-        _remove_half_written(targets)
+    remove_half_written(targets)
     there = _existing(out, outputs, targets) if existing != "overwrite" else set()
     if existing == "refuse":
         first = next((target for task in tasks for target in task.targets.values() if target in there), None)
@@ -123,9 +122,12 @@ def _existing(out: str, outputs: Iterable[str], targets: set[str]) -> set[str]:
     return targets & {file for output in outputs for file in files_in(f"{out.removesuffix('/')}/{output}")}
 
 
-def _remove_half_written(targets: set[str]) -> None:
-    """Removes what a killed run left of these very files; no name of an output begins with a dot and a number."""
-    for folder in {Path(target).parent for target in targets}:
+def remove_half_written(targets: set[str]) -> None:
+    """Removes what a killed process left of these very files; no name of an output begins with a dot and a number.
+
+    In object stores, nothing is ever half-written.
+    """
+    for folder in {Path(target).parent for target in targets if not is_remote(target)}:
         for path in folder.iterdir() if folder.is_dir() else ():
             found = _TEMPORARY.fullmatch(path.name)
             if found and str(path.with_name(found[1])) in targets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -14,8 +15,12 @@ from keras_fcn.photographs import find_photographs
 from keras_fcn.polygons import merged_coco, require_polygons
 from keras_fcn.predict_options import PredictOptions
 from keras_fcn.prediction_plan import Plan, Task, coco_file, plan
+from keras_fcn.ray_session import require_ray
 from keras_fcn.storage import read_bytes, write_bytes
 from keras_fcn.video import require_video
+
+if TYPE_CHECKING:
+    from keras_fcn.inference import Predictor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +60,11 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
     if {"geojson", "coco"} & set(options.write):
         require_polygons()
     sources = find_photographs(options.inputs, stdin, options.out)
+    if options.ray:
+        require_ray("--ray")
     if any(source.is_video for source in sources):
+        if options.ray:
+            raise UserError("--ray is for photographs; predict videos without it")
         require_video()
     planned = plan(sources, options.out, options.write, options.existing)
     try:
@@ -68,27 +77,51 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
 
 
 def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
-    start_tensorflow()
+    start_tensorflow(look_at_devices=not options.ray)
     import tensorflow as tf
 
     from keras_fcn.inference import Predictor
+
+    if options.ray:
+        tf.config.set_visible_devices([], "GPU")  # they are the workers'
+    predictor = Predictor.open(options.model, options.inference)
+    if any("probabilities" in task.targets for task in left):
+        _ = predictor.score  # complains if the model gives none
+    photos = [task for task in left if not task.source.is_video]
+    videos = [task for task in left if task.source.is_video]
+    predict = _predict_on_ray if options.ray else _predict_here
+    return [*predict(options, predictor, photos), *_predict_videos(options, predictor, videos)]
+
+
+def _predict_here(options: PredictOptions, predictor: Predictor, photos: list[Task]) -> list[UserError]:
     from keras_fcn.prediction import PictureStyle, predict_all
+
+    style = PictureStyle(options.palette, options.alpha)
+    with _bar("photo", len(photos)) as bar:
+        return [*predict_all(predictor, photos, style, options.batch_size, bar.update).values()]
+
+
+def _predict_on_ray(options: PredictOptions, predictor: Predictor, photos: list[Task]) -> list[UserError]:
+    from keras_fcn.inference import find_model
+    from keras_fcn.prediction import PictureStyle
+    from keras_fcn.ray_prediction import predict_on_ray
+
+    settings = {"style": PictureStyle(options.palette, options.alpha), "batch_size": options.batch_size}
+    with _bar("photo", len(photos)) as bar:
+        return predict_on_ray(find_model(options.model), photos, options.inference, settings, bar.update)
+
+
+def _predict_videos(options: PredictOptions, predictor: Predictor, videos: list[Task]) -> list[UserError]:
+    from keras_fcn.prediction import PictureStyle
     from keras_fcn.video_prediction import predict_video
 
-    predictor = Predictor.open(options.model, options.inference)
-    is_batched = tf.config.list_physical_devices("GPU") and options.inference.tile is None
-    batch_size = options.batch_size or (8 if is_batched else 1)
-    style = PictureStyle(options.palette, options.alpha)
-    photos = [task for task in left if not task.source.is_video]
-    with _bar("photo", len(photos)) as bar:
-        failures = predict_all(predictor, photos, style, batch_size, bar.update)
-    for task in left:
-        if task.source.is_video:
-            with _bar("frame") as bar:
-                try:
-                    predict_video(predictor, task, style, options.fps, bar.update)
-                except UserError as error:
-                    failures.append(error)
+    failures = []
+    for task in videos:
+        with _bar("frame") as bar:
+            try:
+                predict_video(predictor, task, PictureStyle(options.palette, options.alpha), options.fps, bar.update)
+            except UserError as error:
+                failures.append(error)
     return failures
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import queue
-import signal
 import tempfile
-import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +14,7 @@ from typing import Any
 from keras_fcn.config import TrainConfig
 from keras_fcn.environment import start_tensorflow
 from keras_fcn.errors import LostWorkerError, UserError
+from keras_fcn.ray_session import connect, require_ray
 from keras_fcn.run_folder import RunFolder
 
 RESTARTS = 3
@@ -49,8 +47,7 @@ def train_on_ray(
     """
     if config.strategy not in ("auto", "multiworker"):
         raise UserError(f"--ray-workers and --strategy {config.strategy} exclude each other; leave one of them out")
-    if importlib.util.find_spec("ray") is None:
-        raise UserError("--ray-workers needs Ray, which is not installed: pip install -r requirements-ray.txt")
+    require_ray("--ray-workers")
     run = RunFolder(resume or run_dir or RunFolder.default_root(config))
     task = {"config": config, "run_dir": None if resume else run.root, "resume": resume, "folder": Path.cwd()}
     try:
@@ -79,22 +76,7 @@ def _try(task: dict, num_workers: int, run: RunFolder, report: Callable[[str], N
 
 def _connect(num_workers: int) -> Any:
     """Returns the module `ray`, connected to a cluster of at least this size."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    start_tensorflow(look_at_devices=False)  # Ray imports it, with its chatter
-    import ray
-
-    address = os.environ.get("RAY_ADDRESS") or "local"
-    package = str(Path(__file__).parent)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"py_modules": [package]})
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise UserError(f"RAY_ADDRESS: no Ray cluster answers at {address} ({reason})") from None
-    if threading.current_thread() is threading.main_thread():
-        for number, handler in handlers.items():
-            signal.signal(number, handler)  # Ray's own would end the process with a backtrace
+    ray = connect()
     cpus = int(ray.cluster_resources().get("CPU", 0))
     if cpus < num_workers:
         ray.shutdown()

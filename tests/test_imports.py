@@ -8,7 +8,7 @@ from conftest import ROOT
 # From the top down: a module imports only from layers below its own.
 LAYERS = [
     ["ray_training", "prediction_run"],
-    ["video_prediction"],
+    ["video_prediction", "ray_prediction"],
     ["training_run"],
     ["training", "check", "summary", "evaluation_run"],
     ["run_report", "training_data", "feature_cache", "submission"],
@@ -43,7 +43,7 @@ LAYERS = [
         "comparison_chart",
     ],
     ["outputs", "photographs", "inference_options"],
-    ["config", "fcn", "receptive_field", "figures", "overlays", "polygons", "storage", "video"],
+    ["config", "fcn", "receptive_field", "figures", "overlays", "polygons", "storage", "video", "ray_session"],
     ["backbones", "initializers", "layers", "upscore", "cli", "image_files", "weight_files", "trace"],
     ["resnets", "vgg", "kerashub", "pillow_files", "fonts", "palettes"],
     ["weight_assignment"],
