@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import wrapt
 
 if TYPE_CHECKING:
-    from keras_fcn.augmentation import Augmentation, show
+    from keras_fcn.augmentation import Augmentation
     from keras_fcn.complexity import summarize
     from keras_fcn.datasets import open_pairs
     from keras_fcn.evaluation import evaluate
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from keras_fcn.initializers import Bilinear
     from keras_fcn.labels import VOID_LABEL, ClassTable
     from keras_fcn.losses import SegmentationLoss
+    from keras_fcn.notebook import show
     from keras_fcn.pipeline import evaluation_dataset, training_dataset
     from keras_fcn.training_run import train
 
@@ -62,7 +63,7 @@ _HOME = {
     "open_pairs": "datasets",
     "read_image": "image_files",
     "read_label": "image_files",
-    "show": "augmentation",
+    "show": "notebook",
     "summarize": "complexity",
     "train": "training_run",
     "training_dataset": "pipeline",

@@ -72,7 +72,9 @@ class Augmentation:
         return image, label
 
 
-def show(pairs: Pairs, augmentation: Augmentation, index: int = 0, count: int = 8, seed: int = 0) -> Image.Image:
+def draw_samples(
+    pairs: Pairs, augmentation: Augmentation, index: int = 0, count: int = 8, seed: int = 0
+) -> Image.Image:
     """Draws augmented samples of one pair, the label laid over each; a notebook shows the picture.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from keras_fcn.averaging import Score, with_flip, with_scales
 from keras_fcn.errors import UserError
 from keras_fcn.fcn import class_table
 from keras_fcn.files import lent_suffix
+from keras_fcn.image_inputs import as_image
 from keras_fcn.inference_options import InferenceOptions
 from keras_fcn.labels import ClassTable
 from keras_fcn.run_folder import RunFolder
@@ -56,16 +58,40 @@ class Predictor:
     """A trained model, ready to segment images of any size.
 
     Args:
-        segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
-        classes: What the ids mean.
-        score: Takes the same, returns probabilities float32 [N, H, W, C]; None if the model gives classes only.
-        name: What the model is called in complaints.
+        model: A network of `build_fcn`; the path of a run folder (its best model), a `.keras` file or a SavedModel (of
+            several versions, the newest); or a function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
+        classes: For a function, what the ids mean.
+        score: For a function, another from the same to probabilities float32 [N, H, W, C], if there is one.
+        name: For a function, what it is called in complaints.
+
+    Attributes:
+        segment: From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
+        classes: Names and colours of the ids.
+
+    Raises:
+        UserError: If there is no model at the path, it is damaged, or it was not made by this program.
+
+    Example:
+        >>> predictor = Predictor("runs/NAME")
+        >>> masks = predictor(["a.jpg", "b.jpg"])
     """
 
     def __init__(
-        self, segment: Segment, classes: ClassTable, score: Score | None = None, name: str = "the model"
+        self,
+        model: keras.Model | str | Path | Segment,
+        classes: ClassTable | None = None,
+        score: Score | None = None,
+        name: str = "the model",
     ) -> None:
-        self.segment = segment
+        if isinstance(model, (str, Path)):
+            model, classes, score, name = _load(find_model(Path(model)))
+        elif isinstance(model, keras.Model):
+            if len(model.outputs) > 1:  # an auxiliary head, for training
+                model = keras.Model(model.inputs, model.outputs[0], name=model.name)
+            model, classes, score = segmenter(model), class_table(model), scorer(model)
+        elif classes is None:
+            raise UserError(f"Predictor takes a model or a path, or a function and its classes. Received: {model!r}")
+        self.segment = model
         self.classes = classes
         self._score, self._name = score, name
 
@@ -80,13 +106,7 @@ class Predictor:
         Raises:
             UserError: If there is no such model, it is damaged, or it was not made by this program.
         """
-        path = find_model(Path(path))
-        if path.is_dir():
-            predictor = cls(*_load_saved_model(path), name=str(path))
-        else:
-            model = load_model(path)
-            predictor = cls(segmenter(model), class_table(model), scorer(model), str(path))
-        return predictor.using(options or InferenceOptions())
+        return cls(path).using(options or InferenceOptions())
 
     def using(self, options: InferenceOptions) -> Predictor:
         """Returns a predictor that flips, scales and tiles as the options say, around this one.
@@ -122,22 +142,49 @@ class Predictor:
             )
         return self._score
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Returns the class id of every pixel, uint8 [H, W], for an image uint8 [H, W, 3]."""
-        return np.asarray(self.segment(image[None]))[0]
+    def __call__(self, image: Any) -> Any:
+        """Returns the class id of every pixel.
 
-    def probabilities(self, image: np.ndarray) -> np.ndarray:
-        """Returns the probability of every class at every pixel, float32 [H, W, C], for an image uint8 [H, W, 3].
+        Args:
+            image: A path, an image of Pillow's, or an array uint8 [H, W, 3]; or a list of them, of any sizes.
+
+        Returns:
+            uint8 [H, W], or a list of them.
 
         Raises:
-            UserError: If the model gives classes only.
+            UserError: If a file cannot be decoded, or an array is no image.
         """
-        return np.asarray(self.score(image[None]))[0]
+        if isinstance(image, (list, tuple)):
+            return [self(one) for one in image]
+        return np.asarray(self.segment(as_image(image)[None]))[0]
+
+    def probabilities(self, image: Any) -> Any:
+        """Returns the probability of every class at every pixel.
+
+        Args:
+            image: What `__call__` takes.
+
+        Returns:
+            float32 [H, W, C], or a list of them.
+
+        Raises:
+            UserError: If the model gives classes only, a file cannot be decoded, or an array is no image.
+        """
+        if isinstance(image, (list, tuple)):
+            return [self.probabilities(one) for one in image]
+        return np.asarray(self.score(as_image(image)[None]))[0]
 
 
 def _likeliest(scores: tf.Tensor) -> tf.Tensor:
     """Returns the class with the highest score, uint8 [N, H, W], for logits or probabilities [N, H, W, C]."""
     return tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), tf.uint8)
+
+
+def _load(path: Path) -> tuple[Segment, ClassTable, Score | None, str]:
+    if path.is_dir():
+        return *_load_saved_model(path), str(path)
+    model = load_model(path)
+    return segmenter(model), class_table(model), scorer(model), str(path)
 
 
 def find_model(path: Path) -> Path:

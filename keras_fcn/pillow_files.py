@@ -76,6 +76,11 @@ def decode_rgb(path: Path | str, content: bytes | None = None) -> np.ndarray:
     return np.ascontiguousarray(_upright(pixels, orientation))  # Pillow's own copy is gone by now
 
 
+def upright_rgb(image: Image.Image) -> np.ndarray:
+    """Returns an image of any mode as RGB, uint8 [H, W, 3], its EXIF orientation applied."""
+    return np.ascontiguousarray(_upright(_rgb(image), image.getexif().get(ExifTags.Base.Orientation, 1)))
+
+
 def _decode(path: Path | str, content: bytes | None) -> tuple[np.ndarray, int]:
     """Returns an image as RGB, uint8 [H, W, 3], and its EXIF orientation, 1 to 8."""
     with opened(path, content) as image:

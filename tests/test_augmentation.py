@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from keras_fcn import pipeline
-from keras_fcn.augmentation import Augmentation, show
+from keras_fcn.augmentation import Augmentation
 from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.labels import ClassTable
+from keras_fcn.notebook import show
 from keras_fcn.transforms import PAD_COLOR
 
 REPEATABLE = settings(deadline=None, derandomize=True, database=None)

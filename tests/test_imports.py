@@ -15,6 +15,7 @@ LAYERS = [
     ["evaluation_pictures"],
     ["prediction", "evaluation", "weights"],
     ["inference", "pipeline", "training_step"],
+    ["notebook"],
     ["augmentation", "checkpoints", "devices", "tiling"],
     [
         "optimizers",
@@ -42,7 +43,7 @@ LAYERS = [
         "evaluation_tables",
         "comparison_chart",
     ],
-    ["outputs", "photographs", "inference_options"],
+    ["outputs", "photographs", "image_inputs", "inference_options"],
     ["config", "fcn", "receptive_field", "figures", "overlays", "polygons", "storage", "video", "ray_session"],
     ["backbones", "initializers", "layers", "upscore", "cli", "image_files", "weight_files", "trace"],
     ["resnets", "vgg", "kerashub", "pillow_files", "fonts", "palettes"],

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_fcn import Predictor
+from keras_fcn import Predictor, build_fcn, show
 from keras_fcn.datasets import open_pairs
 from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
@@ -14,6 +14,7 @@ from keras_fcn.evaluation_tables import format_metrics
 from keras_fcn.inference import find_model, load_model
 from keras_fcn.labels import ClassTable
 from keras_fcn.metrics import SegmentationMetrics
+from keras_fcn.overlays import overlay_with_legend
 
 
 @pytest.fixture
@@ -34,6 +35,65 @@ def test_run_keras_file_and_saved_model_give_the_same_mask(trained, exported, ph
         predictor = Predictor.open(path)
         assert predictor.classes == ClassTable.voc()
         np.testing.assert_array_equal(predictor(photo), expected)
+
+
+def test_a_predictor_takes_models_and_paths_arrays_and_pillow_images(trained, photo, tmp_path):
+    model = load_model(trained / "best.keras")
+    expected = Predictor.open(trained)(photo)
+    for given in (model, trained, str(trained / "best.keras")):
+        np.testing.assert_array_equal(Predictor(given)(photo), expected)
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    turned = Image.Exif()
+    turned[0x112] = 6  # shown a quarter turn clockwise
+    Image.fromarray(np.rot90(photo)).save(tmp_path / "turned.png", exif=turned)
+    predictor = Predictor(model)
+    opaque = np.dstack([photo, np.full(photo.shape[:2], 9, np.uint8)])
+    forms = [photo, opaque, tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(photo)]
+    forms += [tmp_path / "turned.png", Image.open(tmp_path / "turned.png")]
+    for mask in predictor(forms):
+        np.testing.assert_array_equal(mask, expected)
+    first, other = predictor.probabilities([photo, photo[:9]])
+    np.testing.assert_array_equal(first.argmax(axis=-1), expected)
+    assert other.shape == (9, 83, 21)
+    grey = photo[..., 0]
+    np.testing.assert_array_equal(predictor(grey), predictor(np.dstack([grey] * 3)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        (np.zeros((2, 2, 3)), r"images are arrays of uint8, 0 to 255. Received: float64 \[2, 2, 3\]"),
+        (
+            np.zeros((1, 2, 2, 3), np.uint8),
+            r"have the shape \[H, W, 3\]; give several as a list. Received: \[1, 2, 2, 3\]",
+        ),
+        ("none.jpg", "none.jpg: no such file"),
+    ],
+)
+def test_what_is_no_image_is_named(wrong, complaint):
+    predictor = Predictor(lambda images: images[..., 0], ClassTable.voc())
+    with pytest.raises(UserError, match=complaint):
+        predictor(wrong)
+    with pytest.raises(UserError, match="takes a model or a path, or a function and its classes"):
+        Predictor(lambda images: images)
+
+
+def test_an_auxiliary_head_is_left_out():
+    model = build_fcn("fcn32s", "mobilenet_v2", num_classes=3, auxiliary=True)
+    image = np.full((40, 50, 3), 9, np.uint8)
+    expected = np.asarray(model(image[None].astype(np.float32))[0])[0].argmax(axis=-1)
+    np.testing.assert_array_equal(Predictor(model)(image), expected)
+
+
+def test_show_draws_a_mask_over_its_image(photo, tmp_path):
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    ids = np.zeros((61, 83), np.uint8)
+    ids[20:40, 20:60] = 8
+    picture = show(tmp_path / "a.png", ids)
+    assert picture.tobytes() == overlay_with_legend(photo, ids, ClassTable.voc()).tobytes()
+    assert picture.tobytes() != show(photo, ids, palette="colorblind").tobytes()
+    ids[0, 0], ids[1, 1] = 30, 255
+    assert show(photo, ids).width == 83
 
 
 def test_a_folder_of_versions_stands_for_the_newest(trained, exported, tmp_path):

@@ -1,0 +1,42 @@
+"""Pictures for a notebook, which shows what a cell returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from keras_fcn.augmentation import Augmentation, draw_samples
+from keras_fcn.datasets import Pairs
+from keras_fcn.image_inputs import as_image
+from keras_fcn.labels import VOID_LABEL, ClassTable
+from keras_fcn.overlays import overlay_with_legend
+from keras_fcn.palettes import picture_colors
+
+
+def show(
+    image: Any,
+    mask: Any,
+    classes: ClassTable | None = None,
+    palette: str = "classes",
+    alpha: float = 0.55,
+    **samples: int,
+) -> Image.Image:
+    """Draws a mask over its image, with names and a legend; or samples of a pair, with their labels over them.
+
+    Args:
+        image: A path, an image of Pillow's, or an array uint8 [H, W, 3]; or the `Pairs` of a data set.
+        mask: Class ids uint8 [H, W]; for `Pairs`, the `Augmentation` that makes samples.
+        classes: Names and colours; VOC's, or numbered ones if there are ids that VOC has not.
+        palette: "classes" for their own colours, or "colorblind".
+        alpha: Share of the classes' colours in the overlay, 0-1.
+        **samples: For `Pairs`, further arguments of `keras_fcn.augmentation.draw_samples`: index, count, seed.
+    """
+    if isinstance(image, Pairs) and isinstance(mask, Augmentation):
+        return draw_samples(image, mask, **samples)
+    ids = np.asarray(mask, np.uint8)
+    if classes is None:
+        most = int(ids[ids != VOID_LABEL].max(initial=0))
+        classes = ClassTable.voc() if most < 21 else ClassTable.numbered(most + 1)
+    return overlay_with_legend(as_image(image), ids, picture_colors(classes, palette), alpha)
