@@ -140,7 +140,7 @@ def test_tiles_begin_at_multiples_of_32_and_end_with_the_image():
     assert seen == [(min(128, 300 - top), min(160, 500 - left)) for top in tops for left in lefts]
 
 
-def test_weights_fall_linearly_over_the_overlap():
+def test_weights_fall_linearly_over_the_middle_half_of_the_overlap():
     """Each call returns its number, so that what comes out shows how much of each tile is in it."""
     calls = []
 
@@ -149,7 +149,7 @@ def test_weights_fall_linearly_over_the_overlap():
         return np.full((*images.shape[:3], 1), float(len(calls) - 1), np.float32)
 
     values = Tiled(score, (64, 64), 32).score(np.zeros((1, 40, 96, 3), np.uint8))[0, :, :, 0]
-    expected = np.concatenate([np.zeros(32), (np.arange(32) + 0.5) / 32, np.ones(32)])
+    expected = np.concatenate([np.zeros(40), (np.arange(16) + 0.5) / 16, np.ones(40)])
     np.testing.assert_allclose(values, np.broadcast_to(expected, (40, 96)), atol=1e-6)
     calls.clear()
     values = Tiled(score, (64, 64), 32).score(np.zeros((1, 96, 40, 3), np.uint8))[0, :, :, 0]
