@@ -148,6 +148,11 @@ def test_the_table_has_a_column_for_the_trimap():
     assert ["trimap", "mean", "IoU", "50.0"] in words
 
 
+def test_the_figures_of_an_older_run_are_still_shown():
+    figures = {name: value for name, value in FIRST.items() if name not in ("precision", "recall")}
+    assert ["sky", "75.0"] in [line.split() for line in format_metrics(figures).splitlines()]
+
+
 def test_the_worst_come_first_and_images_without_figures_never():
     figures = {"image_mean_iou": {"a": 0.5, "b": None, "c": 0.25, "d": 1.0}}
     assert worst_images(figures, 2) == [("c", 0.25), ("a", 0.5)]
