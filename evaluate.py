@@ -23,7 +23,9 @@ class EvaluateOptions:
     With --submission, predicts for PASCAL VOC's test server instead.
     """
 
-    models: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN_OR_MODEL...")]
+    models: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN_OR_MODEL...", help_behavior_hint="")
+    ]
     """Run folders, .keras files or SavedModels."""
 
     data: Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint=_DATA_HINT)] = None

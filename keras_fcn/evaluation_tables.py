@@ -26,7 +26,8 @@ _ABSENT = "Neither in the truth nor predicted, so in no mean:"
 def format_metrics(figures: dict) -> str:
     """Returns what `evaluate` returned as a table, in percent."""
     trimap = figures.get("trimap")
-    columns = {"IoU": figures["iou"], "precision": figures["precision"], "recall": figures["recall"]}
+    kept = {"IoU": "iou", "precision": "precision", "recall": "recall"}
+    columns = {title: figures[key] for title, key in kept.items() if key in figures}  # older runs kept the IoU only
     if trimap:
         columns["trimap IoU"] = trimap["iou"]
     shown = [name for name, value in figures["iou"].items() if value is not None]

@@ -16,7 +16,7 @@ TILE_MULTIPLE = 32
 
 DEFAULT_OVERLAP = 320
 """More than half the theoretical receptive field of the networks over ResNet-18, ResNet-50, MobileNetV2 and VGG16,
-which see 244 to 304 pixels to either side: outside the overlaps, tiles then change nothing."""
+which see 245 to 304 pixels to either side: outside the overlaps, tiles then change nothing."""
 
 
 @dataclasses.dataclass(frozen=True)

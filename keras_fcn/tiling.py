@@ -13,10 +13,10 @@ from keras_fcn.averaging import Score
 class Tiled:
     """Predicts images tile by tile.
 
-    Every tile's probabilities are weighted: by 1 in its middle, and falling off linearly over the overlap towards edges
-    with a neighbour, so that the weights of all tiles add up to 1 at every pixel. As tiles begin at multiples of 32,
-    where the network's strides begin anew, a pixel whose receptive field lies within its tile has the very
-    probabilities that it has in the whole image.
+    Every tile's probabilities are weighted: towards an edge with a neighbour, weights fall off linearly from 1 to 0
+    over the middle half of the overlap, so that those of all tiles add up to 1 at every pixel; the quarter at the edge,
+    where a tile knows least, is left to the neighbour. As tiles begin at multiples of 32, where the network's strides
+    begin anew, a pixel whose receptive field lies within its tile has the probabilities that it has in the whole image.
 
     Beside the image and the result, only a strip as high as the overlap is kept, and what one tile takes.
 
@@ -105,7 +105,8 @@ class Tiled:
 
     def _weights(self, size: int, has_before: bool, has_after: bool) -> np.ndarray:
         """Returns the weights of a tile along one axis, float32 [size]."""
-        rise = (np.arange(self._overlap, dtype=np.float32) + 0.5) / max(self._overlap, 1)
+        places = (np.arange(self._overlap, dtype=np.float32) + 0.5) / max(self._overlap, 1)
+        rise = np.clip(2 * places - 0.5, 0, 1)
         weights = np.ones(size, np.float32)
         if has_before:
             weights[: self._overlap] = rise

@@ -17,6 +17,7 @@ from keras_fcn.datasets import open_pairs, open_voc_photos
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation import evaluate, worst_images
 from keras_fcn.evaluation_tables import format_comparison, format_metrics, format_worst, model_letters
+from keras_fcn.inference_options import InferenceOptions
 from keras_fcn.labels import ClassTable, voc_palette
 from keras_fcn.metrics import SegmentationMetrics
 from keras_fcn.submission import require_submission, write_submission
@@ -85,6 +86,17 @@ def test_models_are_compared(trained, exported, toy, tmp_path):
     ]  # fmt: skip
 
 
+def test_flip_scales_and_tiles_reach_the_model(exported, toy, tmp_path):
+    words = ["--flip", "--scales", 0.5, 1, "--tile", 64, 96, "--overlap", 32, "--trimap", 0]
+    call = Call("evaluate.py", exported, "--data", toy, "--json", tmp_path / "figures.json", *words)
+    assert (call.status, call.err) == (0, "")
+    assert "Trimap" not in call.out
+    options = InferenceOptions(flip=True, scales=(0.5, 1.0), tile=(64, 96), overlap=32)
+    pairs, figures = open_pairs(toy, "val"), json.loads((tmp_path / "figures.json").read_text())
+    assert figures == evaluate(Predictor.open(exported, options).segment, pairs)
+    assert figures["confusion_matrix"] != evaluate(Predictor.open(exported).segment, pairs)["confusion_matrix"]
+
+
 def test_a_model_of_other_classes_is_refused_by_name(exported, toy, tmp_path):
     build_fcn("fcn32s", "mobilenet_v2", num_classes=3).save(tmp_path / "other.keras")
     call = Call("evaluate.py", exported, tmp_path / "other.keras", "--data", toy)
@@ -134,6 +146,11 @@ def test_the_table_has_a_column_for_the_trimap():
     assert ["sky", "100.0", "100.0", "100.0", "25.0"] in words
     assert ["tree", "100.0", "100.0", "100.0", "-"] in words
     assert ["trimap", "mean", "IoU", "50.0"] in words
+
+
+def test_the_figures_of_an_older_run_are_still_shown():
+    figures = {name: value for name, value in FIRST.items() if name not in ("precision", "recall")}
+    assert ["sky", "75.0"] in [line.split() for line in format_metrics(figures).splitlines()]
 
 
 def test_the_worst_come_first_and_images_without_figures_never():

@@ -85,6 +85,23 @@ def test_an_export_that_differs_from_the_live_model_is_not_left_behind(tmp_path,
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_an_export_with_other_probabilities_is_not_left_behind(tmp_path, monkeypatch):
+    save = tf.saved_model.save
+
+    def save_other(module, folder, signatures):
+        score = module.probabilities
+        module.probabilities = tf.function(
+            lambda images: {"probabilities": score(images)["probabilities"] ** 1.1},
+            input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")],
+        )
+        save(module, folder, {**signatures, "probabilities": module.probabilities})
+
+    monkeypatch.setattr(tf.saved_model, "save", save_other)
+    with pytest.raises(UserError, match="probabilities differ from the live model's on images"):
+        export_saved_model(build_fcn("fcn32s", "mobilenet_v2", num_classes=5), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_the_command_says_what_it_did(trained, tmp_path):
     call = Call("export/saved_model.py", trained, tmp_path / "out")
     assert (call.status, call.err) == (0, "")

@@ -1,12 +1,20 @@
 """Variants of an image and tiles of it, against the network on the whole image and against NumPy."""
 
+import struct
+import subprocess
+import sys
+import zlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import ROOT
 
 from keras_fcn import Predictor, build_fcn
 from keras_fcn.errors import UserError
-from keras_fcn.inference import scorer, segmenter
+from keras_fcn.files import write_json
+from keras_fcn.image_files import image_size
+from keras_fcn.inference import IMAGES, LABELS_FILE, SIGNATURE, scorer, segmenter
 from keras_fcn.inference_options import InferenceOptions
 from keras_fcn.labels import ClassTable
 from keras_fcn.receptive_field import receptive_fields
@@ -132,7 +140,7 @@ def test_tiles_begin_at_multiples_of_32_and_end_with_the_image():
     assert seen == [(min(128, 300 - top), min(160, 500 - left)) for top in tops for left in lefts]
 
 
-def test_weights_fall_linearly_over_the_overlap():
+def test_weights_fall_linearly_over_the_middle_half_of_the_overlap():
     """Each call returns its number, so that what comes out shows how much of each tile is in it."""
     calls = []
 
@@ -141,7 +149,7 @@ def test_weights_fall_linearly_over_the_overlap():
         return np.full((*images.shape[:3], 1), float(len(calls) - 1), np.float32)
 
     values = Tiled(score, (64, 64), 32).score(np.zeros((1, 40, 96, 3), np.uint8))[0, :, :, 0]
-    expected = np.concatenate([np.zeros(32), (np.arange(32) + 0.5) / 32, np.ones(32)])
+    expected = np.concatenate([np.zeros(40), (np.arange(16) + 0.5) / 16, np.ones(40)])
     np.testing.assert_allclose(values, np.broadcast_to(expected, (40, 96)), atol=1e-6)
     calls.clear()
     values = Tiled(score, (64, 64), 32).score(np.zeros((1, 96, 40, 3), np.uint8))[0, :, :, 0]
@@ -213,6 +221,17 @@ def test_a_model_without_probabilities_says_how_to_get_them():
             use()
 
 
+def test_a_saved_model_from_before_still_gives_classes(tmp_path):
+    module = tf.Module()
+    module.images = tf.function(lambda images: {"classes": images[..., 0] % 4}, input_signature=[IMAGES])
+    tf.saved_model.save(module, str(tmp_path / "1"), {SIGNATURE: module.images})
+    write_json(tmp_path / "1" / LABELS_FILE, CLASSES.to_dict())
+    image = random_image(20, 30)
+    np.testing.assert_array_equal(Predictor.open(tmp_path)(image), image[..., 0] % 4)
+    with pytest.raises(UserError, match=f"{tmp_path}/1: gives classes without probabilities"):
+        Predictor.open(tmp_path, InferenceOptions(flip=True))
+
+
 def test_a_saved_model_has_probabilities(trained, exported):
     image = random_image(50, 67)
     options = InferenceOptions(flip=True, scales=(0.5, 1.0), tile=(32, 32))
@@ -220,3 +239,42 @@ def test_a_saved_model_has_probabilities(trained, exported):
         live, loaded = (Predictor.open(path, chosen) for path in (trained, exported))
         np.testing.assert_allclose(loaded.probabilities(image), live.probabilities(image), atol=1e-5)
         assert (loaded(image) == live(image)).mean() > 0.999
+
+
+MEASURED = """
+import resource, sys
+from keras_fcn.environment import start_tensorflow
+start_tensorflow()
+import tensorflow as tf
+from keras_fcn import ClassTable, Predictor, read_image, write_label
+from keras_fcn.inference_options import InferenceOptions
+
+def score(images):  # the cheapest network there is that has a stride of 32 and 21 classes
+    means = tf.nn.avg_pool2d(tf.cast(images, tf.float32), 32, 32, "SAME")
+    return tf.nn.softmax(tf.image.resize(tf.repeat(means, 7, axis=-1) / 32, tf.shape(images)[1:3]))
+
+predictor = Predictor(None, ClassTable.voc(), score).using(InferenceOptions(tile=(1024, 1024)))
+ids = predictor(read_image(sys.argv[1]))
+write_label(sys.argv[2], ids, predictor.classes)
+print(ids.shape, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_an_image_of_400_megapixels_takes_less_than_4_gb(tmp_path):
+    """All of a process: TensorFlow, the decoded photograph, the network, the mask and its file."""
+    deflate = zlib.compressobj(1)
+    rows = [bytes(1) + bytes([shade]) * 60_000 for shade in range(256)]
+    pixels = b"".join([*(deflate.compress(rows[row % 256]) for row in range(20_000)), deflate.flush()])
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    with (tmp_path / "aerial.png").open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for kind, data in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")):
+            file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
+    words = [sys.executable, "-c", MEASURED, tmp_path / "aerial.png", tmp_path / "mask.png"]
+    measured = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert measured.stdout.startswith("(20000, 20000) ")
+    peak = int(measured.stdout.split()[-1])
+    print(f"peak memory {peak / 1e9:.2f} GB")
+    assert peak < 4e9
+    assert image_size(tmp_path / "mask.png") == (20_000, 20_000)
