@@ -122,9 +122,14 @@ def _stride(stage: int, number: int) -> int:
 
 
 def _stem(x, width: int):
-    """Returns [N, H / 4, W / 4, width]: what every ResNet begins with."""
-    x = _norm_relu(_convolve(x, width, 7, 2, "conv1"), "bn1", "relu1")
-    return layers.MaxPooling2D(3, 2, name="pool1")(layers.ZeroPadding2D(1, name="pool1_pad")(x))
+    """Returns [N, H / 4, W / 4, width]: what every ResNet begins with.
+
+    ReLU comes after the pooling, not before it as everywhere else. The greatest of some values and zero is the same
+    either way, but here it passes over a quarter of the pixels, and training need not keep the largest tensor twice.
+    """
+    x = _batch_norm(_convolve(x, width, 7, 2, "conv1"), "bn1")
+    x = layers.MaxPooling2D(3, 2, name="pool1")(layers.ZeroPadding2D(1, name="pool1_pad")(x))
+    return layers.ReLU(name="relu1")(x)
 
 
 def _projection_v1(x, filters: int, stride: int, name: str):

@@ -125,7 +125,9 @@ class TrainingStep:
             gradients = self._clipped(gradients)
         for group in groups:
             own, gradients = gradients[: len(group.variables)], gradients[len(group.variables) :]
-            group.optimizer.apply(own, group.variables)  # sums over the replicas
+            # Else weights would decay as soon as they are read, in copies kept until the backward pass is over.
+            with tf.control_dependencies(own):
+                group.optimizer.apply(own, group.variables)  # sums over the replicas
 
     def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """Returns equal parts, one per replica, of the gradients' sum over all replicas, of limited length."""
