@@ -77,7 +77,8 @@ def _labelled(
 def overlay_with_legend(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float = 0.55) -> Image.Image:
     """Returns the labelled overlay at the photograph's own size, and under it `legend` of what is in it."""
     present = shares(ids, classes)
-    return above(_labelled(image, ids, classes, alpha, present), legend(present, classes, image.shape[1]))
+    size = _text_size(max(ids.shape))
+    return above(_labelled(image, ids, classes, alpha, present), legend(present, classes, image.shape[1], size))
 
 
 def panel(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float = 0.55) -> Image.Image:
@@ -105,15 +106,18 @@ def cutout(image: np.ndarray, ids: np.ndarray, classes: ClassTable) -> Image.Ima
     return Image.fromarray(np.dstack([image, alpha]))
 
 
-def legend(present: Sequence[tuple[int, float]], classes: ClassTable, width: int) -> Image.Image:
+def legend(
+    present: Sequence[tuple[int, float]], classes: ClassTable, width: int, size: int | None = None
+) -> Image.Image:
     """Draws fields of colour with names and shares of pixels, wrapped to a width in pixels.
 
     Args:
         present: Class ids with their shares, 0-1.
         classes: Names and colours.
         width: Of the picture in pixels.
+        size: Height of the texts in pixels; what suits the width if not given.
     """
-    size = _text_size(width)
+    size = min(size or _text_size(width), max(12, width // 14))
     line, gap = round(size * 1.7), size // 2
     places, x, y = [], gap, gap // 2
     for index, share in present:

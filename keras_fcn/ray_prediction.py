@@ -77,8 +77,9 @@ def _lots(ray: Any, rows: list[dict], arguments: tuple) -> Any:
     DataContext.get_current().enable_progress_bars = False
     resources = ray.cluster_resources()
     on_gpu = resources.get("GPU", 0) >= 1
-    workers = max(1, int(resources["GPU" if on_gpu else "CPU"]))
-    lots = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // LOT))
+    count = -(-len(rows) // LOT)
+    workers = min(count, max(1, int(resources["GPU" if on_gpu else "CPU"])))
+    lots = ray.data.from_items(rows, override_num_blocks=count)
     needs = {"num_gpus": 1} if on_gpu else {"num_cpus": 1}
     return lots.map_batches(
         Worker, batch_size=None, fn_constructor_args=arguments, compute=ActorPoolStrategy(size=workers), **needs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,11 @@ def write_bytes(location: str, content: bytes) -> None:
         with replaced_file(Path(location)) as temporary:
             temporary.write_bytes(content)
         return
+    system, path = _filesystem(location)
+    if system.type_name == "local":  # file://
+        write_bytes(path, content)
+        return
     try:
-        system, path = _filesystem(location)
         with system.open_output_stream(path) as stream:  # an object is there when it is closed, not before
             stream.write(content)
     except OSError as error:
@@ -73,20 +77,30 @@ def files_in(folder: str) -> list[str]:
 
 
 def _filesystem(location: str) -> tuple[Any, str]:
-    """Returns PyArrow's filesystem for a location, and the path in it.
+    """Returns PyArrow's filesystem for a location, and the path in it, whatever characters it has."""
+    scheme, _, rest = location.partition("://")
+    authority, _, key = rest.partition("/")
+    system, root = _opened(scheme, authority)
+    return system, f"{root.rstrip('/')}/{key}".rstrip("/")
+
+
+@functools.lru_cache(maxsize=16)
+def _opened(scheme: str, authority: str) -> tuple[Any, str]:
+    """Connects to a store; for S3 alone that takes several requests.
 
     Raises:
         UserError: If PyArrow is missing or does not know such locations.
     """
+    uri = f"{scheme}://{authority}" + "/" * (not authority)
     if importlib.util.find_spec("pyarrow") is None:
-        raise UserError(f"{location}: needs PyArrow, which is not installed: pip install -r requirements-ray.txt")
+        raise UserError(f"{uri}: needs PyArrow, which is not installed: pip install -r requirements-ray.txt")
     from pyarrow import ArrowException
     from pyarrow.fs import FileSystem
 
     try:
-        return FileSystem.from_uri(location)
-    except (ArrowException, ValueError) as error:
-        raise UserError(f"{location}: is no location that PyArrow knows ({_reason(error)})") from None
+        return FileSystem.from_uri(uri)
+    except (ArrowException, ValueError, OSError) as error:
+        raise UserError(f"{uri}: cannot be opened ({_reason(error)})") from None
 
 
 def _reason(error: Exception) -> str:
