@@ -21,7 +21,7 @@ def start_tensorflow(onednn: bool = True, look_at_devices: bool = True) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if onednn:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    with _stderr_unless_it_fails():
+    with stderr_unless_it_fails():
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
@@ -30,7 +30,7 @@ def start_tensorflow(onednn: bool = True, look_at_devices: bool = True) -> None:
 
 
 @contextlib.contextmanager
-def _stderr_unless_it_fails() -> Iterator[None]:
+def stderr_unless_it_fails() -> Iterator[None]:
     """Holds back what libraries write to the stderr of the process, and shows it only if the block raises.
 
     TensorFlow's native code writes there before it reads its own log level.

@@ -91,7 +91,7 @@ def panel(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float 
     mask = Image.fromarray(classes.palette()[ids])
     for number, picture in enumerate((Image.fromarray(image), labelled_overlay(image, ids, classes, alpha), mask)):
         page.paste(picture, (number * step[0], number * step[1]))
-    return above(page, legend(shares(ids, classes), classes, page.width))
+    return above(page, legend(shares(ids, classes), classes, page.width, _text_size(max(ids.shape))))
 
 
 def cutout(image: np.ndarray, ids: np.ndarray, classes: ClassTable) -> Image.Image:

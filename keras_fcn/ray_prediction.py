@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_fcn.environment import start_tensorflow
+from keras_fcn.environment import start_tensorflow, stderr_unless_it_fails
 from keras_fcn.errors import LostWorkerError, UserError
 from keras_fcn.inference_options import InferenceOptions
 from keras_fcn.prediction_plan import Task, remove_half_written
@@ -52,17 +52,17 @@ def predict_on_ray(
         LostWorkerError: If Ray gives up.
     """
     ray = connect()
+    rows = [{"number": number, "task": pickle.dumps(_absolute(task))} for number, task in enumerate(tasks)]
+    failures: dict[int, str] = {}
     try:
-        rows = [{"number": number, "task": pickle.dumps(_absolute(task))} for number, task in enumerate(tasks)]
-        failures: dict[int, str] = {}
-        for lot in _lots(ray, rows, (ray.put(packed(model)), inference, settings)).iter_batches(batch_size=None):
-            failures.update({int(number): str(text) for number, text in zip(lot["number"], lot["failure"]) if text})
-            advance(len(lot["number"]))
+        with stderr_unless_it_fails():  # Ray's core writes there, past its own log level
+            for lot in _lots(ray, rows, (ray.put(packed(model)), inference, settings)).iter_batches(batch_size=None):
+                failures.update({int(number): str(text) for number, text in zip(lot["number"], lot["failure"]) if text})
+                advance(len(lot["number"]))
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise LostWorkerError(
-            f"Ray gave up; the same command with --skip-existing goes on. Ray says: {reason}"
-        ) from None
+        cure = "the same command with --skip-existing goes on"
+        raise LostWorkerError(f"Ray gave up; {cure}. Ray says: {reason}") from None
     finally:
         ray.shutdown()
         remove_half_written({target for task in tasks for target in task.targets.values()})

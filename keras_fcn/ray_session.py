@@ -30,7 +30,6 @@ def connect() -> Any:
         UserError: If no cluster answers at RAY_ADDRESS.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     start_tensorflow(look_at_devices=False)  # Ray imports it, with its chatter
     import ray

@@ -1,0 +1,120 @@
+"""Draws `docs/gallery` from the embedded data set: `python train.py`, then `python docs/make_gallery.py runs/NAME`."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from keras_fcn.cli import parse_options, run
+from keras_fcn.environment import start_tensorflow
+from keras_fcn.files import replaced_file
+
+GALLERY = Path(__file__).parent / "gallery"
+
+
+@dataclasses.dataclass(frozen=True)
+class GalleryOptions:
+    """Draws the pictures of docs/gallery.md: each output of predict.py, for drawn photographs."""
+
+    model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_MODEL")]
+    """A run on the embedded data set."""
+
+
+def checkered(cutout: Image.Image) -> Image.Image:
+    """Lays a picture with a transparent background over squares of grey, as image editors show it."""
+    rows, columns = np.indices(cutout.size[::-1]) // 8
+    squares = np.where((rows + columns) % 2, 255, 214).astype(np.uint8)
+    page = Image.fromarray(squares).convert("RGBA")
+    page.alpha_composite(cutout)
+    return page.convert("RGB")
+
+
+def outlined(image: np.ndarray, table: dict) -> Image.Image:
+    """Draws the outlines of a GeoJSON feature collection on a photograph of twice the size."""
+    from PIL import ImageDraw
+
+    from keras_fcn.labels import ClassTable
+
+    picture = Image.fromarray(image).resize((2 * image.shape[1], 2 * image.shape[0]), Image.Resampling.LANCZOS)
+    draw = ImageDraw.Draw(picture)
+    for feature in table["features"]:
+        color = ClassTable.voc().colors[feature["properties"]["id"]]
+        for polygon in feature["geometry"]["coordinates"]:
+            for ring in polygon:
+                points = [(2 * x, 2 * y) for x, y in ring]
+                draw.line(points, (255, 255, 255), 5)
+                draw.line(points, color, 3)
+    return picture
+
+
+def enlarged(image: np.ndarray) -> np.ndarray:
+    """Returns a photograph of twice the size, smooth."""
+    size = (2 * image.shape[1], 2 * image.shape[0])
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+
+def grid(pictures: list[Image.Image], columns: int) -> Image.Image:
+    """Returns pictures in rows, with white between them."""
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    width = max(sum(picture.width + 8 for picture in row) for row in rows) - 8
+    page = Image.new("RGB", (width, sum(max(p.height for p in row) + 8 for row in rows) - 8), "white")
+    y = 0
+    for row in rows:
+        x = 0
+        for picture in row:
+            page.paste(picture, (x, y))
+            x += picture.width + 8
+        y += max(picture.height for picture in row) + 8
+    return page
+
+
+def save(name: str, picture: Image.Image) -> None:
+    """Writes a picture of at most 128 colours, which drawn photographs hardly have more of."""
+    few = picture.quantize(128, dither=Image.Dither.NONE)
+    with replaced_file(GALLERY / name) as temporary:
+        few.save(temporary, format="PNG", optimize=True)
+    print(f"{name}: {few.width} x {few.height}, {(GALLERY / name).stat().st_size / 1000:.0f} kB")
+
+
+def main() -> None:
+    """Predicts held-out scenes and draws each kind of output."""
+    options = parse_options(GalleryOptions, sys.argv[1:])
+    start_tensorflow()
+    from keras_fcn.datasets import open_pairs
+    from keras_fcn.image_files import read_image
+    from keras_fcn.inference import Predictor
+    from keras_fcn.outputs import OUTPUTS, Prediction
+    from keras_fcn.palettes import picture_colors
+    from keras_fcn.polygons import geojson
+
+    predictor, pairs = Predictor(options.model), open_pairs("toy", "val")
+    label_classes = [len(np.unique(pairs.read_label(label))) for label in pairs.labels]
+    rich = sorted(range(len(pairs)), key=lambda index: -label_classes[index])[:4]
+    images = [read_image(pairs.images[index]) for index in rich]
+    masks = predictor(images)
+    classes = predictor.classes
+
+    def drawn(output: str, place: int, palette: str = "classes") -> Image.Image:
+        ids = np.kron(masks[place], np.ones((2, 2), np.uint8))
+        shown = picture_colors(classes, palette)
+        prediction = Prediction("", enlarged(images[place]), ids, classes, shown)
+        return Image.open(io.BytesIO(OUTPUTS[output].encode(prediction)))
+
+    save("overlays.png", grid([drawn("overlays", place) for place in range(4)], 2))
+    save("colorblind.png", grid([drawn("overlays", place, "colorblind") for place in range(2)], 2))
+    save("panel.png", drawn("panels", 0))
+    save("cutouts.png", grid([checkered(drawn("cutouts", place)) for place in range(2)], 2))
+    save("polygons.png", grid([outlined(images[place], geojson(masks[place], classes)) for place in range(2)], 2))
+
+
+if __name__ == "__main__":
+    run(main)
