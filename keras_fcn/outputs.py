@@ -20,8 +20,8 @@ from keras_fcn.polygons import coco, geojson
 _JPEG = {"format": "JPEG", "quality": 92, "subsampling": "4:4:4"}
 """Of a photograph of VOC, PNG takes 17 to 49 ms and four times the bytes, JPEG 1.4; fine lines keep their colour."""
 
-_PICTURE_PIXELS = 1 << 26
-"""Pictures of more pixels are reduced by a whole factor: drawing takes a dozen bytes a pixel."""
+_PICTURE_PIXELS = 1 << 25
+"""Pictures of more pixels are reduced by a whole factor: drawing takes some 50 bytes a pixel."""
 
 _JPEG_SIDE = 65500
 """The longest side that libjpeg writes."""

@@ -82,7 +82,13 @@ def predict_all(
         def writing() -> Iterator[Job]:
             for numbers, images in batches(readable(), batch_size):
                 scored = any("probabilities" in tasks[number].targets for number in numbers)
-                ids, scores = segment(predictor, images, scored)
+                try:
+                    ids, scores = segment(predictor, images, scored)
+                except tf.errors.ResourceExhaustedError:
+                    for number in numbers:
+                        failures[number] = _too_large(tasks[number])
+                        advance()
+                    continue
                 for place, number in enumerate(numbers):
                     known = (tasks[number], images[place], ids[place], None if scores is None else scores[place])
                     yield Job(images[place].nbytes, functools.partial(writer.attempt, number, *known))
@@ -116,6 +122,10 @@ def in_order(pool: ThreadPoolExecutor, jobs: Iterable[Job]) -> Iterator[Any]:
             yield pending.popleft()[1].result()
     while pending:
         yield pending.popleft()[1].result()
+
+
+def _too_large(task: Task) -> UserError:
+    return UserError(f"{task.source.location}: does not fit into the device's memory; add --tile 1024 1024")
 
 
 def _reading(task: Task) -> Job:

@@ -72,7 +72,7 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
     except KeyboardInterrupt as interrupt:
         raise type(interrupt)("the same command with --skip-existing goes on") from None
     if "coco" in options.write:
-        _merge_coco(options.out, planned)
+        merge_coco(options.out, planned)
     return Outcome(len(planned.tasks), len(planned.tasks) - len(planned.left), failures)
 
 
@@ -129,7 +129,7 @@ def _bar(unit: str, total: int | None = None) -> tqdm:
     return tqdm(total=total, unit=unit, file=sys.stdout, disable=not sys.stdout.isatty())
 
 
-def _merge_coco(out: str, planned: Plan) -> None:
+def merge_coco(out: str, planned: Plan) -> None:
     """Writes the annotations of all photographs, those of earlier runs included, as one file."""
 
     def files() -> Iterable[bytes]:

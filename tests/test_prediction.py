@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,14 +14,17 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 from PIL import Image
+from test_polygons import needs_rasterio
 
 from keras_fcn import outputs as outputs_module
+from keras_fcn.errors import UserError
 from keras_fcn.inference import Predictor
 from keras_fcn.labels import ClassTable
 from keras_fcn.outputs import OUTPUTS, Prediction, describe
 from keras_fcn.photographs import find_photographs
 from keras_fcn.prediction import THREADS, WAITING_BYTES, Job, PictureStyle, batches, in_order, predict_all, thread_pool
 from keras_fcn.prediction_plan import plan
+from keras_fcn.prediction_run import merge_coco
 
 VOC = ClassTable.voc()
 ALL = [name for name in OUTPUTS if name not in ("geojson", "coco")]
@@ -144,6 +148,36 @@ def test_one_that_cannot_be_decoded_or_written_stops_no_other(predictor, tmp_pat
         assert f"{number:04d}.png: {complaint}" in str(failures[number])
         assert "\n" not in str(failures[number])
     assert list(contents(tmp_path / "out")) == [f"masks/{n:04d}.png" for n in (0, 1, 2, 4, 6, 8)]
+
+
+def test_one_that_the_device_has_no_room_for_is_named(tmp_path):
+    def segment(images):
+        if images.shape[1] > 10:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+        return images[..., 0] // 13
+
+    photos = make_photos(tmp_path / "in", 5)
+    failures = predict_all(Predictor(segment, VOC), tasks_of(photos, tmp_path / "out", "masks"), batch_size=2)
+    assert list(failures) == [1, 3]
+    assert str(failures[1]) == f"{photos}/0001.png: does not fit into the device's memory; add --tile 1024 1024"
+    assert list(contents(tmp_path / "out")) == [f"masks/000{number}.png" for number in (0, 2, 4)]
+
+
+@needs_rasterio
+def test_polygons_of_all_photographs_are_in_one_file_also_those_of_earlier_runs(predictor, tmp_path):
+    photos = make_photos(tmp_path / "in", 4)
+    (photos / "0002.png").write_text("no picture")
+    for existing in ("refuse", "skip"):
+        planned = plan(find_photographs([str(photos)]), str(tmp_path / "out"), ["coco", "geojson"], existing)
+        assert list(predict_all(predictor, planned.left)) == [{"refuse": 2, "skip": 0}[existing]]
+        merge_coco(str(tmp_path / "out"), planned)
+        table = json.loads((tmp_path / "out/coco.json").read_text())
+        assert [image["file_name"] for image in table["images"]] == ["0000.png", "0001.png", "0003.png"]
+        pixels = sum(annotation["area"] for annotation in table["annotations"])
+        assert pixels == sum((expected_ids(photos / f"000{n}.png") > 0).sum() for n in (0, 1, 3))
+    shutil.rmtree(tmp_path / "out/coco")
+    with pytest.raises(UserError, match=r"coco\.json: exists already"):
+        tasks_of(photos, tmp_path / "out", "coco")
 
 
 def test_a_picture_that_jpeg_cannot_hold_is_named(predictor, tmp_path, monkeypatch):
