@@ -12,6 +12,9 @@ from keras_fcn.fonts import font_for
 from keras_fcn.labels import ClassTable, Color, shares
 from keras_fcn.palettes import text_color
 
+Box = tuple[int, int, int, int]
+"""The first and the last column and row of a rectangle: left, top, right, bottom."""
+
 _PIXELS_PER_LINE = 700
 """An outline is one pixel wide, and one more for each so many pixels of the longer side."""
 
@@ -65,12 +68,16 @@ def _labelled(
     picture = Image.fromarray(overlay(image, ids, classes, alpha))
     draw = ImageDraw.Draw(picture)
     size = _text_size(max(picture.size))
+    taken: list[Box] = []
     for index, share in present:
         if index != classes.background and share >= _LEAST_LABELLED:
             x, y, radius = _roomiest(ids == index)
             if radius < size:  # there it would hide what it names
                 y += -radius - size if y > radius + 2 * size else radius + size
-            _draw_name(draw, classes.names[index], classes.colors[index], x, y, size)
+            box = _free_box(classes.names[index], x, y, size, picture.size, taken)
+            if box is not None:
+                taken.append(box)
+                _draw_name(draw, classes.names[index], classes.colors[index], box, size)
     return picture
 
 
@@ -170,17 +177,26 @@ def _halos(classes: ClassTable) -> np.ndarray:
     return np.array([text_color((r, g, b)) for r, g, b in classes.palette().tolist()], np.uint8)
 
 
-def _draw_name(draw: ImageDraw.ImageDraw, name: str, color: Color, x: int, y: int, size: int) -> None:
-    """Writes a name on a field of its class's colour, centred at a place and moved inside the picture."""
-    font = font_for(name, size)
-    width, height, margin = round(font.getlength(name)) + size, round(1.4 * size), 2
-    room = (draw.im.size[0] - width - margin, draw.im.size[1] - height - margin)
-    if min(room) < margin:
-        return  # the picture is smaller than the name
-    left, top = (int(np.clip(place, margin, most)) for place, most in zip((x - width // 2, y - height // 2), room))
-    box = (left, top, left + width - 1, top + height - 1)
+def _free_box(name: str, x: int, y: int, size: int, room: tuple[int, int], taken: Sequence[Box]) -> Box | None:
+    """Returns where a name goes: around a place, moved inside the picture, above or below names that are there."""
+    width, height, margin = round(font_for(name, size).getlength(name)) + size, round(1.4 * size), 2
+    left_most, top_most = room[0] - width - margin, room[1] - height - margin
+    if min(left_most, top_most) < margin:
+        return None  # the picture is smaller than the name
+    left = int(np.clip(x - width // 2, margin, left_most))
+    for rows in (0, 1, -1, 2, -2):
+        top = int(np.clip(y - height // 2 + rows * (height + 1), margin, top_most))
+        box = (left, top, left + width - 1, top + height - 1)
+        if not any(box[0] <= o[2] and o[0] <= box[2] and box[1] <= o[3] and o[1] <= box[3] for o in taken):
+            return box
+    return None
+
+
+def _draw_name(draw: ImageDraw.ImageDraw, name: str, color: Color, box: Box, size: int) -> None:
+    """Writes a name on a field of its class's colour."""
     draw.rounded_rectangle(box, round(0.35 * size), color, text_color(color))
-    draw.text((left + width / 2, top + height / 2), name, text_color(color), font, anchor="mm")
+    middle = ((box[0] + box[2] + 1) / 2, (box[1] + box[3] + 1) / 2)
+    draw.text(middle, name, text_color(color), font_for(name, size), anchor="mm")
 
 
 def _roomiest(mask: np.ndarray) -> tuple[int, int, int]:

@@ -171,3 +171,21 @@ def test_names_of_other_scripts_get_a_font_that_has_them():
     assert bytes(mask) != bytes(fonts.font_for("кот", 20).getmask("\U000f0000"))  # the box of a missing letter
     names = ClassTable.named(["background", "кот 猫"])
     assert isinstance(labelled_overlay(IMAGE, (CAT > 0).astype(np.uint8), names), Image.Image)
+
+
+def test_names_do_not_hide_each_other():
+    """Six thin things above each other: each name's field is whole, so none is drawn over another."""
+    ids = np.zeros((200, 300), np.uint8)
+    for number in range(6):
+        ids[90 + 4 * number : 94 + 4 * number, 100:200] = number + 1
+    image = np.zeros((200, 300, 3), np.uint8)
+    alone = [np.where(ids == number + 1, ids, 0).astype(np.uint8) for number in range(6)]
+    named = np.asarray(labelled_overlay(image, ids, VOC))
+    fields = 0
+    for number, only in enumerate(alone):
+        changed = (np.asarray(labelled_overlay(image, only, VOC)) != overlay(image, only, VOC)).any(axis=-1)
+        shown = (named == VOC.colors[number + 1]).all(axis=-1) & (named != overlay(image, ids, VOC)).any(axis=-1)
+        expected = (np.asarray(labelled_overlay(image, only, VOC)) == VOC.colors[number + 1]).all(axis=-1) & changed
+        fields += shown.any()
+        assert not shown.any() or shown.sum() >= 0.8 * expected.sum()
+    assert fields >= 4
