@@ -25,7 +25,7 @@ def main() -> None:
     result = _train(options)
     if result is None:
         return
-    from keras_fcn.evaluation import format_metrics
+    from keras_fcn.evaluation_tables import format_metrics
 
     print(f"\n{format_metrics(result.read_metrics())}")
     print(f"\nThe best model, its pictures and its history are in {result.root}")

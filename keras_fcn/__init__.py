@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from keras_fcn.fcn import build_fcn, class_table
     from keras_fcn.image_files import read_image, read_label, write_label
     from keras_fcn.inference import Predictor
+    from keras_fcn.inference_options import InferenceOptions
     from keras_fcn.initializers import Bilinear
     from keras_fcn.labels import VOID_LABEL, ClassTable
     from keras_fcn.losses import SegmentationLoss
@@ -32,6 +33,7 @@ __all__ = [
     "Augmentation",
     "Bilinear",
     "ClassTable",
+    "InferenceOptions",
     "Predictor",
     "SegmentationLoss",
     "build_fcn",
@@ -53,6 +55,7 @@ _HOME = {
     "VOID_LABEL": "labels",
     "Bilinear": "initializers",
     "ClassTable": "labels",
+    "InferenceOptions": "inference_options",
     "Predictor": "inference",
     "SegmentationLoss": "losses",
     "build_fcn": "fcn",

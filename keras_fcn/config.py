@@ -36,13 +36,14 @@ _CROP_HINT = "(default: 320 480, or the largest training image rounded up to a m
 
 
 # Spelled out, because the complaint about a wrong number of values for `tuple[int, int] | None` is hard to read.
-_HEIGHT_WIDTH = PrimitiveConstructorSpec(
+HEIGHT_WIDTH = PrimitiveConstructorSpec(
     nargs=2,
     metavar="H W",
     instance_from_str=lambda words: (int(words[0]), int(words[1])),
     is_instance=lambda value: value is None or isinstance(value, tuple),
     str_from_instance=lambda value: [] if value is None else [str(size) for size in value],
 )
+"""Reads `tuple[int, int] | None`, a height and a width."""
 
 
 _DEFAULT_RATE = {"sgd": 0.05, "adamw": 1e-3}
@@ -135,7 +136,7 @@ class TrainConfig:
     batch_size: Annotated[int, arg(metavar="N")] = 8
     """Images per training step, over all devices together."""
 
-    crop_size: Annotated[tuple[int, int] | None, _HEIGHT_WIDTH, arg(help_behavior_hint=_CROP_HINT)] = None
+    crop_size: Annotated[tuple[int, int] | None, HEIGHT_WIDTH, arg(help_behavior_hint=_CROP_HINT)] = None
     """Height and width of the training crops in pixels; smaller images are padded."""
 
     scale: Annotated[tuple[float, float], arg(metavar="MIN MAX")] = (1.0, 1.0)

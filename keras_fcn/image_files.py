@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import warnings
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +14,7 @@ from PIL import ExifTags, Image, ImageOps
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.files import replaced_file
 from keras_fcn.labels import ClassTable, Color
-
-# Pillow's word about large photographs; of twice that size it refuses them.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+from keras_fcn.pillow_files import decode_rgb, opened, refused_by_name
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -30,12 +28,7 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         DataError: If the file cannot be read or decoded to its last pixel.
     """
-    with _opened(Path(path)) as image:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I"):
-            grey = (np.asarray(upright) >> 8).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=2)
-        return np.asarray(upright.convert("RGB"))
+    return decode_rgb(Path(path))
 
 
 def is_plain_jpeg(path: Path) -> bool:
@@ -46,7 +39,7 @@ def is_plain_jpeg(path: Path) -> bool:
     Raises:
         DataError: If it cannot be read or is not an image.
     """
-    with _refused_by_name(path), Image.open(path) as image:
+    with refused_by_name(path), Image.open(path) as image:
         if image.format != "JPEG" or image.mode not in ("RGB", "L"):
             return False
         return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
@@ -149,10 +142,21 @@ def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
         ids: uint8 [H, W].
         classes: Whose colours to use.
     """
+    with replaced_file(Path(path)) as temporary:
+        _palette_image(ids, classes).save(temporary, format="PNG", optimize=False)
+
+
+def encode_label(ids: np.ndarray, classes: ClassTable) -> bytes:
+    """Returns the bytes of the file that `write_label` writes."""
+    png = io.BytesIO()
+    _palette_image(ids, classes).save(png, format="PNG", optimize=False)
+    return png.getvalue()
+
+
+def _palette_image(ids: np.ndarray, classes: ClassTable) -> Image.Image:
     image = Image.fromarray(ids)
     image.putpalette(classes.palette().tobytes())
-    with replaced_file(Path(path)) as temporary:
-        image.save(temporary, format="PNG", optimize=False)
+    return image
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -161,7 +165,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: If it cannot be decoded to its end.
     """
-    with _refused_by_name(path), Image.open(path) as image:
+    with refused_by_name(path), Image.open(path) as image:
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
         height, width = (image.width, image.height) if turned else (image.height, image.width)
         image.draft("RGB", (1, 1))  # decodes a JPEG at an eighth of its size, but all its data
@@ -170,19 +174,9 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Opens and decodes an image, and says which file it was when that fails."""
-    with _refused_by_name(path):
-        image = Image.open(path)
-        image.load()
-    with image:
-        yield image
-
-
-@contextlib.contextmanager
 def _opened_label(path: Path) -> Iterator[Image.Image]:
     """Opens a label file upright and without an alpha channel that hides nothing, and names it in what is wrong."""
-    with _opened(path) as image:
+    with opened(path) as image:
         try:
             upright = ImageOps.exif_transpose(image) if "exif" in image.info else image
             is_opaque = upright.mode in ("LA", "RGBA") and upright.getchannel("A").getextrema() == (255, 255)
@@ -190,21 +184,6 @@ def _opened_label(path: Path) -> Iterator[Image.Image]:
         except UserError as error:
             kind = error.kind if isinstance(error, DataError) else "label"
             raise DataError(kind, f"{path}: {error}") from None
-
-
-@contextlib.contextmanager
-def _refused_by_name(path: Path) -> Iterator[None]:
-    """Turns what Pillow raises about a file into one line with its name."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise DataError("missing file", f"{path}: no such file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, UserError):
-            raise
-        reason = str(error).replace(f" {str(path)!r}", "").splitlines()[0]
-        message = f"{path}: cannot be decoded ({reason}); replace the file or remove it from the data set"
-        raise DataError("undecodable file", message) from None
 
 
 def _values(image: Image.Image, path: Path) -> np.ndarray:

@@ -10,28 +10,46 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_fcn.averaging import Score, with_flip, with_scales
 from keras_fcn.errors import UserError
 from keras_fcn.fcn import class_table
 from keras_fcn.files import lent_suffix
+from keras_fcn.inference_options import InferenceOptions
 from keras_fcn.labels import ClassTable
 from keras_fcn.run_folder import RunFolder
+from keras_fcn.tiling import Tiled
 
 LABELS_FILE = Path("assets.extra/labels.json")
 """Where a SavedModel keeps its class table."""
 
-SIGNATURE = "images"
-"""The SavedModel signature from images to class ids."""
+SIGNATURE, SCORE_SIGNATURE = "images", "probabilities"
+"""The SavedModel signatures from images to class ids, and to the probabilities of the classes."""
+
+IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
+"""What they take."""
+
+Segment = Callable[[tf.Tensor], tf.Tensor]
+"""From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W]."""
 
 
-def segmenter(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+def segmenter(model: keras.Model) -> Segment:
     """Returns the graph from images uint8 [N, H, W, 3] of any size to class ids uint8 [N, H, W]."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    @tf.function(input_signature=[IMAGES])
     def segment(images: tf.Tensor) -> tf.Tensor:
-        logits = model(tf.cast(images, tf.float32), training=False)
-        return tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.uint8)
+        return _likeliest(model(tf.cast(images, tf.float32), training=False))
 
     return segment
+
+
+def scorer(model: keras.Model) -> Score:
+    """Returns the graph from images uint8 [N, H, W, 3] of any size to probabilities float32 [N, H, W, C]."""
+
+    @tf.function(input_signature=[IMAGES])
+    def score(images: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(model(tf.cast(images, tf.float32), training=False))
+
+    return score
 
 
 class Predictor:
@@ -40,28 +58,85 @@ class Predictor:
     Args:
         segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
         classes: What the ids mean.
+        score: Takes the same, returns probabilities float32 [N, H, W, C]; None if the model gives classes only.
+        name: What the model is called in complaints.
     """
 
-    def __init__(self, segment: Callable[[tf.Tensor], tf.Tensor], classes: ClassTable) -> None:
+    def __init__(
+        self, segment: Segment, classes: ClassTable, score: Score | None = None, name: str = "the model"
+    ) -> None:
         self.segment = segment
         self.classes = classes
+        self._score, self._name = score, name
 
     @classmethod
-    def open(cls, path: str | Path) -> Predictor:
+    def open(cls, path: str | Path, options: InferenceOptions | None = None) -> Predictor:
         """Loads a run folder (its best model), a `.keras` file, or a SavedModel (of several versions, the newest).
+
+        Args:
+            path: Where the model is.
+            options: Flipping, scales and tiles; none if not given.
 
         Raises:
             UserError: If there is no such model, it is damaged, or it was not made by this program.
         """
         path = find_model(Path(path))
         if path.is_dir():
-            return cls(*_load_saved_model(path))
-        model = load_model(path)
-        return cls(segmenter(model), class_table(model))
+            predictor = cls(*_load_saved_model(path), name=str(path))
+        else:
+            model = load_model(path)
+            predictor = cls(segmenter(model), class_table(model), scorer(model), str(path))
+        return predictor.using(options or InferenceOptions())
+
+    def using(self, options: InferenceOptions) -> Predictor:
+        """Returns a predictor that flips, scales and tiles as the options say, around this one.
+
+        Raises:
+            UserError: If that needs probabilities, and the model gives classes only.
+        """
+        if options.is_plain:
+            return self
+        score = self.score
+        if options.scales != (1.0,):
+            score = with_scales(score, options.scales)
+        if options.flip:
+            score = with_flip(score)
+        # Variants are put together outside of a graph: making one of eight networks ready took 25 seconds.
+        if options.tile is not None:
+            tiled = Tiled(score, options.tile, options.tile_overlap)
+            return Predictor(tiled.segment, self.classes, tiled.score, self._name)
+        return Predictor(lambda images: _likeliest(score(images)), self.classes, score, self._name)
+
+    @property
+    def score(self) -> Score:
+        """Takes images uint8 [N, H, W, 3], returns the probabilities of the classes, float32 [N, H, W, C].
+
+        Raises:
+            UserError: If the model gives classes only.
+        """
+        if self._score is None:
+            raise UserError(
+                f"{self._name}: gives classes without probabilities, which flipping, scales and tiles need, too; "
+                "export the run again: python -m export.saved_model RUN DIR"
+            )
+        return self._score
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Returns the class id of every pixel, uint8 [H, W], for an image uint8 [H, W, 3]."""
-        return self.segment(tf.constant(image[None]))[0].numpy()
+        return np.asarray(self.segment(image[None]))[0]
+
+    def probabilities(self, image: np.ndarray) -> np.ndarray:
+        """Returns the probability of every class at every pixel, float32 [H, W, C], for an image uint8 [H, W, 3].
+
+        Raises:
+            UserError: If the model gives classes only.
+        """
+        return np.asarray(self.score(image[None]))[0]
+
+
+def _likeliest(scores: tf.Tensor) -> tf.Tensor:
+    """Returns the class with the highest score, uint8 [N, H, W], for logits or probabilities [N, H, W, C]."""
+    return tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), tf.uint8)
 
 
 def find_model(path: Path) -> Path:
@@ -119,7 +194,7 @@ def _newest_version(path: Path) -> Path:
     return max(versions, key=lambda folder: int(folder.name))
 
 
-def _load_saved_model(path: Path) -> tuple[Callable[[tf.Tensor], tf.Tensor], ClassTable]:
+def _load_saved_model(path: Path) -> tuple[Segment, ClassTable, Score | None]:
     try:
         classes = ClassTable.from_dict(json.loads((path / LABELS_FILE).read_text(encoding="utf-8")))
         loaded = tf.saved_model.load(str(path))
@@ -128,8 +203,11 @@ def _load_saved_model(path: Path) -> tuple[Callable[[tf.Tensor], tf.Tensor], Cla
         reason = str(error).strip().splitlines()[0][:200]
         raise UserError(f"{path}: is no SavedModel of python -m export.saved_model ({reason})") from None
 
+    # By way of `loaded`: a signature alone does not keep its variables alive.
     def segment(images: tf.Tensor) -> tf.Tensor:
-        # By way of `loaded`: a signature alone does not keep its variables alive.
-        return loaded.signatures[SIGNATURE](images=images)["classes"]
+        return loaded.signatures[SIGNATURE](images=tf.convert_to_tensor(images))["classes"]
 
-    return segment, classes
+    def score(images: tf.Tensor) -> tf.Tensor:
+        return loaded.signatures[SCORE_SIGNATURE](images=tf.convert_to_tensor(images))["probabilities"]
+
+    return segment, classes, score if SCORE_SIGNATURE in loaded.signatures else None

@@ -1,4 +1,4 @@
-"""The four metrics of the FCN paper and the IoU per class, from one confusion matrix."""
+"""The four metrics of the FCN paper, and IoU, precision and recall per class, from one confusion matrix."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ class SegmentationMetrics:
         mean_accuracy: Mean over the classes that occur in the truth of the share of their pixels found.
         mean_iou: Mean of `iou` over the classes that have one.
         frequency_weighted_iou: `iou` weighted by each class's share of the true pixels.
-        iou: Per class: intersection over union, or NaN for a class in neither truth nor prediction.
+        iou: Per class: intersection over union, or NaN for a class in neither truth nor prediction. So does VOC's
+            devkit (`VOCevalseg`) compute it.
+        precision: Per class: share of the pixels predicted as this class that are of it; NaN if it was never predicted.
+        recall: Per class: share of the class's pixels that were predicted as it; NaN if it is not in the truth.
     """
 
     pixel_accuracy: float
@@ -42,6 +45,8 @@ class SegmentationMetrics:
     mean_iou: float
     frequency_weighted_iou: float
     iou: tuple[float, ...]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
 
     @classmethod
     def from_confusion_matrix(cls, matrix: np.ndarray) -> SegmentationMetrics:
@@ -49,20 +54,25 @@ class SegmentationMetrics:
         hits, true, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
         with np.errstate(invalid="ignore"):
             iou = hits / (true + predicted - hits)
-            accuracy = hits / true
+            recall = hits / true
             total = np.float64(matrix.sum())
             return cls(
                 pixel_accuracy=float(hits.sum() / total),
-                mean_accuracy=_mean_of_numbers(accuracy),
+                mean_accuracy=_mean_of_numbers(recall),
                 mean_iou=_mean_of_numbers(iou),
                 frequency_weighted_iou=float(np.nansum(true * iou) / total),
                 iou=tuple(iou.tolist()),
+                precision=tuple((hits / predicted).tolist()),
+                recall=tuple(recall.tolist()),
             )
 
     def to_dict(self, names: tuple[str, ...]) -> dict:
-        """Returns the metrics for JSON: `iou` by class name, None where there is no figure."""
-        values = {field.name: _number_or_none(getattr(self, field.name)) for field in dataclasses.fields(self)[:-1]}
-        return {**values, "iou": {name: _number_or_none(value) for name, value in zip(names, self.iou)}}
+        """Returns the metrics for JSON: those of classes by class name, None where there is no figure."""
+        figures = dataclasses.asdict(self)
+        return {
+            name: dict(zip(names, map(_number_or_none, value))) if isinstance(value, tuple) else _number_or_none(value)
+            for name, value in figures.items()
+        }
 
 
 def _mean_of_numbers(values: np.ndarray) -> float:

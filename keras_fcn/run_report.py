@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_fcn.charts import draw_confusion, draw_curves
+from keras_fcn.charts import draw_curves
 from keras_fcn.datasets import Pairs
 from keras_fcn.errors import UserError
+from keras_fcn.evaluation_pictures import draw_evaluation, predicted_samples
 from keras_fcn.files import replaced_file, write_json
-from keras_fcn.image_files import read_image
-from keras_fcn.inference import load_model, segmenter
+from keras_fcn.inference import Segment, load_model, segmenter
 from keras_fcn.run_folder import RunFolder
 from keras_fcn.tensorboard_log import TensorBoardLog
-from keras_fcn.visualization import draw_predictions, draw_worst, side_by_side
+from keras_fcn.visualization import draw_predictions, side_by_side
 
 PICTURED_IMAGES = 5
-
-Segment = Callable[[tf.Tensor], tf.Tensor]
-"""From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W]."""
 
 
 class RunReport:
@@ -79,7 +74,7 @@ class RunReport:
         step = int(row["step"])
         self._log.scalars({name: value for name, value in row.items() if name not in ("epoch", "step")}, step)
         classes = self._held_out.classes
-        for number, sample in enumerate(self._samples(segment, self._pictured)):
+        for number, sample in enumerate(predicted_samples(segment, self._held_out, self._pictured)):
             self._log.image(f"held-out/{number} photograph, prediction, truth", side_by_side(*sample, classes), step)
 
     def draw_curves(self) -> None:
@@ -90,23 +85,9 @@ class RunReport:
     def draw_pictures(self) -> None:
         """Draws what the best model makes of a few held-out images, of those it does worst on, and of each class."""
         run, pairs = self._run, self._held_out
-        segment, figures = segmenter(load_model(run.best_model)), run.read_metrics()
-        draw_predictions(run.predictions, self._samples(segment, self._pictured), pairs.classes)
-        draw_confusion(run.confusion, figures["confusion_matrix"], pairs.classes)
-        measured = {name: iou for name, iou in figures["image_mean_iou"].items() if iou is not None}
-        worst = sorted(measured.items(), key=lambda item: item[1])[:PICTURED_IMAGES]
-        if worst:
-            indices = np.array([pairs.names.index(name) for name, _ in worst])
-            draw_worst(run.worst, self._samples(segment, indices), worst, pairs.classes)
-
-    def _samples(self, segment: Segment, indices: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Returns image, prediction and truth of held-out pairs."""
-        samples = []
-        for index in indices:
-            image = read_image(self._held_out.images[index])
-            truth = self._held_out.read_label(self._held_out.labels[index])
-            samples.append((image, segment(tf.constant(image[None]))[0].numpy(), truth))
-        return samples
+        segment = segmenter(load_model(run.best_model))
+        draw_predictions(run.predictions, predicted_samples(segment, pairs, self._pictured), pairs.classes)
+        draw_evaluation(run.root, segment, pairs, run.read_metrics(), PICTURED_IMAGES)
 
 
 class UnwrittenReport:

@@ -1,4 +1,4 @@
-"""Columns of plain text whose names may be in any script."""
+"""Columns of plain text: names in any script, and figures."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def display_width(text: str) -> int:
 def left_justified(text: str, width: int) -> str:
     """Returns the text with blanks behind it, `width` columns wide."""
     return text + " " * (width - display_width(text))
+
+
+def signed(difference: float) -> str:
+    """Returns a difference with its sign and one digit, never as -0.0."""
+    return f"{round(difference, 1) + 0.0:+.1f}"

@@ -31,9 +31,10 @@ def test_signatures_are_the_live_model_at_any_size(trained, exported, shape, sig
 
 def test_signatures_are_typed_and_of_dynamic_size(exported):
     loaded = tf.saved_model.load(str(exported / "1"))
-    assert set(loaded.signatures) == {"images", "serving_default"}
-    (spec,) = loaded.signatures["images"].structured_input_signature[1].values()
-    assert (spec.name, spec.dtype, spec.shape.as_list()) == ("images", tf.uint8, [None, None, None, 3])
+    assert set(loaded.signatures) == {"images", "serving_default", "probabilities"}
+    for signature in loaded.signatures.values():
+        (spec,) = signature.structured_input_signature[1].values()
+        assert (spec.name, spec.dtype, spec.shape.as_list()) == ("images", tf.uint8, [None, None, None, 3])
 
 
 def test_saved_model_cli_runs_it(trained, exported, tmp_path):
@@ -81,6 +82,23 @@ def test_an_export_that_differs_from_the_live_model_is_not_left_behind(tmp_path,
     monkeypatch.setattr(tf.saved_model, "save", save_other)
     with pytest.raises(UserError, match="classes differ from the live model's on images"):
         export_saved_model(model, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_export_with_other_probabilities_is_not_left_behind(tmp_path, monkeypatch):
+    save = tf.saved_model.save
+
+    def save_other(module, folder, signatures):
+        score = module.probabilities
+        module.probabilities = tf.function(
+            lambda images: {"probabilities": score(images)["probabilities"] ** 1.1},
+            input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")],
+        )
+        save(module, folder, {**signatures, "probabilities": module.probabilities})
+
+    monkeypatch.setattr(tf.saved_model, "save", save_other)
+    with pytest.raises(UserError, match="probabilities differ from the live model's on images"):
+        export_saved_model(build_fcn("fcn32s", "mobilenet_v2", num_classes=5), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 

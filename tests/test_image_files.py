@@ -118,8 +118,17 @@ def test_a_text_file_named_png_is_an_error(tmp_path, read):
         read(tmp_path / "absent.png")
 
 
+def test_a_file_that_claims_too_many_pixels_is_refused_before_it_takes_memory(tmp_path):
+    (tmp_path / "bomb.png").write_bytes(png(8, 2, [bytes(100)], (30_000, 40_000)))
+    for read in (read_image, image_size, lambda path: read_label(path, VOC)):
+        with pytest.raises(UserError, match=r"bomb.png: claims 1200000000 pixels, but at most 1073741824 are decoded"):
+            read(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize("band_pixels", [1 << 23, 200, 1])
 @pytest.mark.parametrize("name", list(PHOTOS))
-def test_photographs_of_every_kind_are_read_upright_by_all_readers_alike(tmp_path, name):
+def test_photographs_of_every_kind_are_read_upright_by_all_readers_alike(tmp_path, monkeypatch, name, band_pixels):
+    monkeypatch.setattr("keras_fcn.pillow_files._BAND_PIXELS", band_pixels)
     path = write_photo(tmp_path, name)
     pixels = read_image(path)
     with Image.open(path) as image:

@@ -32,6 +32,9 @@ def test_metrics_by_hand():
     iou = [1 / 3, 2 / 4, 1 / 2, 0.0]
     assert metrics.iou[:4] == pytest.approx(iou)
     assert math.isnan(metrics.iou[4])
+    assert metrics.precision[:4] == pytest.approx([1 / 2, 2 / 3, 1 / 1, 0 / 1])
+    assert metrics.recall[:3] == pytest.approx([1 / 2, 2 / 3, 1 / 2])
+    assert np.isnan([metrics.precision[4], metrics.recall[3], metrics.recall[4]]).all()
     assert metrics.pixel_accuracy == pytest.approx(4 / 7)
     assert metrics.mean_accuracy == pytest.approx((1 / 2 + 2 / 3 + 1 / 2) / 3)
     assert metrics.mean_iou == pytest.approx(sum(iou) / 4)
@@ -53,11 +56,86 @@ def test_absent_classes_are_none_in_json_and_in_no_mean():
         "mean_accuracy": 1.0,
         "mean_iou": 1.0,
         "frequency_weighted_iou": 1.0,
-        "iou": {"sky": 1.0, "tree": None, "road": 1.0},
+        **{key: {"sky": 1.0, "tree": None, "road": 1.0} for key in ("iou", "precision", "recall")},
     }
 
 
 def test_nothing_but_void_has_no_figures():
     matrix = confusion_matrix(np.full((3, 3), 255, np.uint8), np.zeros((3, 3), np.uint8), 2)
     figures = SegmentationMetrics.from_confusion_matrix(matrix).to_dict(("a", "b"))
-    assert set(figures.pop("iou").values()) | set(figures.values()) == {None}
+    for name in ("iou", "precision", "recall"):
+        assert set(figures.pop(name).values()) == {None}
+    assert set(figures.values()) == {None}
+
+
+def figures_by_loops(images, num_classes):
+    """Every figure of pixels counted one by one, in Python's integers, as the FCN paper defines them.
+
+    The IoU is VOC's devkit's: accuracies(j) = gtjresj / (gtj + resj - gtjresj), of pixels that are not void.
+    """
+    counts = [[0] * num_classes for _ in range(num_classes)]
+    for truth, prediction in images:
+        for true, predicted in zip(truth.ravel().tolist(), prediction.ravel().tolist()):
+            if true < 255:
+                counts[true][predicted] += 1
+    total = sum(map(sum, counts))
+    iou, precision, recall, weighted = [], [], [], 0.0
+    for j in range(num_classes):
+        gtj, resj, gtjresj = sum(counts[j]), sum(row[j] for row in counts), counts[j][j]
+        iou.append(gtjresj / (gtj + resj - gtjresj) if gtj + resj else None)
+        precision.append(gtjresj / resj if resj else None)
+        recall.append(gtjresj / gtj if gtj else None)
+        weighted += gtj * (iou[-1] or 0)
+    known = [[value for value in values if value is not None] for values in (iou, recall)]
+    return counts, {
+        "pixel_accuracy": sum(counts[j][j] for j in range(num_classes)) / total if total else None,
+        "mean_accuracy": sum(known[1]) / len(known[1]) if known[1] else None,
+        "mean_iou": sum(known[0]) / len(known[0]) if known[0] else None,
+        "frequency_weighted_iou": weighted / total if total else None,
+        "iou": dict(enumerate(iou)),
+        "precision": dict(enumerate(precision)),
+        "recall": dict(enumerate(recall)),
+    }
+
+
+def test_thousands_of_random_cases_equal_the_definitions():
+    """With void, with absent classes, with classes that are only predicted, and with nothing but void."""
+    rng = np.random.default_rng(0)
+    for case in range(3000):
+        num_classes = int(rng.integers(1, 7))
+        present = rng.permutation(num_classes)[: rng.integers(1, num_classes + 1)]
+        images = []
+        for _ in range(rng.integers(1, 4)):
+            shape = tuple(rng.integers(1, 6, 2))
+            truth = rng.choice(present, shape).astype(np.uint8)
+            truth[rng.random(shape) < (0, 0.3, 1)[case % 3]] = 255
+            images.append((truth, rng.integers(0, num_classes, shape).astype(np.uint8)))
+        matrix = sum(confusion_matrix(*image, num_classes) for image in images)
+        counts, expected = figures_by_loops(images, num_classes)
+        assert matrix.tolist() == counts
+        received = SegmentationMetrics.from_confusion_matrix(matrix).to_dict(tuple(range(num_classes)))
+        assert set(received) == set(expected)
+        for name, value in expected.items():
+            assert received[name] == pytest.approx(value, abs=1e-12), (case, name)
+
+
+def test_it_is_the_arithmetic_of_voc_devkit():
+    """VOCevalseg, line by line: sumim = 1 + gtim + resim * num; histc(sumim(locs), 1 : num * num)."""
+    rng = np.random.default_rng(1)
+    num, confcounts = 21, np.zeros((21, 21))
+    total = np.zeros((21, 21), np.int64)
+    for _ in range(5):
+        gtim, resim = rng.integers(0, 21, (30, 40)), rng.integers(0, 21, (30, 40))
+        gtim[rng.random(gtim.shape) < 0.1] = 255
+        total += confusion_matrix(gtim.astype(np.uint8), resim.astype(np.uint8), num)
+        locs = gtim < 255
+        sumim = 1 + gtim + resim * num
+        histogram, _ = np.histogram(sumim[locs], np.arange(1, num * num + 2))
+        confcounts += histogram.reshape((num, num), order="F")  # MATLAB fills columns first
+    accuracies = np.zeros(num)
+    for j in range(num):
+        gtj, resj, gtjresj = confcounts[j].sum(), confcounts[:, j].sum(), confcounts[j, j]
+        accuracies[j] = 100 * gtjresj / (gtj + resj - gtjresj)
+    metrics = SegmentationMetrics.from_confusion_matrix(total)
+    np.testing.assert_allclose(100 * np.array(metrics.iou), accuracies)
+    assert 100 * metrics.mean_iou == pytest.approx(accuracies.mean())

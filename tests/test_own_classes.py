@@ -60,10 +60,14 @@ def test_saved_model_and_masks_have_them(run, data, tmp_path):
 
 
 def test_it_is_measured_on_data_with_the_same_classes_only(run, data, tmp_path):
-    call = Call("evaluate.py", run, "--data", data, "--split", "val", "--json", tmp_path / "figures.json")
+    written = ["--json", tmp_path / "figures.json", "--out", tmp_path / "out"]
+    call = Call("evaluate.py", run, "--data", data, "--split", "val", *written)
     assert (call.status, call.err) == (0, "")
     assert "猫 🐈" in call.out
-    assert json.loads((tmp_path / "figures.json").read_text()) == json.loads((run / "metrics.json").read_text())
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert set(figures.pop("trimap")["iou"]) == set(figures["iou"])
+    assert figures == json.loads((run / "metrics.json").read_text())
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"confusion.png", "worst.png"}
     write_camvid(tmp_path / "camvid")
     call = Call("evaluate.py", run, "--data", tmp_path / "camvid", "--split", "val")
     assert call.status == 2

@@ -28,7 +28,8 @@ def test_from_photographs_to_masks_and_a_saved_model(toy, tmp_path):
         assert line in trained.stdout
     assert "Train on your own folder: python train.py --data DIR" in trained.stdout
 
-    measured = python("evaluate.py", run, "--data", toy, "--split", "val", "--json", tmp_path / "figures.json")
+    same = ["--data", toy, "--split", "val", "--trimap", 0, "--worst", 0]
+    measured = python("evaluate.py", run, *same, "--json", tmp_path / "figures.json")
     assert (measured.returncode, measured.stderr) == (0, "")
     assert json.loads((tmp_path / "figures.json").read_text()) == json.loads((run / "metrics.json").read_text())
     assert measured.stdout.strip() in trained.stdout
@@ -170,7 +171,11 @@ def test_evaluation_refuses_what_it_cannot_measure(trained, voc):
     for words, complaint in [
         ([trained, "--data", voc, "--split", "test"], "test.txt: no such split list; lists there: train, val"),
         ([trained / "none", "--data", voc], "none: no such file or folder"),
-        ([trained], "--data"),
+        ([trained / "best.keras"], "--data is needed: "),
+        ([], "evaluate.py needs a run folder or a model"),
+        ([trained, "--data", voc, "--trimap", "-1"], "--trimap must not be negative. Received: -1"),
+        ([trained, trained, "--submission", "x.tgz"], "--submission takes the predictions of one model. Received: 2"),
+        ([trained, "--data", voc, "--tile", "100", "64"], "--tile takes multiples of 32"),
     ]:
         call = Call("evaluate.py", *words)
         assert call.status == 2

@@ -13,7 +13,9 @@ from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.errors import UserError
 
-__all__ = ["LAYOUTS", "TOY_ROOT", "Inspection", "Pairs", "find_layout", "inspect_pairs", "open_pairs"]
+__all__ = [
+    "LAYOUTS", "TOY_ROOT", "Inspection", "Pairs", "find_layout", "inspect_pairs", "open_pairs", "open_voc_photos"
+]  # fmt: skip
 
 TOY_ROOT = Path("data/toy")
 """Where the embedded data set is drawn, from the current folder."""
@@ -65,6 +67,22 @@ def open_pairs(data: str | Path, split: str, layout: str = "auto") -> Pairs:
     """
     root = _folder(data)
     return LAYOUTS[find_layout(root, layout)].read(root, split)
+
+
+def open_voc_photos(data: str | Path, split: str) -> dict[str, Path]:
+    """Lists the photographs of one split of a folder in VOC's layout by their names; there need be no masks.
+
+    Args:
+        data: As for `open_pairs`.
+        split: The name of a split, such as "test".
+
+    Raises:
+        UserError: If the folder is not in that layout, has no such split, or a photograph is missing.
+    """
+    root = _folder(data)
+    if not voc.recognizes(root):
+        raise UserError(f"{root}: is not in VOC's layout, without which there is no archive for its test server")
+    return voc.read_voc_photos(root, split)
 
 
 def _folder(data: str | Path) -> Path:

@@ -36,6 +36,26 @@ def read_voc(root: Path, split: str) -> Pairs:
     return Pairs("PASCAL VOC", split, images, labels, classes, reader(read_label, classes), findings, True)
 
 
+def read_voc_photos(root: Path, split: str) -> dict[str, Path]:
+    """Lists the photographs of one split, which need no masks, by their names.
+
+    Args:
+        root: As for `read_voc`.
+        split: The same.
+
+    Raises:
+        UserError: If the list or a photograph is missing, or the list is empty or repeats itself.
+    """
+    path = list_path(root, split)
+    photos = files_by_stem(voc_folder(root) / "JPEGImages")
+    names = read_list(path)
+    missing = [name for name in names if name not in photos]
+    if missing:
+        others = f", as are those of {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise UserError(f"{path}: the photo of {missing[0]!r} is missing{others}; add what is missing")
+    return {name: photos[name] for name in names}
+
+
 def list_path(root: Path, split: str) -> Path:
     """Returns the file of a split list in VOC's layout.
 

@@ -1,0 +1,289 @@
+"""Measuring and comparing as `evaluate.py` does it, and archives for VOC's test server."""
+
+import io
+import json
+import re
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import Call
+from PIL import Image
+
+from keras_fcn import Predictor, build_fcn
+from keras_fcn.comparison_chart import draw_comparison
+from keras_fcn.datasets import open_pairs, open_voc_photos
+from keras_fcn.errors import UserError
+from keras_fcn.evaluation import evaluate, worst_images
+from keras_fcn.evaluation_tables import format_comparison, format_metrics, format_worst, model_letters
+from keras_fcn.inference_options import InferenceOptions
+from keras_fcn.labels import ClassTable, voc_palette
+from keras_fcn.metrics import SegmentationMetrics
+from keras_fcn.submission import require_submission, write_submission
+
+VOC = ClassTable.voc()
+
+
+def by_brightness(images):
+    return np.where(np.asarray(images).mean(axis=-1) > 127, 8, 0).astype(np.uint8)
+
+
+def test_the_trimap_is_measured_beside_the_whole(toy):
+    """Against boundaries found by comparing the label with itself, shifted by up to three pixels in every direction."""
+    pairs = open_pairs(toy, "val")
+    matrix = np.zeros((21, 21), int)
+    for image, label in zip(pairs.images, pairs.labels):
+        truth, prediction = np.asarray(Image.open(label)), by_brightness(np.asarray(Image.open(image)))
+        padded, near = np.pad(truth, 3, mode="edge"), np.zeros(truth.shape, bool)
+        for y, x in np.ndindex(7, 7):
+            near |= padded[y : y + truth.shape[0], x : x + truth.shape[1]] != truth
+        counted = near & (truth < 255)
+        np.add.at(matrix, (truth[counted], prediction[counted]), 1)
+    either = matrix.sum(0) + matrix.sum(1) - matrix.diagonal()
+    iou = {VOC.names[i]: matrix[i, i] / either[i] if either[i] else None for i in range(21)}
+    figures = evaluate(by_brightness, pairs, trimap_width=3)
+    assert figures["trimap"]["iou"] == pytest.approx(iou)
+    assert figures["trimap"]["mean_iou"] == pytest.approx(
+        np.mean([value for value in iou.values() if value is not None])
+    )
+    assert figures["trimap"]["pixel_accuracy"] == pytest.approx(matrix.trace() / matrix.sum())
+    assert figures["trimap"]["width"] == 3
+    assert 0 < matrix.sum() < np.sum(figures["confusion_matrix"]) / 2
+    assert {name: value for name, value in figures.items() if name != "trimap"} == evaluate(by_brightness, pairs)
+
+
+def test_everything_is_written_for_the_data_of_the_run(trained, tmp_path):
+    """Neither data nor split are given: they are those that the run measured on, with the same figures."""
+    call = Call("evaluate.py", trained, "--worst", 2, "--out", tmp_path / "out", "--json", tmp_path / "figures.json")
+    assert (call.status, call.err) == (0, "")
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures.pop("trimap")["width"] == 5
+    assert figures == json.loads((trained / "metrics.json").read_text())
+    worst = sorted(figures["image_mean_iou"].items(), key=lambda item: item[1])[:2]
+    assert call.out.splitlines()[-2:] == [f"{100 * iou:6.1f}  {name}" for name, iou in worst]
+    for name in ("confusion.png", "worst.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert min(picture.size) > 200
+
+
+def test_models_are_compared(trained, exported, toy, tmp_path):
+    """A run and its export, which is the same: every difference is 0."""
+    words = ["--data", toy, "--json", tmp_path / "figures.json", "--out", tmp_path / "out"]
+    call = Call("evaluate.py", trained, exported, *words)
+    assert (call.status, call.err) == (0, "")
+    assert call.out.startswith(f"A  {trained}\nB  {exported}\n")
+    rows = re.findall(r"^(\S.*?) +(\d+\.\d) +(\d+\.\d) +\(\+0\.0\)$", call.out, re.MULTILINE)
+    assert [name for name, _, _ in rows][-5:] == [
+        "mean IoU", "pixel accuracy", "mean accuracy", "frequency-weighted IoU", "trimap mean IoU",
+    ]  # fmt: skip
+    assert all(first == second for _, first, second in rows)
+    first, second = json.loads((tmp_path / "figures.json").read_text())["models"]
+    assert (first.pop("model"), second.pop("model")) == (str(trained), str(exported))
+    assert first == second
+    assert sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png")) == [
+        "A/confusion.png", "A/worst.png", "B/confusion.png", "B/worst.png", "comparison.png",
+    ]  # fmt: skip
+
+
+def test_flip_scales_and_tiles_reach_the_model(toy, tmp_path, monkeypatch):
+    """A model that looks around, to one side more than to the other, so that each option changes something."""
+
+    def score(images):
+        means = tf.nn.avg_pool2d(tf.cast(images, tf.float32), 17, 1, "SAME")
+        shades = tf.concat([tf.roll(means, 5, axis=2), means, tf.zeros_like(means)], axis=-1) / 9
+        return tf.nn.softmax(tf.concat([shades, shades, shades[..., :3]], axis=-1) + tf.range(21.0) / 9)
+
+    def opened(_, options=InferenceOptions()):  # noqa: B008
+        return Predictor(lambda images: tf.cast(tf.argmax(score(images), -1), tf.uint8), VOC, score).using(options)
+
+    monkeypatch.setattr(Predictor, "open", opened)
+    words = ["--flip", "--scales", 0.5, 1, "--tile", 64, 96, "--overlap", 32, "--trimap", 0]
+    call = Call("evaluate.py", tmp_path, "--data", toy, "--json", tmp_path / "figures.json", *words)
+    assert (call.status, call.err) == (0, "")
+    assert "Trimap" not in call.out
+    whole = {"flip": True, "scales": (0.5, 1.0), "tile": (64, 96), "overlap": 32}
+    pairs, figures = open_pairs(toy, "val"), json.loads((tmp_path / "figures.json").read_text())
+    assert figures == evaluate(opened("", InferenceOptions(**whole)).segment, pairs)
+    for without in ({"flip": False}, {"scales": (1.0,)}, {"overlap": 0}, {"tile": None, "overlap": None}):
+        other = evaluate(opened("", InferenceOptions(**{**whole, **without})).segment, pairs)
+        assert figures["confusion_matrix"] != other["confusion_matrix"], without
+
+
+def test_a_model_of_other_classes_is_refused_by_name(exported, toy, tmp_path):
+    build_fcn("fcn32s", "mobilenet_v2", num_classes=3).save(tmp_path / "other.keras")
+    call = Call("evaluate.py", exported, tmp_path / "other.keras", "--data", toy)
+    assert (call.status, call.out) == (2, "")
+    assert "other.keras has 3 classes, the data 21: class 1 is 'class1' in the model and 'aeroplane'" in call.err
+    call = Call(
+        "evaluate.py", tmp_path / "other.keras", "--data", toy, "--submission", tmp_path / "x.tgz", "--split", "val"
+    )
+    assert call.status == 2
+    assert "the model has 3 classes, the data 21" in call.err
+    assert not (tmp_path / "x.tgz").exists()
+
+
+def figures_of(matrix, trimap=None):
+    figures = SegmentationMetrics.from_confusion_matrix(np.array(matrix)).to_dict(("sky", "tree", "猫", "road"))
+    return {**figures, "images": 2, **({"trimap": trimap} if trimap else {})}
+
+
+FIRST = figures_of([[6, 2, 0, 0], [0, 8, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])  # IoU 75, 80
+SECOND = figures_of([[8, 0, 0, 0], [0, 4, 4, 0], [0, 0, 0, 0], [0, 0, 0, 0]])  # IoU 100, 50, and 猫 0 for 4 pixels
+
+
+def test_the_comparison_by_hand():
+    lines = format_comparison(["runs/a", "runs/b"], [FIRST, SECOND]).splitlines()
+    words = [line.split() for line in lines]
+    assert lines[:2] == ["A  runs/a", "B  runs/b"]
+    for expected in (
+        ["sky", "75.0", "100.0", "(+25.0)"],
+        ["tree", "80.0", "50.0", "(-30.0)"],
+        ["猫", "-", "0.0"],
+        ["mean", "IoU", "77.5", "50.0", "(-27.5)"],
+        ["pixel", "accuracy", "87.5", "75.0", "(-12.5)"],
+    ):
+        assert expected in words
+    assert lines[-2:] == ["Neither in the truth nor predicted, so in no mean:", "  road"]
+
+
+def test_the_table_has_a_column_for_the_trimap():
+    trimap = {
+        "width": 4,
+        "mean_iou": 0.5,
+        "pixel_accuracy": 0.6,
+        "iou": {"sky": 0.25, "tree": None, "猫": None, "road": 0},
+    }
+    words = [line.split() for line in format_metrics(figures_of(np.diag([1, 1, 0, 0]), trimap)).splitlines()]
+    assert ["class", "IoU", "precision", "recall", "trimap", "IoU"] in words
+    assert ["sky", "100.0", "100.0", "100.0", "25.0"] in words
+    assert ["tree", "100.0", "100.0", "100.0", "-"] in words
+    assert ["trimap", "mean", "IoU", "50.0"] in words
+
+
+def test_the_figures_of_an_older_run_are_still_shown():
+    figures = {name: value for name, value in FIRST.items() if name not in ("precision", "recall")}
+    assert ["sky", "75.0"] in [line.split() for line in format_metrics(figures).splitlines()]
+
+
+def test_the_worst_come_first_and_images_without_figures_never():
+    figures = {"image_mean_iou": {"a": 0.5, "b": None, "c": 0.25, "d": 1.0}}
+    assert worst_images(figures, 2) == [("c", 0.25), ("a", 0.5)]
+    assert len(worst_images(figures, 9)) == 3
+    assert format_worst(worst_images(figures, 1)).endswith("\n  25.0  c")
+
+
+def test_there_are_letters_for_26_models():
+    assert list(model_letters(["x"] * 26))[-1] == "Z"
+    with pytest.raises(UserError, match="at most 26 models"):
+        model_letters(["x"] * 27)
+
+
+def test_the_chart_shows_the_figures(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("keras_fcn.comparison_chart.save_figure", lambda figure, path: figures.append(figure))
+    means, classes = {"mean IoU": [0.5, 0.75]}, {"$a$": [0.25, None], "b": [None, 1.0]}
+    draw_comparison(tmp_path / "x.png", ["A  one", "B  $two"], means, classes)
+    (axes,) = figures[0].axes
+    assert [[bar.get_width() for bar in bars] for bars in axes.containers] == [[50, 25, 0], [75, 0, 100]]
+    assert [text.get_text() for text in axes.texts] == ["50.0", "25.0", "-", "75.0 (+25.0)", "-", "100.0"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["mean IoU", "$a$", "b"]
+    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["A  one", "B  $two"]
+    monkeypatch.undo()
+    draw_comparison(tmp_path / "x.png", ["A  one", "B  $two"], means, classes)
+    with Image.open(tmp_path / "x.png") as picture:
+        assert min(picture.size) > 150
+
+
+@pytest.fixture
+def unlabelled(toy, tmp_path):
+    """VOC's folder for its test set: photographs and a list, no masks."""
+    root = tmp_path / "VOC2012"
+    shutil.copytree(toy / "JPEGImages", root / "JPEGImages")
+    (root / "ImageSets/Segmentation").mkdir(parents=True)
+    names = sorted(path.stem for path in (root / "JPEGImages").glob("val*"))
+    (root / "ImageSets/Segmentation/test.txt").write_text("\n".join(names))
+    return root
+
+
+def test_the_archive_for_the_test_server(trained, unlabelled, tmp_path):
+    words = ["--data", unlabelled, "--submission", tmp_path / "x.tgz", "--competition", "comp5"]
+    call = Call("evaluate.py", trained, *words)
+    assert (call.status, call.err) == (0, "")
+    assert call.out == f"{tmp_path}/x.tgz: 3 masks for comp5, read back and complete\n"
+    predictor = Predictor.open(trained)
+    with tarfile.open(tmp_path / "x.tgz", "r:gz") as archive:
+        masks = {entry.name: archive.extractfile(entry).read() for entry in archive}
+    photos = sorted((unlabelled / "JPEGImages").glob("val*"))
+    assert sorted(masks) == [f"results/VOC2012/Segmentation/comp5_test_cls/{photo.stem}.png" for photo in photos]
+    for photo, png in zip(photos, (masks[name] for name in sorted(masks))):
+        with Image.open(io.BytesIO(png)) as mask, Image.open(photo) as image:
+            assert (mask.mode, mask.size) == ("P", image.size)
+            assert mask.getpalette() == voc_palette().ravel().tolist()
+            np.testing.assert_array_equal(np.asarray(mask), predictor(np.asarray(image)))
+
+
+def test_archives_are_the_same_bytes_each_time(unlabelled, tmp_path):
+    photos, done = open_voc_photos(unlabelled, "test"), []
+    for name in ("a.tgz", "b.tgz"):
+        write_submission(
+            tmp_path / name, Predictor(by_brightness, VOC), photos, "comp6", "test", lambda: done.append(1)
+        )
+    assert (tmp_path / "a.tgz").read_bytes() == (tmp_path / "b.tgz").read_bytes()
+    assert len(done) == 6
+
+
+def test_nothing_is_left_of_an_archive_that_fails(unlabelled, tmp_path):
+    photos, before = open_voc_photos(unlabelled, "test"), sorted(tmp_path.iterdir())
+    wrong = Predictor(lambda images: np.full(images.shape[:3], 21, np.uint8), VOC)
+    with pytest.raises(UserError, match=r"x.tgz: results/.*png holds the id 21, but there are 21 classes; nothing was"):
+        write_submission(tmp_path / "x.tgz", wrong, photos, "comp6", "test")
+    assert sorted(tmp_path.iterdir()) == before
+    next(iter(photos.values())).write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(UserError, match=r"val_\d+.jpg: cannot be decoded"):
+        write_submission(tmp_path / "x.tgz", Predictor(by_brightness, VOC), photos, "comp6", "test")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_archives_are_read_back(tmp_path):
+    def mask(shape, mode="P"):
+        png = io.BytesIO()
+        Image.fromarray(np.zeros(shape, np.uint8)).convert(mode).save(png, "PNG")
+        return png.getvalue()
+
+    def archive(**masks):
+        with tarfile.open(tmp_path / "x.tgz", "w:gz") as file:
+            for name, content in masks.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                file.addfile(entry, io.BytesIO(content))
+        return tmp_path / "x.tgz"
+
+    sizes = {"a": (3, 5), "b": (4, 4)}
+    require_submission(archive(a=mask((3, 5)), b=mask((4, 4))), sizes, 21)
+    for masks, complaint in [
+        ({"a": mask((3, 5))}, "lacks b and 0 more"),
+        ({"a": mask((5, 3)), "b": mask((4, 4))}, r"a is of mode P and shape \(5, 3\), not a palette image \(3, 5\)"),
+        ({"a": mask((3, 5)), "c": mask((4, 4))}, "holds c, which does not belong there"),
+        ({"a": mask((3, 5), "L"), "b": mask((4, 4))}, "a is of mode L"),
+        ({"a": mask((3, 5))[:-30], "b": mask((4, 4))}, "cannot be read back"),
+    ]:
+        with pytest.raises(UserError, match=complaint):
+            require_submission(archive(**masks), sizes, 21)
+    whole = archive(a=mask((3, 5)), b=mask((4, 4))).read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:60] + bytes(40) + whole[100:], b""):
+        (tmp_path / "x.tgz").write_bytes(damaged)
+        with pytest.raises(UserError, match="cannot be read back"):
+            require_submission(tmp_path / "x.tgz", sizes, 21)
+
+
+def test_a_folder_without_what_an_archive_needs_is_refused(unlabelled, tmp_path):
+    with pytest.raises(UserError, match=r"val.txt: no such split list; lists there: test"):
+        open_voc_photos(unlabelled, "val")
+    (unlabelled / "JPEGImages/val_0001.jpg").unlink()
+    with pytest.raises(UserError, match=r"test.txt: the photo of 'val_0001' is missing"):
+        open_voc_photos(unlabelled, "test")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UserError, match="other: is not in VOC's layout"):
+        open_voc_photos(tmp_path / "other", "test")
