@@ -10,6 +10,13 @@ import tensorflow as tf
 
 from keras_fcn.fcn import flat_layers
 
+LARGEST_MOMENTUM = 0.9
+"""Share of the old value that the moving statistics keep in a step; Gluon's and PyTorch's default.
+
+Those of `keras.applications` keep up to 0.999, for the millions of steps on ImageNet: in a fine-tuning of a few
+thousand, the statistics that the network is measured with would be those of weights that it had a thousand steps ago.
+"""
+
 
 def batch_norms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:
     """Yields the batch normalizations of a model, those of models nested in it included."""
@@ -17,7 +24,12 @@ def batch_norms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]
 
 
 def prepare_batch_norms(model: keras.Model, replicas: int) -> None:
-    """Makes batch normalization right on several devices, or fast on one: see the next two functions."""
+    """Makes batch normalization follow the training, and right on several devices, or fast on one.
+
+    See `synchronize_batch_norms` and `fuse_batch_norms`.
+    """
+    for layer in batch_norms(model):
+        layer.momentum = min(layer.momentum, LARGEST_MOMENTUM)
     if replicas > 1:
         synchronize_batch_norms(model)
     else:
@@ -48,7 +60,7 @@ def _fused(layer: keras.layers.BatchNormalization, composed: Callable) -> Callab
     """Returns what a layer is to compute instead of Keras' composition, which is kept for all but training."""
 
     def call(inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        is_image = len(inputs.shape) == 4 and layer.axis in (-1, 3)
+        is_image = len(inputs.shape) == 4 and layer.axis in (-1, 3) and inputs.dtype != tf.float64
         if not (training and layer.trainable and is_image) or layer.synchronized or mask is not None:
             return composed(inputs, training=training, mask=mask)
         channels = inputs.shape[-1]

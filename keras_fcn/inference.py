@@ -121,12 +121,11 @@ class Predictor:
             score = with_scales(score, options.scales)
         if options.flip:
             score = with_flip(score)
-        score = tf.function(score, input_signature=[IMAGES])
+        # Variants are put together outside of a graph: making one of eight networks ready took 25 seconds.
         if options.tile is not None:
             tiled = Tiled(score, options.tile, options.tile_overlap)
             return Predictor(tiled.segment, self.classes, tiled.score, self._name)
-        segment = tf.function(lambda images: _likeliest(score(images)), input_signature=[IMAGES])
-        return Predictor(segment, self.classes, score, self._name)
+        return Predictor(lambda images: _likeliest(score(images)), self.classes, score, self._name)
 
     @property
     def score(self) -> Score:

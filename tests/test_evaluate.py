@@ -8,6 +8,7 @@ import tarfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import Call
 from PIL import Image
 
@@ -86,15 +87,28 @@ def test_models_are_compared(trained, exported, toy, tmp_path):
     ]  # fmt: skip
 
 
-def test_flip_scales_and_tiles_reach_the_model(exported, toy, tmp_path):
+def test_flip_scales_and_tiles_reach_the_model(toy, tmp_path, monkeypatch):
+    """A model that looks around, to one side more than to the other, so that each option changes something."""
+
+    def score(images):
+        means = tf.nn.avg_pool2d(tf.cast(images, tf.float32), 17, 1, "SAME")
+        shades = tf.concat([tf.roll(means, 5, axis=2), means, tf.zeros_like(means)], axis=-1) / 9
+        return tf.nn.softmax(tf.concat([shades, shades, shades[..., :3]], axis=-1) + tf.range(21.0) / 9)
+
+    def opened(_, options=InferenceOptions()):  # noqa: B008
+        return Predictor(lambda images: tf.cast(tf.argmax(score(images), -1), tf.uint8), VOC, score).using(options)
+
+    monkeypatch.setattr(Predictor, "open", opened)
     words = ["--flip", "--scales", 0.5, 1, "--tile", 64, 96, "--overlap", 32, "--trimap", 0]
-    call = Call("evaluate.py", exported, "--data", toy, "--json", tmp_path / "figures.json", *words)
+    call = Call("evaluate.py", tmp_path, "--data", toy, "--json", tmp_path / "figures.json", *words)
     assert (call.status, call.err) == (0, "")
     assert "Trimap" not in call.out
-    options = InferenceOptions(flip=True, scales=(0.5, 1.0), tile=(64, 96), overlap=32)
+    whole = {"flip": True, "scales": (0.5, 1.0), "tile": (64, 96), "overlap": 32}
     pairs, figures = open_pairs(toy, "val"), json.loads((tmp_path / "figures.json").read_text())
-    assert figures == evaluate(Predictor.open(exported, options).segment, pairs)
-    assert figures["confusion_matrix"] != evaluate(Predictor.open(exported).segment, pairs)["confusion_matrix"]
+    assert figures == evaluate(opened("", InferenceOptions(**whole)).segment, pairs)
+    for without in ({"flip": False}, {"scales": (1.0,)}, {"overlap": 0}, {"tile": None, "overlap": None}):
+        other = evaluate(opened("", InferenceOptions(**{**whole, **without})).segment, pairs)
+        assert figures["confusion_matrix"] != other["confusion_matrix"], without
 
 
 def test_a_model_of_other_classes_is_refused_by_name(exported, toy, tmp_path):
