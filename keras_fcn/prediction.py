@@ -69,35 +69,52 @@ def predict_all(
     batch_size = batch_size or (8 if tf.config.list_physical_devices("GPU") else 4)
     writer = Writer(predictor.classes, style or PictureStyle())
     failures: dict[int, UserError] = {}
+
+    def finish(number: int, failure: UserError | None) -> None:
+        if failure is not None:
+            failures[number] = failure
+        advance()
+
     with thread_pool() as readers, thread_pool() as writers:
-
-        def readable() -> Iterator[tuple[int, np.ndarray]]:
-            for number, image in enumerate(in_order(readers, map(_reading, tasks))):
-                if isinstance(image, UserError):
-                    failures[number] = image
-                    advance()
-                else:
-                    yield number, image
-
-        def writing() -> Iterator[Job]:
-            for numbers, images in batches(readable(), batch_size):
-                scored = any("probabilities" in tasks[number].targets for number in numbers)
-                try:
-                    ids, scores = segment(predictor, images, scored)
-                except tf.errors.ResourceExhaustedError:
-                    for number in numbers:
-                        failures[number] = _too_large(tasks[number])
-                        advance()
-                    continue
-                for place, number in enumerate(numbers):
-                    known = (tasks[number], images[place], ids[place], None if scores is None else scores[place])
-                    yield Job(images[place].nbytes, functools.partial(writer.attempt, number, *known))
-
-        for number, failure in in_order(writers, writing()):
-            if failure is not None:
-                failures[number] = failure
-            advance()
+        decoded = _readable(in_order(readers, map(_reading, tasks)), finish)
+        jobs = _writing(predictor, tasks, batches(decoded, batch_size), writer, finish)
+        for number, failure in in_order(writers, jobs):
+            finish(number, failure)
     return dict(sorted(failures.items()))
+
+
+Finish = Callable[[int, "UserError | None"], None]
+"""Takes the number of a task and what went wrong, if anything."""
+
+
+def _readable(images: Iterable[np.ndarray | UserError], finish: Finish) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields the images that could be decoded, with their numbers."""
+    for number, image in enumerate(images):
+        if isinstance(image, UserError):
+            finish(number, image)
+        else:
+            yield number, image
+
+
+def _writing(
+    predictor: Predictor,
+    tasks: Sequence[Task],
+    groups: Iterable[tuple[list[int], list[np.ndarray]]],
+    writer: Writer,
+    finish: Finish,
+) -> Iterator[Job]:
+    """Predicts batches and yields the work of writing what is asked for about each image."""
+    for numbers, images in groups:
+        scored = any("probabilities" in tasks[number].targets for number in numbers)
+        try:
+            ids, scores = segment(predictor, images, scored)
+        except tf.errors.ResourceExhaustedError:
+            for number in numbers:
+                finish(number, _too_large(tasks[number]))
+            continue
+        for place, number in enumerate(numbers):
+            known = (tasks[number], images[place], ids[place], None if scores is None else scores[place])
+            yield Job(images[place].nbytes, functools.partial(writer.attempt, number, *known))
 
 
 @dataclasses.dataclass(frozen=True)

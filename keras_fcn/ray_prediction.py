@@ -57,12 +57,10 @@ def predict_on_ray(
     try:
         with stderr_unless_it_fails():  # Ray's core writes there, past its own log level
             for lot in _lots(ray, rows, (ray.put(packed(model)), inference, settings)).iter_batches(batch_size=None):
-                failures.update({int(number): str(text) for number, text in zip(lot["number"], lot["failure"]) if text})
+                failures |= {int(number): str(text) for number, text in zip(lot["number"], lot["failure"]) if text}
                 advance(len(lot["number"]))
     except ray.exceptions.RayError as error:
-        reason = str(error).strip().splitlines()[-1]
-        cure = "the same command with --skip-existing goes on"
-        raise LostWorkerError(f"Ray gave up; {cure}. Ray says: {reason}") from None
+        raise LostWorkerError(f"Ray gave up; --skip-existing goes on. Ray says: {_last_line(error)}") from None
     finally:
         ray.shutdown()
         remove_half_written({target for task in tasks for target in task.targets.values()})
@@ -114,6 +112,10 @@ class Worker:
         failures = predict_all(self._predictor, tasks, **self._settings)
         texts = [str(failures.get(place, "")) for place in range(len(tasks))]
         return {"number": lot["number"], "failure": np.array(texts, object)}
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]
 
 
 def packed(model: Path) -> bytes:
