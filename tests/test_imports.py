@@ -10,6 +10,7 @@ LAYERS = [
     ["ray_training"],
     ["training_run"],
     ["training", "check", "summary", "evaluation_run"],
+    ["training_stream"],
     ["run_report", "training_data", "feature_cache", "submission"],
     ["evaluation_pictures"],
     ["prediction", "evaluation", "weights"],
