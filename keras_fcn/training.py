@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_fcn.augmentation import Augmentation
 from keras_fcn.batch_norm import prepare_batch_norms, restore_statistics
 from keras_fcn.checkpoints import Checkpoints
 from keras_fcn.config import TrainConfig
@@ -18,16 +17,16 @@ from keras_fcn.devices import build_strategy, describe_devices, layer_precision,
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation import evaluate
 from keras_fcn.fcn import build_fcn, normalize
-from keras_fcn.feature_cache import FeatureCache, Plan, plan_cache
 from keras_fcn.inference import segmenter
 from keras_fcn.interruption import Interruption
 from keras_fcn.optimizers import build_parameter_groups
-from keras_fcn.pipeline import augmented_dataset, explain_failure, shuffled_index, training_dataset
+from keras_fcn.pipeline import training_dataset
 from keras_fcn.progress import Progress
 from keras_fcn.run_folder import RunFolder
 from keras_fcn.run_report import RunReport, UnwrittenReport
 from keras_fcn.training_data import TrainingData
-from keras_fcn.training_step import Batch, TrainingStep
+from keras_fcn.training_step import TrainingStep
+from keras_fcn.training_stream import TrainingStream
 from keras_fcn.weight_average import WeightAverage
 from keras_fcn.weights import LoadedWeights, load_backbone_weights, load_matching_layers
 from keras_fcn.workers import Workers
@@ -59,10 +58,8 @@ class Training:
 
     def __init__(self, config: TrainConfig, data: TrainingData, strategy: tf.distribute.Strategy | None = None) -> None:
         self.config, self.data = config, data
-        self.augmentation = Augmentation(data.crop_size, config.scale, config.flip, config.rotate, config.color_jitter)
-        self.images_per_step = config.batch_size * config.accumulate
-        self.steps_per_epoch = math.ceil(len(data.pairs) / self.images_per_step)
         self.strategy = strategy or build_strategy(config.strategy, config.batch_size)
+        self.stream = TrainingStream(config, data.pairs, data.crop_size, self.strategy)
         self.workers = Workers(self.strategy)
         bfloat16, xla = uses_bfloat16(config.precision), uses_xla(config.xla, self.strategy)
         with self.strategy.scope():
@@ -71,7 +68,7 @@ class Training:
             self.model = keras.Model(trained.input, tf.nest.flatten(trained.output)[0], name=trained.name)
             self.loaded = self._load_weights()
             prepare_batch_norms(trained, self.strategy.num_replicas_in_sync)
-            self.groups = build_parameter_groups(config, trained, self.steps_per_epoch)
+            self.groups = build_parameter_groups(config, trained, self.stream.steps_per_epoch)
             self.average = WeightAverage(self.model, config.average) if config.average else None
             self.make_step = TrainingStep(
                 self.strategy, trained, self.groups, config, data.class_weights, self.average, xla
@@ -91,8 +88,7 @@ class Training:
             best_epoch=self.best_epoch,
             best_mean_iou=self.best_mean_iou,
         )
-        self.plan = self._plan_cache(trained)
-        self.cache: FeatureCache | None = None
+        self.stream.keep_features(trained)
         self.interruption = Interruption(self.workers.highest)
         self.describe_precision = ("bfloat16" if bfloat16 else "float32") + (", XLA" if xla else "")
 
@@ -102,22 +98,15 @@ class Training:
             config.model, config.backbone, classes=self.data.pairs.classes, upscore_init=config.upscore_init, **options
         )
 
-    def _plan_cache(self, trained: keras.Model) -> Plan | None:
-        config = self.config
-        if not config.cache_features:
-            return None
-        count = len(self.data.pairs)
-        passes = math.ceil(config.freeze_backbone * self.steps_per_epoch * self.images_per_step / count)
-        return plan_cache(trained, config.backbone, self.data.crop_size, count, config.cache_features, passes)
-
     def _load_weights(self) -> LoadedWeights:
         if self.config.init_from is not None:
             return load_matching_layers(self.model, self.config.backbone, self.config.init_from)
         backbone = self.model.get_layer(self.config.backbone)
         loaded = load_backbone_weights(backbone, self.config.weights)
         if loaded.is_folded:
-            crops = training_dataset(self.data.pairs, self.augmentation, 1, self.config.seed).take(STATISTICS_CROPS)
-            restore_statistics(backbone, (normalize(self.model, image) for image, _ in crops))
+            crops = training_dataset(self.data.pairs, self.stream.augmentation, 1, self.config.seed)
+            images = (normalize(self.model, image) for image, _ in crops.take(STATISTICS_CROPS))
+            restore_statistics(backbone, images)
         return loaded
 
     def start_from(self, weights: list[np.ndarray]) -> None:
@@ -133,18 +122,18 @@ class Training:
 
     def describe(self) -> str:
         """Returns what is trained on what, for people."""
-        config, (height, width) = self.config, self.augmentation.crop_size
+        config, stream, (height, width) = self.config, self.stream, self.data.crop_size
         rate = f"{config.optimizer} at {config.peak_rate:g}, {config.schedule}"
         if config.backbone_rate != 1:
             rate += f", the backbone at {config.backbone_rate * config.peak_rate:g}"
         if config.freeze_backbone:
             rate += f"; the backbone is frozen for {config.freeze_backbone} epochs"
-        if self.plan:
-            rate += f", its features kept of {self.plan.draws} augmentations ({self.plan.gigabytes:.2g} GB)"
+        if stream.plan:
+            rate += f", its features kept of {stream.plan.draws} augmentations ({stream.plan.gigabytes:.2g} GB)"
         return (
             f"Network  {config.model} over {config.backbone}, {self.model.count_params() / 1e6:.1f} million weights\n"
             f"Weights  {self.loaded.description}\n"
-            f"Steps    {config.epochs} epochs of {self.steps_per_epoch}, each of {self.images_per_step} crops "
+            f"Steps    {config.epochs} epochs of {stream.steps_per_epoch}, each of {stream.images_per_step} crops "
             f"of {height}x{width} pixels, on {describe_devices(self.strategy)} in {self.describe_precision}\n"
             f"Rate     {rate}\n"
             f"Loss     {' + '.join(config.loss)}"
@@ -193,8 +182,6 @@ class Training:
             KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to go on.
         """
         checkpoints = Checkpoints(self.checkpoint, run, self.config.keep_checkpoints, self.workers.is_chief)
-        if self.plan:
-            self.cache = FeatureCache(run.features, self.plan)
         output: RunReport | UnwrittenReport = UnwrittenReport()
         if self.workers.is_chief:
             output = RunReport(run, self.data.held_out, int(self.finished_epochs.numpy()), self.step)
@@ -203,7 +190,7 @@ class Training:
         listeners.on_train_begin()
         try:
             with self.interruption:
-                self._train_epochs(report, checkpoints, output, listeners)
+                self._train_epochs(run, report, checkpoints, output, listeners)
         except KeyboardInterrupt as interrupt:  # or `Terminated`, which is one
             checkpoints.save()
             raise type(interrupt)(f"go on with python train.py --resume {run.root}") from None
@@ -215,73 +202,39 @@ class Training:
 
     def _train_epochs(
         self,
+        run: RunFolder,
         report: Callable[[str], None],
         checkpoints: Checkpoints,
         output: RunReport | UnwrittenReport,
         listeners: keras.callbacks.CallbackList,
     ) -> None:
-        self._fill_cache()
-        batches = self._batches()
+        self.stream.open(self.step, self.model, run.features)
         started, first_step = time.perf_counter(), self.step
         while not (self.is_finished or self.workers.highest(self.model.stop_training)):
             epoch = int(self.finished_epochs.numpy()) + 1
             report(f"\nEpoch {epoch}/{self.config.epochs}{self._time_left(started, first_step)}")
             listeners.on_epoch_begin(epoch - 1)
-            if self.cache and epoch == self.config.freeze_backbone + 1:
-                batches = self._batches()
-                self.cache.remove()
-            row = self._train_epoch(batches, epoch, checkpoints, listeners)
+            row = self._train_epoch(epoch, checkpoints, listeners)
             row = self._finish_epoch(epoch, row, output)
             checkpoints.save()
             report(_epoch_summary(row))
             listeners.on_epoch_end(epoch - 1, row)
 
-    def _fill_cache(self) -> None:
-        """Computes the features of the frozen backbone, if they are to be kept and not all of it is over."""
-        config = self.config
-        if not self.cache or not self.plan or int(self.finished_epochs.numpy()) >= config.freeze_backbone:
-            return
-        backbone = self.model.get_layer(config.backbone)
-        self.cache.fill(
-            tf.function(lambda images: backbone(normalize(self.model, tf.cast(images, tf.float32)), training=False)),
-            augmented_dataset(self.data.pairs, self.augmentation, config.batch_size, config.seed, self.plan.draws),
-        )
-
-    def _batches(self):
-        """Returns the iterator over the batches from the present step on, dealt out to the devices."""
-        config, first_sample = self.config, self.step * self.images_per_step
-        if self.workers.count > 1:
-            return iter(self.strategy.distribute_datasets_from_function(lambda _: self._share_of_batches(first_sample)))
-        if self.cache and self.step < config.freeze_backbone * self.steps_per_epoch:
-            batches = self.cache.dataset(config.batch_size, config.seed, first_sample)
-        else:
-            batches = training_dataset(self.data.pairs, self.augmentation, config.batch_size, config.seed, first_sample)
-        options = tf.data.Options()
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        return iter(self.strategy.experimental_distribute_dataset(batches.with_options(options)))
-
-    def _share_of_batches(self, first: int) -> tf.data.Dataset:
-        """Returns what the devices of this worker take, each a batch in turn: every n-th sample for n workers."""
-        config, workers = self.config, self.workers
-        size = config.batch_size // self.strategy.num_replicas_in_sync
-        return training_dataset(
-            self.data.pairs, self.augmentation, size, config.seed, first + workers.index, workers.count
-        )
-
     def _train_epoch(
-        self, batches, epoch: int, checkpoints: Checkpoints, listeners: keras.callbacks.CallbackList
+        self, epoch: int, checkpoints: Checkpoints, listeners: keras.callbacks.CallbackList
     ) -> dict[str, float]:
         """Trains to the end of an epoch, from wherever in it the run is; returns its row of the history."""
-        before, first_step = (epoch - 1) * self.steps_per_epoch, self.step
+        stream, first_step = self.stream, self.step
+        before = (epoch - 1) * stream.steps_per_epoch
         saved = time.perf_counter()
-        with Progress(epoch, self.steps_per_epoch, first_step - before, self.images_per_step) as progress:
-            for number in range(first_step - before, self.steps_per_epoch):
+        with Progress(epoch, stream.steps_per_epoch, first_step - before, stream.images_per_step) as progress:
+            for number in range(first_step - before, stream.steps_per_epoch):
                 self.interruption.check()
                 listeners.on_train_batch_begin(number)
                 started = time.perf_counter()
-                batch = self._next_batch(batches)
+                batches = stream.next(before + number)
                 fetched = time.perf_counter()
-                self.make_step(batch, epoch <= self.config.freeze_backbone)
+                self.make_step(batches, epoch <= self.config.freeze_backbone)
                 loss = float(self.make_step.loss_sum.numpy()) / (number + 1)
                 self._require_sane(loss, checkpoints)
                 progress.made_step(loss, self._rate(), fetched - started, time.perf_counter() - fetched)
@@ -292,16 +245,12 @@ class Training:
             return {
                 "epoch": epoch,
                 "step": self.step,
-                "loss": float(self.make_step.loss_sum.numpy()) / self.steps_per_epoch,
+                "loss": float(self.make_step.loss_sum.numpy()) / stream.steps_per_epoch,
                 "learning_rate": self._rate(),
                 "seconds": round(progress.seconds, 2),
                 "images_per_second": round(progress.images / progress.seconds, 2),
                 "waiting_share": round(progress.waiting_share, 4),
             }
-
-    def _next_batch(self, batches) -> list[Batch]:
-        with explain_failure(self.data.pairs):
-            return [next(batches) for _ in range(self.config.accumulate)]
 
     def _rate(self) -> float:
         return float(self.groups[0].optimizer.learning_rate.numpy())
@@ -310,14 +259,9 @@ class Training:
         """Raises UserError if the loss of the step just made is no number, or has exploded."""
         if loss < LARGEST_LOSS:
             return
-        first = (self.step - 1) * self.images_per_step
-        samples = range(first, first + self.images_per_step)
-        count, seed = len(self.data.pairs), self.config.seed
-        names = [
-            self.data.pairs.images[int(shuffled_index(tf.constant(n, tf.int64), count, seed))].name for n in samples
-        ]
+        names = ", ".join(self.stream.file_names(self.step))
         raise UserError(
-            f"the loss became {loss:.4g} in step {self.step}, on {', '.join(names)}; try a lower --learning-rate, or "
+            f"the loss became {loss:.4g} in step {self.step}, on {names}; try a lower --learning-rate, or "
             f"--clip-norm 1. The last good checkpoint: {checkpoints.latest}"
         )
 
@@ -338,7 +282,7 @@ class Training:
         return row
 
     def _time_left(self, started: float, first_step: int) -> str:
-        done, total = self.step - first_step, self.config.epochs * self.steps_per_epoch
+        done, total = self.step - first_step, self.config.epochs * self.stream.steps_per_epoch
         if not done:
             return ""
         seconds = (time.perf_counter() - started) / done * (total - self.step)

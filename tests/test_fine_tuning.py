@@ -1,5 +1,7 @@
 """What is trained when, and what a network starts from."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -27,7 +29,8 @@ def training(toy):
 def step(training, is_backbone_frozen=False):
     """Makes a step; returns, by path, by how much it changed each variable."""
     before = {variable.path: np.asarray(variable) for variable in training.model.variables}
-    training.make_step(training._next_batch(training._batches()), is_backbone_frozen)
+    training.stream.open(0, training.model, Path("unused"))
+    training.make_step(training.stream.next(0), is_backbone_frozen)
     return {variable.path: np.asarray(variable) - before[variable.path] for variable in training.model.variables}
 
 

@@ -11,6 +11,7 @@ LAYERS = [
     ["video_prediction", "ray_prediction"],
     ["training_run"],
     ["training", "check", "summary", "evaluation_run"],
+    ["training_stream"],
     ["run_report", "training_data", "feature_cache", "submission"],
     ["evaluation_pictures"],
     ["prediction", "evaluation", "weights"],

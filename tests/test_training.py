@@ -285,9 +285,10 @@ for replicas in map(int, sys.argv[3:]):
     devices = [f"CPU:{number}" for number in range(replicas)]
     strategy = tf.distribute.MirroredStrategy(devices) if replicas > 1 else tf.distribute.OneDeviceStrategy("CPU:0")
     run = training.Training(config, TrainingData(pairs, pairs, (64, 96)), strategy)
-    before, batches = run.model.get_weights(), run._batches()
-    for _ in range(3):
-        run.make_step(run._next_batch(batches), False)
+    before = run.model.get_weights()
+    run.stream.open(0, run.model, Path(sys.argv[2]))
+    for step in range(3):
+        run.make_step(run.stream.next(step), False)
     flat = {name: np.concatenate([w.ravel() for w in weights])
             for name, weights in (("before", before), ("after", run.model.get_weights()))}
     np.savez(f"{sys.argv[2]}/{replicas}.npz", loss=run.make_step.loss_sum.numpy(), **flat)

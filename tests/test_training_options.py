@@ -1,6 +1,7 @@
 """What the options of a step and of a run do, each against plain arithmetic."""
 
 import dataclasses
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -40,15 +41,14 @@ def test_accumulated_batches_step_by_the_mean_of_their_gradients(training):  # n
     alone = []
     for number in range(2):
         single = training(**settings)
-        batches = single._batches()
-        batch = [next(batches) for _ in range(2)][number]
+        single.stream.open(number, single.model, Path("unused"))
         before = {variable.path: np.asarray(variable) for variable in single.model.variables}
-        single.make_step([batch], False)
+        single.make_step(single.stream.next(number), False)
         alone.append(
             {variable.path: np.asarray(variable) - before[variable.path] for variable in single.model.variables}
         )
     both = training(**settings, accumulate=2)
-    assert (single.steps_per_epoch, both.steps_per_epoch) == (5, 3)
+    assert (single.stream.steps_per_epoch, both.stream.steps_per_epoch) == (5, 3)
     for path, change in step(both).items():
         expected = (alone[0][path] + alone[1][path]) / 2
         np.testing.assert_allclose(change, expected, rtol=0.02, atol=1e-3 * np.abs(expected).max() + 1e-7)
