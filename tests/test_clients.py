@@ -1,7 +1,14 @@
 """The clients in export/clients: each asks an exported model for a mask, which is then the live model's."""
 
+import base64
+import contextlib
+import http.server
+import importlib
+import json
 import shutil
 import subprocess
+import threading
+from concurrent import futures
 from pathlib import Path
 
 import numpy as np
@@ -51,3 +58,112 @@ def test_the_client_in_c_says_what_is_wrong(segment, exported, tmp_path):
         assert call.returncode == 2
         assert complaint in call.stderr
     assert not mask.exists()
+
+
+class Rest(http.server.BaseHTTPRequestHandler):
+    """Answers as TensorFlow Serving's documentation of its REST API says, through the model in `self.server`."""
+
+    def do_POST(self):
+        assert self.path == "/v1/models/keras_fcn:predict"
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        files = [base64.b64decode(instance["b64"], validate=True) for instance in body["instances"]]
+        try:
+            output = self.server.model.signatures["serving_default"](image_bytes=tf.constant(files))
+        except tf.errors.InvalidArgumentError as error:
+            return self.reply(400, {"error": error.message})
+        names, values = zip(*((name, value.numpy().tolist()) for name, value in output.items()))
+        rows = [dict(zip(names, row)) for row in zip(*values)]
+        for row in rows:
+            row["mask_png_bytes"] = {"b64": base64.b64encode(row["mask_png_bytes"]).decode()}
+        return self.reply(200, {"predictions": rows})
+
+    def reply(self, status, content):
+        body = json.dumps(content, indent=4).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def loaded(exported):
+    return tf.saved_model.load(str(exported / "1"))
+
+
+@pytest.fixture(scope="module")
+def url(loaded):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Rest) as server:
+        server.model = loaded
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1/models/keras_fcn"
+        server.shutdown()
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return [write_photo(tmp_path, name) for name in ("plain.jpg", "turned 6.jpg")]
+
+
+def require_live_masks(trained, photos, masks):
+    predict = Predictor.open(trained)
+    for photo, mask in zip(photos, masks, strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(mask)), predict(read_image(photo)))
+
+
+def test_the_client_in_python_writes_masks(url, trained, photos, tmp_path):
+    rest = importlib.import_module("export.clients.rest")
+    rest.main(url, *map(str, photos))
+    require_live_masks(trained, photos, [photo.with_suffix(".mask.png") for photo in photos])
+    with pytest.raises(ValueError, match=r"image_bytes\[1\] is neither a JPEG nor a PNG"):
+        rest.segment(url, [photos[0].read_bytes(), b"words"])
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_client_by_curl_writes_a_mask(url, trained, photos, tmp_path):
+    script = ROOT / "export/clients/segment.sh"
+    subprocess.run([script, photos[1], tmp_path / "mask.png", url], check=True)
+    require_live_masks(trained, photos[1:], [tmp_path / "mask.png"])
+    call = subprocess.run([script, script, tmp_path / "no.png", url], capture_output=True, text=True)
+    assert call.returncode == 2
+    assert "image_bytes[0] is neither a JPEG nor a PNG" in call.stderr
+    assert not (tmp_path / "no.png").exists()
+
+
+@contextlib.contextmanager
+def grpc_server(loaded):
+    """TensorFlow Serving's own service and messages, over the model; gives its address."""
+    import grpc
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
+        def Predict(self, request, context):  # noqa: N802
+            inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
+            try:
+                output = loaded.signatures[request.model_spec.signature_name or "serving_default"](**inputs)
+            except tf.errors.InvalidArgumentError as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+            return predict_pb2.PredictResponse(outputs={n: tf.make_tensor_proto(v) for n, v in output.items()})
+
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
+
+
+def test_the_client_over_grpc_writes_masks(loaded, trained, photos):
+    pytest.importorskip("tensorflow_serving", reason="pip install -r requirements-extra.txt")
+    client = importlib.import_module("export.clients.grpc_client")
+    with grpc_server(loaded) as address:
+        client.main(address, *map(str, photos))
+        require_live_masks(trained, photos, [photo.with_suffix(".mask.png") for photo in photos])
+        with pytest.raises(client.grpc.RpcError) as caught:
+            client.segment(address, [b""])
+    assert caught.value.code() == client.grpc.StatusCode.INVALID_ARGUMENT
+    assert "image_bytes[0] is empty" in caught.value.details()
