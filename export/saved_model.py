@@ -68,7 +68,7 @@ def export_saved_model(
     """
     import tensorflow as tf
 
-    from export.signatures import Metadata, build_signatures
+    from export.signatures import Metadata, build_signatures, variables_to_save
     from export.verification import verify
     from export.warmup import write_warmup
     from keras_fcn.fcn import class_table
@@ -81,7 +81,9 @@ def export_saved_model(
     version = directory / str(number)
     try:
         with new_folder(version) as folder:
-            tf.saved_model.save(tf.Module(), str(folder), build_signatures(model, metadata))
+            module = tf.Module()
+            module.weights = variables_to_save(model)
+            tf.saved_model.save(module, str(folder), build_signatures(model, metadata))
             write_json(folder / LABELS_FILE, metadata.classes.to_dict())
             write_warmup(folder)
             comparisons = verify(folder, Predictor(segmenter(model), metadata.classes, scorer(model)), metadata)

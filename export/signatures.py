@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import keras
@@ -15,6 +16,10 @@ from keras_fcn.labels import ClassTable
 
 FILE_SIGNATURE, METADATA_SIGNATURE = "serving_default", "metadata"
 """The signatures from image files to masks as PNG files, and from nothing to what the model is."""
+
+
+_MOST_FROZEN_BYTES = 128 << 20
+"""Of weights that become constants. Writing those takes about thirty times their memory, in TensorFlow's own copies."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,15 +52,15 @@ class Metadata:
 def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.types.experimental.GenericFunction]:
     """Returns the functions to save, by the names of their signatures.
 
-    All of them call one function, of which the weights are constants, not variables: TensorFlow then merges batch
-    normalization with convolutions and arranges kernels once, while it loads the model, and not for every image.
+    All of them call one function. Up to 128 MiB, its weights are constants, not variables: TensorFlow then merges
+    batch normalization with convolutions and arranges kernels once, and not for every image.
 
     Args:
         model: A network of `keras_fcn.build_fcn`.
         metadata: What the SavedModel says of itself.
     """
     num_classes = metadata.classes.num_classes
-    logits = _frozen(model)
+    logits = _logits(model)
 
     def segment(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.argmax(logits(images), axis=-1, output_type=tf.int32), tf.uint8)
@@ -80,12 +85,27 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.typ
     }
 
 
-def _frozen(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns the graph from images uint8 [N, H, W, 3] to logits [N, H, W, C], with the weights as constants."""
+def variables_to_save(model: keras.Model) -> list[tf.Variable]:
+    """Returns the variables that the functions of `build_signatures` use: none if the weights are constants.
+
+    They are TensorFlow's own, not Keras' around them: of those, the SavedModel would get a second set, and sessions
+    (saved_model_cli, TensorFlow's C API) would restore the wrong one.
+    """
+    return [] if _is_frozen(model) else [variable.value for variable in model.variables]
+
+
+def _is_frozen(model: keras.Model) -> bool:
+    return sum(math.prod(variable.shape) * 4 for variable in model.variables) <= _MOST_FROZEN_BYTES
+
+
+def _logits(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the graph from images uint8 [N, H, W, 3] to logits [N, H, W, C]."""
 
     @tf.function(input_signature=[IMAGES])
     def logits(images: tf.Tensor) -> tf.Tensor:
         return model(tf.cast(images, tf.float32), training=False)
 
+    if not _is_frozen(model):
+        return logits
     frozen = convert_variables_to_constants_v2(logits.get_concrete_function())
     return lambda images: frozen(images)[0]

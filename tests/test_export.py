@@ -101,7 +101,8 @@ def test_weights_are_written_once(trained, exported):
     assert weights < size < 1.2 * weights
 
 
-def test_versions_count_on(tmp_path):
+def test_versions_count_on_and_large_networks_keep_variables(tmp_path, monkeypatch):
+    monkeypatch.setattr("export.signatures._MOST_FROZEN_BYTES", 0)
     classes = ClassTable(("floor", "shirt"), ((0, 0, 0), (255, 0, 0)))
     model = build_fcn("fcn32s", "mobilenet_v2", classes=classes)
     (tmp_path / "out/7").mkdir(parents=True)
@@ -109,6 +110,9 @@ def test_versions_count_on(tmp_path):
     assert version == tmp_path / "out/8"
     assert {found.signature for found in compared} == {"serving_default", "images", "probabilities"}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["7", "8"]
+    variables, graph = version / "variables/variables.data-00000-of-00001", version / "saved_model.pb"
+    weights = model.count_params() * 4
+    assert weights < variables.stat().st_size < variables.stat().st_size + graph.stat().st_size < 1.5 * weights
     signatures = tf.saved_model.load(str(version)).signatures
     assert signatures["metadata"]()["version"] == 8
     photo = io.BytesIO()
