@@ -9,24 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import platform
-import shlex
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from yardsticks import report, run_in_turn, write_figures
 
 from keras_fcn.cli import parse_options, run
 from keras_fcn.config import BackboneName, ModelName, OptimizerName
 from keras_fcn.environment import start_tensorflow
-from keras_fcn.errors import UserError
-
-OURS = "ours"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,78 +99,21 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     return {"framework": version, "seconds": statistics.median(seconds[2:])}
 
 
-def start(name: str, command: list[str]) -> dict:
-    """Runs a program to its end and returns what its last line says, and its peak memory as "megabytes".
-
-    Raises:
-        UserError: If it fails, or its last line is not the JSON object that is asked for.
-    """
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        lines = process.stdout.read().splitlines() or [""]
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    try:
-        figures = {**json.loads(lines[-1]), "megabytes": usage.ru_maxrss / 1024}
-        float(figures["seconds"])
-    except (ValueError, TypeError, KeyError):
-        raise UserError(
-            f"{name}: {shlex.join(command)} must print a JSON object with seconds. "
-            f"Received: exit status {process.returncode}, {lines[-1]!r}"
-        ) from None
-    return figures
-
-
-def report(rounds: dict[str, list[dict]], loads: list[float], options: BenchmarkOptions) -> None:
-    """Prints medians, and how many times as fast as each yardstick ours is, and writes all figures as JSON."""
-    height, width = options.crop_size
-    print(
-        f"{options.model}, {options.backbone}, {options.num_classes} classes, batch {options.batch_size} of "
-        f"{height}x{width}, {options.optimizer}; {os.cpu_count()} CPU cores ({processor()}); "
-        f"{options.rounds} rounds, load {min(loads):.1f} to {max(loads):.1f}"
-    )
-    median = {
-        name: {key: statistics.median(run[key] for run in runs) for key in ("seconds", "megabytes")}
-        for name, runs in rounds.items()
-    }
-    ours = median[OURS]
-    for name, runs in rounds.items():
-        each = [theirs["seconds"] / our["seconds"] for theirs, our in zip(runs, rounds[OURS])]
-        print(
-            f"{name:<12}{median[name]['seconds']:7.3f} s a step{median[name]['megabytes']:7.0f} MB;  ours is "
-            f"{statistics.median(each):.2f}x as fast ({min(each):.2f} to {max(each):.2f}) and takes "
-            f"{ours['megabytes'] / median[name]['megabytes']:.2f}x the memory   ({runs[0].get('framework', '')})"
-        )
-    if options.json is not None:
-        figures = {"options": dataclasses.asdict(options), "processor": processor(), "loads": loads, "rounds": rounds}
-        options.json.write_text(json.dumps(figures, indent=2, default=str) + "\n", encoding="utf-8")
-
-
-def processor() -> str:
-    """Returns the processor's name, with AVX-512 where it has that."""
-    information = Path("/proc/cpuinfo")
-    if not information.is_file():
-        return platform.processor() or platform.machine()
-    text = information.read_text()
-    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {'AVX-512' if 'avx512f' in text else 'no AVX-512'}"
-
-
 def main() -> None:
     """Starts all programs in turn and prints a table."""
     options = parse_options(BenchmarkOptions, sys.argv[1:])
     if options.only_ours:
         print(json.dumps(our_seconds(options)))
         return
-    programs = {OURS: [sys.executable, *sys.argv, "--only-ours"]}
-    programs |= {name: shlex.split(command) for name, command in options.yardstick}
-    rounds: dict[str, list[dict]] = {name: [] for name in programs}
-    loads = []
-    for _ in range(options.rounds):
-        loads.append(os.getloadavg()[0])
-        for name, command in programs.items():
-            rounds[name].append(start(name, command))
-    report(rounds, loads, options)
+    figures, loads = run_in_turn([sys.executable, *sys.argv, "--only-ours"], options.yardstick, options.rounds)
+    height, width = options.crop_size
+    about = (
+        f"{options.model}, {options.backbone}, {options.num_classes} classes, batch {options.batch_size} of "
+        f"{height}x{width}, {options.optimizer}"
+    )
+    report(figures, loads, about, "a step")
+    if options.json is not None:
+        write_figures(options.json, dataclasses.asdict(options), figures, loads)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import io
 import shutil
 import subprocess
 import sys
@@ -7,11 +8,28 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import Call
+from kinds_of_files import write_photo
+from PIL import Image
 
-from export.saved_model import export_saved_model
-from keras_fcn import ClassTable, build_fcn
+from export.saved_model import ExportOptions, export_saved_model
+from keras_fcn import ClassTable, Predictor, build_fcn, read_image
 from keras_fcn.errors import UserError
 from keras_fcn.inference import load_model
+
+
+@pytest.fixture(scope="module")
+def loaded(exported):
+    return tf.saved_model.load(str(exported / "1"))
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """A network with scores as large as a trained one's; those of a fresh one are nearly equal."""
+    model = build_fcn("fcn32s", "mobilenet_v2", num_classes=5)
+    kernel = model.get_layer("score_fr").kernel
+    images = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3)).astype(np.float32)
+    kernel.assign(kernel / np.std(model(images)))
+    return model
 
 
 def argmax(model, images):
@@ -19,22 +37,51 @@ def argmax(model, images):
 
 
 @pytest.mark.parametrize("shape", [(1, 33, 33, 3), (3, 97, 131, 3), (2, 32, 64, 3), (1, 1, 1, 3)])
-@pytest.mark.parametrize("signature", ["images", "serving_default"])
-def test_signatures_are_the_live_model_at_any_size(trained, exported, shape, signature):
+def test_images_are_the_live_model_at_any_size(trained, loaded, shape):
     images = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
-    loaded = tf.saved_model.load(str(exported / "1"))
-    output = loaded.signatures[signature](images=tf.constant(images))
+    output = loaded.signatures["images"](images=tf.constant(images))
     assert list(output) == ["classes"]
     assert output["classes"].dtype == tf.uint8
     np.testing.assert_array_equal(output["classes"], argmax(load_model(trained / "best.keras"), images))
 
 
-def test_signatures_are_typed_and_of_dynamic_size(exported):
-    loaded = tf.saved_model.load(str(exported / "1"))
-    assert set(loaded.signatures) == {"images", "serving_default", "probabilities"}
-    for signature in loaded.signatures.values():
-        (spec,) = signature.structured_input_signature[1].values()
-        assert (spec.name, spec.dtype, spec.shape.as_list()) == ("images", tf.uint8, [None, None, None, 3])
+def test_files_of_mixed_kinds_and_sizes_become_masks_of_their_own_sizes(trained, loaded, tmp_path):
+    """One call for photographs that Pillow decodes, against the live model on the same pixels."""
+    paths = [write_photo(tmp_path, name) for name in ("plain.jpg", "turned 6.jpg", "rgba.PNG")]
+    Image.new("RGB", (1, 1), (90, 120, 30)).save(tmp_path / "pixel.png")
+    paths.append(tmp_path / "pixel.png")
+    output = loaded.signatures["serving_default"](image_bytes=tf.constant([path.read_bytes() for path in paths]))
+    assert set(output) == {"mask_png_bytes", "class_shares"}
+    predict = Predictor.open(trained)
+    for path, png, shares in zip(paths, output["mask_png_bytes"].numpy(), output["class_shares"].numpy()):
+        mask = Image.open(io.BytesIO(png))
+        assert mask.mode == "L"
+        ids = predict(read_image(path))
+        np.testing.assert_array_equal(np.asarray(mask), ids)
+        np.testing.assert_allclose(shares, np.bincount(ids.ravel(), minlength=21) / ids.size, atol=1e-6)
+
+
+def test_signatures_are_typed_and_of_dynamic_size(loaded):
+    inputs = {
+        name: [
+            (spec.name, spec.dtype, spec.shape.as_list()) for spec in function.structured_input_signature[1].values()
+        ]
+        for name, function in loaded.signatures.items()
+    }
+    images = [("images", tf.uint8, [None, None, None, 3])]
+    assert inputs == {
+        "serving_default": [("image_bytes", tf.string, [None])],
+        "images": images,
+        "probabilities": images,
+        "metadata": [],
+    }
+
+
+def test_metadata_says_what_the_model_is(loaded):
+    said = {name: np.asarray(value).tolist() for name, value in loaded.signatures["metadata"]().items()}
+    assert [name.decode() for name in said["class_names"]] == list(ClassTable.voc().names)
+    assert [tuple(color) for color in said["class_colors"]] == list(ClassTable.voc().colors)
+    assert (said["model_name"], said["version"], said["max_pixels"]) == (b"fcn32s_resnet18_v2", 1, 2**24)
 
 
 def test_saved_model_cli_runs_it(trained, exported, tmp_path):
@@ -54,62 +101,76 @@ def test_weights_are_written_once(trained, exported):
     assert weights < size < 1.2 * weights
 
 
-def test_versions_count_on(tmp_path):
+def test_versions_count_on_and_large_networks_keep_variables(tmp_path, monkeypatch):
+    monkeypatch.setattr("export.signatures._MOST_FROZEN_BYTES", 0)
     classes = ClassTable(("floor", "shirt"), ((0, 0, 0), (255, 0, 0)))
-    model = build_fcn("fcn32s", "resnet18_v2", classes=classes)
+    model = build_fcn("fcn32s", "mobilenet_v2", classes=classes)
     (tmp_path / "out/7").mkdir(parents=True)
-    assert export_saved_model(model, tmp_path / "out") == tmp_path / "out/8"
+    version, compared = export_saved_model(model, tmp_path / "out", max_pixels=10_000)
+    assert version == tmp_path / "out/8"
+    assert {found.signature for found in compared} == {"serving_default", "images", "probabilities"}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["7", "8"]
+    variables, graph = version / "variables/variables.data-00000-of-00001", version / "saved_model.pb"
+    weights = model.count_params() * 4
+    assert weights < variables.stat().st_size < variables.stat().st_size + graph.stat().st_size < 1.5 * weights
+    signatures = tf.saved_model.load(str(version)).signatures
+    assert signatures["metadata"]()["version"] == 8
+    photo = io.BytesIO()
+    Image.new("RGB", (100, 101)).save(photo, format="PNG")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"image_bytes\[0\] claims 101 x 100 pixels; .* 10000"):
+        signatures["serving_default"](image_bytes=tf.constant([photo.getvalue()]))
 
 
-def test_an_export_that_differs_from_the_live_model_is_not_left_behind(tmp_path, monkeypatch):
-    """Another network is written in place of the one that is compared with."""
-    model, other = (build_fcn("fcn32s", "resnet18_v2", num_classes=5) for _ in range(2))
-    for network in (model, other):  # random scores of a fresh network hardly differ: make them differ
-        network.get_layer("score_fr").bias.assign(np.random.default_rng(id(network) % 1000).normal(size=5) * 100)
+WRONG = {
+    "images": lambda output: {"classes": (output["classes"] + 1) % 5},
+    "probabilities": lambda output: {"probabilities": output["probabilities"] ** 1.1},
+    "serving_default": lambda output: {**output, "class_shares": output["class_shares"][:, ::-1]},
+    "metadata": lambda output: {**output, "version": output["version"] + 1},
+}
+
+
+@pytest.mark.parametrize("signature", WRONG)
+def test_an_export_that_differs_from_the_live_model_is_not_left_behind(tmp_path, monkeypatch, tiny, signature):
+    """One signature is replaced by another that is wrong."""
     save = tf.saved_model.save
 
     def save_other(module, folder, signatures):
-        wrong = tf.Module()
-        wrong.model = other
-        classes = tf.function(
-            lambda images: {"classes": tf.cast(tf.ones(tf.shape(images)[:3]), tf.uint8) * 9},
-            input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")],
-        )
-        wrong.images = classes
-        save(wrong, folder, {"images": classes, "serving_default": classes})
+        right = signatures[signature]
+        wrong = tf.function(lambda *inputs: WRONG[signature](right(*inputs)), input_signature=right.input_signature)
+        save(module, folder, {**signatures, signature: wrong})
 
     monkeypatch.setattr(tf.saved_model, "save", save_other)
-    with pytest.raises(UserError, match="classes differ from the live model's on images"):
-        export_saved_model(model, tmp_path / "out")
+    with pytest.raises(UserError, match=f"the signature {signature} .*; nothing was exported"):
+        export_saved_model(tiny, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_an_export_with_other_probabilities_is_not_left_behind(tmp_path, monkeypatch):
-    save = tf.saved_model.save
-
-    def save_other(module, folder, signatures):
-        score = module.probabilities
-        module.probabilities = tf.function(
-            lambda images: {"probabilities": score(images)["probabilities"] ** 1.1},
-            input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")],
-        )
-        save(module, folder, {**signatures, "probabilities": module.probabilities})
-
-    monkeypatch.setattr(tf.saved_model, "save", save_other)
-    with pytest.raises(UserError, match="probabilities differ from the live model's on images"):
-        export_saved_model(build_fcn("fcn32s", "mobilenet_v2", num_classes=5), tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+def test_warmup_requests_are_ones_that_the_model_answers(exported, loaded):
+    requests = list(tf.data.TFRecordDataset(str(exported / "1/assets.extra/tf_serving_warmup_requests")))
+    assert len(requests) == 3
+    logs = pytest.importorskip(
+        "tensorflow_serving.apis.prediction_log_pb2", reason="pip install -r requirements-extra.txt"
+    )
+    asked = set()
+    for record in requests:
+        log = logs.PredictionLog.FromString(record.numpy())
+        assert log.SerializeToString(deterministic=True) == record.numpy()
+        request = log.predict_log.request
+        inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
+        asked.add(request.model_spec.signature_name)
+        loaded.signatures[request.model_spec.signature_name](**inputs)
+    assert asked == set(loaded.signatures) - {"metadata"}
 
 
 def test_the_command_says_what_it_did(trained, tmp_path):
     call = Call("export/saved_model.py", trained, tmp_path / "out")
     assert (call.status, call.err) == (0, "")
     assert f"{tmp_path}/out/1: " in call.out
+    assert {line.split()[0] for line in call.out.splitlines()[1:-2]} == {"images", "probabilities", "serving_default"}
     assert f"saved_model_cli run --dir {tmp_path}/out/1" in call.out
 
 
-def test_what_cannot_be_exported_is_one_line(tmp_path, exported):
+def test_what_cannot_be_exported_is_one_line(tmp_path, exported, tiny):
     (tmp_path / "file").write_text("")
     shutil.copytree(exported, tmp_path / "saved")
     for model, target, complaint in [
@@ -120,6 +181,7 @@ def test_what_cannot_be_exported_is_one_line(tmp_path, exported):
         assert call.status == 2
         assert complaint in call.err
         assert len(call.err.splitlines()) == 1
-    model = build_fcn("fcn32s", "resnet18_v2", num_classes=2)
     with pytest.raises(UserError, match="file: is a file; give a folder to export to"):
-        export_saved_model(model, tmp_path / "file")
+        export_saved_model(tiny, tmp_path / "file")
+    with pytest.raises(UserError, match=r"--max-pixels must be at least 10000\. Received: 9999"):
+        ExportOptions(tmp_path, tmp_path, max_pixels=9999)

@@ -54,6 +54,7 @@ LAYERS = [
     ["errors"],
 ]
 HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}
+EXPORT_LAYERS = [["saved_model"], ["verification", "warmup"], ["signatures"], ["image_bytes"], ["image_header"]]
 NETWORK = [
     "fcn",
     "backbones",
@@ -105,3 +106,12 @@ def test_the_network_imports_keras_but_not_tensorflow(module):
     names = list(imported(ROOT / f"keras_fcn/{module}.py"))
     assert "tensorflow" not in {name.split(".")[0] for name in names}
     assert set(own(ROOT / f"keras_fcn/{module}.py")) <= set(NETWORK)
+
+
+@pytest.mark.parametrize(
+    "module", [path.stem for path in sorted((ROOT / "export").glob("*.py")) if path.stem[0] != "_"]
+)
+def test_imports_of_export_run_down(module):
+    height = {name: -number for number, layer in enumerate(EXPORT_LAYERS) for name in layer}
+    names = [name.split(".")[1] for name in imported(ROOT / f"export/{module}.py") if name.startswith("export.")]
+    assert all(height[name] < height[module] for name in names), names

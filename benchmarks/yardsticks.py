@@ -1,0 +1,107 @@
+"""Our program and others, started in turn, and how many times as fast ours is."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_fcn.errors import UserError
+
+OURS = "ours"
+
+
+def run_in_turn(
+    ours: Sequence[str], yardsticks: Sequence[tuple[str, str]], rounds: int
+) -> tuple[dict[str, list[dict]], list[float]]:
+    """Starts every program once in each round.
+
+    Args:
+        ours: The words of our command.
+        yardsticks: Names and commands of the others.
+        rounds: How often.
+
+    Returns:
+        For each program what it printed in every round, and the machine's load before each.
+
+    Raises:
+        UserError: If a program fails.
+    """
+    programs = {OURS: list(ours), **{name: shlex.split(command) for name, command in yardsticks}}
+    figures: dict[str, list[dict]] = {name: [] for name in programs}
+    loads = []
+    for _ in range(rounds):
+        loads.append(os.getloadavg()[0])
+        for name, command in programs.items():
+            figures[name].append(start(name, command))
+    return figures, loads
+
+
+def start(name: str, command: list[str]) -> dict:
+    """Runs a program to its end and returns what its last line says, and its peak memory as "megabytes".
+
+    Raises:
+        UserError: If it fails, or its last line is not the JSON object that is asked for.
+    """
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = process.stdout.read().splitlines() or [""]
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    try:
+        figures = {**json.loads(lines[-1]), "megabytes": usage.ru_maxrss / 1024}
+        float(figures["seconds"])
+    except (ValueError, TypeError, KeyError):
+        raise UserError(
+            f"{name}: {shlex.join(command)} must print a JSON object with seconds. "
+            f"Received: exit status {process.returncode}, {lines[-1]!r}"
+        ) from None
+    return figures
+
+
+def report(rounds: dict[str, list[dict]], loads: list[float], about: str, unit: str) -> None:
+    """Prints medians, and how many times as fast as each yardstick ours is.
+
+    Args:
+        rounds: For each program, ours under `OURS`, what it printed in every round.
+        loads: The machine's load before each round.
+        about: What was timed.
+        unit: Of what "seconds" are the seconds, such as "a step".
+    """
+    print(
+        f"{about}; {os.cpu_count()} CPU cores ({processor()}); {len(loads)} rounds, "
+        f"load {min(loads):.1f} to {max(loads):.1f}"
+    )
+    median = {
+        name: {key: statistics.median(run[key] for run in runs) for key in ("seconds", "megabytes")}
+        for name, runs in rounds.items()
+    }
+    ours = median[OURS]
+    for name, runs in rounds.items():
+        each = [theirs["seconds"] / our["seconds"] for theirs, our in zip(runs, rounds[OURS])]
+        print(
+            f"{name:<12}{median[name]['seconds']:7.3f} s {unit}{median[name]['megabytes']:7.0f} MB;  ours is "
+            f"{statistics.median(each):.2f}x as fast ({min(each):.2f} to {max(each):.2f}) and takes "
+            f"{ours['megabytes'] / median[name]['megabytes']:.2f}x the memory   ({runs[0].get('framework', '')})"
+        )
+
+
+def write_figures(path: Path, options: object, figures: dict[str, list[dict]], loads: list[float]) -> None:
+    """Writes all figures, and the options that they belong to, as JSON."""
+    content = {"options": options, "processor": processor(), "loads": loads, "rounds": figures}
+    path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+
+
+def processor() -> str:
+    """Returns the processor's name, with AVX-512 where it has that."""
+    information = Path("/proc/cpuinfo")
+    if not information.is_file():
+        return platform.processor() or platform.machine()
+    text = information.read_text()
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {'AVX-512' if 'avx512f' in text else 'no AVX-512'}"

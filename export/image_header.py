@@ -1,0 +1,120 @@
+"""What the first bytes of a JPEG or PNG say, read inside the graph, before anything is decoded."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG, _GIF = b"\xff\xd8\xff", b"GIF8"
+_MOST_SEGMENTS = 1000
+"""Of a JPEG that are read in search of its size; photographs have some dozens."""
+
+_MOST_ENTRIES = 512
+"""Of an EXIF directory that are read in search of the orientation."""
+
+
+class ImageHeader(NamedTuple):
+    """What is known of an image file before it is decoded; all are scalars.
+
+    Attributes:
+        is_png: Whether it is a PNG; else it is a JPEG, if it has no fault.
+        height: Rows that the file claims to have, int32, 0 if it does not say.
+        width: Columns, likewise.
+        orientation: How a JPEG is to be turned, 1 to 8 (Exif 2.32, 4.6.4), 1 if it does not say. A PNG's is not read.
+        fault: What is wrong with the file, an empty string if nothing is so far.
+    """
+
+    is_png: tf.Tensor
+    height: tf.Tensor
+    width: tf.Tensor
+    orientation: tf.Tensor
+    fault: tf.Tensor
+
+
+def read_header(data: tf.Tensor, max_pixels: int) -> ImageHeader:
+    """Reads the header of a file, a string scalar, and finds what is wrong with it.
+
+    Args:
+        data: The file's bytes.
+        max_pixels: Height times width that an image may have.
+    """
+    is_png, is_jpeg = _starts(data, _PNG), _starts(data, _JPEG)
+    height, width, orientation = tf.cond(is_png, lambda: _read_png(data), lambda: _read_jpeg(data, is_jpeg))
+    claimed = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
+    size = tf.strings.join([tf.as_string(height), " x ", tf.as_string(width)])
+    faults = [
+        (tf.strings.length(data) == 0, "is empty; send the bytes of a JPEG or PNG file"),
+        (_starts(data, _GIF), "is a GIF; send a JPEG or PNG"),
+        (~is_png & ~is_jpeg, "is neither a JPEG nor a PNG"),
+        ((height <= 0) | (width <= 0), "is damaged: its header does not say how large the image is"),
+        (claimed > max_pixels, tf.strings.join(["claims ", size, f" pixels; the limit is {max_pixels} pixels"])),
+    ]
+    fault = tf.constant("")
+    for is_so, what in reversed(faults):
+        fault = tf.where(is_so, what, fault)
+    return ImageHeader(is_png, height, width, orientation, fault)
+
+
+def _read_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns height, width and orientation; sizes beyond int32 are negative (PNG specification, 11.2.1)."""
+    is_header = _piece(data, 12, 4) == b"IHDR"
+    height, width = _number(data, 20, tf.int32), _number(data, 16, tf.int32)
+    return tf.where(is_header, height, 0), tf.where(is_header, width, 0), tf.constant(1)
+
+
+def _read_jpeg(data: tf.Tensor, is_jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns height, width and orientation, from the first frame header and EXIF segment (ITU T.81, annex B)."""
+
+    def go_on(position: tf.Tensor, frame: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
+        return (position > 0) & (frame == 0)
+
+    def step(position: tf.Tensor, frame: tf.Tensor, exif: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        marker, length = _number(data, position), _number(data, position + 2)
+        is_table = (marker == 0xFFC4) | (marker == 0xFFC8) | (marker == 0xFFCC)
+        # What may not come before the first frame ends the search: scans, restarts, bytes that are no marker.
+        is_frame = (marker >= 0xFFC0) & (marker <= 0xFFCF) & ~is_table
+        is_segment = (is_table | (marker >= 0xFFDB) & (marker < 0xFFFF)) & (length >= 2)
+        is_exif = (marker == 0xFFE1) & (exif == 0) & (_piece(data, position + 4, 6) == b"Exif\0\0")
+        after = tf.where(marker == 0xFFFF, position + 1, tf.where(is_segment, position + 2 + length, 0))
+        return after, tf.where(is_frame, position, frame), tf.where(is_exif, position + 10, exif)
+
+    start = (tf.where(is_jpeg, 2, 0), tf.constant(0), tf.constant(0))
+    _, frame, exif = tf.while_loop(go_on, step, start, maximum_iterations=_MOST_SEGMENTS)
+    height, width = (tf.where(frame > 0, _number(data, frame + offset), 0) for offset in (5, 7))
+    return height, width, tf.cond(exif > 0, lambda: _read_orientation(data, exif), lambda: tf.constant(1))
+
+
+def _read_orientation(data: tf.Tensor, tiff: tf.Tensor) -> tf.Tensor:
+    """Returns the orientation in the first directory of a TIFF header at `tiff`, 1 if there is none (TIFF 6.0)."""
+    is_little = _piece(data, tiff, 2) == b"II"
+
+    def number(position: tf.Tensor, kind: tf.DType = tf.uint16) -> tf.Tensor:
+        return tf.where(is_little, _number(data, position, kind, little=True), _number(data, position, kind))
+
+    offset = number(tiff + 4, tf.int32)
+    directory = tiff + tf.clip_by_value(offset, 0, 0xFFFF)  # a segment is no longer than that
+    entries = _piece(data, directory + 2, 12 * tf.minimum(number(directory), _MOST_ENTRIES))
+    whole = tf.strings.substr(entries, 0, tf.strings.length(entries) // 12 * 12)
+    fields = [tf.reshape(tf.io.decode_raw(whole, tf.uint16, little_endian=little), (-1, 6)) for little in (True, False)]
+    tag, kind, _, _, value, _ = tf.unstack(tf.cast(tf.where(is_little, *fields), tf.int32), axis=1)
+    found = tf.where((tag == 0x0112) & (kind == 3), value, 0)  # 3: an integer of 16 bits
+    orientation = tf.reduce_max(tf.concat([found, [0]], axis=0))
+    return tf.where((orientation >= 1) & (orientation <= 8), orientation, 1)
+
+
+def _starts(data: tf.Tensor, with_bytes: bytes) -> tf.Tensor:
+    return _piece(data, 0, len(with_bytes)) == with_bytes
+
+
+def _piece(data: tf.Tensor, position: tf.Tensor | int, length: tf.Tensor | int) -> tf.Tensor:
+    """Returns up to `length` bytes from `position`, fewer where the string ends."""
+    return tf.strings.substr(data, tf.clip_by_value(position, 0, tf.strings.length(data)), length)
+
+
+def _number(data: tf.Tensor, position: tf.Tensor | int, kind: tf.DType = tf.uint16, little: bool = False) -> tf.Tensor:
+    """Returns the integer at `position` as int32; bytes beyond the end of the string count as zeros."""
+    piece = _piece(data, position, kind.size)
+    decoded = tf.io.decode_raw(piece, kind, little_endian=little, fixed_length=kind.size)
+    return tf.cast(decoded[0], tf.int32)

@@ -1,0 +1,161 @@
+"""Image files decoded and refused inside the graph, with a "network" that makes ids from colours."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kinds_of_files import PHOTOS, interlaced_png, write_photo
+from PIL import Image
+
+from export.image_bytes import IMAGE_BYTES, segment_files
+from export.image_header import read_header
+from keras_fcn import read_image
+
+MAX_PIXELS = 10_000
+
+
+def mixed(images):
+    """Class ids 0 to 250 that depend on all three channels."""
+    weighted = tf.cast(images, tf.int32) * [1, 3, 7]
+    return tf.cast(tf.reduce_sum(weighted, axis=-1) % 251, tf.uint8)
+
+
+@tf.function(input_signature=[IMAGE_BYTES])
+def segment(image_bytes):
+    return segment_files(image_bytes, mixed, 251, MAX_PIXELS)
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+def header(data):
+    return read_header(data, MAX_PIXELS)
+
+
+def mask(files):
+    return [np.asarray(Image.open(io.BytesIO(png))) for png in segment(tf.constant(files))["mask_png_bytes"].numpy()]
+
+
+def complaint(*files):
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        segment(tf.constant(files))
+    return str(caught.value)
+
+
+def photo(tmp_path, name="plain.jpg"):
+    return write_photo(tmp_path, name).read_bytes()
+
+
+def png_that_claims(height, width):
+    content = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + content + struct.pack(">I", zlib.crc32(content))
+
+
+def jpeg_that_claims(height, width, tmp_path):
+    data = bytearray(photo(tmp_path))
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+def test_every_kind_of_photograph_is_decoded_as_pillow_does(tmp_path):
+    """All in one call. A PNG's EXIF orientation is the one thing that is left out."""
+    paths = [write_photo(tmp_path, name) for name in PHOTOS if name != "turned 6.png"]
+    for path, ids in zip(paths, mask([path.read_bytes() for path in paths])):
+        np.testing.assert_array_equal(ids, mixed(read_image(path)), err_msg=path.name)
+
+
+def test_a_png_is_not_turned(tmp_path):
+    path = write_photo(tmp_path, "turned 6.png")
+    np.testing.assert_array_equal(mask([path.read_bytes()])[0], mixed(np.asarray(Image.open(path))))
+
+
+def test_interlaced_and_one_pixel_images():
+    pixels = np.random.default_rng(0).integers(0, 256, (13, 10, 3), np.uint8)
+    first, second = mask([interlaced_png(pixels), interlaced_png(pixels[:1, :1])])
+    np.testing.assert_array_equal(first, mixed(pixels))
+    np.testing.assert_array_equal(second, mixed(pixels[:1, :1]))
+
+
+def test_orientation_in_either_byte_order_and_behind_other_segments(tmp_path):
+    """By hand: a comment, then a big-endian and a little-endian directory of two entries; the second one counts."""
+    data = photo(tmp_path)
+    comment = b"\xff\xfe\x00\x06what"
+    for order, magic in ((">", b"MM\0*"), ("<", b"II*\0")):
+        entries = [(0x0100, 3, 1, 7, 0), (0x0112, 3, 1, 6, 0)]
+        directory = struct.pack(f"{order}H", 2) + b"".join(struct.pack(f"{order}HHIHH", *entry) for entry in entries)
+        content = b"Exif\0\0" + magic + struct.pack(f"{order}I", 8) + directory + bytes(4)
+        exif = b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content
+        turned = data[:2] + comment + b"\xff" + exif + data[2:]  # a marker may be preceded by any number of 0xFF
+        (tmp_path / "turned.jpg").write_bytes(turned)
+        ids = mask([turned])[0]
+        np.testing.assert_array_equal(ids, mixed(read_image(tmp_path / "turned.jpg")))
+        assert ids.shape == (83, 61)
+
+
+def test_no_files_give_no_masks():
+    output = segment(tf.constant([], tf.string))
+    assert (output["mask_png_bytes"].shape, output["class_shares"].shape) == ((0,), (0, 251))
+
+
+def test_shares_are_those_of_the_pixels(tmp_path):
+    path = write_photo(tmp_path, "plain.jpg")
+    ids = mixed(read_image(path)).numpy()
+    shares = segment(tf.constant([path.read_bytes()]))["class_shares"][0]
+    np.testing.assert_allclose(shares, np.bincount(ids.ravel(), minlength=251) / ids.size, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"", "is empty; send the bytes of a JPEG or PNG file"),
+        (b"GIF89a\x01\x00\x01\x00\x00\x00\x00", "is a GIF; send a JPEG or PNG"),
+        (b"BM" + bytes(60), "is neither a JPEG nor a PNG"),
+        (b"\xff\xd8\xff", "is damaged: its header does not say how large the image is"),
+        (b"\x89PNG\r\n\x1a\n", "is damaged: its header does not say how large the image is"),
+        (png_that_claims(0, 7), "is damaged: its header does not say how large the image is"),
+        (png_that_claims(2**32 - 1, 7), "is damaged: its header does not say how large the image is"),
+        (png_that_claims(60_000, 60_000), "claims 60000 x 60000 pixels; the limit is 10000 pixels"),
+        (png_that_claims(2**31 - 1, 2**31 - 1), "claims 2147483647 x 2147483647 pixels; the limit is 10000 pixels"),
+        (png_that_claims(101, 100), "claims 101 x 100 pixels; the limit is 10000 pixels"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(data, what):
+    assert f"[image_bytes[0] {what}]" in complaint(data)
+
+
+def test_a_jpeg_that_claims_too_much_is_refused(tmp_path):
+    assert "[image_bytes[0] claims 60000 x 50000 pixels;" in complaint(jpeg_that_claims(60_000, 50_000, tmp_path))
+    assert "[image_bytes[0] is damaged:" in complaint(jpeg_that_claims(0, 50, tmp_path))
+
+
+def test_all_bad_files_of_a_batch_are_named_and_none_is_decoded(tmp_path):
+    good = photo(tmp_path)
+    message = complaint(good, b"", good, png_that_claims(60_000, 60_000))
+    assert "[image_bytes[1] is empty; send the bytes of a JPEG or PNG file; image_bytes[3] claims 60000 x" in message
+
+
+@pytest.mark.parametrize("name", ["plain.jpg", "rgba.PNG"])
+def test_a_file_without_its_end_fails(tmp_path, name):
+    data = photo(tmp_path, name)
+    assert "image_bytes[" not in complaint(data[: 3 * len(data) // 4])  # the decoder's own words, which know no place
+
+
+def test_a_file_of_endless_segments_is_given_up():
+    assert "is damaged" in complaint(b"\xff\xd8" + b"\xff\xfe\x00\x02" * 5000)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe1\x00\x20Exif\0\0II*\0"]),
+    st.binary(max_size=80),
+)
+def test_no_bytes_break_the_reading_of_a_header(start, rest):
+    """Whatever they are, the header is read to a fault or to sizes within the limit."""
+    found = header(start + rest)
+    height, width = int(found.height), int(found.width)
+    assert found.fault.numpy() or (height > 0 and width > 0 and height * width <= MAX_PIXELS)
+    assert 1 <= int(found.orientation) <= 8
