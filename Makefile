@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-setup: $(VENV)/.installed ## Make .venv and install requirements.txt into it
+setup: $(VENV)/.installed ## Make .venv and install requirements.txt and this project into it
 
 setup-dev: $(VENV)/.installed-dev
 
@@ -40,8 +40,9 @@ $(BIN)/python:
 		{ echo "$(PYTHON) must be Python 3.10 to 3.13; name another: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt | $(BIN)/python
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt requirements-extra.txt $(VENV)/.installed
