@@ -182,7 +182,7 @@ def train(
     resume: str | Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     report: Report = print,
-    **settings,
+    **settings: Any,
 ) -> TrainedRun:
     """Trains a network as `train.py` does, in one call.
 
@@ -203,7 +203,7 @@ def train(
 
     Example:
         >>> trained = keras_fcn.train("fcn16s", "my_data", backbone="resnet18_v2", epochs=20)
-        >>> trained.history["val_mean_iou"][-1]
+        >>> max(trained.history["val_mean_iou"])
     """
     name: Any = model
     weights = None
