@@ -72,7 +72,7 @@ class Predictor:
     Raises:
         UserError: If there is no model at the path, it is damaged, or it was not made by this program.
 
-    Example:
+    Examples:
         >>> predictor = Predictor("runs/NAME")
         >>> masks = predictor(["a.jpg", "b.jpg"])
     """
