@@ -37,10 +37,10 @@ def readme_sections(text: str) -> dict[str, str]:
 
     Returns:
         By title, a section with its heading, up to the next heading of any depth; under "", what stands between the
-        title of the whole and the first section.
+        title of the whole and the first section, without the link to another language.
     """
     top, *parts = re.split(r"^(?=##+ )", text, flags=re.MULTILINE)
-    sections = {"": top.split("\n", 1)[1]}
+    sections = {"": re.sub(r"^\[.*\]\(README.*\)$", "", top.split("\n", 1)[1], flags=re.MULTILINE)}
     for part in parts:
         title = part.split("\n", 1)[0].lstrip("# ")
         sections[title] = part
@@ -50,4 +50,8 @@ def readme_sections(text: str) -> dict[str, str]:
 def _linked(section: str, depth: int) -> str:
     """Makes links into docs/ relative to a page that is `depth` folders down, and those to other files plain words."""
     section = re.sub(r"\]\(docs/([^)]*)\)", lambda link: f"]({'../' * depth}{link[1]})", section)
-    return re.sub(r"(?<!!)\[([^\]]*)\]\((?:LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|recipes/[^)]*)\)", r"\1", section)
+    return re.sub(
+        r"(?<!!)\[([^\]]*)\]\((?:LICENSE|README[\w.-]*\.md|CHANGELOG\.md|CONTRIBUTING\.md|recipes/[^)]*)\)",
+        r"\1",
+        section,
+    )
