@@ -107,7 +107,7 @@ def test_from_the_command_line_by_uris(trained, tmp_path, monkeypatch):
     words = ["predict.py", trained, f"file://{tmp_path}/in", "--ray", "--out", f"file://{tmp_path}/there"]
     there = Call(*words)
     assert (here.status, there.status) == (1, 1), there.err
-    assert there.out == f"4 of 5 segmented: masks/ and overlays/ in file://{tmp_path}/there\n"
+    assert there.out == f"4 of 5 segmented: masks/, overlays/ in file://{tmp_path}/there\n"
     assert there.err == here.err.replace(f"{tmp_path}/in", f"file://{tmp_path}/in")
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
     again = Call(*words)

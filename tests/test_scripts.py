@@ -41,7 +41,7 @@ def test_from_photographs_to_masks_and_a_saved_model(toy, tmp_path):
     for number, source in enumerate((run, run / "best.keras", model)):
         predicted = python("predict.py", source, photos, "--out", tmp_path / f"out{number}")
         assert (predicted.returncode, predicted.stderr) == (0, "")
-        assert predicted.stdout == f"13 of 13 segmented: masks/ and overlays/ in {tmp_path}/out{number}\n"
+        assert predicted.stdout == f"13 of 13 segmented: masks/, overlays/ in {tmp_path}/out{number}\n"
     for photo in photos.iterdir():
         masks = [tmp_path / f"out{number}/masks/{photo.stem}.png" for number in range(3)]
         assert masks[0].read_bytes() == masks[1].read_bytes() == masks[2].read_bytes()
@@ -158,7 +158,7 @@ def test_a_photograph_that_cannot_be_decoded_does_not_stop_the_others(trained, t
     call = Call("predict.py", trained, tmp_path / "photos", "--out", tmp_path / "out")
     assert call.status == 1
     assert call.err.startswith(f"error: {tmp_path}/photos/train_0004.jpg: cannot be decoded")
-    assert call.out == f"12 of 13 segmented: masks/ and overlays/ in {tmp_path}/out\n"
+    assert call.out == f"12 of 13 segmented: masks/, overlays/ in {tmp_path}/out\n"
     assert len(list((tmp_path / "out/masks").iterdir())) == 12
 
 

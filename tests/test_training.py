@@ -97,8 +97,8 @@ def test_a_run_folder_holds_everything(trained, toy):
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "3")]
     figures = json.loads((trained / "metrics.json").read_text())
     assert set(figures) == {
-        "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou", "iou", "images", "confusion_matrix",
-        "image_mean_iou",
+        "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou", "iou", "precision", "recall",
+        "images", "confusion_matrix", "image_mean_iou",
     }  # fmt: skip
     assert list(figures["image_mean_iou"]) == read_voc(toy, "val").names
     assert figures["images"] == 3

@@ -18,6 +18,6 @@ def main() -> int:
     if outcome.failures and len(outcome.failures) == outcome.total:
         return USER_ERROR
     there = f", {outcome.skipped} were there already" if outcome.skipped else ""
-    folders = " and ".join(f"{name}/" for name in options.write)
+    folders = ", ".join(f"{name}/" for name in options.write)
     print(f"{outcome.done} of {outcome.total} segmented{there}: {folders} in {options.out}")
     return SOME_FAILED if outcome.failures else 0
