@@ -68,3 +68,12 @@ def test_sections_and_links():
     assert linked == "[results](../results.md#x), recipe, us"
     with pytest.raises(KeyError):
         show("{README: No such section}", page_at("x.md"))
+
+
+def test_messages_that_troubleshooting_quotes_are_the_program_s():
+    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "keras_fcn").rglob("*.py"))
+    quoted = re.findall(r'"([^"]+)"', page)
+    assert len(quoted) >= 4
+    for part in (part.strip() for quote in quoted for part in quote.removesuffix(" nan").split("...")):
+        assert part in sources, part
