@@ -49,9 +49,5 @@ def readme_sections(text: str) -> dict[str, str]:
 
 def _linked(section: str, depth: int) -> str:
     """Makes links into docs/ relative to a page that is `depth` folders down, and those to other files plain words."""
-    section = re.sub(r"\]\(docs/([^)]*)\)", lambda link: f"]({'../' * depth}{link[1]})", section)
-    return re.sub(
-        r"(?<!!)\[([^\]]*)\]\((?:LICENSE|README[\w.-]*\.md|CHANGELOG\.md|CONTRIBUTING\.md|recipes/[^)]*)\)",
-        r"\1",
-        section,
-    )
+    section = re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|docs/|#)[^)]*\)", r"\1", section)
+    return re.sub(r"\]\(docs/([^)]*)\)", lambda link: f"]({'../' * depth}{link[1]})", section)

@@ -64,8 +64,10 @@ def test_sections_and_links():
         "see [a/b.c#12](https://github.com/a/b.c/issues/12)"
     )
     assert "`d/e#3`" in show("`d/e#3`", page_at("x.md"))
-    linked = HOOK["_linked"]("[results](docs/results.md#x), [recipe](recipes/a.yaml), [us](LICENSE)", 1)
-    assert linked == "[results](../results.md#x), recipe, us"
+    linked = HOOK["_linked"](
+        "[results](docs/results.md#x), [recipe](recipes/a.yaml), [us](LICENSE), [it](https://a.b)", 1
+    )
+    assert linked == "[results](../results.md#x), recipe, us, [it](https://a.b)"
     with pytest.raises(KeyError):
         show("{README: No such section}", page_at("x.md"))
 
