@@ -4,14 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train test test-slow lint format clean
+.PHONY: help setup setup-dev train test test-slow docs lint format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-setup: $(VENV)/.installed ## Make .venv and install requirements.txt into it
+setup: $(VENV)/.installed ## Make .venv and install requirements.txt and this project into it
 
-setup-dev: $(VENV)/.installed-dev
+setup-dev: $(VENV)/.installed-dev ## As setup, with all that tests and docs take
+
+docs: setup-dev ## Build site/ from docs/ and the docstrings; warnings are errors
+	$(BIN)/python -m mkdocs build --strict
 
 train: setup ## Train on the embedded data set (a few minutes, no download)
 	$(BIN)/python train.py
@@ -32,7 +35,7 @@ format: setup-dev ## Format the code and mend what the linter can mend
 	$(BIN)/ruff check --fix .
 
 clean: ## Remove .venv, caches and the drawn data set; runs are kept
-	rm -rf $(VENV) data/toy .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) site build *.egg-info data/toy .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -40,8 +43,9 @@ $(BIN)/python:
 		{ echo "$(PYTHON) must be Python 3.10 to 3.13; name another: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt | $(BIN)/python
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt requirements-extra.txt $(VENV)/.installed

@@ -1,49 +1,7 @@
 #!/usr/bin/env python3
 """Trains a fully convolutional network on photographs and masks; `python train.py --help` explains the options."""
 
-import sys
-
-from keras_fcn.cli import run
-from keras_fcn.cluster import joined_cluster
-from keras_fcn.environment import start_tensorflow
-from keras_fcn.ray_training import train_on_ray
-from keras_fcn.run_folder import RunFolder
-from keras_fcn.train_options import TrainOptions, parse_train_options
-
-NEXT_STEPS = """
-Segment photographs:      python predict.py {run} PHOTO_OR_FOLDER... --out masks
-Measure on another list:  python evaluate.py {run} --data DIR --split val
-Export a SavedModel:      python -m export.saved_model {run} exported
-Look at your own folder:  python -m keras_fcn.check DIR     (images/ and masks/, or what your annotation tool exported)
-Train on your own folder: python train.py --data DIR
-Train on VOC2012:         python train.py --data voc2012 --epochs 50     (downloads 2 GB)"""
-
-
-def main() -> None:
-    """Trains and prints the held-out metrics of the best model."""
-    options = parse_train_options(sys.argv[1:])
-    result = _train(options)
-    if result is None:
-        return
-    from keras_fcn.evaluation_tables import format_metrics
-
-    print(f"\n{format_metrics(result.read_metrics())}")
-    print(f"\nThe best model, its pictures and its history are in {result.root}")
-    print(NEXT_STEPS.format(run=result.root))
-
-
-def _train(options: TrainOptions) -> RunFolder | None:
-    """Returns the run's folder; None in workers beside the chief."""
-    settings = options.settings()
-    if options.ray_workers:
-        return train_on_ray(settings, options.ray_workers, options.run_dir, options.resume)
-    cluster = joined_cluster(options.strategy)
-    start_tensorflow(look_at_devices=cluster is None)
-    from keras_fcn.training_run import run_training
-
-    result = run_training(settings, options.run_dir, options.resume)
-    return result if cluster is None or cluster.is_chief else None
-
+from keras_fcn.console import train
 
 if __name__ == "__main__":
-    run(main)
+    train()

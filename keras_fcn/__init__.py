@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from keras_fcn.pipeline import evaluation_dataset, training_dataset
     from keras_fcn.training_run import train
 
+__version__ = "0.1.0"
+
 __all__ = [
     "VOID_LABEL",
     "Augmentation",

@@ -73,6 +73,19 @@ def run(command: Callable[[], int | None]) -> None:
         sys.exit(0)
 
 
+def command_line(name: str) -> str:
+    """Returns how to call another of our command lines, in the way that this one was called.
+
+    Args:
+        name: "train", "evaluate" or "predict".
+
+    Returns:
+        "keras-fcn-train" beneath an installed console script, "python train.py" elsewhere.
+    """
+    installed = Path(sys.argv[0]).name.startswith("keras-fcn-")
+    return f"keras-fcn-{name}" if installed else f"python {name}.py"
+
+
 def _terminate(*_) -> None:
     raise Terminated
 

@@ -101,7 +101,7 @@ def summarize(model: keras.Model, size: tuple[int, int], batch_size: int = 8) ->
     Raises:
         ValueError: If the model is not functional, or holds a layer of an unknown kind.
 
-    Example:
+    Examples:
         >>> summarize(build_fcn("fcn32s", "resnet18_v2", num_classes=21), (320, 480)).macs
         5824281600
     """

@@ -56,7 +56,7 @@ def build_fcn(
         ValueError: If `model`, `backbone` or `upscore_init` has an unknown name, or `classes` and `num_classes`
             disagree.
 
-    Example:
+    Examples:
         >>> network = build_fcn("fcn8s", "resnet18_v2", num_classes=21)
         >>> network.output_shape
         (None, None, None, 21)

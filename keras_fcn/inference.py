@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.averaging import Score, with_flip, with_scales
+from keras_fcn.cli import command_line
 from keras_fcn.errors import UserError
 from keras_fcn.fcn import class_table
 from keras_fcn.files import lent_suffix
@@ -71,7 +72,7 @@ class Predictor:
     Raises:
         UserError: If there is no model at the path, it is damaged, or it was not made by this program.
 
-    Example:
+    Examples:
         >>> predictor = Predictor("runs/NAME")
         >>> masks = predictor(["a.jpg", "b.jpg"])
     """
@@ -224,7 +225,7 @@ def _best_model(run: RunFolder) -> Path:
     if not run.best_model.is_file():
         raise UserError(
             f"{run.best_model}: no such file: the run has not finished an epoch; "
-            f"go on with python train.py --resume {run.root}"
+            f"go on with {command_line('train')} --resume {run.root}"
         )
     return run.best_model
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_fcn.batch_norm import prepare_batch_norms, restore_statistics
 from keras_fcn.checkpoints import Checkpoints
+from keras_fcn.cli import command_line
 from keras_fcn.config import TrainConfig
 from keras_fcn.devices import build_strategy, describe_devices, layer_precision, uses_bfloat16, uses_xla
 from keras_fcn.errors import UserError
@@ -193,7 +194,7 @@ class Training:
                 self._train_epochs(run, report, checkpoints, output, listeners)
         except KeyboardInterrupt as interrupt:  # or `Terminated`, which is one
             checkpoints.save()
-            raise type(interrupt)(f"go on with python train.py --resume {run.root}") from None
+            raise type(interrupt)(f"go on with {command_line('train')} --resume {run.root}") from None
         finally:
             output.draw_curves()
         listeners.on_train_end()

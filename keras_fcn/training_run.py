@@ -182,7 +182,7 @@ def train(
     resume: str | Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     report: Report = print,
-    **settings,
+    **settings: Any,
 ) -> TrainedRun:
     """Trains a network as `train.py` does, in one call.
 
@@ -201,9 +201,9 @@ def train(
         UserError: If the data, a setting or the folder is not fit to train on.
         ValueError: If `model` is a model of somebody else, or has other classes than the data.
 
-    Example:
+    Examples:
         >>> trained = keras_fcn.train("fcn16s", "my_data", backbone="resnet18_v2", epochs=20)
-        >>> trained.history["val_mean_iou"][-1]
+        >>> best = max(trained.history["val_mean_iou"])
     """
     name: Any = model
     weights = None

@@ -7,6 +7,8 @@ from conftest import ROOT
 
 # From the top down: a module imports only from layers below its own.
 LAYERS = [
+    ["console"],
+    ["commands"],
     ["ray_training", "prediction_run"],
     ["video_prediction", "ray_prediction"],
     ["training_run"],

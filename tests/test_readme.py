@@ -1,5 +1,6 @@
 """What the README promises: its notebook cell runs, its names and options exist."""
 
+import ast
 import re
 
 import numpy as np
@@ -7,11 +8,13 @@ from conftest import ROOT, Call
 
 import keras_fcn
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+CELL = r"```python\n(.*?)```"
 
 
 def test_the_notebook_cell_runs(tmp_path, monkeypatch):
-    (cell,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (cell,) = re.findall(CELL, README, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("keras_fcn.datasets.toy.TOY_IMAGES", {"train": 8, "val": 1})
     names = {}
@@ -32,3 +35,31 @@ def test_every_option_in_the_readme_exists():
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--logdir"}
     assert len(options) > 8
     assert {option for option in options if option not in shown} == set()
+
+
+def test_the_chinese_readme_has_the_same_code():
+    (cell,), (chinese,) = (re.findall(CELL, text, re.DOTALL) for text in (README, CHINESE))
+    assert ast.dump(ast.parse(chinese)) == ast.dump(ast.parse(cell))
+    commands, theirs = (
+        {
+            line.split("#")[0].strip()
+            for line in re.findall(r"^ {4}(\S.*)$", re.sub(CELL, "", text, flags=re.DOTALL), re.M)
+        }
+        for text in (README, CHINESE)
+    )
+    assert len(theirs) > 15
+    assert theirs - commands == set()
+
+
+def test_the_chinese_readme_says_nothing_that_the_readme_does_not():
+    for code in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", CHINESE):
+        assert code in README or code in ("void", "logits"), code
+    assert set(re.findall(r"\d[\d.,]*\d|\d{2,}", CHINESE)) <= set(re.findall(r"\d[\d.,]*\d|\d{2,}", README))
+    for one, other in (("README.md", CHINESE), ("README.zh-CN.md", README)):
+        assert f"]({one})" in other
+
+
+def test_links_lead_to_files():
+    for text in (README, CHINESE):
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+            assert (ROOT / link).exists(), link

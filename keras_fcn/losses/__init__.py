@@ -31,8 +31,8 @@ class SegmentationLoss(keras.losses.Loss):
     Raises:
         ValueError: If a term is unknown or there is none, or a number is out of its range.
 
-    Example:
-        model.compile("sgd", SegmentationLoss(["cross_entropy", "dice"], label_smoothing=0.1))
+    Examples:
+        >>> model.compile("sgd", SegmentationLoss(["cross_entropy", "dice"], label_smoothing=0.1))
     """
 
     def __init__(
