@@ -19,7 +19,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from train_step import processor
+from yardsticks import processor
 
 from keras_fcn.charts import CLASS_IOU
 from keras_fcn.cli import parse_options, run
