@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train test test-slow docs lint format clean
+.PHONY: help setup setup-dev train test test-slow bench docs lint format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,6 +24,10 @@ test: lint ## Check format, lint and types, then run the tests
 
 test-slow: setup-dev ## Run the tests that take long, and only those
 	$(BIN)/python -m pytest -m slow
+
+bench: setup ## Time a training step and the SavedModel: no data needed, and nothing else should run
+	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/inference.py
 
 lint: setup-dev ## Check format, lint and types
 	$(BIN)/ruff format --check .
