@@ -116,5 +116,10 @@ def main() -> None:
     )
 
 
-if __name__ == "__main__":
+def console() -> None:
+    """Exports, as the console script `keras-fcn-export`."""
     run(main)
+
+
+if __name__ == "__main__":
+    console()

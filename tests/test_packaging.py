@@ -16,7 +16,8 @@ SCRIPTS = dict(re.findall(r'^(keras-fcn-[a-z]+) = "([\w.:]+)"$', PYPROJECT, re.M
 
 
 def test_there_is_a_script_for_each_command():
-    assert sorted(SCRIPTS) == [f"keras-fcn-{name}" for name in ("check", "evaluate", "predict", "summary", "train")]
+    names = ("check", "evaluate", "export", "predict", "summary", "train")
+    assert sorted(SCRIPTS) == [f"keras-fcn-{name}" for name in names]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
