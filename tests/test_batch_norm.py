@@ -4,7 +4,13 @@ import pytest
 import tensorflow as tf
 
 from keras_fcn.backbones import build_backbone
-from keras_fcn.batch_norm import batch_norms, fuse_batch_norms, restore_statistics, synchronize_batch_norms
+from keras_fcn.batch_norm import (
+    batch_norms,
+    fuse_batch_norms,
+    prepare_batch_norms,
+    restore_statistics,
+    synchronize_batch_norms,
+)
 from keras_fcn.fcn import build_fcn
 
 
@@ -122,3 +128,16 @@ def test_fused_batch_norm_leaves_all_else_to_keras(tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras").get_layer("bn")
     assert loaded.get_config() == network.get_layer("bn").get_config()
     assert "call" not in vars(loaded)
+
+
+@pytest.mark.parametrize(("momentum", "kept"), [(0.999, 0.9), (0.9, 0.9), (0.5, 0.5)])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_statistics_follow_within_some_steps(momentum, kept, replicas):
+    """Those of keras.applications' MobileNetV2 keep 0.999: after a fine-tuning they were those of long ago."""
+    image = keras.Input((None, None, 2))
+    layer = keras.layers.BatchNormalization(momentum=momentum)
+    model = keras.Model(image, layer(image))
+    prepare_batch_norms(model, replicas)
+    model(np.full((1, 2, 2, 2), 3.0, np.float32), training=True)
+    np.testing.assert_allclose(layer.moving_mean, [3 * (1 - kept)] * 2, rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, [kept] * 2, rtol=1e-5)
