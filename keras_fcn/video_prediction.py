@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,7 +46,13 @@ def predict_video(
     style = style or PictureStyle()
     shown = picture_colors(predictor.classes, style.palette)
     writer = Writer(predictor.classes, style)
-    with VideoReader(task.source.location, rate) as reader, _places(task) as places, thread_pool() as drawers:
+    with (
+        VideoReader(task.source.location, rate) as reader,
+        _places(task) as places,
+        # Closed before the reader: a thread that still decodes when it goes would crash.
+        contextlib.closing(_frames_ahead(reader)) as frames,
+        thread_pool() as drawers,
+    ):
 
         def finish(number: int, time: int, image: np.ndarray, ids: np.ndarray, scores) -> tuple[int, np.ndarray | None]:
             """Writes the files of a frame, and returns its overlay for the video."""
@@ -55,7 +61,7 @@ def predict_video(
             return time, None if drawn is None else np.asarray(drawn)
 
         def drawing() -> Iterator[Job]:
-            for number, (time, image) in enumerate(_frames_ahead(reader)):
+            for number, (time, image) in enumerate(frames):
                 ids, scores = segment(predictor, [image], "probabilities" in places)
                 known = (number, time, image, ids[0], None if scores is None else scores[0])
                 yield Job(image.nbytes, functools.partial(finish, *known))
@@ -80,7 +86,7 @@ def _write_video(
             advance()
 
 
-def _frames_ahead(reader: VideoReader) -> Iterator[tuple[int, np.ndarray]]:
+def _frames_ahead(reader: VideoReader) -> Generator[tuple[int, np.ndarray], None, None]:
     """Yields the frames, while a thread decodes the next ones."""
     frames = reader.frames()
     with ThreadPoolExecutor(1) as thread:
