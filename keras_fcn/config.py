@@ -126,6 +126,10 @@ class TrainConfig:
     upscore_init: UpscoreInit = "bilinear"
     """What the upsampling layers start from: bilinear interpolation, or random numbers."""
 
+    context: Annotated[bool, FlagConversionOff] = False
+    """Add scores of the whole image's mean feature to those of every place, so that all of a thing is taken for the
+    same class: worth many points where classes look alike in their parts, as animals do."""
+
     init_from: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
     """Start from a trained run or .keras file of the same backbone: layers that fit are taken, other scores start at 0.
     This is how FCN-16s starts from FCN-32s, and FCN-8s from FCN-16s."""

@@ -31,6 +31,7 @@ def build_fcn(
     classes: ClassTable | None = None,
     weights: str | None = None,
     upscore_init: str = "bilinear",
+    context: bool = False,
     auxiliary: bool = False,
 ) -> keras.Model:
     """Builds a fully convolutional network (Long, Shelhamer, Darrell, CVPR 2015, figure 3).
@@ -45,6 +46,9 @@ def build_fcn(
         weights: "imagenet" to start the backbone from the weights that `keras.applications` or KerasHub publishes.
         upscore_init: What the transposed convolutions start from: "bilinear" interpolation, or "xavier", random numbers
             (Glorot, Bengio, AISTATS 2010, equation 16).
+        context: Whether scores of the mean feature of the whole image are added to those of every position, so that all
+            of an animal, say, is taken for the same one (Liu, Rabinovich, Berg: ParseNet, 2015, section 3.1; here
+            without its normalization, which features behind batch normalization do not need).
         auxiliary: Whether the model has a second output, for training: logits of a head of its own on P4, which brings
             a loss nearer to the layers before (Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017, section 3.3).
 
@@ -75,7 +79,8 @@ def build_fcn(
     image = keras.Input((None, None, 3), name="image")
     normalized = layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name="normalization")(image)
     features = body(PadToMultiple(32, name="pad")(normalized))
-    scores = _decode(features, classes.num_classes, FCN_STRIDES[model], UPSCORE_INITS[upscore_init])
+    top = _score(features["P5"], classes.num_classes, context)
+    scores = _decode(top, features, FCN_STRIDES[model], UPSCORE_INITS[upscore_init])
     # Whatever the precision of the layers before, the loss and argmax see float32.
     logits = Logits(classes, dtype="float32", name="logits")([scores, image])
     outputs = [logits, _auxiliary_logits(features["P4"], classes, image)] if auxiliary else logits
@@ -139,13 +144,22 @@ def decoder_levels(model: keras.Model) -> dict[str, str]:
     return levels
 
 
-def _decode(features: dict, num_classes: int, final_stride: int, initializer: Callable):
-    """Scores the features and upsamples the scores to the (padded) image, layers named as in the paper.
+def _score(feature, num_classes: int, context: bool):
+    """Scores the feature at stride 32; scores of the context start at zero, as those of skip connections do."""
+    scores = layers.Conv2D(num_classes, 1, name="score_fr")(feature)
+    if not context:
+        return scores
+    whole = layers.GlobalAveragePooling2D(keepdims=True, name="context")(feature)
+    whole = layers.Conv2D(num_classes, 1, kernel_initializer="zeros", name="score_context")(whole)
+    return layers.Add(name="fuse_context")([scores, whole])
+
+
+def _decode(scores, features: dict, final_stride: int, initializer: Callable):
+    """Upsamples the scores at stride 32 to the (padded) image, layers named as in the paper.
 
     The skip connections' scores start at zero, so that FCN-16s and FCN-8s start as FCN-32s.
     """
-    scores = layers.Conv2D(num_classes, 1, name="score_fr")(features["P5"])
-    stride = 32
+    num_classes, stride = scores.shape[-1], 32
     for level, upscore in ((4, "upscore2"), (3, "upscore_pool4")):
         if stride == final_stride:
             break

@@ -95,9 +95,8 @@ class Training:
 
     def _build(self, **options) -> keras.Model:
         config = self.config
-        return build_fcn(
-            config.model, config.backbone, classes=self.data.pairs.classes, upscore_init=config.upscore_init, **options
-        )
+        options |= {"upscore_init": config.upscore_init, "context": config.context}
+        return build_fcn(config.model, config.backbone, classes=self.data.pairs.classes, **options)
 
     def _load_weights(self) -> LoadedWeights:
         if self.config.init_from is not None:

@@ -1,6 +1,7 @@
 """What several test files share: TensorFlow started once, a small drawn data set, a trained run."""
 
 import contextlib
+import gc
 import io
 import os
 import runpy
@@ -34,6 +35,13 @@ class Call:
         finally:
             sys.argv = before
         self.out, self.err = out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def freed_networks():
+    """Frees the networks of a test file after it: they are cycles, and small for Python, which lets them pile up."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ import pytest
 from conftest import ROOT
 
 from keras_fcn import ClassTable, build_fcn, class_table
-from keras_fcn.fcn import FCN_STRIDES
+from keras_fcn.complexity import summarize
+from keras_fcn.fcn import FCN_STRIDES, normalize
 
 TABLE = ClassTable(("floor", "shirt", "shoe"), ((9, 9, 9), (255, 0, 1), (0, 0, 0)), void_color=(1, 2, 3))
 
@@ -120,3 +121,22 @@ def test_a_model_of_somebody_else_has_no_class_table():
     other = keras.Model(image, keras.layers.Conv2D(2, 1)(image), name="other")
     with pytest.raises(ValueError, match="model 'other' was not built by"):
         class_table(other)
+
+
+@pytest.mark.parametrize("name", ["fcn32s", "fcn8s"])
+def test_context_adds_the_scores_of_the_mean_feature_to_every_position(name):
+    model = build_fcn(name, "mobilenet_v2", num_classes=3, context=True)
+    features = model.get_layer("mobilenet_v2")(normalize(model, random_images(2, 64, 96)))["P5"]
+    scores = model.get_layer("score_fr").output
+    assert not np.any(model.get_layer("score_context").kernel), "a network starts as it would without"
+    kernel = np.random.default_rng(0).normal(size=(1, 1, 1280, 3))
+    model.get_layer("score_context").kernel.assign(kernel)
+    fused = keras.Model(model.input, [scores, model.get_layer("fuse_context").output])
+    without, fused = (np.asarray(tensor) for tensor in fused(random_images(2, 64, 96)))
+    mean = np.asarray(features).mean(axis=(1, 2))
+    np.testing.assert_allclose(fused - without, np.tile((mean @ kernel[0, 0])[:, None, None], (2, 3, 1)), atol=1e-4)
+
+
+def test_a_network_with_context_sees_the_whole_image():
+    model = build_fcn("fcn32s", "mobilenet_v2", num_classes=3, context=True)
+    assert summarize(model, (64, 96)).features["logits"].receptive_field is None
