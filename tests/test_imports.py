@@ -57,7 +57,7 @@ LAYERS = [
 ]
 HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}
 EXPORT_LAYERS = [
-    ["serve"],
+    ["serve", "server.ray_app"],
     ["server.process"],
     ["server.app"],
     ["server.segmentation", "server.bodies", "server.v2"],

@@ -64,14 +64,15 @@ def serve(options: ServeOptions, listener: socket.socket) -> None:
     Raises:
         UserError: If there is no model to serve.
     """
-    versions, app = _build(options)
+    versions, app = build(options)
     # Requests that run are answered or given up within --timeout.
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=int(options.timeout) + 1)
     print(f"{options.directory}: version {versions.current.version} is loaded", flush=True)
     asyncio.run(Server(config).serve([listener]))
 
 
-def _build(options: ServeOptions) -> tuple[Versions, Starlette]:
+def build(options: ServeOptions) -> tuple[Versions, Starlette]:
+    """Loads the model and makes the application that serves it; raises UserError if there is no model to serve."""
     max_batch = options.max_batch or (8 if tf.config.list_physical_devices("GPU") else 4)
 
     def load(folder: Path) -> Servable:
