@@ -50,6 +50,7 @@ def replicas(mark):
     return found
 
 
+@pytest.mark.slow
 def test_it_answers_and_a_killed_replica_is_replaced(exported, toy):
     rest = importlib.import_module("export.clients.rest")
     mark = uuid.uuid4().hex
