@@ -57,7 +57,8 @@ LAYERS = [
 ]
 HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}
 EXPORT_LAYERS = [
-    ["serve", "server.ray_app"],
+    ["server.ray_app"],
+    ["serve"],
     ["server.process"],
     ["server.app"],
     ["server.segmentation", "server.bodies", "server.v2"],
