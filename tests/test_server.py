@@ -248,6 +248,12 @@ def finish(connection, body):
         return answer.status, answer.headers, answer.read()
 
 
+def test_a_caller_who_goes_is_counted_and_forgotten(server):
+    send_half(server, b"x" * 1000).close()
+    wait_until(lambda: server.metric('keras_fcn_requests_total{protocol="v1",status="499"}') == 1)
+    assert server.metric("keras_fcn_requests_waiting") == 0
+
+
 def require_graceful_end(server, sent, mask_of):
     """Sends a signal in the middle of a request: it is answered, nothing new is taken, and the server ends well."""
     data = drawn(0)
