@@ -40,10 +40,7 @@ def segment_files(image_bytes: tf.Tensor, segment: Segment, num_classes: int, ma
         files = (tf.identity(image_bytes), headers.is_png, headers.orientation)
 
     def segment_one(file: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
-        ids = segment(_decode(*file)[None])[0]
-        counts = tf.math.bincount(tf.cast(ids, tf.int32), minlength=num_classes, maxlength=num_classes)
-        shares = tf.cast(counts, tf.float32) / tf.cast(tf.size(ids), tf.float32)
-        return tf.io.encode_png(ids[..., None]), shares
+        return encode_mask(segment(decode_file(*file)[None])[0], num_classes)
 
     kinds = (tf.TensorSpec([], tf.string), tf.TensorSpec([num_classes], tf.float32))
     # One at a time: each image has all cores, and memory for one is enough.
@@ -58,14 +55,40 @@ def _require_sound(faults: tf.Tensor) -> tf.Operation:
     return tf.debugging.Assert(tf.reduce_all(faults == ""), [message], name="require_sound_images")
 
 
-def _decode(data: tf.Tensor, is_png: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Returns the upright image, uint8 [H, W, 3], of a file whose header was read."""
+def decode_file(data: tf.Tensor, is_png: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Decodes an image file whose header was read by `read_header`.
+
+    Args:
+        data: The file's bytes, a string scalar.
+        is_png: Whether it is a PNG; else it is a JPEG.
+        orientation: How a JPEG is to be turned, 1 to 8.
+
+    Returns:
+        The upright image, uint8 [H, W, 3].
+
+    Raises:
+        tf.errors.InvalidArgumentError: When run, if the pixels cannot be decoded to their end.
+    """
     image = tf.cond(
         is_png,
         lambda: tf.io.decode_png(data, channels=3),
         lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"),
     )
     return tf.cond(orientation == 1, lambda: image, lambda: _upright(image, orientation))
+
+
+def encode_mask(ids: tf.Tensor, num_classes: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Encodes class ids uint8 [H, W].
+
+    Args:
+        ids: Class ids uint8 [H, W].
+        num_classes: C.
+
+    Returns:
+        A grey PNG of them, a string scalar, and each class's share of the pixels, float32 [C].
+    """
+    counts = tf.math.bincount(tf.cast(ids, tf.int32), minlength=num_classes, maxlength=num_classes)
+    return tf.io.encode_png(ids[..., None]), tf.cast(counts, tf.float32) / tf.cast(tf.size(ids), tf.float32)
 
 
 def _upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:

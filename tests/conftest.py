@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from servers import serving
 
 from keras_fcn.environment import start_tensorflow
 
@@ -68,6 +69,13 @@ def exported(trained, tmp_path_factory) -> Path:
     call = Call("export/saved_model.py", trained, folder)
     assert call.status == 0, call.err
     return folder
+
+
+@pytest.fixture(scope="session")
+def server(exported):
+    """A running server of `exported`, which takes bodies of half a megabyte; tests only ask it."""
+    with serving(exported, "--max-body-mb", 0.5) as running:
+        yield running
 
 
 def pytest_collection_finish(session) -> None:

@@ -56,7 +56,20 @@ LAYERS = [
     ["errors"],
 ]
 HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}
-EXPORT_LAYERS = [["saved_model"], ["verification", "warmup"], ["signatures"], ["image_bytes"], ["image_header"]]
+EXPORT_LAYERS = [
+    ["server.ray_app"],
+    ["serve"],
+    ["server.process"],
+    ["server.app"],
+    ["server.segmentation", "server.bodies", "server.v2"],
+    ["server.batching", "server.v1", "server.versions"],
+    ["server.servable", "server.limits", "server.metrics"],
+    ["saved_model"],
+    ["verification", "warmup"],
+    ["signatures"],
+    ["image_bytes"],
+    ["image_header"],
+]
 NETWORK = [
     "fcn",
     "backbones",
@@ -110,10 +123,18 @@ def test_the_network_imports_keras_but_not_tensorflow(module):
     assert set(own(ROOT / f"keras_fcn/{module}.py")) <= set(NETWORK)
 
 
-@pytest.mark.parametrize(
-    "module", [path.stem for path in sorted((ROOT / "export").glob("*.py")) if path.stem[0] != "_"]
-)
+def exporting_modules():
+    files = [
+        path.relative_to(ROOT / "export")
+        for folder in ("export", "export/server")
+        for path in (ROOT / folder).glob("*.py")
+    ]
+    return sorted(".".join(path.with_suffix("").parts) for path in files if path.stem[0] != "_")
+
+
+@pytest.mark.parametrize("module", exporting_modules())
 def test_imports_of_export_run_down(module):
     height = {name: -number for number, layer in enumerate(EXPORT_LAYERS) for name in layer}
-    names = [name.split(".")[1] for name in imported(ROOT / f"export/{module}.py") if name.startswith("export.")]
+    path = ROOT / "export" / (module.replace(".", "/") + ".py")
+    names = [name.removeprefix("export.") for name in imported(path) if name.startswith("export.")]
     assert all(height[name] < height[module] for name in names), names

@@ -1,0 +1,234 @@
+"""The server's addresses, and what HTTP statuses stand for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+import export.server.v1 as v1
+import export.server.v2 as v2
+from export.server.bodies import TooLargeError, read_body
+from export.server.limits import Admission, BusyError
+from export.server.metrics import Metrics
+from export.server.segmentation import BadFilesError, Segmentation
+from export.server.servable import Servable
+from export.server.versions import Versions
+from keras_fcn import __version__
+
+LOG = logging.getLogger("keras_fcn.server")
+PAGE = Path(__file__).parent / "page"
+PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+RETRY_SECONDS = 1
+MOST_BODIES = 8
+"""How many bodies of the largest size may be in memory together."""
+
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerSettings:
+    """What the server takes.
+
+    Attributes:
+        name: The model's, in addresses.
+        timeout: Seconds from a request to its answer.
+        max_body_bytes: Of a request.
+        max_waiting: Requests that are not answered yet.
+        poll_seconds: How often to look for a newer version.
+    """
+
+    name: str
+    timeout: float
+    max_body_bytes: int
+    max_waiting: int
+    poll_seconds: float
+
+
+class Endpoints:
+    """Answers requests for masks, by either protocol.
+
+    Args:
+        settings: Names and limits.
+        versions: The model.
+        segmentation: What segments files.
+        metrics: Where answers are counted.
+    """
+
+    def __init__(
+        self, settings: ServerSettings, versions: Versions, segmentation: Segmentation, metrics: Metrics
+    ) -> None:
+        self._settings, self._versions, self._segmentation = settings, versions, segmentation
+        self._metrics = metrics
+        self._admission = Admission(settings.max_waiting, MOST_BODIES * settings.max_body_bytes)
+
+    async def predict(self, request: Request) -> Response:
+        """Answers POST /v1/models/NAME:predict."""
+        return await self._counted("v1", request, self._predict)
+
+    async def infer(self, request: Request) -> Response:
+        """Answers POST /v2/models/NAME/infer."""
+        return await self._counted("v2", request, self._infer)
+
+    async def _predict(self, servable: Servable, body: bytes, request: Request) -> Response:
+        in_thread = self._segmentation.in_thread
+        wanted = await in_thread(v1.parse, body)
+        masks = await self._segmentation.segment(servable, wanted.files)
+        content = await in_thread(v1.format_answer, masks, wanted.by_columns)
+        return Response(content, media_type="application/json")
+
+    async def _infer(self, servable: Servable, body: bytes, request: Request) -> Response:
+        in_thread = self._segmentation.in_thread
+        wanted = await in_thread(v2.parse, body, request.headers.get(v2.LENGTH_HEADER))
+        masks = await self._segmentation.segment(servable, wanted.files)
+        content, headers = await in_thread(v2.format_answer, self._settings.name, servable.version, wanted, masks)
+        return Response(content, headers=headers)
+
+    async def _counted(
+        self, protocol: str, request: Request, answer: Callable[[Servable, bytes, Request], Awaitable[Response]]
+    ) -> Response:
+        """Answers within the limits of size, number and time, and counts the answer."""
+        started = time.perf_counter()
+        response = await self._answer(request, answer)
+        self._metrics.requests.labels(protocol, str(response.status_code)).inc()
+        self._metrics.seconds.labels(protocol).observe(time.perf_counter() - started)
+        return response
+
+    async def _answer(
+        self, request: Request, answer: Callable[[Servable, bytes, Request], Awaitable[Response]]
+    ) -> Response:
+        servable = self.model(request)
+        settings, loop = self._settings, asyncio.get_running_loop()
+        end = loop.time() + settings.timeout
+        try:
+            with self._admission.request() as admitted:
+                reading = read_body(request, settings.max_body_bytes, admitted)
+                body = await _until(end, reading, HTTPException(408, "the request did not arrive in time"))
+                late = HTTPException(504, f"no answer within {settings.timeout:g} seconds; the server has much to do")
+                return await _until(end, answer(servable, body, request), late)
+        except BusyError as error:
+            return problem(503, str(error), {"Retry-After": str(RETRY_SECONDS)})
+        except TooLargeError as error:
+            return problem(413, str(error))
+        except (v1.BadRequestError, BadFilesError) as error:
+            return problem(400, str(error))
+        except HTTPException as error:
+            return problem(error.status_code, error.detail)
+        except ClientDisconnect:
+            return problem(499, "the caller has gone")
+        except Exception:
+            LOG.exception("a request failed")
+            return problem(500, "the server failed; its log says how")
+
+    def model(self, request: Request) -> Servable:
+        """Returns the version that an address names; raises HTTPException if it is not served."""
+        name, version, servable = *map(request.path_params.get, ("name", "version")), self._versions.current
+        if name != self._settings.name:
+            raise HTTPException(404, f"model {name} is not served here, but {self._settings.name} is")
+        if version not in (None, servable.version):
+            raise HTTPException(404, f"version {version} of {name} is not served, but {servable.version} is")
+        return servable
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Returns what Prometheus asks for."""
+        self._metrics.waiting.set(self._admission.requests)
+        self._metrics.version.set(int(self._versions.current.version))
+        self._metrics.load_failures.set(self._versions.failures)
+        return self._metrics.exposition()
+
+
+async def _until(end: float, work: Awaitable[Result], otherwise: Exception) -> Result:
+    """Returns what is awaited, or raises another exception if it is not there at a time of the loop's clock."""
+    try:
+        return await asyncio.wait_for(work, end - asyncio.get_running_loop().time())
+    except (asyncio.TimeoutError, TimeoutError):
+        raise otherwise from None
+
+
+def problem(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """Returns an answer that says what is wrong, as both protocols have it."""
+    return JSONResponse({"error": message}, status, headers)
+
+
+def build_app(settings: ServerSettings, versions: Versions, segmentation: Segmentation, metrics: Metrics) -> Starlette:
+    """Returns the application.
+
+    Args:
+        settings: Names and limits.
+        versions: The model.
+        segmentation: What segments files.
+        metrics: Where answers are counted.
+    """
+    endpoints = Endpoints(settings, versions, segmentation, metrics)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        with ThreadPoolExecutor(1, "loader") as loader:
+            async with segmentation.running(), versions.watched(settings.poll_seconds, loader):
+                yield
+
+    async def on_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem(error.status_code, error.detail, dict(error.headers or {}))
+
+    routes = [*_routes(settings, endpoints), *_page_routes()]
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: on_error})
+
+
+def _routes(settings: ServerSettings, endpoints: Endpoints) -> list[Route]:
+    async def alive(request: Request) -> Response:
+        return JSONResponse({"live": True, "ready": True})
+
+    async def server(request: Request) -> Response:
+        return JSONResponse({"name": "keras_fcn", "version": __version__, "extensions": ["binary_tensor_data"]})
+
+    async def models(request: Request) -> Response:
+        return JSONResponse({"models": [settings.name]})
+
+    async def status(request: Request) -> Response:
+        return JSONResponse(v1.status(settings.name, endpoints.model(request)))
+
+    async def model(request: Request) -> Response:
+        return JSONResponse(v2.model_metadata(settings.name, endpoints.model(request)))
+
+    async def ready(request: Request) -> Response:
+        return JSONResponse({"name": settings.name, "ready": endpoints.model(request) is not None})
+
+    async def metrics(request: Request) -> Response:
+        content, kind = endpoints.exposition()
+        return Response(content, headers={"Content-Type": kind})
+
+    routes = [Route(path, alive) for path in ("/v2/health/live", "/v2/health/ready")]
+    routes += [Route("/metrics", metrics), Route("/v1/models", models), Route("/v2", server)]
+    for at in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
+        routes.append(Route(f"{at}:predict", endpoints.predict, methods=["POST"]))
+        routes.append(Route(at, status))
+    for at in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+        routes.append(Route(f"{at}/infer", endpoints.infer, methods=["POST"]))
+        routes += [Route(at, model), Route(f"{at}/ready", ready)]
+    return routes
+
+
+def _page_routes() -> list[Route | Mount]:
+    async def page(request: Request) -> Response:
+        return FileResponse(PAGE / "index.html", headers=PAGE_HEADERS)
+
+    return [Route("/", page), Mount("/page", StaticFiles(directory=PAGE))]

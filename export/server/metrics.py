@@ -1,0 +1,49 @@
+"""What Prometheus may know of the server."""
+
+from __future__ import annotations
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """Counts of requests, times and batches, and what the process itself takes.
+
+    Attributes:
+        requests: Answered requests, by protocol and HTTP status.
+        seconds: From the first byte of a request to its answer, by protocol.
+        batches: Images that went through the network together.
+        waiting: Requests that are not answered yet.
+        version: The version that is served.
+        load_failures: Versions that could not be loaded.
+    """
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        prometheus_client.ProcessCollector(registry=registry)
+        self._registry = registry
+        self.requests = Counter(
+            "keras_fcn_requests", "Answered requests for masks", ["protocol", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "keras_fcn_request_seconds",
+            "From a request to its answer",
+            ["protocol"],
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self.batches = Histogram(
+            "keras_fcn_batch_images", "Images segmented at once", registry=registry, buckets=BATCHES
+        )
+        self.waiting = Gauge("keras_fcn_requests_waiting", "Requests not answered yet", registry=registry)
+        self.version = Gauge("keras_fcn_model_version", "The version that is served", registry=registry)
+        self.load_failures = Gauge(
+            "keras_fcn_model_load_failures", "Versions that could not be loaded", registry=registry
+        )
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Returns all of it in Prometheus' text format, and the content type."""
+        return prometheus_client.generate_latest(self._registry), prometheus_client.CONTENT_TYPE_LATEST

@@ -1,0 +1,210 @@
+// The page: a photograph goes to the server as any client sends it, and its mask comes back over it in colours.
+
+const LONGEST_SIDE = 1600; // pixels; larger photographs are reduced before they are sent
+const SENT_AS_THEY_ARE = ["image/jpeg", "image/png"];
+
+const at = (id) => document.getElementById(id);
+let model = null; // name, class names and colours, the id of the background or -1
+let latest = 0; // the number of the newest photograph: answers to those before come too late
+let stream = null;
+
+async function ask(url, options) {
+  let answer;
+  try {
+    answer = await fetch(url, options);
+  } catch {
+    throw new Error("The server cannot be reached. Is it still running?");
+  }
+  const content = await answer.json().catch(() => ({ error: `The server answered with status ${answer.status}.` }));
+  if (!answer.ok) throw new Error(content.error);
+  return content;
+}
+
+async function loadModel() {
+  const [name] = (await ask("v1/models")).models;
+  const { parameters, versions } = await ask(`v2/models/${name}`);
+  at("model").textContent = `${name}, version ${versions[0]}, ${parameters.class_names.length} classes`;
+  const names = parameters.class_names;
+  const background = names.findIndex((one) => one.replaceAll("_", "").toLowerCase() === "background");
+  return { name, names, colors: parameters.class_colors, background };
+}
+
+function say(text, isBusy = false) {
+  at("status").textContent = text;
+  at("status").classList.toggle("busy", isBusy);
+}
+
+function complain(text) {
+  at("problem").textContent = text;
+  at("problem").hidden = !text;
+}
+
+function toBase64(blob) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(new Error("The file cannot be read."));
+    reader.readAsDataURL(blob);
+  });
+}
+
+// Returns what to send, and the picture, or null if this browser cannot show it: the server says then what it is.
+async function prepare(file) {
+  const picture = await createImageBitmap(file).catch(() => null);
+  if (!picture) return { blob: file, picture };
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(picture.width, picture.height));
+  if (scale === 1 && SENT_AS_THEY_ARE.includes(file.type)) return { blob: file, picture };
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(picture.width * scale));
+  canvas.height = Math.max(1, Math.round(picture.height * scale));
+  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
+  return { blob, picture: await createImageBitmap(blob) };
+}
+
+async function segment(file) {
+  const number = ++latest;
+  complain("");
+  at("result").hidden = true;
+  say("Segmenting …", true);
+  try {
+    model ??= await loadModel();
+    const { blob, picture } = await prepare(file);
+    const body = JSON.stringify({ instances: [{ b64: await toBase64(blob) }] });
+    const headers = { "Content-Type": "application/json" };
+    const { predictions } = await ask(`v1/models/${model.name}:predict`, { method: "POST", headers, body });
+    if (number === latest) await show(file, picture, predictions[0]);
+  } catch (error) {
+    if (number !== latest) return;
+    say("");
+    complain(error.message.replace(/^image_bytes\[0\] /, `${file.name || "The picture"} `));
+  }
+}
+
+async function show(file, picture, prediction) {
+  const bytes = Uint8Array.from(atob(prediction.mask_png_bytes.b64), (letter) => letter.charCodeAt(0));
+  const png = new Blob([bytes], { type: "image/png" });
+  const mask = await createImageBitmap(png, { colorSpaceConversion: "none" });
+  const { width, height } = mask;
+  for (const id of ["photo", "overlay"]) Object.assign(at(id), { width, height });
+  at("photo").getContext("2d").drawImage(picture ?? mask, 0, 0, width, height);
+  paint(at("overlay"), mask);
+  listClasses(prediction.class_shares);
+  URL.revokeObjectURL(at("download").href);
+  at("download").href = URL.createObjectURL(png);
+  at("download").download = `${(file.name || "photo").replace(/\.\w+$/, "")}.mask.png`;
+  at("result").hidden = false;
+  say(`Done: ${summary(prediction.class_shares)}.`);
+  at("result-title").focus();
+}
+
+// Draws a mask, whose pixels are class ids, in the classes' colours; the background stays as it is.
+function paint(canvas, mask) {
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(mask, 0, 0);
+  const image = context.getImageData(0, 0, canvas.width, canvas.height);
+  for (let i = 0; i < image.data.length; i += 4) {
+    const id = image.data[i];
+    image.data.set(id === model.background ? [0, 0, 0, 0] : model.colors[id], i);
+  }
+  context.putImageData(image, 0, 0);
+}
+
+function present(shares) {
+  const classes = shares.map((share, id) => ({ id, share })).filter(({ share }) => share > 0);
+  return classes.sort((one, other) => other.share - one.share);
+}
+
+function percent(share) {
+  return share < 0.001 ? "< 0.1%" : `${(100 * share).toFixed(1)}%`;
+}
+
+function summary(shares) {
+  return present(shares).slice(0, 3).map(({ id, share }) => `${model.names[id]} ${percent(share)}`).join(", ");
+}
+
+function listClasses(shares) {
+  const rows = present(shares).map(({ id, share }) => {
+    const row = document.createElement("tr");
+    const swatch = Object.assign(document.createElement("span"), { className: "swatch" });
+    if (id === model.background) swatch.classList.add("unpainted");
+    else swatch.style.background = `rgb(${model.colors[id].join(" ")})`;
+    const name = Object.assign(document.createElement("th"), { scope: "row", textContent: `${model.names[id]} ` });
+    name.append(Object.assign(document.createElement("span"), { className: "id", textContent: `(${id})` }));
+    row.append(document.createElement("td"), name, document.createElement("td"));
+    row.firstChild.append(swatch);
+    row.lastChild.textContent = percent(share);
+    return row;
+  });
+  at("legend").tBodies[0].replaceChildren(...rows);
+}
+
+async function openCamera() {
+  complain("");
+  if (!navigator.mediaDevices?.getUserMedia) {
+    // Browsers lend the camera to pages from https:// and localhost only; a phone's own camera program goes anywhere.
+    at("file").setAttribute("capture", "environment");
+    at("file").click();
+    at("file").removeAttribute("capture");
+    return;
+  }
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+  } catch (error) {
+    complain(`The camera cannot be used: ${error.message}.`);
+    return;
+  }
+  at("shoot").disabled = true;
+  at("video").srcObject = stream;
+  at("viewfinder").hidden = false;
+  at("close").focus();
+}
+
+function closeCamera() {
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = null;
+  at("viewfinder").hidden = true;
+  at("camera").focus();
+}
+
+async function shoot() {
+  const { videoWidth: width, videoHeight: height } = at("video");
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  canvas.getContext("2d").drawImage(at("video"), 0, 0);
+  closeCamera();
+  segment(await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95)));
+}
+
+function take(files) {
+  const [file] = files;
+  if (file) segment(file);
+}
+
+at("file").addEventListener("change", (event) => {
+  take(event.target.files);
+  event.target.value = ""; // the same file may be chosen again
+});
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    at("drop").classList.toggle("over", kind === "dragover");
+    if (kind === "drop") take(event.dataTransfer.files);
+  });
+}
+document.addEventListener("paste", (event) => take(event.clipboardData.files));
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && stream) closeCamera();
+});
+at("camera").addEventListener("click", openCamera);
+at("video").addEventListener("loadeddata", () => {
+  at("shoot").disabled = false;
+  at("shoot").focus();
+});
+at("close").addEventListener("click", closeCamera);
+at("shoot").addEventListener("click", shoot);
+at("opacity").addEventListener("input", (event) => {
+  at("overlay").style.opacity = event.target.value / 100;
+  at("opacity-value").textContent = `${event.target.value}%`;
+});
+at("overlay").style.opacity = at("opacity").value / 100;
+loadModel().then((found) => { model = found; }, (error) => complain(error.message));

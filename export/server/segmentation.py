@@ -1,0 +1,92 @@
+"""From the files of a request to their masks: threads decode and encode, the batcher runs the network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import tensorflow as tf
+
+from export.server.batching import Batcher, BatchingOptions
+from export.server.limits import PixelBudget
+from export.server.servable import BadImageError, Mask, Servable
+
+Result = TypeVar("Result")
+
+LEAST_PIXELS_IN_MEMORY = 1 << 25
+"""Of decoded images at a time; models that take larger images may fill the memory that one of those takes."""
+
+
+class BadFilesError(ValueError):
+    """Files that cannot be segmented, each with its place in the request and what is wrong with it, in one line."""
+
+
+class Segmentation:
+    """Segments the files of all requests.
+
+    Args:
+        threads: How many threads decode and encode.
+        batching: How images are put together.
+        max_pixels: Of an image, in the version that is served at the start.
+        observe_batch: Is called with the size of each batch.
+    """
+
+    def __init__(
+        self, threads: int, batching: BatchingOptions, max_pixels: int, observe_batch: Callable[[int], object]
+    ) -> None:
+        self._threads = ThreadPoolExecutor(threads, "files")
+        self._network = ThreadPoolExecutor(1, "network")
+        self._pixels = PixelBudget(max(LEAST_PIXELS_IN_MEMORY, max_pixels))
+        self._batcher = Batcher(self._network, batching, observe_batch)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Is ready for files while the block runs."""
+        async with self._batcher.running():
+            yield
+        for pool in (self._threads, self._network):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Calls a function in a thread; if the caller is cancelled before it has begun, it is not called."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    async def segment(self, servable: Servable, files: Sequence[bytes]) -> list[Mask]:
+        """Segments JPEG and PNG files of any sizes.
+
+        Raises:
+            BadFilesError: If there is something wrong with any of them; it names all of these. Other requests whose
+                images went through the network at the same time are none the worse for it.
+        """
+        tasks = [asyncio.ensure_future(self._segment_file(servable, data)) for data in files]
+        try:
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            for task in tasks:
+                task.cancel()
+        faults = [f"image_bytes[{place}] {fault}" for place, fault in enumerate(results) if _is_fault(fault)]
+        if faults:
+            raise BadFilesError("; ".join(faults))
+        masks = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            masks.append(result)
+        return masks
+
+    async def _segment_file(self, servable: Servable, data: bytes) -> Mask:
+        header = await self.in_thread(servable.read_header, data)
+        async with self._pixels.holding(header.pixels):
+            image = await self.in_thread(servable.decode, data, header)
+            try:
+                ids = await self._batcher.segment(servable, image)
+            except tf.errors.ResourceExhaustedError:
+                raise BadImageError("does not fit into the memory of the server; send a smaller image") from None
+            return await self.in_thread(servable.encode, ids)
+
+
+def _is_fault(result: object) -> bool:
+    return isinstance(result, BadImageError)

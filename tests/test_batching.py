@@ -1,0 +1,137 @@
+"""How the server puts images together, and what it takes on at once: without HTTP, by a network that tells."""
+
+import asyncio
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from export.server.batching import Batcher, BatchingOptions
+from export.server.limits import Admission, BusyError, PixelBudget
+
+
+class Network:
+    """Stands for a model: the ids of an image are its first channel. It runs when it is let."""
+
+    def __init__(self):
+        self.batches, self.go = [], threading.Event()
+
+    def segment(self, images):
+        assert self.go.wait(60)
+        self.batches.append([int(image[0, 0, 0]) for image in images])
+        if any(image[0, 0, 0] == 99 for image in images):
+            raise RuntimeError("99")
+        return np.stack(images)[..., 0]
+
+
+def image(value, height=2, width=3):
+    return np.full((height, width, 3), value, np.uint8)
+
+
+@contextlib.asynccontextmanager
+async def batcher(**options):
+    with ThreadPoolExecutor(1) as pool:
+        found = Batcher(pool, BatchingOptions(**options), lambda size: None)
+        async with found.running():
+            yield found
+
+
+def run(max_batch, images, max_delay=0.0):
+    """Returns the batches that a network gets, and its answers, if all images but the first come while it is busy."""
+    network = Network()
+
+    async def segment():
+        async with batcher(max_batch=max_batch, max_delay=max_delay) as found:
+            tasks = [asyncio.create_task(found.segment(network, one)) for one in images]
+            for _ in range(10):
+                await asyncio.sleep(0)
+            network.go.set()
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+    return asyncio.run(segment()), network.batches
+
+
+def test_images_of_one_size_that_wait_go_together_the_longest_waiting_first():
+    images = [image(0), image(1), image(2, 4), image(3), image(4, 4), image(5), image(6), image(7)]
+    answers, batches = run(3, images)
+    assert sorted(number for batch in batches for number in batch) == list(range(8))
+    assert max(map(len, batches)) == 3
+    for batch in batches:
+        assert len({images[number].shape for number in batch}) == 1
+        assert batch == sorted(batch)
+    firsts = [batch[0] for batch in batches]
+    assert firsts == sorted(firsts)
+    for given, ids in zip(images, answers, strict=True):
+        np.testing.assert_array_equal(ids, given[..., 0])
+
+
+def test_large_images_go_alone():
+    answers, batches = run(4, [image(number, 1024, 2049) for number in range(3)])
+    assert batches == [[0], [1], [2]]
+    assert [ids.shape for ids in answers] == [(1024, 2049)] * 3
+
+
+def test_one_that_fails_fails_alone():
+    answers, _ = run(4, [image(value) for value in (0, 1, 99, 3)])
+    assert [isinstance(answer, RuntimeError) for answer in answers] == [False, False, True, False]
+
+
+def test_with_a_delay_an_idle_network_waits_for_a_full_batch():
+    answers, batches = run(4, [image(value) for value in range(4)], max_delay=60)
+    assert (len(answers), batches) == (4, [[0, 1, 2, 3]])
+    _, batches = run(4, [image(0)], max_delay=0.01)
+    assert batches == [[0]]
+
+
+def test_who_no_longer_waits_is_not_segmented():
+    network = Network()
+
+    async def segment():
+        async with batcher(max_batch=1) as found:
+            first, gone, last = (asyncio.create_task(found.segment(network, image(value))) for value in range(3))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            gone.cancel()
+            network.go.set()
+            await asyncio.gather(first, last)
+
+    asyncio.run(segment())
+    assert network.batches == [[0], [2]]
+
+
+def test_no_more_requests_and_bytes_than_agreed():
+    admission = Admission(max_requests=2, max_bytes=100)
+    with admission.request() as one:
+        one.take(150)  # alone, it may
+        with admission.request() as other:
+            with pytest.raises(BusyError, match="of requests wait already"):
+                other.take(1)
+            with pytest.raises(BusyError, match="2 requests wait already"), admission.request():
+                pass
+    assert (admission.requests, admission.bytes) == (0, 0)
+
+
+def test_no_more_pixels_than_agreed_in_the_order_of_arrival():
+    events = []
+
+    async def hold(budget, name, pixels, release):
+        async with budget.holding(pixels):
+            events.append(name)
+            await release.wait()
+
+    async def several():
+        budget, release = PixelBudget(10), {name: asyncio.Event() for name in "abcd"}
+        wanted = {"a": 6, "b": 30, "c": 1, "d": 9}
+        tasks = [asyncio.create_task(hold(budget, name, wanted[name], release[name])) for name in "abcd"]
+        seen = []
+        for name in "abcd":
+            await asyncio.sleep(0.01)
+            seen.append("".join(events))
+            release[name].set()
+        await asyncio.gather(*tasks)
+        return seen
+
+    # b is too large even alone, but goes when a is done; c and d wait behind it; c and d fit together.
+    assert asyncio.run(several()) == ["a", "ab", "abcd", "abcd"]
