@@ -1,4 +1,4 @@
-"""Draws `docs/gallery` from the embedded data set: `python train.py`, then `python docs/make_gallery.py runs/NAME`."""
+"""Draws `docs/gallery` from the embedded data set; docs/gallery.md has the commands."""
 
 from __future__ import annotations
 
