@@ -19,9 +19,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         config: MkDocs' own settings.
     """
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        # Pictures are named after the page: all notebooks lie in one folder.
-        resources = {"unique_key": f"{path.stem}_files/output", "output_files_dir": f"{path.stem}_files"}
-        text, resources = MarkdownExporter().from_filename(str(path), resources)
+        text, resources = MarkdownExporter().from_filename(str(path), {"output_files_dir": f"{path.stem}_files"})
         files.append(File.generated(config, f"notebooks/{path.stem}.md", content=text))
         for name, picture in resources["outputs"].items():
             files.append(File.generated(config, f"notebooks/{name}", content=picture))
