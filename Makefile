@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train test test-slow bench docs lint format clean
+.PHONY: help setup setup-dev train test test-slow bench docs notebooks lint format clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -15,6 +15,9 @@ setup-dev: $(VENV)/.installed-dev ## As setup, with all that tests and docs take
 
 docs: setup-dev ## Build site/ from docs/ and the docstrings; warnings are errors
 	$(BIN)/python -m mkdocs build --strict
+
+notebooks: setup-dev ## Run the notebooks and keep their outputs (some ten minutes)
+	$(BIN)/python notebooks/execute.py
 
 train: setup ## Train on the embedded data set (a few minutes, no download)
 	$(BIN)/python train.py

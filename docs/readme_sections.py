@@ -48,6 +48,7 @@ def readme_sections(text: str) -> dict[str, str]:
 
 
 def _linked(section: str, depth: int) -> str:
-    """Makes links into docs/ relative to a page that is `depth` folders down, and those to other files plain words."""
+    """Makes links to pages relative to a page that is `depth` folders down, and those to other files plain words."""
+    section = re.sub(r"\]\((notebooks/[^)]*)\.ipynb\)", r"](docs/\1.md)", section)  # where `notebook_pages` puts them
     section = re.sub(r"(?<!!)\[([^\]]*)\]\((?!https?:|docs/|#)[^)]*\)", r"\1", section)
     return re.sub(r"\]\(docs/([^)]*)\)", lambda link: f"]({'../' * depth}{link[1]})", section)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from keras_fcn.augmentation import Augmentation
     from keras_fcn.complexity import summarize
     from keras_fcn.datasets import open_pairs
+    from keras_fcn.datasets.toy import draw_scene, draw_toy_dataset
+    from keras_fcn.environment import start_tensorflow
     from keras_fcn.evaluation import evaluate
     from keras_fcn.fcn import build_fcn, class_table
     from keras_fcn.image_files import read_image, read_label, write_label
@@ -41,12 +43,15 @@ __all__ = [
     "SegmentationLoss",
     "build_fcn",
     "class_table",
+    "draw_scene",
+    "draw_toy_dataset",
     "evaluate",
     "evaluation_dataset",
     "open_pairs",
     "read_image",
     "read_label",
     "show",
+    "start_tensorflow",
     "summarize",
     "train",
     "training_dataset",
@@ -63,12 +68,15 @@ _HOME = {
     "SegmentationLoss": "losses",
     "build_fcn": "fcn",
     "class_table": "fcn",
+    "draw_scene": "datasets.toy",
+    "draw_toy_dataset": "datasets.toy",
     "evaluate": "evaluation",
     "evaluation_dataset": "pipeline",
     "open_pairs": "datasets",
     "read_image": "image_files",
     "read_label": "image_files",
     "show": "notebook",
+    "start_tensorflow": "environment",
     "summarize": "complexity",
     "train": "training_run",
     "training_dataset": "pipeline",

@@ -21,9 +21,10 @@ _ERROR_COLORS: dict[str, Color] = {
 """The later ones are special cases of the first. The colour-blind tell them apart, too."""
 
 _PANEL, _THUMBNAIL = 3.0, 800
+"""Width of a picture in a figure, in inches, and what its longer side is reduced to, less than twice as many pixels."""
+
 _LETTER, _SWATCH = 0.09, 0.75
 """Inches that a letter of a legend takes, and its patch of colour with the space around."""
-"""Width of a picture in a figure, in inches, and what its longer side is reduced to, less than twice as many pixels."""
 
 
 def side_by_side(image: np.ndarray, prediction: np.ndarray, truth: np.ndarray, classes: ClassTable) -> np.ndarray:

@@ -32,7 +32,17 @@ def site(tmp_path_factory):
 
 def test_pages_build_without_a_warning(site):
     pages = {path.relative_to(site).with_suffix(".md").as_posix() for path in site.rglob("*.html")} - {"404.md"}
-    assert pages == {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    written = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert pages == written | {f"notebooks/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")}
+
+
+def test_notebooks_are_pages_with_their_pictures(site):
+    page = (site / "notebooks/fcn.html").read_text(encoding="utf-8")
+    pictures = re.findall(r'src="(fcn_files/[^"]+\.png)"', page)
+    assert len(pictures) >= 8
+    assert all((site / "notebooks" / name).is_file() for name in pictures)
+    assert "build_fcn" in page
+    assert '<a href="notebooks/fcn.html">' in (site / "index.html").read_text(encoding="utf-8")
 
 
 def test_every_section_of_the_readme_is_on_a_page(site):
@@ -68,6 +78,7 @@ def test_sections_and_links():
         "[results](docs/results.md#x), [recipe](recipes/a.yaml), [us](LICENSE), [it](https://a.b)", 1
     )
     assert linked == "[results](../results.md#x), recipe, us, [it](https://a.b)"
+    assert HOOK["_linked"]("[cells](notebooks/n.ipynb)", 1) == "[cells](../notebooks/n.md)"
     with pytest.raises(KeyError):
         show("{README: No such section}", page_at("x.md"))
 

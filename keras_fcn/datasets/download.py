@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 fetched from its mirrors: resumed where it broke off, checked, and extracted whole or not at all."""
+"""PASCAL VOC 2012 fetched from its mirrors: resumed where it broke off, and checked."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import dataclasses
 import hashlib
 import re
 import sys
-import tarfile
-import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from keras_fcn.datasets.extraction import extract, file_size, gigabytes
 from keras_fcn.errors import UserError
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
                 reasons.append(f"{urlsplit(url).netloc} ({error})")
     except OSError as error:
         raise UserError(
-            f"{part}: cannot be written ({error.strerror}); make room for {_gigabytes(archive.size)} in a folder that "
+            f"{part}: cannot be written ({error.strerror}); make room for {gigabytes(archive.size)} in a folder that "
             "you may write to, and what has come by then is not fetched again"
         ) from None
     except KeyboardInterrupt:
@@ -132,78 +131,20 @@ def require_intact(path: Path, archive: Archive) -> None:
         raise UserError(f"{path}: is damaged: its SHA-1 is {found}, not {archive.sha1}; remove it and fetch it anew")
 
 
-def extract(tar: Path, folder: Path, inside: str) -> Path:
-    """Extracts a tar, and puts one folder of it in its place when all of it is on disk.
-
-    Args:
-        tar: The archive. It may hold files and folders only, and nothing that would leave its own folder.
-        folder: What to make; it appears under this name only when it is complete.
-        inside: The folder in the tar that becomes `folder`.
-
-    Returns:
-        `folder`.
-
-    Raises:
-        UserError: If the tar is damaged, holds something else, or cannot be written to disk; nothing is left then.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-            _extract_all(tar, Path(temporary))
-            if not (Path(temporary) / inside).is_dir():
-                raise UserError(f"{tar}: holds no folder {inside}; fetch the archive anew")
-            (Path(temporary) / inside).rename(folder)
-    except (tarfile.TarError, EOFError) as error:
-        raise UserError(f"{tar}: is no sound tar ({error}); fetch it anew") from None
-    except OSError as error:
-        raise UserError(
-            f"{tar}: cannot be extracted to {folder} ({error.strerror or error}); it takes a folder that you may write "
-            f"to, with {_gigabytes(_size(tar))} free, and without a {folder.name} in it"
-        ) from None
-    return folder
-
-
-def _extract_all(tar: Path, folder: Path) -> None:
-    from tqdm import tqdm
-
-    with tarfile.open(tar, "r:") as archive:
-        members = archive.getmembers()
-        assert archive.fileobj is not None
-        archive.fileobj.seek(archive.offset)
-        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError("it breaks off")  # tarfile takes a missing or torn header for the end
-        for member in members:
-            _require_harmless(member, tar)
-        if hasattr(tarfile, "data_filter"):  # Python 3.10.12: a second lock on the same door
-            archive.extraction_filter = tarfile.data_filter
-        for member in tqdm(members, f"Extracting {tar.name}", unit=" files", disable=None):
-            archive.extract(member, folder)
-
-
-def _require_harmless(member: tarfile.TarInfo, tar: Path) -> None:
-    """Raises UserError if a member is neither file nor folder, or would be written outside of the folder."""
-    path = PurePosixPath(member.name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[:1]:
-        raise UserError(f"{tar}: holds {member.name!r}, which leads out of its folder; do not use this file")
-    if not (member.isreg() or member.isdir()):
-        kind = "a link" if member.issym() or member.islnk() else "a device or the like"
-        raise UserError(f"{tar}: holds {member.name!r}, which is {kind}; do not use this file")
-
-
 def _fetch_from(url: str, archive: Archive, part: Path) -> None:
     """Completes `part` from one mirror, over several connections if need be.
 
     Raises:
         _MirrorError: If that mirror does not give the archive.
     """
-    is_others = _size(part) > 0  # begun elsewhere, so a wrong sum at the end may not be this mirror's fault
-    print(f"Fetching {archive.name} ({_gigabytes(archive.size)}) from {urlsplit(url).netloc}", file=sys.stderr)
+    is_others = file_size(part) > 0  # begun elsewhere, so a wrong sum at the end may not be this mirror's fault
+    print(f"Fetching {archive.name} ({gigabytes(archive.size)}) from {urlsplit(url).netloc}", file=sys.stderr)
     for _ in range(_TRIES):
-        before = _size(part)
+        before = file_size(part)
         try:
             _transfer(url, archive, part)
         except _MirrorError:
-            if _size(part) <= before:
+            if file_size(part) <= before:
                 raise
             continue
         if _sha1(part) == archive.sha1:
@@ -219,17 +160,17 @@ def _transfer(url: str, archive: Archive, part: Path) -> None:
     """Goes on with `part` over one connection until it has the archive's length."""
     import requests
 
-    if _size(part) > archive.size:
+    if file_size(part) > archive.size:
         part.unlink()
-    if _size(part) == archive.size:
+    if file_size(part) == archive.size:
         return
-    with _answer(url, _size(part)) as response:
-        start = _first_byte(response, archive, _size(part))
+    with _answer(url, file_size(part)) as response:
+        start = _first_byte(response, archive, file_size(part))
         try:
             _append(response, start, archive, part)
         except requests.RequestException:
             raise _MirrorError("broke off") from None
-    if _size(part) < archive.size:
+    if file_size(part) < archive.size:
         raise _MirrorError("broke off")
 
 
@@ -282,7 +223,7 @@ def _append(response: requests.Response, start: int, archive: Archive, part: Pat
     """Appends an answer that begins with byte `start` to `part`, without what is there already."""
     from tqdm import tqdm
 
-    position, have = start, _size(part)
+    position, have = start, file_size(part)
     bar = tqdm(total=archive.size, initial=start, unit="B", unit_scale=True, disable=None)
     with bar, part.open("ab") as file:
         for chunk in response.iter_content(_CHUNK):
@@ -294,12 +235,8 @@ def _append(response: requests.Response, start: int, archive: Archive, part: Pat
 
 
 def _require_size(path: Path, archive: Archive, cure: str) -> None:
-    if _size(path) != archive.size:
-        raise UserError(f"{path}: is {_size(path)} bytes, but {archive.name} has {archive.size}; {cure}")
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    if file_size(path) != archive.size:
+        raise UserError(f"{path}: is {file_size(path)} bytes, but {archive.name} has {archive.size}; {cure}")
 
 
 def _sha1(path: Path) -> str:
@@ -308,7 +245,3 @@ def _sha1(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

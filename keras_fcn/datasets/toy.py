@@ -29,7 +29,7 @@ _PATCH = 96  # an object is drawn on a square of this size, then scaled down: th
 Color = tuple[int, int, int]
 
 
-def draw_toy_dataset(root: Path, images: dict[str, int] | None = None, seed: int = 0) -> Path:
+def draw_toy_dataset(root: str | Path, images: dict[str, int] | None = None, seed: int = 0) -> Path:
     """Draws the data set into `root` in VOC's layout, unless it is there already.
 
     Args:
@@ -40,6 +40,7 @@ def draw_toy_dataset(root: Path, images: dict[str, int] | None = None, seed: int
     Returns:
         `root`.
     """
+    root = Path(root)
     if root.exists():
         return root
     classes = ClassTable.voc()

@@ -1,0 +1,77 @@
+"""Tar archives extracted whole or not at all, and nothing of them outside of their own folder."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from keras_fcn.errors import UserError
+
+
+def extract(tar: Path, folder: Path, inside: str) -> Path:
+    """Extracts a tar, and puts one folder of it in its place when all of it is on disk.
+
+    Args:
+        tar: The archive. It may hold files and folders only, and nothing that would leave its own folder.
+        folder: What to make; it appears under this name only when it is complete.
+        inside: The folder in the tar that becomes `folder`.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        UserError: If the tar is damaged, holds something else, or cannot be written to disk; nothing is left then.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+            _extract_all(tar, Path(temporary))
+            if not (Path(temporary) / inside).is_dir():
+                raise UserError(f"{tar}: holds no folder {inside}; fetch the archive anew")
+            (Path(temporary) / inside).rename(folder)
+    except (tarfile.TarError, EOFError) as error:
+        raise UserError(f"{tar}: is no sound tar ({error}); fetch it anew") from None
+    except OSError as error:
+        raise UserError(
+            f"{tar}: cannot be extracted to {folder} ({error.strerror or error}); it takes a folder that you may write "
+            f"to, with {gigabytes(file_size(tar))} free, and without a {folder.name} in it"
+        ) from None
+    return folder
+
+
+def _extract_all(tar: Path, folder: Path) -> None:
+    from tqdm import tqdm
+
+    with tarfile.open(tar, "r:") as archive:
+        members = archive.getmembers()
+        assert archive.fileobj is not None
+        archive.fileobj.seek(archive.offset)
+        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("it breaks off")  # tarfile takes a missing or torn header for the end
+        for member in members:
+            _require_harmless(member, tar)
+        if hasattr(tarfile, "data_filter"):  # Python 3.10.12: a second lock on the same door
+            archive.extraction_filter = tarfile.data_filter
+        for member in tqdm(members, f"Extracting {tar.name}", unit=" files", disable=None):
+            archive.extract(member, folder)
+
+
+def _require_harmless(member: tarfile.TarInfo, tar: Path) -> None:
+    """Raises UserError if a member is neither file nor folder, or would be written outside of the folder."""
+    path = PurePosixPath(member.name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[:1]:
+        raise UserError(f"{tar}: holds {member.name!r}, which leads out of its folder; do not use this file")
+    if not (member.isreg() or member.isdir()):
+        kind = "a link" if member.issym() or member.islnk() else "a device or the like"
+        raise UserError(f"{tar}: holds {member.name!r}, which is {kind}; do not use this file")
+
+
+def file_size(path: Path) -> int:
+    """Returns a file's length in bytes, 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def gigabytes(size: int) -> str:
+    """Returns a number of bytes for people: "2.0 GB"."""
+    return f"{size / 1e9:.1f} GB"
