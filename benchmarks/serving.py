@@ -36,6 +36,7 @@ from keras_fcn.environment import start_tensorflow
 from keras_fcn.errors import UserError
 
 PHOTOGRAPHS = 8
+COUNTED = ("process_cpu_seconds_total", "keras_fcn_network_seconds_total")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,10 +160,10 @@ def one_round(options: BenchmarkOptions, directory: Path, load: Load, port: int)
     alone = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     figures: dict = {"alone": alone, "load": os.getloadavg()[0], "clients": {}}
     for clients in options.clients:
-        used, started = server_metric(port, "process_cpu_seconds_total"), time.perf_counter()
+        before, started = [server_metric(port, name) for name in COUNTED], time.perf_counter()
         outcomes = load.run(port, clients, options.requests)
         seconds = time.perf_counter() - started
-        used = server_metric(port, "process_cpu_seconds_total") - used
+        used, busy = np.subtract([server_metric(port, name) for name in COUNTED], before).tolist()
         kinds = [kind for kind, _ in outcomes]
         if set(kinds) - {"good", "refused"} or len(kinds) != options.requests:
             raise UserError(f"{clients} clients: {sorted(set(kinds))}, {len(kinds)} of {options.requests} answers")
@@ -173,6 +174,7 @@ def one_round(options: BenchmarkOptions, directory: Path, load: Load, port: int)
             "refused": len(kinds) - good,
             "seconds": seconds / good,
             "processor_seconds": used / good,
+            "busy": busy / seconds,
             "p50": float(np.percentile(times, 50)),
             "p99": float(np.percentile(times, 99)),
         }
@@ -190,7 +192,7 @@ def report(options: BenchmarkOptions, rounds: list[dict]) -> None:
     least = [min(values[1] for values in figures["alone"].values()) for figures in rounds]
     clock, used = statistics.median(values[0] for values in best), statistics.median(least)
     print(f"model alone: {1 / clock:.2f} images/s, {1000 * used:.0f} ms of processor time each")
-    print("clients  images/s  of alone  processor ms  model's share    p50 ms    p99 ms  good  refused")
+    print("clients  images/s  of alone  network busy  processor ms  model's share    p50 ms    p99 ms  good  refused")
     for clients in options.clients:
         runs = [figures["clients"][clients] for figures in rounds]
         row = {key: statistics.median(one[key] for one in runs) for key in runs[0]}
@@ -198,7 +200,8 @@ def report(options: BenchmarkOptions, rounds: list[dict]) -> None:
         share = statistics.median(alone / one["processor_seconds"] for alone, one in zip(least, runs))
         good, refused = (sum(one[key] for one in runs) for key in ("good", "refused"))
         print(
-            f"{clients:>7}{1 / row['seconds']:>10.2f}{of_alone:>10.2f}{1000 * row['processor_seconds']:>14.0f}"
+            f"{clients:>7}{1 / row['seconds']:>10.2f}{of_alone:>10.2f}{row['busy']:>14.2f}"
+            f"{1000 * row['processor_seconds']:>14.0f}"
             f"{share:>15.2f}{1000 * row['p50']:>10.0f}{1000 * row['p99']:>10.0f}{good:>6}{refused:>9}"
         )
 

@@ -33,7 +33,7 @@ def image(value, height=2, width=3):
 @contextlib.asynccontextmanager
 async def batcher(**options):
     with ThreadPoolExecutor(1) as pool:
-        found = Batcher(pool, BatchingOptions(**options), lambda size: None)
+        found = Batcher(pool, BatchingOptions(**options), lambda size, seconds: None)
         async with found.running():
             yield found
 

@@ -227,6 +227,7 @@ def test_metrics_count_answers(server):
     after = [*map(server.metric, names), server.metric("keras_fcn_batch_images_sum")]
     assert np.subtract(after, before).tolist() == [1, 1, 2]
     assert server.metric("keras_fcn_model_version") == 1
+    assert server.metric("keras_fcn_network_seconds_total") > 0
 
 
 def send_half(server, body):

@@ -6,6 +6,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 
@@ -50,10 +51,10 @@ class Batcher:
     Args:
         network: Runs the calls.
         options: How many together, and for how long an idle network waits for them.
-        observe: Is called with the size of each batch.
+        observe: Is called with the size of each batch and the seconds that the network took for it.
     """
 
-    def __init__(self, network: Executor, options: BatchingOptions, observe: Callable[[int], object]) -> None:
+    def __init__(self, network: Executor, options: BatchingOptions, observe: Callable[[int, float], object]) -> None:
         self._network, self._options, self._observe = network, options, observe
         self._waiting: collections.deque[_Entry] = collections.deque()
         self._arrival = asyncio.Event()
@@ -128,7 +129,7 @@ class Batcher:
         """Answers the images of a batch; if it fails as a whole, each alone, so that none fails for another's sake."""
         if not batch:
             return
-        self._observe(len(batch))
+        started = time.perf_counter()
         call = asyncio.get_running_loop().run_in_executor(
             self._network, batch[0].servable.segment, [entry.image for entry in batch]
         )
@@ -141,6 +142,7 @@ class Batcher:
             elif not batch[0].result.done():
                 batch[0].result.set_exception(error)
             return
+        self._observe(len(batch), time.perf_counter() - started)
         for entry, ids in zip(batch, results):
             if not entry.result.done():
                 entry.result.set_result(ids)

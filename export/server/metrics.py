@@ -16,6 +16,7 @@ class Metrics:
         requests: Answered requests, by protocol and HTTP status.
         seconds: From the first byte of a request to its answer, by protocol.
         batches: Images that went through the network together.
+        network_seconds: In which the network was at work: a rate of 1 a second is all that it can do.
         waiting: Requests that are not answered yet.
         version: The version that is served.
         load_failures: Versions that could not be loaded.
@@ -38,11 +39,17 @@ class Metrics:
         self.batches = Histogram(
             "keras_fcn_batch_images", "Images segmented at once", registry=registry, buckets=BATCHES
         )
+        self.network_seconds = Counter("keras_fcn_network_seconds", "The network at work", registry=registry)
         self.waiting = Gauge("keras_fcn_requests_waiting", "Requests not answered yet", registry=registry)
         self.version = Gauge("keras_fcn_model_version", "The version that is served", registry=registry)
         self.load_failures = Gauge(
             "keras_fcn_model_load_failures", "Versions that could not be loaded", registry=registry
         )
+
+    def observe_batch(self, size: int, seconds: float) -> None:
+        """Counts a batch of so many images, for which the network took so long."""
+        self.batches.observe(size)
+        self.network_seconds.inc(seconds)
 
     def exposition(self) -> tuple[bytes, str]:
         """Returns all of it in Prometheus' text format, and the content type."""

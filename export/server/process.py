@@ -83,7 +83,7 @@ def build(options: ServeOptions) -> tuple[Versions, Starlette]:
     versions, metrics = Versions(options.directory, load), Metrics()
     batching = BatchingOptions(max_batch, options.max_delay_ms / 1000)
     threads = max(2, os.cpu_count() or 1)
-    segmentation = Segmentation(threads, batching, versions.current.max_pixels, metrics.batches.observe)
+    segmentation = Segmentation(threads, batching, versions.current.max_pixels, metrics.observe_batch)
     body = int(options.max_body_mb * 1e6)
     settings = ServerSettings(options.name, options.timeout, body, options.max_waiting, options.poll_seconds)
     return versions, build_app(settings, versions, segmentation, metrics)

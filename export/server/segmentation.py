@@ -31,11 +31,11 @@ class Segmentation:
         threads: How many threads decode and encode.
         batching: How images are put together.
         max_pixels: Of an image, in the version that is served at the start.
-        observe_batch: Is called with the size of each batch.
+        observe_batch: Is called with the size of each batch and the seconds that the network took for it.
     """
 
     def __init__(
-        self, threads: int, batching: BatchingOptions, max_pixels: int, observe_batch: Callable[[int], object]
+        self, threads: int, batching: BatchingOptions, max_pixels: int, observe_batch: Callable[[int, float], object]
     ) -> None:
         self._threads = ThreadPoolExecutor(threads, "files")
         self._network = ThreadPoolExecutor(1, "network")
