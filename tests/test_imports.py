@@ -56,7 +56,15 @@ LAYERS = [
     ["errors"],
 ]
 HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}
-EXPORT_LAYERS = [["saved_model"], ["verification", "warmup"], ["signatures"], ["image_bytes"], ["image_header"]]
+EXPORT_LAYERS = [
+    ["saved_model", "onnx", "openvino", "litert"],
+    ["formats"],
+    ["format_report", "calibration", "class_graph"],
+    ["verification", "warmup"],
+    ["signatures"],
+    ["image_bytes"],
+    ["image_header"],
+]
 NETWORK = [
     "fcn",
     "backbones",
