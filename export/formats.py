@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import io
+import itertools
 import logging
 import tempfile
 import warnings
