@@ -152,10 +152,9 @@ def export_format(
     with _folder_in(directory) as folder:
         with _quiet():
             form.write(class_graph(model, size, form.classes_first), folder / form.files[-1], contents, images)
-        photographs = [image for image, _ in zip(images(), range(3))] if images else []
-        comparisons = verify_file(
-            form.files[-1], form.load(folder / form.files[-1]), Predictor(model), size, photographs
-        )
+        photographs = list(itertools.islice(calibration.images(), 3)) if calibration else []
+        segment = form.load(folder / form.files[-1])
+        comparisons = verify_file(form.files[-1], segment, Predictor(model), size, photographs, not int8)
         write_json(folder / LABELS, contents.classes.to_dict())
         # An old file must not be opened with new weights: it goes first, and the new one comes last.
         (directory / form.files[-1]).unlink(missing_ok=True)
