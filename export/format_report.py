@@ -71,14 +71,16 @@ def _noise(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _pieces(photographs: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the upper left corners of photographs as one batch, repeated where they are too small or too few."""
+    """Returns the middles of photographs as one batch, repeated where they are too small or too few."""
     number, height, width = shape
-    corners = []
+    middles = []
     for index in range(number):
         photograph = photographs[index % len(photographs)][0]
         repeats = (-(-height // photograph.shape[0]), -(-width // photograph.shape[1]), 1)
-        corners.append(np.tile(photograph, repeats)[:height, :width])
-    return np.stack(corners)
+        tiled = np.tile(photograph, repeats)
+        top, left = (tiled.shape[0] - height) // 2, (tiled.shape[1] - width) // 2
+        middles.append(tiled[top : top + height, left : left + width])
+    return np.stack(middles)
 
 
 @dataclasses.dataclass(frozen=True)
