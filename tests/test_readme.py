@@ -30,7 +30,14 @@ def test_every_public_name_can_be_had():
 
 
 def test_every_option_in_the_readme_exists():
-    scripts = ("train.py", "predict.py", "evaluate.py", "keras_fcn/summary.py", "export/saved_model.py")
+    scripts = (
+        "train.py",
+        "predict.py",
+        "evaluate.py",
+        "keras_fcn/summary.py",
+        "export/saved_model.py",
+        "export/onnx.py",
+    )
     shown = "".join(Call(script, "--help").out for script in scripts)
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--logdir", "--threads"}
     assert len(options) > 8
