@@ -56,7 +56,8 @@ class Format:
         int8_modules: What must be installed to quantize.
         classes_first: What `class_graph` takes.
         write: Writes the function of `class_graph` to a path, quantized by images uint8 [1, H, W, 3] if there are any.
-        load: Returns the function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W] of a file.
+        load: Returns the function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W] of a file; a second
+            argument says how many threads it takes.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Format:
     int8_modules: tuple[str, ...]
     classes_first: bool
     write: Callable[[Any, Path, Contents, Callable[[], Iterable[np.ndarray]] | None], None]
-    load: Callable[[Path], Callable[[np.ndarray], np.ndarray]]
+    load: Callable[..., Callable[[np.ndarray], np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
