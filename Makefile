@@ -55,6 +55,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements-extra.txt requirements-serve.txt $(VENV)/.installed
+$(VENV)/.installed-dev: requirements-dev.txt requirements-extra.txt requirements-formats.txt requirements-serve.txt \
+		$(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

@@ -1,33 +1,45 @@
-"""Times our SavedModel and other programs in turn: `python benchmarks/inference.py --yardstick NAME COMMAND`.
+"""Times our SavedModel, other formats and other programs in turn: `python benchmarks/inference.py --formats onnx`.
 
 The SavedModel is exported anew; then each round starts every program once, in a process of its own, so that a change
 in the machine's load meets all of them. A yardstick is any command that prints, as its last line, a JSON object with
 "seconds", the median from an image in memory to its classes, for example
 `--yardstick PyTorch "torch-env/bin/python torch_fcn.py infer --batch 1 --layout nhwc"`; if it also has
 "processor_seconds", the median of the processor time of all threads, those are compared, too: on a machine with other
-work they vary less.
+work they vary less. `--formats onnx openvino litert` exports the network in these, too, `--int8` adds quantized files,
+set by drawn scenes: of random weights only the speed means something.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import importlib.metadata
 import json
+import shlex
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import numpy as np
 import tyro
 from yardsticks import OURS, report, run_in_turn, write_figures
 
+from export.formats import Format
 from keras_fcn.cli import parse_options, run
 from keras_fcn.config import BackboneName, ModelName
 from keras_fcn.environment import start_tensorflow
 
 UNTIMED = 3
+CALIBRATED = 20
+"""Scenes by which int8 is set."""
+
+FormatName = Literal["onnx", "openvino", "litert"]
+SUFFIXES: dict[str, FormatName] = {".onnx": "onnx", ".xml": "openvino", ".tflite": "litert"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +67,22 @@ class BenchmarkOptions:
     threads: int = 2
     """Of ours."""
 
+    formats: Annotated[tuple[FormatName, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """Other formats of the same network to time, each by its own engine."""
+
+    int8: bool = False
+    """Time those in 8-bit integers, too."""
+
+    fixed: bool = False
+    """Export those for images of --size only."""
+
     yardstick: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]], tyro.conf.arg(metavar="NAME COMMAND")
     ] = ()
     """A program to compare with, and how to start it; may be given several times."""
+
+    only_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Time the model in this file once, in this process, and print what a yardstick prints."""
 
     only_ours: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Time the SavedModel in this folder once, in this process, and print what a yardstick prints."""
@@ -68,6 +92,15 @@ class BenchmarkOptions:
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """Where to write the figures, too."""
+
+
+def file_seconds(options: BenchmarkOptions, path: Path) -> dict:
+    """Returns the median seconds from one random image to its classes by a file of another format."""
+    form = form_of(SUFFIXES[path.suffix])
+    segment = form.load(path, options.threads)
+    images = np.random.default_rng(0).integers(0, 256, (1, *options.size, 3), np.uint8)
+    version = importlib.metadata.version(form.modules[-1].replace("_", "-"))
+    return {"framework": f"{form.name} {version}", **median_seconds(options, lambda: segment(images))}
 
 
 def our_seconds(options: BenchmarkOptions) -> dict:
@@ -80,26 +113,59 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     loaded = tf.saved_model.load(str(options.only_ours))
     images = tf.cast(tf.random.uniform((1, *options.size, 3), 0, 256, tf.int32), tf.uint8)
+    segment = loaded.signatures[SIGNATURE]
+    figures = median_seconds(options, lambda: segment(images=images)["classes"].numpy())
+    return {"framework": f"tensorflow {tf.__version__}", **figures}
+
+
+def median_seconds(options: BenchmarkOptions, segment: Callable[[], object]) -> dict:
+    """Returns the medians of a function's time on the wall and of the processor time of all threads."""
     seconds, processor_seconds = [], []
     for _ in range(UNTIMED + options.images):
         started, processor_started = time.perf_counter(), time.process_time()
-        loaded.signatures[SIGNATURE](images=images)["classes"].numpy()
+        segment()
         seconds.append(time.perf_counter() - started)
         processor_seconds.append(time.process_time() - processor_started)
     return {
-        "framework": f"tensorflow {tf.__version__}",
         "seconds": statistics.median(seconds[UNTIMED:]),
         "processor_seconds": statistics.median(processor_seconds[UNTIMED:]),
     }
 
 
 def export(options: BenchmarkOptions, directory: Path) -> None:
-    """Writes a SavedModel of the network with random weights."""
+    """Writes a SavedModel of the network with random weights, and files of the other formats."""
     start_tensorflow()
+    from export.calibration import Calibration
+    from export.formats import export_format
     from export.saved_model import export_saved_model
+    from keras_fcn.datasets import open_pairs
+    from keras_fcn.datasets.toy import draw_toy_dataset
     from keras_fcn.fcn import build_fcn
 
-    export_saved_model(build_fcn(options.model, options.backbone, options.num_classes), directory)
+    model, size = (
+        build_fcn(options.model, options.backbone, options.num_classes),
+        options.size if options.fixed else None,
+    )
+    export_saved_model(model, directory)
+    for name in options.formats:
+        export_format(form_of(name), model, directory / name, size)
+    if options.int8:
+        toy = draw_toy_dataset(directory / "toy", {"train": CALIBRATED, "val": 1})
+        calibration = Calibration(open_pairs(toy, "train").images, open_pairs(toy, "val"), size)
+        for name in options.formats:
+            export_format(form_of(name), model, directory / f"{name}-int8", size, calibration, int8=True)
+
+
+def form_of(name: str) -> Format:
+    """Returns the format of a name."""
+    return getattr(importlib.import_module(f"export.{name}"), name.upper())
+
+
+def file_commands(options: BenchmarkOptions, again: list[str], directory: str) -> list[tuple[str, str]]:
+    """Returns names and commands of the files that `export` wrote."""
+    kinds = [*options.formats, *(f"{name}-int8" for name in options.formats if options.int8)]
+    files = {kind: f"{directory}/{kind}/{form_of(kind.removesuffix('-int8')).files[-1]}" for kind in kinds}
+    return [(kind, shlex.join([*again, "--only-file", file])) for kind, file in files.items()]
 
 
 def report_processor_time(figures: dict[str, list[dict]]) -> None:
@@ -120,6 +186,9 @@ def main() -> None:
     if options.only_ours is not None:
         print(json.dumps(our_seconds(options)))
         return
+    if options.only_file is not None:
+        print(json.dumps(file_seconds(options, options.only_file)))
+        return
     if options.only_export is not None:
         export(options, options.only_export)
         return
@@ -127,7 +196,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         # In a process of its own: those started later would be said to take as much memory as this one.
         subprocess.run([*again, "--only-export", directory], check=True)
-        figures, loads = run_in_turn([*again, "--only-ours", f"{directory}/1"], options.yardstick, options.rounds)
+        others = [*file_commands(options, again, directory), *options.yardstick]
+        figures, loads = run_in_turn([*again, "--only-ours", f"{directory}/1"], others, options.rounds)
     height, width = options.size
     about = f"{options.model}, {options.backbone}, {options.num_classes} classes, one image {height}x{width}"
     report(figures, loads, about, "an image")

@@ -94,9 +94,9 @@ def _compare_images(signatures: dict[str, Callable], live: Predictor) -> Iterato
         expected = np.asarray(live.score(images))
         batch = " x ".join(map(str, shape))
         classes = signatures[SIGNATURE](images=tf.constant(images))["classes"].numpy()
-        yield Comparison(SIGNATURE, batch, *_choice(classes, expected))
+        yield Comparison(SIGNATURE, batch, *compare_classes(classes, expected))
         scores = signatures[SCORE_SIGNATURE](images=tf.constant(images))["probabilities"].numpy()
-        agreement = _choice(scores.argmax(axis=-1).astype(np.uint8), expected)[1]
+        agreement = compare_classes(scores.argmax(axis=-1).astype(np.uint8), expected)[1]
         yield Comparison(SCORE_SIGNATURE, batch, _largest_difference(scores, expected), agreement)
 
 
@@ -109,14 +109,23 @@ def _compare_files(signature: Callable, live: Predictor) -> Iterator[Comparison]
         for data, png, shares in zip(files, output["mask_png_bytes"].numpy(), output["class_shares"].numpy()):
             ids, expected = _pixels(png), np.asarray(live.score(_pixels(data)[None]))[0]
             counted = np.bincount(ids.ravel(), minlength=expected.shape[-1]) / ids.size
-            difference, agreement = _choice(ids, expected)
+            difference, agreement = compare_classes(ids, expected)
             found.append((max(difference, _largest_difference(shares, counted)), agreement))
         batch = ", ".join(f"{kind} {height} x {width}" for kind, (height, width) in zip(formats, shapes))
         yield Comparison(FILE_SIGNATURE, batch, max(d for d, _ in found), min(a for _, a in found))
 
 
-def _choice(classes: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
-    """Returns how much less probable the chosen class is than the likeliest at most, and how many are likeliest."""
+def compare_classes(classes: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
+    """Compares classes with the probabilities that they were to be chosen by.
+
+    Args:
+        classes: uint8 [N, H, W] or [H, W].
+        probabilities: float32 [..., C], the live model's.
+
+    Returns:
+        How much less probable than the likeliest class a chosen one is at most, and the share of pixels whose class is
+        the likeliest, ties of `TIE` included; infinity and 0 if shape, type or an id cannot be right.
+    """
     if classes.dtype != np.uint8 or classes.shape != probabilities.shape[:-1]:
         return np.inf, 0.0
     if classes.max() >= probabilities.shape[-1]:

@@ -25,7 +25,9 @@ class PadToMultiple(keras.layers.Layer):
     def call(self, inputs):
         """Returns the padded tensor."""
         _, height, width, _ = ops.shape(inputs)
-        return ops.pad(inputs, [[0, 0], [0, -height % self.multiple], [0, -width % self.multiple], [0, 0]])
+        # Not -height % multiple: converted to ONNX, the remainder of a negative number is negative.
+        below, right = (self.multiple - 1 - (size - 1) % self.multiple for size in (height, width))
+        return ops.pad(inputs, [[0, 0], [0, below], [0, right], [0, 0]])
 
     def compute_output_shape(self, input_shape):
         """Returns the shape with height and width rounded up, None where they are not known."""

@@ -72,11 +72,6 @@ class RunFolder:
         """A picture of the held-out photographs with the lowest mean IoU, and of where they are wrong."""
         return self.root / "worst.png"
 
-    @property
-    def confusion(self) -> Path:
-        """A picture of the confusion matrix in `metrics`."""
-        return self.root / "confusion.png"
-
     @staticmethod
     def default_root(config: TrainConfig) -> Path:
         """Returns the folder for a run that begins now, where none is given."""

@@ -9,6 +9,7 @@ import sys
 import pytest
 from conftest import ROOT, Call
 
+from export.formats import FormatOptions
 from keras_fcn.cli import parse_options
 from keras_fcn.commands.evaluate import EvaluateOptions
 from keras_fcn.commands.train import NEXT_STEPS
@@ -17,7 +18,12 @@ from keras_fcn.train_options import TrainOptions, parse_train_options
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAM = r"python (?:[a-z]+\.py|benchmarks/[a-z_]+\.py|-m (?:keras_fcn|export)\.[a-z_.]+)(?=\s|$|`)"
-OPTIONS = {"train.py": TrainOptions, "evaluate.py": EvaluateOptions, "predict.py": PredictOptions}
+OPTIONS = {
+    "train.py": TrainOptions,
+    "evaluate.py": EvaluateOptions,
+    "predict.py": PredictOptions,
+    **dict.fromkeys(("export.onnx", "export.openvino", "export.litert"), FormatOptions),
+}
 STANDS_FOR = {"N": "2", "OPTIONS": "", "...": "", "…": ""}
 """Words of pages that stand for something that an option's own type would refuse."""
 
@@ -73,7 +79,7 @@ def test_the_program_understands(command, monkeypatch):
     elif words:
         parse_options(OPTIONS.get(program) or options_of(program), words)
     else:
-        assert (ROOT / program).is_file() or options_of(program)
+        assert program in OPTIONS or (ROOT / program).is_file() or options_of(program)
 
 
 def test_commands_are_found():

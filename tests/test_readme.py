@@ -37,6 +37,7 @@ def test_every_option_in_the_readme_exists():
         "keras_fcn/summary.py",
         "export/saved_model.py",
         "export/serve.py",
+        "export/onnx.py",
     )
     shown = "".join(Call(script, "--help").out for script in scripts)
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) - {"--logdir", "--threads"}

@@ -1,0 +1,80 @@
+"""Exports a trained network for LiteRT: `python -m export.litert --help` explains the options."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+if not __package__:  # started by its path, the folder of this file would hide packages of the same names
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from export.formats import Contents, Format, export_as
+from keras_fcn.cli import run
+
+LABELS_IN_FILE = "labels.txt"
+"""The names of the classes, one a line, in the ZIP archive at the end of the file, where LiteRT keeps such."""
+
+
+def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
+    """Writes the function of `class_graph` as a LiteRT file with `LABELS_IN_FILE` in it.
+
+    Args:
+        graph: The function.
+        path: The file.
+        contents: What the file is to say of itself.
+        images: Yields images uint8 [1, H, W, 3] by which to quantize; float32 if not given.
+    """
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        # From a concrete function, the converter makes a file that computes NaN.
+        tf.saved_model.save(tf.Module(), folder, {"serving_default": graph})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if images is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: ({"images": image} for image in images())
+        path.write_bytes(converter.convert())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(LABELS_IN_FILE, "".join(f"{name}\n" for name in contents.classes.names))
+
+
+def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the function of a file: from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
+
+    Args:
+        path: The file.
+        threads: How many to use; LiteRT decides if 0.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=threads or None)
+    taken, given = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+    def segment(images: np.ndarray) -> np.ndarray:
+        images = np.asarray(images)
+        if tuple(interpreter.get_input_details()[0]["shape"]) != images.shape:
+            interpreter.resize_tensor_input(taken, images.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(taken, images)
+        interpreter.invoke()
+        return interpreter.get_tensor(given)
+
+    return segment
+
+
+LITERT = Format("LiteRT", ("model.tflite",), ("ai_edge_litert",), (), False, write, load)
+
+
+def main() -> None:
+    """Exports and says what was compared."""
+    export_as(LITERT, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    run(main)

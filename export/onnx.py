@@ -1,0 +1,94 @@
+"""Exports a trained network as ONNX: `python -m export.onnx --help` explains the options."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+if not __package__:  # started by its path, the folder of this file would hide packages of the same names
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from export.formats import Contents, Format, export_as
+from keras_fcn.cli import run
+
+OPSET = 18
+"""Version of the operators: ONNX 1.13 of December 2022, ONNX Runtime 1.14."""
+
+
+def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
+    """Writes the function of `class_graph` as an ONNX file; its metadata name the model, the classes and colours.
+
+    Args:
+        graph: The function.
+        path: The file.
+        contents: What the file is to say of itself.
+        images: Yields images uint8 [1, H, W, 3] by which to quantize; float32 if not given.
+    """
+    import onnx
+    import tf2onnx
+
+    converted, _ = tf2onnx.convert.from_function(graph, graph.input_signature, opset=OPSET)
+    onnx.save(converted, path)
+    if images is not None:
+        _quantize(path, images())
+    model = onnx.load(path)
+    metadata = {
+        "model_name": contents.model_name,
+        "class_names": json.dumps(contents.classes.names, ensure_ascii=False),
+        "class_colors": json.dumps(contents.classes.colors),
+    }
+    onnx.helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _quantize(path: Path, images: Iterable[np.ndarray]) -> None:
+    """Quantizes a file in its place: activations and weights in 8 bits, weights with a scale for each channel."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.images: Iterator[np.ndarray] = iter(images)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            image = next(self.images, None)
+            return None if image is None else {"images": image}
+
+    prepared = path.with_name("prepared.onnx")
+    quant_pre_process(path, prepared, skip_symbolic_shape=True)
+    kinds = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
+    quantize_static(prepared, path, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, **kinds)
+    prepared.unlink()
+
+
+def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the function of a file: from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
+
+    Args:
+        path: The file.
+        threads: How many to use; one for each core if 0.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(None, {"images": np.asarray(images)})[0]
+
+
+ONNX = Format("ONNX", ("model.onnx",), ("onnx", "tf2onnx", "onnxruntime"), (), True, write, load)
+
+
+def main() -> None:
+    """Exports and says what was compared."""
+    export_as(ONNX, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    run(main)

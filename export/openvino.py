@@ -1,0 +1,79 @@
+"""Exports a trained network for OpenVINO: `python -m export.openvino --help` explains the options."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+if not __package__:  # started by its path, the folder of this file would hide packages of the same names
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from export.formats import Contents, Format, export_as
+from keras_fcn.cli import run
+
+
+def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
+    """Writes the function of `class_graph` as OpenVINO's .xml and .bin; `model_info` names model, classes and colours.
+
+    Args:
+        graph: The function.
+        path: The .xml file.
+        contents: What the file is to say of itself.
+        images: Yields images uint8 [1, H, W, 3] by which to quantize; float32 if not given.
+    """
+    import openvino
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(tf.Module(), folder, {"serving_default": graph})
+        model = openvino.convert_model(folder)
+    if images is not None:
+        import nncf
+
+        model = nncf.quantize(model, nncf.Dataset(images()), subset_size=sys.maxsize)
+    names = contents.classes.names
+    for key, value in {
+        "model_type": "Segmentation",
+        "model_name": contents.model_name,
+        "labels": " ".join(name.replace(" ", "_") for name in names),  # as OpenVINO's Model API reads them
+        "class_names": json.dumps(names, ensure_ascii=False),
+        "class_colors": json.dumps(contents.classes.colors),
+    }.items():
+        model.set_rt_info(value, ["model_info", key])
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the function of a file: from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
+
+    On processors that know bfloat16, OpenVINO takes it for float32 unless it is told not to, as it is here.
+
+    Args:
+        path: The .xml file.
+        threads: How many to use; one for each core if 0.
+    """
+    import openvino
+
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    model = openvino.Core().compile_model(path, "CPU", settings)
+    return lambda images: model([np.asarray(images)])[0]
+
+
+OPENVINO = Format("OpenVINO", ("model.bin", "model.xml"), ("openvino",), ("nncf",), True, write, load)
+
+
+def main() -> None:
+    """Exports and says what was compared."""
+    export_as(OPENVINO, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    run(main)

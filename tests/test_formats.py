@@ -1,0 +1,230 @@
+"""Exports to ONNX, OpenVINO and LiteRT, each run by its own engine beside the live model."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT, Call
+
+from export import litert, onnx, openvino
+from export.calibration import Calibration, resized, resizing
+from export.class_graph import class_graph
+from export.format_report import verify_file
+from export.formats import export_format
+from keras_fcn import ClassTable, Predictor, build_fcn
+from keras_fcn.errors import UserError
+
+FORMATS = {"onnx": onnx.ONNX, "openvino": openvino.OPENVINO, "litert": litert.LITERT}
+SHAPES = [(1, 33, 65), (2, 64, 96), (3, 1, 1), (1, 31, 32)]
+
+
+def needed(name, int8=False):
+    """Skips a test where the packages of a format are not installed."""
+    for module in (*FORMATS[name].modules, *(FORMATS[name].int8_modules if int8 else ())):
+        pytest.importorskip(module, reason="pip install -r requirements-formats.txt")
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A network whose scores are as large as a trained one's, and whose last upsampling is not bilinear any more."""
+    keras_model = build_fcn("fcn8s", "mobilenet_v2", classes=ClassTable.named(["floor", "red shirt", "帽子"]))
+    rng = np.random.default_rng(0)
+    for name in ("score_fr", "score_pool4", "score_pool3", "upscore8"):
+        kernel = keras_model.get_layer(name).kernel
+        kernel.assign(kernel + rng.normal(0, 0.3, kernel.shape))
+    return keras_model
+
+
+@pytest.fixture(scope="module")
+def live(model):
+    return Predictor(model)
+
+
+def images_of(shape):
+    return np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+
+
+@pytest.mark.parametrize("classes_first", [False, True])
+@pytest.mark.parametrize("size", [None, (33, 65)])
+def test_the_graph_gives_the_live_model_s_classes(model, live, classes_first, size):
+    graph = class_graph(model, size, classes_first)
+    for shape in SHAPES if size is None else [(1, *size), (2, *size)]:
+        images = images_of(shape)
+        expected = live.segment(images).numpy()
+        assert np.mean(graph(tf.constant(images))["classes"].numpy() == expected) > 0.999
+        assert shape[1] == 1 or len(np.unique(expected)) == 3
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_gives_the_live_model_s_classes_at_any_size(tmp_path, model, live, name):
+    needed(name)
+    path, compared = export_format(FORMATS[name], model, tmp_path)
+    assert len(compared) == 3
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(["labels.json", *FORMATS[name].files])
+    assert json.loads((tmp_path / "labels.json").read_text()) == live.classes.to_dict()
+    segment = FORMATS[name].load(path)
+    for shape in SHAPES:
+        classes = segment(images_of(shape))
+        assert classes.dtype == np.uint8
+        assert np.mean(classes == live.segment(images_of(shape)).numpy()) > 0.999
+    METADATA[name](path)
+
+
+def onnx_metadata(path):
+    import onnx as library
+
+    said = {entry.key: entry.value for entry in library.load(path).metadata_props}
+    assert said["model_name"] == "fcn8s_mobilenet_v2"
+    assert json.loads(said["class_names"]) == ["floor", "red shirt", "帽子"]
+    assert len(json.loads(said["class_colors"])) == 3
+
+
+def openvino_metadata(path):
+    import openvino as library
+
+    said = library.Core().read_model(path).get_rt_info(["model_info"])
+    assert said["labels"] == "floor red_shirt 帽子"
+    assert json.loads(said["class_names"]) == ["floor", "red shirt", "帽子"]
+
+
+def litert_metadata(path):
+    assert zipfile.ZipFile(path).read("labels.txt").decode().splitlines() == ["floor", "red shirt", "帽子"]
+    code = (
+        "import sys, numpy as np; from ai_edge_litert.interpreter import Interpreter; i = Interpreter(sys.argv[1]);"
+        "i.resize_tensor_input(i.get_input_details()[0]['index'], (1, 40, 50, 3)); i.allocate_tensors(); i.invoke();"
+        "print(i.get_tensor(i.get_output_details()[0]['index']).shape, 'tensorflow' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, path]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip() == "(1, 40, 50) False"
+
+
+METADATA = {"onnx": onnx_metadata, "openvino": openvino_metadata, "litert": litert_metadata}
+
+
+def wrong_last_column(write):
+    """Returns a writer whose file leaves the last column of images out of account."""
+
+    def write_other(graph, path, contents, images):
+        def classes(images):
+            return {"classes": tf.roll(graph(images)["classes"], 1, 2)}
+
+        write(tf.function(classes, input_signature=graph.input_signature), path, contents, images)
+
+    return write_other
+
+
+def test_a_file_that_differs_is_not_left_behind(tmp_path, model):
+    needed("openvino")
+    import dataclasses
+
+    wrong = dataclasses.replace(openvino.OPENVINO, write=wrong_last_column(openvino.write))
+    (tmp_path / "model.xml").write_text("of an earlier export")
+    with pytest.raises(UserError, match=r"model\.xml: its classes agree .* nothing was exported"):
+        export_format(wrong, model, tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model.xml"]
+    assert (tmp_path / "model.xml").read_text() == "of an earlier export"
+
+
+def test_a_quantized_file_may_differ_but_not_be_absurd(live):
+    photographs = [images_of((1, 50, 60))]
+
+    def shifted(by):
+        return lambda images: (live.segment(images).numpy() + (np.arange(images.shape[2]) % 10 < by)) % 3
+
+    found = verify_file("file", lambda images: shifted(2)(images).astype(np.uint8), live, (40, 50), photographs, False)
+    assert all(0.79 < comparison.agreement < 0.81 for comparison in found)
+    with pytest.raises(UserError, match="nothing was exported"):
+        verify_file("file", lambda images: shifted(6)(images).astype(np.uint8), live, (40, 50), photographs, False)
+
+
+def test_a_fixed_size_is_measured_on_resized_photographs():
+    image = np.full((10, 20, 3), 7, np.uint8)
+    assert resized(image, None) is image
+    np.testing.assert_array_equal(resized(image, (4, 6)), np.full((4, 6, 3), 7))
+    seen = []
+
+    def segment(images):
+        seen.append(images.shape)
+        return np.array([[[1, 2]]], np.uint8)
+
+    classes = np.asarray(resizing(segment, (1, 2))(image[None]))
+    assert seen == [(1, 1, 2, 3)]
+    np.testing.assert_array_equal(classes, np.repeat([[1] * 10 + [2] * 10], 10, axis=0)[None])
+
+
+@pytest.mark.parametrize("name", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)])
+def test_int8_by_command(toy, trained, tmp_path, name):
+    needed(name, int8=True)
+    call = Call(f"export/{name}.py", trained, tmp_path / "out", "--int8", "--calibrate", toy, "--photographs", 4)
+    assert call.status == 0, call.err
+    lines = call.out.splitlines()
+    assert lines[-3].startswith("SavedModel ")
+    assert lines[-2].startswith(f"{FORMATS[name].files[-1]}, int8 ")
+    ious = [float(line.split()[-1]) for line in lines[-3:-1]]
+    assert abs(ious[0] - ious[1]) < 3
+    megabytes = sum((tmp_path / "out" / file).stat().st_size for file in FORMATS[name].files) / 1e6
+    assert megabytes < 0.3 * (trained / "best.keras").stat().st_size / 1e6
+
+
+@pytest.mark.slow
+def test_litert_int8_of_a_fixed_size(toy, trained, tmp_path):
+    needed("litert")
+    words = ["--int8", "--calibrate", toy, "--photographs", 4, "--size", 64, 96]
+    call = Call("export/litert.py", trained, tmp_path / "out", *words)
+    assert call.status == 0, call.err
+    assert "64 x 96" in call.out
+
+
+def test_calibration_is_spread_over_the_split_train(toy):
+    classes = ClassTable.voc()
+    calibration = Calibration.read(toy, classes, 3, (32, 64))
+    assert len(calibration.photographs) == 3
+    assert [image.shape for image in calibration.images()] == [(1, 32, 64, 3)] * 3
+    assert len(calibration.held_out) == 3
+    assert len(Calibration.read(toy, classes, 99, None).photographs) == 10
+    with pytest.raises(UserError, match="the model has 2 classes, the data 21"):
+        Calibration.read(toy, ClassTable.named(["a", "b"]), 3, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--int8"], "--int8 needs --calibrate DIR"),
+        (["--size", "0", "8"], "--size takes a height and a width of at least 1. Received: 0 8"),
+        (["--photographs", "0"], "--photographs must be at least 1"),
+    ],
+)
+def test_wrong_options_are_one_line(words, complaint):
+    call = Call("export/onnx.py", "run", "out", *words)
+    assert call.status == 2
+    assert complaint in call.err
+    assert len(call.err.splitlines()) == 1
+
+
+def test_a_missing_package_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    call = Call("export/openvino.py", tmp_path, tmp_path)
+    assert call.status == 2
+    assert 'pip install "keras-fcn[formats]"' in call.err
+    assert "the package openvino" in call.err
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("way", ["path", "module"])
+def test_a_script_does_not_hide_the_package_of_its_name(tmp_path, name, way):
+    """`python export/onnx.py` puts export/ first on the path; `import onnx` must still find ONNX."""
+    needed(name)
+    start = [str(ROOT / f"export/{name}.py")] if way == "path" else ["-m", f"export.{name}"]
+    command = [sys.executable, *start, str(tmp_path / "none"), str(tmp_path)]
+    call = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert call.returncode == 2
+    assert "none: no such file or folder" in call.stderr
+
+
+def test_more_classes_than_a_byte_holds_are_refused():
+    with pytest.raises(ValueError, match="254"):
+        build_fcn("fcn32s", "mobilenet_v2", num_classes=256)
