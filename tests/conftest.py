@@ -78,6 +78,20 @@ def server(exported):
         yield running
 
 
+@pytest.fixture(scope="session")
+def signature(exported):
+    """What the SavedModel `exported` itself makes of files, a function of their bytes."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(exported / "1"))
+
+    def segment(*files):
+        found = loaded.signatures["serving_default"](image_bytes=tf.constant(files))
+        return found["mask_png_bytes"].numpy().tolist(), found["class_shares"].numpy()
+
+    return segment
+
+
 def pytest_collection_finish(session) -> None:
     """Prints the number collected even with -q: a test that nobody collects proves nothing."""
     print(f"{len(session.items)} tests collected")

@@ -1,8 +1,10 @@
 """Servers that tests start: `python -m export.serve` in a process of its own, on a free port."""
 
+import base64
 import contextlib
 import http.client
 import importlib.util
+import io
 import json
 import os
 import queue
@@ -12,7 +14,9 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 needs_server = pytest.mark.skipif(
@@ -20,6 +24,7 @@ needs_server = pytest.mark.skipif(
     reason="pip install -r requirements-serve.txt",
 )
 
+PREDICT, INFER = "/v1/models/keras_fcn:predict", "/v2/models/keras_fcn/infer"
 DEADLINE = 120
 """Seconds for anything that a server must do in the end."""
 
@@ -86,3 +91,23 @@ def serving(directory, *options):
         process.wait()
         reader.join()
         process.stdout.close()
+
+
+def drawn(seed, size=(40, 56), kind="PNG"):
+    """A file of noise."""
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)).save(file, kind)
+    return file.getvalue()
+
+
+def b64(data):
+    return {"b64": base64.b64encode(data).decode()}
+
+
+def predict(server, *files):
+    status, _, body = server.ask("POST", PREDICT, json.dumps({"instances": [b64(data) for data in files]}))
+    return status, json.loads(body)
+
+
+def png_of(prediction):
+    return base64.b64decode(prediction["mask_png_bytes"]["b64"])

@@ -1,0 +1,162 @@
+"""The server's start, its limits, newer versions and its end."""
+
+import http.client
+import importlib.util
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import Call
+from PIL import Image
+from servers import PREDICT, b64, drawn, needs_server, png_of, predict, serving, wait_until
+
+pytestmark = needs_server
+
+
+def send_half(server, body):
+    """Begins a request and returns its socket, when the server has the first half of the body."""
+    waiting = server.metric("keras_fcn_requests_waiting")
+    connection = socket.create_connection(("127.0.0.1", server.port))
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    connection.sendall(head + body[: len(body) // 2])
+    wait_until(lambda: server.metric("keras_fcn_requests_waiting") > waiting)
+    return connection
+
+
+def finish(connection, body):
+    """Sends the other half and returns status, headers and body of the answer."""
+    with connection:
+        connection.sendall(body[len(body) // 2 :])
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, answer.headers, answer.read()
+
+
+def test_a_caller_who_goes_is_counted_and_forgotten(server):
+    send_half(server, b"x" * 1000).close()
+    wait_until(lambda: server.metric('keras_fcn_requests_total{protocol="v1",status="499"}') == 1)
+    assert server.metric("keras_fcn_requests_waiting") == 0
+
+
+def require_graceful_end(server, sent, mask_of):
+    """Sends a signal in the middle of a request: it is answered, nothing new is taken, and the server ends well."""
+    data = drawn(0)
+    body = json.dumps({"instances": [b64(data)]}).encode()
+    connection = send_half(server, body)
+    server.process.send_signal(sent)
+
+    def refuses():
+        try:
+            socket.create_connection(("127.0.0.1", server.port)).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    wait_until(refuses)
+    status, _, content = finish(connection, body)
+    assert (status, png_of(json.loads(content)["predictions"][0])) == (200, mask_of(data)[0][0])
+    assert server.process.wait(60) == 0
+    assert server.log[-1] == "ended: all requests are answered\n"
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_it_when_all_is_answered(exported, signature):
+    with serving(exported) as server:
+        require_graceful_end(server, signal.SIGINT, signature)
+
+
+def test_a_newer_version_is_served_when_it_is_whole_until_sigterm(exported, signature, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(exported / "1", folder / "1")
+    with serving(folder, "--poll-seconds", 0.05) as server:
+        (folder / "3").mkdir()
+        (folder / "3/saved_model.pb").write_bytes(b"not yet")
+        wait_until(lambda: server.metric("keras_fcn_model_load_failures"))
+        assert "3: is no SavedModel of python -m export.saved_model" in "".join(server.log)
+        stop = threading.Event()
+
+        def ask_on():
+            statuses = []
+            while not stop.is_set():
+                statuses.append(predict(server, drawn(0))[0])
+            return statuses
+
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(ask_on)
+            shutil.copytree(exported / "1", folder / ".2.new")
+            (folder / ".2.new").rename(folder / "2")
+            wait_until(lambda: server.metric("keras_fcn_model_version") == 2)
+            shutil.rmtree(folder / "3")
+            shutil.copytree(exported / "1", folder / "3")  # its files have changed: it is tried again
+            wait_until(lambda: server.metric("keras_fcn_model_version") == 3)
+            stop.set()
+            statuses = asking.result()
+        assert set(statuses) == {200}
+        shutil.rmtree(folder)  # whatever happens there, what is loaded goes on
+        assert predict(server, drawn(0))[0] == 200
+        assert server.get("/v1/models/keras_fcn")["model_version_status"][0]["version"] == "3"
+        require_graceful_end(server, signal.SIGTERM, signature)
+
+
+def test_limits_of_number_and_time(exported):
+    body = json.dumps({"instances": [b64(drawn(0))]}).encode()
+    with serving(exported, "--max-waiting", 1, "--timeout", 1.5) as server:
+        connection = send_half(server, body)
+        status, headers, content = server.ask("POST", PREDICT, body)
+        assert (status, headers["Retry-After"]) == (503, "1")
+        assert "1 requests wait already; come again later" in json.loads(content)["error"]
+        with connection:  # its other half never comes
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            assert (answer.status, json.loads(answer.read())["error"]) == (408, "the request did not arrive in time")
+        assert server.ask("POST", PREDICT, body)[0] == 200
+        plain = io.BytesIO()
+        Image.new("RGB", (800, 800)).save(plain, "JPEG")
+        many = json.dumps({"instances": [b64(plain.getvalue())] * 12})
+        status, _, content = server.ask("POST", PREDICT, many)
+        assert status == 504
+        assert "no answer within 1.5 seconds" in json.loads(content)["error"]
+        assert wait_until(lambda: server.ask("POST", PREDICT, body)[0] == 200)
+
+
+def test_mistakes_are_one_line(exported, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken/1").mkdir(parents=True)
+    (tmp_path / "broken/1/saved_model.pb").write_bytes(b"nothing")
+    (tmp_path / "file").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for words, complaint in [
+            ([tmp_path / "none"], "none: no such folder; give the DIR of python -m export.saved_model RUN DIR"),
+            ([tmp_path / "empty"], "empty: holds no version"),
+            ([tmp_path / "file"], "file: is a file; give the folder of an exported model"),
+            ([tmp_path / "broken"], "broken/1: is no SavedModel of python -m export.saved_model"),
+            ([exported, "--port", port], f"127.0.0.1:{port}: cannot be listened at (Address already in use)"),
+            ([exported, "--port", 70000], "--port must be 0 to 65535. Received: 70000"),
+            ([exported, "--timeout", 0], "--timeout must be greater than 0. Received: 0"),
+            ([exported, "--max-delay-ms", -1], "--max-delay-ms must not be negative. Received: -1"),
+            ([exported, "--name", "a/b"], "--name must be usable in an address"),
+        ]:
+            call = Call("export/serve.py", *words, *([] if "--port" in words else ["--port", 0]))
+            assert (call.status, call.err.count("\n")) == (2, 1), call.err
+            assert complaint in call.err
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    call = Call("export/serve.py", exported)
+    assert call.status == 2
+    assert "serving needs starlette, uvicorn, prometheus_client, which is not installed: pip install -r" in call.err
+
+
+@pytest.mark.slow
+def test_a_killed_server_starts_again_at_the_same_port(exported):
+    with serving(exported) as server:
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+        with serving(exported, "--port", server.port) as again:
+            assert again.port == server.port
+            assert predict(again, drawn(0))[0] == 200
