@@ -17,6 +17,9 @@ if not __package__:  # started by its path, the folder of this file would hide p
 from export.formats import Contents, Format, export_as
 from keras_fcn.cli import run
 
+EXACT_CONVOLUTIONS = 3
+"""The first ones, which stay in float32 in an int8 file."""
+
 
 def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
     """Writes the function of `class_graph` as OpenVINO's .xml and .bin; `model_info` names model, classes and colours.
@@ -34,9 +37,7 @@ def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Itera
         tf.saved_model.save(tf.Module(), folder, {"serving_default": graph})
         model = openvino.convert_model(folder)
     if images is not None:
-        import nncf
-
-        model = nncf.quantize(model, nncf.Dataset(images()), subset_size=sys.maxsize)
+        model = _quantized(model, images())
     names = contents.classes.names
     for key, value in {
         "model_type": "Segmentation",
@@ -47,6 +48,16 @@ def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Itera
     }.items():
         model.set_rt_info(value, ["model_info", key])
     openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def _quantized(model: Any, images: Iterable[np.ndarray]) -> Any:
+    """Returns a model in 8 bits, but for the first convolutions, whose error all others would inherit."""
+    import nncf
+
+    kinds = ("Convolution", "GroupConvolution")
+    convolutions = [node.get_friendly_name() for node in model.get_ordered_ops() if node.get_type_name() in kinds]
+    exact = nncf.IgnoredScope(names=convolutions[:EXACT_CONVOLUTIONS])
+    return nncf.quantize(model, nncf.Dataset(images), subset_size=sys.maxsize, ignored_scope=exact)
 
 
 def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
