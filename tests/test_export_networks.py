@@ -1,0 +1,60 @@
+"""SavedModels of every network and number of classes; each export compares itself with the live model."""
+
+import io
+from typing import get_args
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from kinds_of_files import write_photo
+from PIL import Image
+
+from export.saved_model import export_saved_model
+from keras_fcn import ClassTable, build_fcn
+from keras_fcn.config import BackboneName, ModelName
+
+
+@pytest.mark.parametrize("num_classes", [2, 150, 255])
+def test_the_last_of_many_classes_reaches_the_mask(num_classes, tmp_path):
+    model = build_fcn("fcn32s", "mobilenet_v2", classes=ClassTable.numbered(num_classes))
+    score = model.get_layer("score_fr")
+    score.bias.assign(100.0 * np.eye(num_classes)[-1])
+    version, _ = export_saved_model(model, tmp_path / "out")
+    signatures = tf.saved_model.load(str(version)).signatures
+    file = write_photo(tmp_path, "plain.jpg")
+    answer = signatures["serving_default"](image_bytes=tf.constant([file.read_bytes()]))
+    mask = np.asarray(Image.open(io.BytesIO(answer["mask_png_bytes"].numpy()[0])))
+    assert mask.shape == Image.open(file).size[::-1]
+    assert (mask == num_classes - 1).all()
+    assert answer["class_shares"].numpy()[0].tolist() == np.eye(num_classes)[-1].tolist()
+    one_pixel = signatures["images"](images=tf.zeros((1, 1, 1, 3), tf.uint8))["classes"].numpy()
+    assert one_pixel.tolist() == [[[num_classes - 1]]]
+
+
+def test_a_network_with_context_is_exported(tmp_path):
+    """Context is the mean over an image: another image in the batch must not change it."""
+    model = build_fcn("fcn8s", "mobilenet_v2", num_classes=3, context=True)
+    for name in ("score_fr", "score_context"):
+        kernel = model.get_layer(name).kernel
+        kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
+    version, _ = export_saved_model(model, tmp_path / "out")
+    score = tf.saved_model.load(str(version)).signatures["probabilities"]
+    images = np.random.default_rng(1).integers(0, 256, (2, 40, 70, 3), np.uint8)
+    images[1] //= 4
+    together = score(images=tf.constant(images))["probabilities"].numpy()
+    for number in range(2):
+        alone = score(images=tf.constant(images[number : number + 1]))["probabilities"].numpy()
+        np.testing.assert_allclose(together[number], alone[0], atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", get_args(BackboneName))
+def test_every_backbone_is_exported(backbone, tmp_path):
+    _, comparisons = export_saved_model(build_fcn("fcn8s", backbone, num_classes=3), tmp_path / "out")
+    assert {comparison.signature for comparison in comparisons} == {"images", "probabilities", "serving_default"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", get_args(ModelName))
+def test_every_stride_is_exported(model, tmp_path):
+    export_saved_model(build_fcn(model, "resnet18_v2", num_classes=3), tmp_path / "out")
