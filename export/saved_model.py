@@ -83,7 +83,9 @@ def export_saved_model(
         with new_folder(version) as folder:
             module = tf.Module()
             module.weights = variables_to_save(model)
-            tf.saved_model.save(module, str(folder), build_signatures(model, metadata))
+            # Nobody trains it further; and gradients of swish cannot be saved with weights that are constants.
+            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+            tf.saved_model.save(module, str(folder), build_signatures(model, metadata), options=options)
             write_json(folder / LABELS_FILE, metadata.classes.to_dict())
             write_warmup(folder)
             comparisons = verify(folder, Predictor(segmenter(model), metadata.classes, scorer(model)), metadata)

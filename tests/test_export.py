@@ -134,10 +134,10 @@ def test_an_export_that_differs_from_the_live_model_is_not_left_behind(tmp_path,
     """One signature is replaced by another that is wrong."""
     save = tf.saved_model.save
 
-    def save_other(module, folder, signatures):
+    def save_other(module, folder, signatures, **options):
         right = signatures[signature]
         wrong = tf.function(lambda *inputs: WRONG[signature](right(*inputs)), input_signature=right.input_signature)
-        save(module, folder, {**signatures, signature: wrong})
+        save(module, folder, {**signatures, signature: wrong}, **options)
 
     monkeypatch.setattr(tf.saved_model, "save", save_other)
     with pytest.raises(UserError, match=f"the signature {signature} .*; nothing was exported"):

@@ -47,8 +47,14 @@ def test_a_network_with_context_is_exported(tmp_path):
         np.testing.assert_allclose(together[number], alone[0], atol=1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("backbone", get_args(BackboneName))
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        # Weights that are constants, and swish, whose gradient is custom, could not be saved together.
+        name if name == "efficientnet_v2_b0" else pytest.param(name, marks=pytest.mark.slow)
+        for name in get_args(BackboneName)
+    ],
+)
 def test_every_backbone_is_exported(backbone, tmp_path):
     _, comparisons = export_saved_model(build_fcn("fcn8s", backbone, num_classes=3), tmp_path / "out")
     assert {comparison.signature for comparison in comparisons} == {"images", "probabilities", "serving_default"}
