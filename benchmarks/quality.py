@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -31,6 +32,7 @@ from keras_fcn.run_folder import RunFolder
 from keras_fcn.train_options import parse_train_options
 
 CORES = os.cpu_count() or 1
+ROOT = Path(__file__).parents[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,9 @@ class QualityOptions:
 
     classes: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
     """The classes to take the mean over, where a data set has too few images of the others; all, if not given."""
+
+    evaluate: Annotated[str, tyro.conf.arg(metavar="OPTIONS")] = ""
+    """Measure the best network of each run once more, by evaluate.py with these options: "--flip --scales 0.8 1"."""
 
     began: float | None = None
     """Train once, in this process, into --out; when it was started, in seconds of the monotonic clock."""
@@ -71,26 +76,44 @@ def measured(folder: Path, classes: tuple[str, ...]) -> list[dict[str, float]]:
     """Returns of each epoch of a run "minutes", "processor_minutes" and "mean_iou", 0-1."""
     history, minutes = RunFolder(folder).read_history(), json.loads((folder / "minutes.json").read_text())
     return [
-        {"minutes": wall, "processor_minutes": processor_minutes, "mean_iou": mean_iou(row, classes)}
+        {"minutes": wall, "processor_minutes": processor_minutes, "mean_iou": mean_iou(ious(row), classes)}
         for row, (wall, processor_minutes) in zip(history, minutes, strict=True)
     ]
 
 
-def mean_iou(row: dict[str, float], classes: tuple[str, ...]) -> float:
-    """Returns the mean IoU over some classes of a row of the history, those that no pixel has or got left out.
+def ious(row: dict[str, float]) -> dict[str, float]:
+    """Returns the IoU of each class, by its name, of a row of the history."""
+    return {name.removeprefix(CLASS_IOU): value for name, value in row.items() if name.startswith(CLASS_IOU)}
+
+
+def measured_again(folder: Path, options: str, classes: tuple[str, ...], began: float) -> dict[str, float]:
+    """Measures the best network of a run by evaluate.py; returns "minutes", then passed in all, and "mean_iou", 0-1.
+
+    Raises:
+        UserError: If evaluate.py fails, which says why.
+    """
+    figures = folder / "measured_again.json"
+    words = [sys.executable, str(ROOT / "evaluate.py"), str(folder), *shlex.split(options)]
+    if subprocess.run([*words, "--trimap", "0", "--worst", "0", "--json", str(figures)]).returncode:
+        raise UserError(f"evaluate.py could not measure {folder}. Received: --evaluate {options!r}")
+    found = {name: np.nan if iou is None else iou for name, iou in json.loads(figures.read_text())["iou"].items()}
+    return {"minutes": (time.monotonic() - began) / 60, "mean_iou": mean_iou(found, classes)}
+
+
+def mean_iou(ious: dict[str, float], classes: tuple[str, ...]) -> float:
+    """Returns the mean over some classes, or all, of their IoU, those that no pixel has or got left out.
 
     Raises:
         UserError: If there is no such class.
     """
-    ious = {name.removeprefix(CLASS_IOU): value for name, value in row.items() if name.startswith(CLASS_IOU)}
     unknown = [name for name in classes if name not in ious]
     if unknown:
         raise UserError(f"--classes takes names of classes, {', '.join(ious)}. Received: {unknown[0]}")
     return float(np.nanmean([ious[name] for name in classes or ious]))
 
 
-def report(curves: dict[int, list[dict[str, float]]], load: float) -> None:
-    """Prints one line per epoch and seed, and the best of each seed."""
+def report(curves: dict[int, list[dict[str, float]]], again: dict[int, dict[str, float]], load: float) -> None:
+    """Prints one line per epoch and seed, the best of each seed, and how good that is when it is measured again."""
     print(f"\n{CORES} CPU cores ({processor()}), load {load:.1f} at the start")
     print(f"{'seed':>4}{'epoch':>7}{'minutes':>9}{'processor minutes / core':>26}{'mean IoU':>10}")
     for seed, rows in curves.items():
@@ -99,6 +122,8 @@ def report(curves: dict[int, list[dict[str, float]]], load: float) -> None:
             print(f"{seed:>4}{epoch:>7}{row['minutes']:>9.1f}{per_core:>26.1f}{100 * row['mean_iou']:>10.1f}")
     best = [100 * max(row["mean_iou"] for row in rows) for rows in curves.values()]
     print(f"Best of each seed: {', '.join(f'{value:.1f}' for value in best)}; mean {np.mean(best):.1f}")
+    for seed, row in again.items():
+        print(f"Seed {seed} by evaluate.py, {row['minutes']:.1f} minutes after its start: {100 * row['mean_iou']:.1f}")
 
 
 def draw(path: Path, curves: dict[int, list[dict[str, float]]]) -> None:
@@ -132,16 +157,21 @@ def main() -> None:
     if options.out.exists():
         raise UserError(f"{options.out}: exists already; choose another --out")
     parse_train_options(words)  # complains now, not after the first start
-    curves, load = {}, os.getloadavg()[0]
+    curves, again, load = {}, {}, os.getloadavg()[0]
     for seed in options.seeds:
         folder = options.out / f"seed{seed}"
-        own = ["--out", str(folder), "--began", str(time.monotonic())]
+        began = time.monotonic()
+        own = ["--out", str(folder), "--began", str(began)]
         status = subprocess.run([sys.executable, __file__, *own, "--", *words, "--seed", str(seed)]).returncode
         if status:
             raise UserError(f"the training with seed {seed} ended with exit status {status}")
         curves[seed] = measured(folder, options.classes)
-    report(curves, load)
+        if options.evaluate:
+            again[seed] = measured_again(folder, options.evaluate, options.classes, began)
+    report(curves, again, load)
     figures = {"options": words, "classes": options.classes, "processor": processor(), "load": load, "seeds": curves}
+    if again:
+        figures |= {"evaluate": options.evaluate, "measured_again": again}
     write_json(options.out / "quality.json", figures)
     draw(options.out / "quality.png", curves)
 
