@@ -1,5 +1,7 @@
 # `make help` lists the targets. Nothing but make, git and Python 3.10 to 3.13 is needed.
 PYTHON ?= python3
+# Of the tests; each takes up to 5 GB.
+PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -23,7 +25,7 @@ train: setup ## Train on the embedded data set (a few minutes, no download)
 	$(BIN)/python train.py
 
 test: lint ## Check format, lint and types, then run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile
 
 test-slow: setup-dev ## Run the tests that take long, and only those
 	$(BIN)/python -m pytest -m slow

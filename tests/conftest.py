@@ -40,8 +40,16 @@ class Call:
 
 @pytest.fixture(autouse=True, scope="module")
 def freed_networks():
-    """Frees the networks of a test file after it: they are cycles, and small for Python, which lets them pile up."""
+    """Frees the networks of a test file after it: they are cycles, and small for Python, which lets them pile up.
+
+    Keras' optimizers sum gradients over the replicas by a `tf.custom_gradient`, and TensorFlow keeps the graph of each,
+    with all weights, in a registry for good: nobody can ask for the gradients of these graphs again.
+    """
     yield
+    from tensorflow.python.framework import ops
+
+    for name in [name for name in ops.gradient_registry._registry if name.startswith("CustomGradient-")]:
+        del ops.gradient_registry._registry[name]
     gc.collect()
 
 
