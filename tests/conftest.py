@@ -71,6 +71,16 @@ def trained(toy, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def whole(toy, tmp_path_factory):
+    """A run of two epochs that nothing disturbed; tests only read it."""
+    from tiny_runs import silent, tiny
+
+    from keras_fcn.training_run import run_training
+
+    return run_training(tiny(toy), tmp_path_factory.mktemp("whole") / "run", report=silent)
+
+
+@pytest.fixture(scope="session")
 def exported(trained, tmp_path_factory) -> Path:
     """The folder of a SavedModel of `trained`, with its version folder inside; tests only read it."""
     folder = tmp_path_factory.mktemp("exports") / "model"

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from test_training import Interruption, assert_same_run, exact_history, silent, tiny
+from tiny_runs import Interruption, assert_same_run, exact_history, silent, tiny
 
 from keras_fcn.config import TrainConfig
 from keras_fcn.errors import UserError

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from test_training import Interruption, assert_same_run, silent, tiny
+from tiny_runs import Interruption, assert_same_run, silent, tiny
 
 from keras_fcn import ClassTable, build_fcn
 from keras_fcn.datasets.voc import read_voc

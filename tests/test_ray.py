@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, TINY
-from test_training import exact_history, silent, tiny
+from tiny_runs import exact_history, silent, tiny
 
 from keras_fcn.errors import UserError
 from keras_fcn.inference import load_model

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from conftest import ROOT, TINY
-from test_training import assert_same_run, silent, tiny, whole  # noqa: F401 - a fixture
+from tiny_runs import assert_same_run, silent, tiny
 
 from keras_fcn.run_folder import RunFolder
 from keras_fcn.training_run import run_training
@@ -22,7 +22,7 @@ def command(*words):
 
 
 @pytest.fixture
-def after_one_epoch(whole, tmp_path):  # noqa: F811
+def after_one_epoch(whole, tmp_path):
     """A copy of a run of two epochs as it was after the first."""
     shutil.copytree(whole.root, tmp_path / "run")
     run = RunFolder(tmp_path / "run")
@@ -31,7 +31,7 @@ def after_one_epoch(whole, tmp_path):  # noqa: F811
     return run
 
 
-def test_a_full_disk_ends_in_one_line_and_loses_nothing(after_one_epoch, toy, whole):  # noqa: F811
+def test_a_full_disk_ends_in_one_line_and_loses_nothing(after_one_epoch, toy, whole):
     """Files of more than 20 MB cannot be written: neither the model nor the checkpoint."""
     run = after_one_epoch
     before = {path: path.read_bytes() for path in [run.best_model, *run.checkpoints.glob("ckpt-1.*")]}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from test_fine_tuning import step, training  # noqa: F401 - a fixture
-from test_training import assert_same_run, silent, tiny
+from tiny_runs import assert_same_run, silent, tiny
 
 import keras_fcn
 from keras_fcn import ClassTable, build_fcn

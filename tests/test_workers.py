@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT, TINY
 from PIL import Image
-from test_training import assert_same_run, silent, tiny
+from tiny_runs import assert_same_run, silent, tiny
 
 from keras_fcn import Augmentation, ClassTable
 from keras_fcn.datasets.toy import draw_toy_dataset

@@ -1,0 +1,101 @@
+"""Runs that were interrupted, killed or damaged go on as if nothing had been."""
+
+import csv
+import dataclasses
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, TINY
+from tiny_runs import Interruption, assert_same_run, silent, tiny
+
+from keras_fcn.errors import UserError
+from keras_fcn.run_folder import RunFolder
+from keras_fcn.training_run import run_training as train
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_an_interrupted_run_goes_on_exactly_where_it_was(toy, whole, tmp_path, monkeypatch, step):
+    interruption = Interruption(monkeypatch, step)
+    with pytest.raises(KeyboardInterrupt, match=rf"go on with python train.py --resume {tmp_path}/parts"):
+        train(tiny(toy), tmp_path / "parts", report=silent)
+    interruption.undo()
+    parts = train(tiny(toy), resume=tmp_path / "parts", report=silent)
+    assert_same_run(whole, parts)
+
+
+def test_a_finished_run_can_be_given_more_epochs(toy, tmp_path):
+    run = train(tiny(toy, epochs=1), tmp_path / "run", report=silent)
+    longer = train(tiny(toy, epochs=3), resume=run.root, report=silent)
+    assert [row["epoch"] for row in longer.read_history()] == [1, 2, 3]
+
+
+def test_a_checkpoint_of_another_network_is_refused_and_kept(toy, tmp_path):
+    run = train(tiny(toy, epochs=1), tmp_path / "run", report=silent)
+    before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"ckpt-1: is damaged or not a checkpoint of fcn8s over mobilenet_v2"):
+        train(tiny(toy, model="fcn8s", backbone="mobilenet_v2"), resume=run.root, report=silent)
+    assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path, sent, status):
+    run = tmp_path / "run"
+    command = [sys.executable, "-u", "train.py", "--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "500"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if line.startswith("loss"):  # the first epoch is over
+                os.kill(process.pid, sent)
+                break
+        _, complaint = process.communicate(timeout=120)
+    assert process.returncode == status
+    assert complaint == f"\ninterrupted: go on with python train.py --resume {run}\n"
+    with (run / "history.csv").open() as file:
+        done = len(list(csv.DictReader(file)))
+    assert done >= 1
+    config = dataclasses.replace(tiny(toy), epochs=done + 1)
+    resumed = train(config, resume=run, report=silent)
+    assert [row["epoch"] for row in resumed.read_history()] == list(range(1, done + 2))
+
+
+def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(toy, tmp_path):
+    """`kill -9` twice, at moments that differ from machine to machine; then to the end."""
+    undisturbed = train(tiny(toy, epochs=4), tmp_path / "undisturbed", report=silent)
+    run = tmp_path / "killed"
+    start = ["--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "4"]
+    for arguments, epochs in ((start, 1), (["--resume", str(run)], 1)):
+        command = [sys.executable, "-u", "train.py", *arguments]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            lines = (line for line in process.stdout if line.startswith("loss"))
+            assert len(list(itertools.islice(lines, epochs))) == epochs
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+    assert_same_run(undisturbed, train(tiny(toy, epochs=4), resume=run, report=silent))
+
+
+@pytest.mark.parametrize("cut", [1000, -1000])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(toy, whole, tmp_path, cut):
+    shutil.copytree(whole.root, tmp_path / "damaged")
+    run = RunFolder(tmp_path / "damaged")
+    newest = run.checkpoint_paths()[0].with_suffix(".data-00000-of-00001")
+    newest.write_bytes(newest.read_bytes()[:cut])
+    lines = []
+    again = train(tiny(toy), resume=run.root, report=lines.append)
+    assert any(line.startswith(f"Warning  {run.checkpoints}/ckpt-2: cannot be restored") for line in lines)
+    assert_same_run(whole, again)
+
+
+def test_a_long_epoch_leaves_checkpoints_in_its_middle(toy, whole, tmp_path):
+    settings = tiny(toy, checkpoint_minutes=0.0)
+    run = train(settings, tmp_path / "run", report=silent)
+    # After each of 3 steps and after the epoch, twice.
+    assert [path.name for path in run.checkpoint_paths()] == ["ckpt-8", "ckpt-7"]
+    for path in run.checkpoints.glob("ckpt-8.*"):
+        path.unlink()
+    assert_same_run(whole, train(settings, resume=run.root, report=silent))

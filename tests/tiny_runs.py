@@ -1,0 +1,53 @@
+"""Trainings that take seconds, and what two of them must have in common."""
+
+import math
+
+import numpy as np
+
+from keras_fcn.config import TrainConfig
+from keras_fcn.inference import load_model
+from keras_fcn.training_step import TrainingStep
+
+MEASURED = ("seconds", "images_per_second", "waiting_share")
+"""Columns of the history that measure time."""
+
+
+def silent(_line):
+    pass
+
+
+def tiny(toy, **settings):
+    defaults = {"model": "fcn32s", "crop_size": (64, 96), "batch_size": 4, "epochs": 2}
+    return TrainConfig(data=str(toy), **{**defaults, **settings})
+
+
+def exact_history(run):
+    """The history without the columns that measure time, None for NaN, which is not equal to itself."""
+    return [
+        {key: None if math.isnan(value) else value for key, value in row.items() if key not in MEASURED}
+        for row in run.read_history()
+    ]
+
+
+def assert_same_run(run, other):
+    assert exact_history(run) == exact_history(other)
+    assert run.read_metrics() == other.read_metrics()
+    weights, others = load_model(run.best_model).get_weights(), load_model(other.best_model).get_weights()
+    for weight, other_weight in zip(weights, others, strict=True):
+        np.testing.assert_array_equal(weight, other_weight)
+
+
+class Interruption:
+    """Stands for Ctrl-C before step number `step`, counted from 1 over all epochs."""
+
+    def __init__(self, monkeypatch, step):
+        original, self.made = TrainingStep.__call__, 0
+
+        def make_step(*arguments):
+            self.made += 1
+            if self.made == step:
+                raise KeyboardInterrupt
+            return original(*arguments)
+
+        monkeypatch.setattr(TrainingStep, "__call__", make_step)
+        self.undo = monkeypatch.undo
