@@ -49,7 +49,7 @@ class QualityOptions:
     """The classes to take the mean over, where a data set has too few images of the others; all, if not given."""
 
     evaluate: Annotated[str, tyro.conf.arg(metavar="OPTIONS")] = ""
-    """Measure each best network once more, by evaluate.py with these options, such as --evaluate="--flip --scales 1"."""
+    """Measure each best network once more, by evaluate.py with these options, as in --evaluate="--flip"."""
 
     began: float | None = None
     """Train once, in this process, into --out; when it was started, in seconds of the monotonic clock."""
