@@ -1,7 +1,7 @@
 # `make help` lists the targets. Nothing but make, git and Python 3.10 to 3.13 is needed.
 PYTHON ?= python3
-# Of the tests; each takes up to 5 GB.
-PROCESSES ?= 2
+# Of the tests; 0 is this one alone, 2 halve the time and take up to 9 GB each.
+PROCESSES ?= 0
 VENV := .venv
 BIN := $(VENV)/bin
 
