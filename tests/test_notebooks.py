@@ -95,6 +95,7 @@ def test_the_translation_has_the_same_code_and_outputs(name, translation):
             assert (translated.source, translated.outputs) == (cell.source, cell.outputs)
             continue
         assert re.search(r"[\u4e00-\u9fff]", translated.source)
+        assert not re.search(r"[\u3001-\uffef]\n[\u3001-\uffef]", translated.source), "shown as a gap between words"
         assert re.findall(r"^#+", translated.source, re.MULTILINE) == re.findall(r"^#+", cell.source, re.MULTILINE)
         code = set(re.findall(r"`([^`]+)`", translated.source)) - {"README.zh-CN.md"}
         assert code <= set(re.findall(r"`([^`]+)`", cell.source))

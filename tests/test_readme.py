@@ -65,6 +65,7 @@ def test_the_chinese_readme_says_nothing_that_the_readme_does_not():
     assert set(re.findall(r"\d[\d.,]*\d|\d{2,}", CHINESE)) <= set(re.findall(r"\d[\d.,]*\d|\d{2,}", README))
     for one, other in (("README.md", CHINESE), ("README.zh-CN.md", README)):
         assert f"]({one})" in other
+    assert not re.search(r"[\u3001-\uffef]\n[\u3001-\uffef]", CHINESE), "a line break is shown as a gap between words"
 
 
 def test_links_lead_to_files():
