@@ -1,12 +1,17 @@
-"""The settings for TensorFlow Serving, read by its own messages where tensorflow-serving-api is installed."""
+"""Settings for clusters and for TensorFlow Serving, the latter read by its own messages where those are installed."""
 
+import json
 import re
 
 import pytest
 import yaml
 from conftest import ROOT
 
+from export.serve import ServeOptions
+from keras_fcn.cli import parse_options
+
 SERVING = ROOT / "export/serving"
+SCRIPTS = re.findall(r"^(keras-fcn-\w+) =", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
 
 
 def test_models_config_is_one_that_tensorflow_serving_reads():
@@ -36,3 +41,39 @@ def test_the_inference_service_is_of_the_shape_that_kserve_documents():
     assert 1 <= predictor["minReplicas"] <= predictor["maxReplicas"]
     assert predictor["model"]["modelFormat"] == {"name": "tensorflow", "version": "2"}
     assert predictor["model"]["storageUri"].startswith("pvc://")
+
+
+def test_the_deployment_starts_our_server_and_asks_what_it_answers():
+    deployment, service, scaler = yaml.safe_load_all((SERVING / "deployment.yaml").read_text())
+    pod = deployment["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    program, *words = container["command"]
+    assert program in SCRIPTS
+    options = parse_options(ServeOptions, words)
+    assert options.host == "0.0.0.0"
+    assert pod["spec"]["terminationGracePeriodSeconds"] > options.timeout
+    (mount,) = container["volumeMounts"]
+    assert options.directory.is_relative_to(mount["mountPath"])
+    assert [mount["name"]] == [volume["name"] for volume in pod["spec"]["volumes"]]
+    (port,) = container["ports"]
+    assert port["containerPort"] == options.port
+    addresses = (ROOT / "export/server/app.py").read_text()
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        asked = container[probe]["httpGet"]
+        assert f'"{asked["path"]}"' in addresses
+        assert asked["port"] == service["spec"]["ports"][0]["targetPort"] == port["name"]
+    labels = pod["metadata"]["labels"]
+    assert labels == deployment["spec"]["selector"]["matchLabels"] == service["spec"]["selector"]
+    scaled = scaler["spec"]["scaleTargetRef"]
+    assert (scaled["kind"], scaled["name"]) == (deployment["kind"], deployment["metadata"]["name"])
+    assert 1 <= scaler["spec"]["minReplicas"] <= scaler["spec"]["maxReplicas"]
+
+
+def test_the_image_copies_what_there_is_and_starts_our_server():
+    steps = re.findall(r"^([A-Z]+) (.+)$", (SERVING / "Dockerfile").read_text(), re.MULTILINE)
+    for name, rest in steps:
+        if name == "COPY":
+            assert all((ROOT / source).exists() for source in rest.split()[:-1]), rest
+    (program, *words) = json.loads(steps[-1][1])
+    assert program in SCRIPTS
+    assert str(parse_options(ServeOptions, words).port) in dict(steps)["EXPOSE"]
