@@ -160,9 +160,8 @@ def one_round(options: BenchmarkOptions, directory: Path, load: Load, port: int)
     alone = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     figures: dict = {"alone": alone, "load": os.getloadavg()[0], "clients": {}}
     for clients in options.clients:
-        before, started = [server_metric(port, name) for name in COUNTED], time.perf_counter()
-        outcomes = load.run(port, clients, options.requests)
-        seconds = time.perf_counter() - started
+        before = [server_metric(port, name) for name in COUNTED]
+        outcomes, seconds = load.run(port, clients, options.requests)
         used, busy = np.subtract([server_metric(port, name) for name in COUNTED], before).tolist()
         kinds = [kind for kind, _ in outcomes]
         if set(kinds) - {"good", "refused"} or len(kinds) != options.requests:
@@ -210,7 +209,7 @@ def watch_memory(options: BenchmarkOptions, load: Load, port: int) -> None:
     """Prints the server's resident memory after each tenth of `--memory` requests."""
     assert options.memory is not None
     for tenth in range(1, 11):
-        outcomes = load.run(port, 8, options.memory // 10)
+        outcomes, _ = load.run(port, 8, options.memory // 10)
         kinds = {kind for kind, _ in outcomes}
         if kinds - {"good", "refused"}:
             raise UserError(f"answers were {sorted(kinds)}")
