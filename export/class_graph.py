@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from keras_fcn.fcn import FCN_STRIDES
+from keras_fcn.layers import scaled_length
 
 INPUT, OUTPUT = "images", "classes"
 """What the tensors of an exported file are called."""
@@ -20,7 +21,8 @@ def class_graph(
 
     The last upsampling, a transposed convolution of kernel 2 s and stride s, is written as a convolution of 2 x 2
     inputs that gives s x s pixels at once (Shi et al., CVPR 2016, appendix). Each pixel's class is chosen before the
-    pixels are put into their places, so that one byte of each is moved, not a score for each class.
+    pixels are put into their places, so that one byte of each is moved, not a score for each class; where the network
+    sees images at a share of their size, afterwards.
 
     Args:
         model: A network of `build_fcn`.
@@ -32,18 +34,32 @@ def class_graph(
         From "images", uint8 [N, H, W, 3], to a dictionary of "classes", uint8 [N, H, W].
     """
     spec = tf.TensorSpec([None, *(size or (None, None)), 3], tf.uint8, name=INPUT)
-    body, convolve, stride = _body(model), _last_upsampling(model, classes_first), _last_upscore(model).strides[0]
+    input_scale = model.get_layer("logits").input_scale
+    # Scores that are to be resized lie pixel by pixel.
+    is_classes_first = classes_first and input_scale == 1
+    body, convolve, stride = _body(model), _last_upsampling(model, is_classes_first), _last_upscore(model).strides[0]
     normalization, pad = model.get_layer("normalization"), model.get_layer("pad")
+
+    def cropped(pixels: tf.Tensor, height, width) -> tf.Tensor:
+        border = stride // 2
+        return tf.nn.depth_to_space(pixels, stride)[:, border : border + height, border : border + width]
 
     @tf.function(input_signature=[spec])
     def classes(images: tf.Tensor) -> tf.Tensor:
-        padded = pad(normalization(tf.cast(images, tf.float32)))
+        lengths = _lengths(images)
+        seen = [scaled_length(length, input_scale) for length in lengths]
+        scaled = tf.cast(images, tf.float32)
+        if input_scale != 1:
+            scaled = tf.image.resize(scaled, seen)
+        padded = pad(normalization(scaled))
         # LiteRT's converter loses the number of channels in a padding by a computed amount.
         padded = tf.reshape(padded, tf.stack([-1, *_lengths(padded), 3]))
-        ids = convolve(tf.cast(body(padded, training=False), tf.float32))
-        height, width = _lengths(images)
-        border = stride // 2
-        return tf.nn.depth_to_space(ids, stride)[:, border : border + height, border : border + width, 0]
+        scores = convolve(tf.cast(body(padded, training=False), tf.float32))
+        if input_scale == 1:
+            return cropped(_likeliest(scores, 3 if is_classes_first else 4), *lengths)[..., 0]
+        scores = tf.reshape(scores, tf.stack([-1, *_lengths(scores), scores.shape[3] * scores.shape[4]]))
+        scores = tf.image.resize(cropped(scores, *seen), lengths)
+        return _likeliest(tf.transpose(scores, (0, 3, 1, 2)), 1) if classes_first else _likeliest(scores, 3)
 
     frozen = convert_variables_to_constants_v2(classes.get_concrete_function())
     return tf.function(lambda images: {OUTPUT: frozen(images)[0]}, input_signature=[spec])
@@ -60,7 +76,10 @@ def _last_upscore(model: keras.Model) -> keras.layers.Conv2DTranspose:
 
 
 def _last_upsampling(model: keras.Model, classes_first: bool):
-    """Returns the function from scores [N, H, W, C] to classes uint8 [N, H + 1, W + 1, s s], s/2 pixels off."""
+    """Returns the function from scores [N, H, W, C] to those of s s pixels each, s/2 pixels off.
+
+    They are [N, H + 1, W + 1, s s, C], or [N, H + 1, W + 1, C, s s].
+    """
     layer = _last_upscore(model)
     stride, num_classes = layer.strides[0], layer.filters
     kernel = np.asarray(layer.kernel).reshape(2, stride, 2, stride, num_classes, num_classes)
@@ -72,10 +91,13 @@ def _last_upsampling(model: keras.Model, classes_first: bool):
     def convolve(scores: tf.Tensor) -> tf.Tensor:
         padded = tf.pad(scores, [[0, 0], [1, 1], [1, 1], [0, 0]])
         scores = tf.nn.conv2d(padded, tf.constant(kernel), 1, "VALID")
-        scores = tf.reshape(scores, tf.stack([-1, *_lengths(scores), *pixels]))
-        return tf.cast(tf.argmax(scores, axis=3 if classes_first else 4, output_type=tf.int32), tf.uint8)
+        return tf.reshape(scores, tf.stack([-1, *_lengths(scores), *pixels]))
 
     return convolve
+
+
+def _likeliest(scores: tf.Tensor, axis: int) -> tf.Tensor:
+    return tf.cast(tf.argmax(scores, axis=axis, output_type=tf.int32), tf.uint8)
 
 
 def _lengths(tensor: tf.Tensor) -> list:

@@ -19,6 +19,9 @@ from keras_fcn.cli import run
 OPSET = 18
 """Version of the operators: ONNX 1.13 of December 2022, ONNX Runtime 1.14."""
 
+EXACT_CONVOLUTIONS = 6
+"""The first ones, which stay in float32 in an int8 file."""
+
 
 def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
     """Writes the function of `class_graph` as an ONNX file; its metadata name the model, the classes and colours.
@@ -48,7 +51,11 @@ def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Itera
 
 
 def _quantize(path: Path, images: Iterable[np.ndarray]) -> None:
-    """Quantizes a file in its place: activations and weights in 8 bits, weights with a scale for each channel."""
+    """Quantizes a file in its place: activations and weights in 8 bits, weights with a scale for each channel.
+
+    The first convolutions stay as they are: all others would inherit their error.
+    """
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -62,8 +69,12 @@ def _quantize(path: Path, images: Iterable[np.ndarray]) -> None:
 
     prepared = path.with_name("prepared.onnx")
     quant_pre_process(path, prepared, skip_symbolic_shape=True)
+    convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
     kinds = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
-    quantize_static(prepared, path, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, **kinds)
+    quantize_static(
+        prepared, path, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+        nodes_to_exclude=convolutions[:EXACT_CONVOLUTIONS], extra_options={"CalibMovingAverage": True}, **kinds,
+    )  # fmt: skip
     prepared.unlink()
 
 

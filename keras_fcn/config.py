@@ -62,6 +62,7 @@ _RANGES: dict[str, tuple[Callable, str]] = {
     "epochs": (_is_positive, "must be greater than 0"),
     "batch_size": (_is_positive, "must be greater than 0"),
     "crop_size": (lambda size: min(size) >= 1, "takes a height and a width of at least 1"),
+    "input_scale": (_is_positive, "must be greater than 0"),
     "scale": (lambda scale: 0 < scale[0] <= scale[1] < math.inf, "takes two factors greater than 0, the smaller first"),
     "rotate": (lambda degrees: 0 <= degrees <= 180, "must be in 0 to 180 degrees"),
     "color_jitter": (lambda share: 0 <= share < 1, "must be at least 0 and less than 1"),
@@ -129,6 +130,10 @@ class TrainConfig:
     context: Annotated[bool, FlagConversionOff] = False
     """Add scores of the whole image's mean feature to those of every place, so that all of a thing is taken for the
     same class: worth many points where classes look alike in their parts, as animals do."""
+
+    input_scale: Annotated[float, arg(metavar="SHARE")] = 1.0
+    """Measure and keep a network that sees images at this share of their size, and gives masks at their own; 0.8, say,
+    where things fill the photographs, 0.25 for those of 12 megapixels. --scale says at which it learns."""
 
     init_from: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
     """Start from a trained run or .keras file of the same backbone: layers that fit are taken, other scores start at 0.

@@ -11,7 +11,7 @@ from keras import layers
 from keras_fcn.backbones import BACKBONES, build_backbone
 from keras_fcn.initializers import Bilinear
 from keras_fcn.labels import ClassTable
-from keras_fcn.layers import Logits, PadToMultiple
+from keras_fcn.layers import Logits, PadToMultiple, ScaleImage
 from keras_fcn.upscore import Upscore
 
 FCN_STRIDES = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}
@@ -33,6 +33,7 @@ def build_fcn(
     upscore_init: str = "bilinear",
     context: bool = False,
     auxiliary: bool = False,
+    input_scale: float = 1.0,
 ) -> keras.Model:
     """Builds a fully convolutional network (Long, Shelhamer, Darrell, CVPR 2015, figure 3).
 
@@ -51,14 +52,16 @@ def build_fcn(
             without its normalization, which features behind batch normalization do not need).
         auxiliary: Whether the model has a second output, for training: logits of a head of its own on P4, which brings
             a loss nearer to the layers before (Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017, section 3.3).
+        input_scale: At which share of its size the network sees an image; the scores come back at the image's size.
+            Weights are the same for every share.
 
     Returns:
         A functional model: images [N, H, W, 3], RGB in 0-255, to logits float32 [N, H, W, num_classes]; with
         `auxiliary` to a list of two of these.
 
     Raises:
-        ValueError: If `model`, `backbone` or `upscore_init` has an unknown name, or `classes` and `num_classes`
-            disagree.
+        ValueError: If `model`, `backbone` or `upscore_init` has an unknown name, `classes` and `num_classes` disagree,
+            or `input_scale` is not greater than 0.
 
     Examples:
         >>> network = build_fcn("fcn8s", "resnet18_v2", num_classes=21)
@@ -73,17 +76,20 @@ def build_fcn(
         classes = ClassTable.numbered(21 if num_classes is None else num_classes)
     if num_classes not in (None, classes.num_classes):
         raise ValueError(f"classes has {classes.num_classes} classes, but num_classes={num_classes}")
+    if not input_scale > 0:
+        raise ValueError(f"input_scale must be greater than 0. Received: {input_scale}")
     body = build_backbone(backbone, weights)
     mean, std = np.array(BACKBONES[backbone].mean), np.array(BACKBONES[backbone].std)
 
     image = keras.Input((None, None, 3), name="image")
-    normalized = layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name="normalization")(image)
+    seen = image if input_scale == 1 else ScaleImage(input_scale, name="input_scale")(image)
+    normalized = layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name="normalization")(seen)
     features = body(PadToMultiple(32, name="pad")(normalized))
     top = _score(features["P5"], classes.num_classes, context)
     scores = _decode(top, features, FCN_STRIDES[model], UPSCORE_INITS[upscore_init])
     # Whatever the precision of the layers before, the loss and argmax see float32.
-    logits = Logits(classes, dtype="float32", name="logits")([scores, image])
-    outputs = [logits, _auxiliary_logits(features["P4"], classes, image)] if auxiliary else logits
+    logits = Logits(classes, input_scale, dtype="float32", name="logits")([scores, image])
+    outputs = [logits, _auxiliary_logits(features["P4"], classes, input_scale, image)] if auxiliary else logits
     return keras.Model(image, outputs, name=f"{model}_{backbone}")
 
 
@@ -170,14 +176,14 @@ def _decode(scores, features: dict, final_stride: int, initializer: Callable):
     return _upsample(scores, num_classes, stride, initializer(stride), f"upscore{stride}")
 
 
-def _auxiliary_logits(feature, classes: ClassTable, image):
+def _auxiliary_logits(feature, classes: ClassTable, input_scale: float, image):
     """Scores a feature at stride 16 by a 3x3 and a 1x1 convolution, and upsamples without weights."""
     channels = max(feature.shape[-1] // 4, 1)
     x = layers.Conv2D(channels, 3, padding="same", use_bias=False, name="auxiliary_conv")(feature)
     x = layers.ReLU(name="auxiliary_relu")(layers.BatchNormalization(momentum=0.9, name="auxiliary_bn")(x))
     scores = layers.Conv2D(classes.num_classes, 1, name="auxiliary_score")(x)
     scores = layers.UpSampling2D(16, interpolation="bilinear", name="auxiliary_upscore")(scores)
-    return Logits(classes, dtype="float32", name="auxiliary_logits")([scores, image])
+    return Logits(classes, input_scale, dtype="float32", name="auxiliary_logits")([scores, image])
 
 
 def _upsample(scores, num_classes: int, stride: int, initializer: keras.initializers.Initializer, name: str):

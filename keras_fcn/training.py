@@ -50,8 +50,8 @@ class Training:
     Attributes:
         workers: The processes that train this network together.
         model: The network whose weights are trained.
-        kept_model: The network that is measured and kept, in float32; `model` itself, unless weights are averaged or
-            layers compute in another precision.
+        kept_model: The network that is measured and kept, in float32; `model` itself, unless weights are averaged,
+            layers compute in another precision, or it is to see images at a share of their size.
 
     Raises:
         UserError: If there are more devices than images in a batch, or the weights to start from do not fit.
@@ -74,7 +74,8 @@ class Training:
             self.make_step = TrainingStep(
                 self.strategy, trained, self.groups, config, data.class_weights, self.average, xla
             )
-        self.kept_model = self._build() if self.average or bfloat16 else self.model
+        is_apart = self.average or bfloat16 or config.input_scale != 1
+        self.kept_model = self._build(input_scale=config.input_scale) if is_apart else self.model
         self.segment = segmenter(self.kept_model)
         self.finished_epochs = tf.Variable(0, name="finished_epochs")
         self.best_epoch = tf.Variable(0, name="best_epoch")
@@ -94,9 +95,8 @@ class Training:
         self.describe_precision = ("bfloat16" if bfloat16 else "float32") + (", XLA" if xla else "")
 
     def _build(self, **options) -> keras.Model:
-        config = self.config
-        options |= {"upscore_init": config.upscore_init, "context": config.context}
-        return build_fcn(config.model, config.backbone, classes=self.data.pairs.classes, **options)
+        options |= {name: getattr(self.config, name) for name in ("model", "backbone", "upscore_init", "context")}
+        return build_fcn(classes=self.data.pairs.classes, **options)
 
     def _load_weights(self) -> LoadedWeights:
         if self.config.init_from is not None:
@@ -130,8 +130,11 @@ class Training:
             rate += f"; the backbone is frozen for {config.freeze_backbone} epochs"
         if stream.plan:
             rate += f", its features kept of {stream.plan.draws} augmentations ({stream.plan.gigabytes:.2g} GB)"
+        network = f"{config.model} over {config.backbone}, {self.model.count_params() / 1e6:.1f} million weights"
+        if config.input_scale != 1:
+            network += f", kept to see images at {config.input_scale:g} of their size"
         return (
-            f"Network  {config.model} over {config.backbone}, {self.model.count_params() / 1e6:.1f} million weights\n"
+            f"Network  {network}\n"
             f"Weights  {self.loaded.description}\n"
             f"Steps    {config.epochs} epochs of {stream.steps_per_epoch}, each of {stream.images_per_step} crops "
             f"of {height}x{width} pixels, on {describe_devices(self.strategy)} in {self.describe_precision}\n"

@@ -209,6 +209,7 @@ def train(
     weights = None
     if isinstance(model, keras.Model):
         class_table(model)  # raises if it is not one of ours
+        settings = {"input_scale": model.get_layer("logits").input_scale, **settings}
         name, _, backbone = model.name.partition("_")
         if name not in FCN_STRIDES:
             raise ValueError(f"a model of build_fcn is named after its network and backbone. Received: {model.name!r}")

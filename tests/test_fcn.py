@@ -4,6 +4,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import ROOT
 
 from keras_fcn import ClassTable, build_fcn, class_table
@@ -108,6 +109,7 @@ def test_saved_models_load_in_another_process_and_on_another_backend(tmp_path, m
         ({"model": "fcn4s"}, "model must be one of fcn32s, fcn16s, fcn8s. Received: 'fcn4s'"),
         ({"backbone": "vgg"}, "backbone must be one of .* Received: 'vgg'"),
         ({"upscore_init": "zeros"}, "upscore_init must be one of bilinear, xavier. Received: 'zeros'"),
+        ({"input_scale": 0}, "input_scale must be greater than 0. Received: 0"),
         ({"classes": TABLE, "num_classes": 4}, "classes has 3 classes, but num_classes=4"),
     ],
 )
@@ -140,3 +142,39 @@ def test_context_adds_the_scores_of_the_mean_feature_to_every_position(name):
 def test_a_network_with_context_sees_the_whole_image():
     model = build_fcn("fcn32s", "mobilenet_v2", num_classes=3, context=True)
     assert summarize(model, (64, 96)).features["logits"].receptive_field is None
+
+
+@pytest.mark.parametrize("size", [(64, 96), (65, 97), (1, 1)])
+def test_a_network_that_sees_a_share_of_the_size_gives_its_scores_resized(size):
+    """The reference is NumPy's interpolation around the network as it is."""
+    plain, scaled = (build_fcn("fcn8s", "mobilenet_v2", num_classes=3, input_scale=scale) for scale in (1, 0.8))
+    for name in ("score_fr", "score_pool3"):
+        kernel = plain.get_layer(name).kernel
+        kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
+    scaled.set_weights(plain.get_weights())
+    image = np.asarray(random_images(1, *size))
+    seen = interpolated(image, [max(1, (8 * length + 5) // 10) for length in size])
+    expected = interpolated(np.asarray(plain(seen, training=False)), size)
+    found = np.asarray(scaled(image, training=False))
+    np.testing.assert_allclose(found, expected, atol=1e-4 * max(1, np.abs(expected).max()))
+    graph = tf.function(scaled, input_signature=[tf.TensorSpec([None, None, None, 3])])
+    np.testing.assert_allclose(graph(image), found, atol=1e-5 * max(1, np.abs(expected).max()))
+
+
+def interpolated(images, size):
+    """Bilinear between the centres of pixels, rows by rows and columns by columns."""
+    for axis, length in zip((1, 2), size):
+        places = (np.arange(length) + 0.5) * images.shape[axis] / length - 0.5
+        places = np.clip(places, 0, images.shape[axis] - 1)
+        before = np.floor(places).astype(int)
+        after = np.minimum(before + 1, images.shape[axis] - 1)
+        share = (places - before).reshape([-1 if a == axis else 1 for a in range(4)])
+        images = images.take(before, axis) * (1 - share) + images.take(after, axis) * share
+    return images.astype(np.float32)
+
+
+def test_a_network_that_sees_a_share_is_kept_in_a_file(tmp_path):
+    model = build_fcn("fcn32s", "mobilenet_v2", num_classes=3, input_scale=0.25)
+    model.save(tmp_path / "model.keras")
+    image = random_images(1, 50, 70)
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(image), model(image))

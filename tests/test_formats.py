@@ -17,6 +17,7 @@ from export.format_report import verify_file
 from export.formats import export_format
 from keras_fcn import ClassTable, Predictor, build_fcn
 from keras_fcn.errors import UserError
+from keras_fcn.fcn import class_table
 
 FORMATS = {"onnx": onnx.ONNX, "openvino": openvino.OPENVINO, "litert": litert.LITERT}
 SHAPES = [(1, 33, 65), (2, 64, 96), (3, 1, 1), (1, 31, 32)]
@@ -40,6 +41,14 @@ def model():
 
 
 @pytest.fixture(scope="module")
+def scaled(model):
+    """The same weights, in a network that sees images at a share of their size."""
+    keras_model = build_fcn("fcn8s", "mobilenet_v2", classes=class_table(model), input_scale=0.8)
+    keras_model.set_weights(model.get_weights())
+    return keras_model
+
+
+@pytest.fixture(scope="module")
 def live(model):
     return Predictor(model)
 
@@ -57,6 +66,24 @@ def test_the_graph_gives_the_live_model_s_classes(model, live, classes_first, si
         expected = live.segment(images).numpy()
         assert np.mean(graph(tf.constant(images))["classes"].numpy() == expected) > 0.999
         assert shape[1] == 1 or len(np.unique(expected)) == 3
+
+
+@pytest.mark.parametrize("classes_first", [False, True])
+def test_the_graph_of_a_network_that_sees_a_share_gives_the_live_model_s_classes(scaled, classes_first):
+    for size in (None, (33, 65)):
+        images, segment = images_of((2, 33, 65)), class_graph(scaled, size, classes_first)
+        expected = Predictor(scaled).segment(images).numpy()
+        assert np.mean(segment(tf.constant(images))["classes"].numpy() == expected) > 0.999
+        assert len(np.unique(expected)) == 3
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_of_a_network_that_sees_a_share_gives_the_live_model_s_classes(tmp_path, scaled, name):
+    needed(name)
+    path, compared = export_format(FORMATS[name], scaled, tmp_path)
+    assert len(compared) == 3
+    images = images_of((2, 61, 95))
+    assert np.mean(FORMATS[name].load(path)(images) == Predictor(scaled).segment(images).numpy()) > 0.999
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -11,9 +11,11 @@ from test_fine_tuning import step, training  # noqa: F401 - a fixture
 from tiny_runs import assert_same_run, silent, tiny
 
 import keras_fcn
-from keras_fcn import ClassTable, build_fcn
+from keras_fcn import ClassTable, Predictor, build_fcn
+from keras_fcn.datasets import open_pairs
 from keras_fcn.devices import uses_bfloat16, uses_xla
 from keras_fcn.errors import UserError
+from keras_fcn.evaluation import evaluate
 from keras_fcn.inference import load_model
 from keras_fcn.training_run import run_training
 
@@ -74,6 +76,25 @@ def test_the_averaged_network_is_kept_and_training_is_as_without(toy, tmp_path):
     assert [row["loss"] for row in whole.read_history()] == [row["loss"] for row in plain.read_history()]
     kernels = [load_model(run.best_model).get_layer("score_fr").kernel for run in (whole, plain)]
     assert np.abs(np.asarray(kernels[0]) - np.asarray(kernels[1])).max() > 1e-6
+
+
+def test_the_network_that_sees_a_share_is_kept_and_training_is_as_without(toy, tmp_path):
+    plain, scaled = (
+        run_training(tiny(toy, epochs=1, input_scale=scale), tmp_path / f"{scale}", report=silent) for scale in (1, 0.6)
+    )
+    ours, other = load_model(scaled.best_model), load_model(plain.best_model)
+    for weight, same in zip(ours.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, same)
+    figures = evaluate(Predictor(ours).segment, open_pairs(toy, "val"))
+    assert scaled.read_metrics()["confusion_matrix"] == figures["confusion_matrix"]
+    assert scaled.read_metrics()["confusion_matrix"] != plain.read_metrics()["confusion_matrix"]
+
+
+def test_a_model_that_sees_a_share_stays_one_when_it_is_trained_on(toy, tmp_path):
+    model = build_fcn("fcn32s", "resnet18_v2", num_classes=21, input_scale=0.6)
+    settings = {"crop_size": (64, 96), "batch_size": 4, "epochs": 1}
+    trained = keras_fcn.train(model, toy, run_dir=tmp_path / "run", report=silent, **settings)
+    assert trained.model.get_layer("logits").input_scale == 0.6
 
 
 def test_the_auxiliary_heads_loss_counts_by_its_share(training, toy, tmp_path):  # noqa: F811
