@@ -19,8 +19,9 @@ from keras_fcn.cli import run
 OPSET = 18
 """Version of the operators: ONNX 1.13 of December 2022, ONNX Runtime 1.14."""
 
-EXACT_CONVOLUTIONS = 6
-"""The first ones, which stay in float32 in an int8 file."""
+EXACT_CONVOLUTIONS = {False: 3, True: 6}
+"""How many of the first ones stay in float32 in an int8 file, of networks without and with depthwise convolutions: the
+blocks of the latter have more of them, and cheaper ones."""
 
 
 def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
@@ -69,11 +70,13 @@ def _quantize(path: Path, images: Iterable[np.ndarray]) -> None:
 
     prepared = path.with_name("prepared.onnx")
     quant_pre_process(path, prepared, skip_symbolic_shape=True)
-    convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
+    convolutions = [node for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
+    is_depthwise = any(entry.name == "group" and entry.i > 1 for node in convolutions for entry in node.attribute)
+    exact = [node.name for node in convolutions[: EXACT_CONVOLUTIONS[is_depthwise]]]
     kinds = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
     quantize_static(
         prepared, path, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-        nodes_to_exclude=convolutions[:EXACT_CONVOLUTIONS], extra_options={"CalibMovingAverage": True}, **kinds,
+        nodes_to_exclude=exact, extra_options={"CalibMovingAverage": True}, **kinds,
     )  # fmt: skip
     prepared.unlink()
 

@@ -82,7 +82,7 @@ def build_fcn(
     mean, std = np.array(BACKBONES[backbone].mean), np.array(BACKBONES[backbone].std)
 
     image = keras.Input((None, None, 3), name="image")
-    seen = image if input_scale == 1 else ScaleImage(input_scale, name="input_scale")(image)
+    seen = image if input_scale == 1 else ScaleImage(input_scale, dtype="float32", name="input_scale")(image)
     normalized = layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name="normalization")(seen)
     features = body(PadToMultiple(32, name="pad")(normalized))
     top = _score(features["P5"], classes.num_classes, context)
