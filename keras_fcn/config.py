@@ -62,7 +62,7 @@ _RANGES: dict[str, tuple[Callable, str]] = {
     "epochs": (_is_positive, "must be greater than 0"),
     "batch_size": (_is_positive, "must be greater than 0"),
     "crop_size": (lambda size: min(size) >= 1, "takes a height and a width of at least 1"),
-    "input_scale": (_is_positive, "must be greater than 0"),
+    "input_scale": (lambda scale: 0.0001 <= scale < math.inf, "must be at least 0.0001"),
     "scale": (lambda scale: 0 < scale[0] <= scale[1] < math.inf, "takes two factors greater than 0, the smaller first"),
     "rotate": (lambda degrees: 0 <= degrees <= 180, "must be in 0 to 180 degrees"),
     "color_jitter": (lambda share: 0 <= share < 1, "must be at least 0 and less than 1"),

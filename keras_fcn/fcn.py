@@ -61,7 +61,7 @@ def build_fcn(
 
     Raises:
         ValueError: If `model`, `backbone` or `upscore_init` has an unknown name, `classes` and `num_classes` disagree,
-            or `input_scale` is not greater than 0.
+            or `input_scale` is less than 0.0001.
 
     Examples:
         >>> network = build_fcn("fcn8s", "resnet18_v2", num_classes=21)
@@ -76,8 +76,8 @@ def build_fcn(
         classes = ClassTable.numbered(21 if num_classes is None else num_classes)
     if num_classes not in (None, classes.num_classes):
         raise ValueError(f"classes has {classes.num_classes} classes, but num_classes={num_classes}")
-    if not input_scale > 0:
-        raise ValueError(f"input_scale must be greater than 0. Received: {input_scale}")
+    if not input_scale >= 0.0001:
+        raise ValueError(f"input_scale must be at least 0.0001. Received: {input_scale}")
     body = build_backbone(backbone, weights)
     mean, std = np.array(BACKBONES[backbone].mean), np.array(BACKBONES[backbone].std)
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import keras
 from keras import ops
 
 from keras_fcn.labels import ClassTable
 
-_PARTS = 10_000
-"""Shares of an image's size are counted in these: whole numbers are rounded alike in graphs and outside of them."""
+
+def exact_scale(scale: float) -> Fraction:
+    """Returns a share of an image's size in ten thousandths: whole numbers are rounded alike everywhere."""
+    return Fraction(round(10_000 * scale), 10_000)
 
 
 def scaled_length(length, scale: float):
     """Returns the height or width, an integer or a tensor of one, of an image at a share of its size: at least 1."""
-    parts = (length * round(scale * _PARTS) + _PARTS // 2) // _PARTS
-    return max(parts, 1) if isinstance(parts, int) else ops.maximum(parts, 1)
+    share = exact_scale(scale)
+    rounded = (2 * length * share.numerator + share.denominator) // (2 * share.denominator)
+    return max(rounded, 1) if isinstance(rounded, int) else ops.maximum(rounded, 1)
 
 
 @keras.saving.register_keras_serializable(package="keras_fcn")

@@ -6,16 +6,17 @@ import dataclasses
 import math
 from fractions import Fraction
 
+from keras_fcn.layers import exact_scale
 from keras_fcn.trace import Call, Tensor, Trace
 
 _SAME_POSITION = frozenset((
-    "Activation", "Add", "BatchNormalization", "Concatenate", "Dense", "Dropout", "Logits", "Multiply",
+    "Activation", "Add", "BatchNormalization", "Concatenate", "Dense", "Dropout", "Multiply",
     "Normalization", "PadToMultiple", "ReLU", "Rescaling",
 ))  # fmt: skip
 _POOLING = frozenset(("MaxPooling2D", "AveragePooling2D"))
 _CONVOLUTION = frozenset(("Conv2D", "DepthwiseConv2D"))
 _WHOLE = frozenset(("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten", "Reshape"))
-_OTHER = frozenset(("ZeroPadding2D", "Cropping2D", "Conv2DTranspose"))
+_OTHER = frozenset(("ZeroPadding2D", "Cropping2D", "Conv2DTranspose", "Logits", "ScaleImage"))
 KNOWN_KINDS = _SAME_POSITION | _POOLING | _CONVOLUTION | _WHOLE | _OTHER
 """Class names of the layers whose receptive field, multiply-accumulates and memory are known."""
 
@@ -101,6 +102,22 @@ def spread(windows: Windows, extent: int, stride: int, before: int) -> Windows:
     return Windows(windows.jump, first, last)
 
 
+def resample(windows: Windows, scale: Fraction) -> Windows:
+    """Returns the windows after bilinear resizing, between the centres of pixels, of lengths that the scale divides.
+
+    Args:
+        windows: Those of its input.
+        scale: Outputs for each input position.
+    """
+    if windows.jump is None:
+        return windows
+    period = len(windows.first)
+    times = period // math.gcd(period, scale.denominator)
+    places = [(n + Fraction(1, 2)) / scale - Fraction(1, 2) for n in range(times * scale.numerator)]
+    first, last = zip(*(_hull(windows, math.floor(place), math.ceil(place)) for place in places))
+    return Windows(times * scale.denominator // period * windows.jump, first, last)
+
+
 def _hull(windows: Windows, first: int, last: int) -> tuple[float, float]:
     bounds = [windows.bounds(position) for position in range(first, last + 1)]
     return min((low for low, _ in bounds), default=math.inf), max((high for _, high in bounds), default=-math.inf)
@@ -161,9 +178,14 @@ def kind_of(layer) -> str:
 
 def _after(call: Call, axis: int, taken: list[Windows]) -> Windows:
     """Returns the windows of a call's outputs along one axis, given those of its inputs."""
-    kind, layer, windows = kind_of(call.layer), call.layer, union(taken)
+    kind, layer = kind_of(call.layer), call.layer
+    if kind == "Logits":
+        return resample(taken[0], 1 / exact_scale(layer.input_scale))
+    windows = union(taken)
     if kind == "Concatenate" and layer.axis not in (-1, 3):
         raise ValueError(f"layer {layer.name!r} concatenates along axis {layer.axis}, not along channels")
+    if kind == "ScaleImage":
+        return resample(windows, exact_scale(layer.scale))
     if kind in _SAME_POSITION:
         return windows
     if kind in _WHOLE:

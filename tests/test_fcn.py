@@ -109,7 +109,7 @@ def test_saved_models_load_in_another_process_and_on_another_backend(tmp_path, m
         ({"model": "fcn4s"}, "model must be one of fcn32s, fcn16s, fcn8s. Received: 'fcn4s'"),
         ({"backbone": "vgg"}, "backbone must be one of .* Received: 'vgg'"),
         ({"upscore_init": "zeros"}, "upscore_init must be one of bilinear, xavier. Received: 'zeros'"),
-        ({"input_scale": 0}, "input_scale must be greater than 0. Received: 0"),
+        ({"input_scale": 0}, "input_scale must be at least 0.0001. Received: 0"),
         ({"classes": TABLE, "num_classes": 4}, "classes has 3 classes, but num_classes=4"),
     ],
 )
