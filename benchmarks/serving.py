@@ -1,10 +1,11 @@
 """Loads the server over loopback: `python benchmarks/serving.py`.
 
-Each round times, in turn, the model alone (its signature `images` on images in memory, one by one and in batches: the
-faster counts) and the server with several numbers of clients, each of which asks again when it is answered. Some
-requests are bad files: all of those must get a 4xx, all others the mask that the SavedModel gives. Clients and server
-share the processors, so that times on the wall say what this machine does with both; processor seconds of the server's
-own process, beside those of the model alone, say what the server adds, and other programs hardly disturb them.
+Each round times, in turn, the model alone and the server with several numbers of clients, each of which asks again when
+it is answered. The model alone is its signature `images` on images in memory, one by one and in batches; the faster
+counts, of those that are no larger than the number of clients: one client never has two images waiting. Some requests
+are bad files: all of those must get a 4xx, all others the mask that the SavedModel gives. Clients and server share the
+processors, so that times on the wall say what this machine does with both; processor seconds of the server's own
+process, beside those of the model alone, say what the server adds, and other programs hardly disturb them.
 `--memory 5000` asks so often and prints how the server's memory grows.
 """
 
@@ -180,6 +181,12 @@ def one_round(options: BenchmarkOptions, directory: Path, load: Load, port: int)
     return figures
 
 
+def alone_with(alone: dict[str, list[float]], clients: int) -> list[float]:
+    """Returns the least seconds of an image, by the clock and of the processors, with as many at once as there are."""
+    possible = [seconds for batch, seconds in alone.items() if int(batch) <= clients]
+    return [min(kind) for kind in zip(*possible)]
+
+
 def report(options: BenchmarkOptions, rounds: list[dict]) -> None:
     """Prints medians over the rounds, and the ratios to the model alone within a round."""
     loads = [figures["load"] for figures in rounds]
@@ -187,16 +194,16 @@ def report(options: BenchmarkOptions, rounds: list[dict]) -> None:
         f"{options.model}, {options.backbone}, JPEG {options.size[0]}x{options.size[1]}; {os.cpu_count()} CPU cores "
         f"({processor()}); {len(rounds)} rounds, load {min(loads):.1f} to {max(loads):.1f}"
     )
-    best = [min(figures["alone"].values()) for figures in rounds]
-    least = [min(values[1] for values in figures["alone"].values()) for figures in rounds]
-    clock, used = statistics.median(values[0] for values in best), statistics.median(least)
-    print(f"model alone: {1 / clock:.2f} images/s, {1000 * used:.0f} ms of processor time each")
+    for batch in rounds[0]["alone"]:
+        clock, used = (statistics.median(figures["alone"][batch][kind] for figures in rounds) for kind in (0, 1))
+        print(f"model alone, {batch} at once: {1 / clock:.2f} images/s, {1000 * used:.0f} ms of processor time each")
     print("clients  images/s  of alone  network busy  processor ms  model's share    p50 ms    p99 ms  good  refused")
     for clients in options.clients:
         runs = [figures["clients"][clients] for figures in rounds]
         row = {key: statistics.median(one[key] for one in runs) for key in runs[0]}
-        of_alone = statistics.median(alone[0] / one["seconds"] for alone, one in zip(best, runs))
-        share = statistics.median(alone / one["processor_seconds"] for alone, one in zip(least, runs))
+        alone = [alone_with(figures["alone"], clients) for figures in rounds]
+        of_alone = statistics.median(clock / one["seconds"] for (clock, _), one in zip(alone, runs))
+        share = statistics.median(used / one["processor_seconds"] for (_, used), one in zip(alone, runs))
         good, refused = (sum(one[key] for one in runs) for key in ("good", "refused"))
         print(
             f"{clients:>7}{1 / row['seconds']:>10.2f}{of_alone:>10.2f}{row['busy']:>14.2f}"

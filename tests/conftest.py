@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from servers import serving
+from servers import ids_in, serving
 
 from keras_fcn.environment import start_tensorflow
 
@@ -98,14 +98,14 @@ def server(exported):
 
 @pytest.fixture(scope="session")
 def signature(exported):
-    """What the SavedModel `exported` itself makes of files, a function of their bytes."""
+    """What the SavedModel `exported` itself makes of files: a function of their bytes, to rows of ids, and shares."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(exported / "1"))
 
     def segment(*files):
         found = loaded.signatures["serving_default"](image_bytes=tf.constant(files))
-        return found["mask_png_bytes"].numpy().tolist(), found["class_shares"].numpy()
+        return [ids_in(png) for png in found["mask_png_bytes"].numpy()], found["class_shares"].numpy()
 
     return segment
 

@@ -109,5 +109,10 @@ def predict(server, *files):
     return status, json.loads(body)
 
 
-def png_of(prediction):
-    return base64.b64decode(prediction["mask_png_bytes"]["b64"])
+def ids_in(png):
+    """The rows of class ids in a PNG: files that differ may hold the same mask."""
+    return np.asarray(Image.open(io.BytesIO(png))).tolist()
+
+
+def mask_of(prediction):
+    return ids_in(base64.b64decode(prediction["mask_png_bytes"]["b64"]))

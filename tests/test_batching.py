@@ -10,6 +10,7 @@ import pytest
 
 from export.server.batching import Batcher, BatchingOptions
 from export.server.limits import Admission, BusyError, PixelBudget
+from export.server.segmentation import Segmentation
 
 
 class Network:
@@ -135,3 +136,16 @@ def test_no_more_pixels_than_agreed_in_the_order_of_arrival():
 
     # b is too large even alone, but goes when a is done; c and d wait behind it; c and d fit together.
     assert asyncio.run(several()) == ["a", "ab", "abcd", "abcd"]
+
+
+def test_little_is_done_at_once_and_much_in_a_thread_that_leaves_the_loop_free():
+    async def run():
+        segmentation = Segmentation(1, BatchingOptions(), 1, lambda size, seconds: None)
+        async with segmentation.running():
+            free = threading.Event()
+            asyncio.get_running_loop().call_soon(free.set)
+            here = threading.get_ident()
+            assert await segmentation.call(1000, threading.get_ident) == here
+            assert await segmentation.call(1 << 30, free.wait, 60)
+
+    asyncio.run(run())

@@ -64,6 +64,7 @@ EXPORT_LAYERS = [
     ["server.segmentation", "server.bodies", "server.v2"],
     ["server.batching", "server.v1", "server.versions"],
     ["server.servable", "server.limits", "server.metrics"],
+    ["server.grey_png"],
     ["saved_model", "onnx", "openvino", "litert"],
     ["formats"],
     ["format_report", "calibration", "class_graph"],

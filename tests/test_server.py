@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 from kinds_of_files import write_photo
 from PIL import Image
-from servers import INFER, PREDICT, b64, drawn, needs_server, png_of, predict
+from servers import INFER, PREDICT, b64, drawn, ids_in, mask_of, needs_server, predict
 
 from keras_fcn import Predictor, read_image
 
@@ -38,7 +38,7 @@ def test_v1_answers_as_the_saved_model_does(server, signature):
     files = [drawn(0), drawn(1, (33, 131), "JPEG"), drawn(2, (1, 1))]
     masks, shares = signature(*files)
     status, answer = predict(server, *files)
-    assert (status, [png_of(row) for row in answer["predictions"]]) == (200, masks)
+    assert (status, [mask_of(row) for row in answer["predictions"]]) == (200, masks)
     np.testing.assert_array_equal(np.float32([row["class_shares"] for row in answer["predictions"]]), shares)
     for body in (
         {"instances": [{"image_bytes": b64(data)} for data in files], "signature_name": "serving_default"},
@@ -52,7 +52,7 @@ def test_v1_answers_as_the_saved_model_does(server, signature):
             if "inputs" in body
             else [r["mask_png_bytes"] for r in found["predictions"]]
         )
-        assert (status, [base64.b64decode(png["b64"]) for png in pngs]) == (200, masks)
+        assert (status, [ids_in(base64.b64decode(png["b64"])) for png in pngs]) == (200, masks)
 
 
 def test_v2_answers_in_json_and_in_binary(server, signature):
@@ -65,7 +65,7 @@ def test_v2_answers_in_json_and_in_binary(server, signature):
     assert (status, answer["id"], answer["model_name"], answer["model_version"]) == (200, "mine", "keras_fcn", "1")
     pngs, rows = answer["outputs"]
     assert (pngs["datatype"], pngs["shape"], rows["shape"]) == ("BYTES", [2], list(shares.shape))
-    assert [base64.b64decode(text) for text in pngs["data"]] == masks
+    assert [ids_in(base64.b64decode(text)) for text in pngs["data"]] == masks
     np.testing.assert_array_equal(np.float32(rows["data"]).reshape(shares.shape), shares)
 
     binary = b"".join(struct.pack("<I", len(data)) + data for data in files)
@@ -77,9 +77,14 @@ def test_v2_answers_in_json_and_in_binary(server, signature):
     status, headers, content = server.ask("POST", INFER, header + binary, {length: str(len(header))})
     end = int(headers[length])
     sizes = [output["parameters"]["binary_data_size"] for output in json.loads(content[:end])["outputs"]]
-    assert (status, sizes) == (200, [shares.nbytes, sum(4 + len(mask) for mask in masks)])
+    assert (status, sizes) == (200, [shares.nbytes, len(content) - end - shares.nbytes])
     np.testing.assert_array_equal(np.frombuffer(content, "<f4", shares.size, end).reshape(shares.shape), shares)
-    assert content[end + sizes[0] :] == b"".join(struct.pack("<I", len(mask)) + mask for mask in masks)
+    position = end + sizes[0]
+    for mask in masks:
+        (size,) = struct.unpack_from("<I", content, position)
+        position += 4 + size
+        assert ids_in(content[position - size : position]) == mask
+    assert position == len(content)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +152,7 @@ def test_bad_files_are_named_and_fail_nobody_else(server, signature):
             assert answer["error"].endswith("; image_bytes[2] is empty; send the bytes of a JPEG or PNG file")
         for call, mask in zip(right, expected, strict=True):
             status, answer = call.result()
-            assert (status, png_of(answer["predictions"][0])) == (200, mask)
+            assert (status, mask_of(answer["predictions"][0])) == (200, mask)
 
 
 def test_a_long_body_is_refused_whether_it_says_its_length_or_not(server):

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import Call
 from PIL import Image
-from servers import PREDICT, b64, drawn, needs_server, png_of, predict, serving, wait_until
+from servers import PREDICT, b64, drawn, mask_of, needs_server, predict, serving, wait_until
 
 pytestmark = needs_server
 
@@ -44,7 +44,7 @@ def test_a_caller_who_goes_is_counted_and_forgotten(server):
     assert server.metric("keras_fcn_requests_waiting") == 0
 
 
-def require_graceful_end(server, sent, mask_of):
+def require_graceful_end(server, sent, segment):
     """Sends a signal in the middle of a request: it is answered, nothing new is taken, and the server ends well."""
     data = drawn(0)
     body = json.dumps({"instances": [b64(data)]}).encode()
@@ -60,7 +60,7 @@ def require_graceful_end(server, sent, mask_of):
 
     wait_until(refuses)
     status, _, content = finish(connection, body)
-    assert (status, png_of(json.loads(content)["predictions"][0])) == (200, mask_of(data)[0][0])
+    assert (status, mask_of(json.loads(content)["predictions"][0])) == (200, segment(data)[0][0])
     assert server.process.wait(60) == 0
     assert server.log[-1] == "ended: all requests are answered\n"
 

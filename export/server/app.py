@@ -24,7 +24,7 @@ import export.server.v2 as v2
 from export.server.bodies import TooLargeError, read_body
 from export.server.limits import Admission, BusyError
 from export.server.metrics import Metrics
-from export.server.segmentation import BadFilesError, Segmentation
+from export.server.segmentation import BadFilesError, Segmentation, size_of
 from export.server.servable import Servable
 from export.server.versions import Versions
 from keras_fcn import __version__
@@ -89,17 +89,18 @@ class Endpoints:
         return await self._counted("v2", request, self._infer)
 
     async def _predict(self, servable: Servable, body: bytes, request: Request) -> Response:
-        in_thread = self._segmentation.in_thread
-        wanted = await in_thread(v1.parse, body)
+        call = self._segmentation.call
+        wanted = await call(len(body), v1.parse, body)
         masks = await self._segmentation.segment(servable, wanted.files)
-        content = await in_thread(v1.format_answer, masks, wanted.by_columns)
+        content = await call(size_of(masks), v1.format_answer, masks, wanted.by_columns)
         return Response(content, media_type="application/json")
 
     async def _infer(self, servable: Servable, body: bytes, request: Request) -> Response:
-        in_thread = self._segmentation.in_thread
-        wanted = await in_thread(v2.parse, body, request.headers.get(v2.LENGTH_HEADER))
+        call = self._segmentation.call
+        wanted = await call(len(body), v2.parse, body, request.headers.get(v2.LENGTH_HEADER))
         masks = await self._segmentation.segment(servable, wanted.files)
-        content, headers = await in_thread(v2.format_answer, self._settings.name, servable.version, wanted, masks)
+        arguments = (self._settings.name, servable.version, wanted, masks)
+        content, headers = await call(size_of(masks), v2.format_answer, *arguments)
         return Response(content, headers=headers)
 
     async def _counted(

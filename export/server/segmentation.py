@@ -20,6 +20,10 @@ LEAST_PIXELS_IN_MEMORY = 1 << 25
 """Of decoded images at a time; models that take larger images may fill the memory that one of those takes."""
 
 
+MOST_BYTES_AT_ONCE = 1 << 18
+"""That are parsed between two other things to do, in less than a millisecond."""
+
+
 class BadFilesError(ValueError):
     """Files that cannot be segmented, each with its place in the request and what is wrong with it, in one line."""
 
@@ -50,8 +54,21 @@ class Segmentation:
         for pool in (self._threads, self._network):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    async def in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
-        """Calls a function in a thread; if the caller is cancelled before it has begun, it is not called."""
+    async def call(self, size: int, work: Callable[..., Result], *arguments: object) -> Result:
+        """Calls a function: here if it has so little to do that waking a thread would take longer, else in a thread.
+
+        If the caller is cancelled before a thread has begun, the function is not called.
+
+        Args:
+            size: Bytes that the function goes through.
+            work: The function.
+            *arguments: What it is called with.
+        """
+        if size <= MOST_BYTES_AT_ONCE:
+            return work(*arguments)
+        return await self._in_thread(work, *arguments)
+
+    async def _in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     async def segment(self, servable: Servable, files: Sequence[bytes]) -> list[Mask]:
@@ -78,15 +95,20 @@ class Segmentation:
         return masks
 
     async def _segment_file(self, servable: Servable, data: bytes) -> Mask:
-        header = await self.in_thread(servable.read_header, data)
+        header = await self.call(len(data), servable.read_header, data)
         async with self._pixels.holding(header.pixels):
-            image = await self.in_thread(servable.decode, data, header)
+            image = await self._in_thread(servable.decode, data, header)
             try:
                 ids = await self._batcher.segment(servable, image)
             except tf.errors.ResourceExhaustedError:
                 raise BadImageError("does not fit into the memory of the server; send a smaller image") from None
-            return await self.in_thread(servable.encode, ids)
+            return await self._in_thread(servable.encode, ids)
 
 
 def _is_fault(result: object) -> bool:
     return isinstance(result, BadImageError)
+
+
+def size_of(masks: Sequence[Mask]) -> int:
+    """Returns the bytes of masks."""
+    return sum(len(mask.png) for mask in masks)

@@ -8,14 +8,15 @@ at once.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from export.image_bytes import decode_file, encode_mask
+from export.image_bytes import decode_file
 from export.image_header import read_header
+from export.server.grey_png import encode_grey
 from export.signatures import METADATA_SIGNATURE
 from keras_fcn.errors import UserError
 from keras_fcn.inference import SIGNATURE
@@ -89,9 +90,6 @@ class Servable:
         self.colors: list[list[int]] = found["class_colors"].tolist()
         self.max_pixels = int(found["max_pixels"])
         self._header = tf.function(lambda data: read_header(data, self.max_pixels), input_signature=[_FILE])
-        self._encode = tf.function(
-            lambda ids: encode_mask(ids, len(self.names)), input_signature=[tf.TensorSpec([None, None], tf.uint8)]
-        )
 
     def warm_up(self, batch_size: int) -> None:
         """Segments grey images, one of each kind of file and `batch_size` at once: the first caller need not wait."""
@@ -126,7 +124,8 @@ class Servable:
             BadImageError: If its pixels cannot be decoded to their end.
         """
         try:
-            return _DECODE(tf.constant(data), header.is_png, header.orientation).numpy()
+            # Not as a function: those wake threads, which takes longer than all of these operations.
+            return decode_file(tf.constant(data), header.is_png, header.orientation).numpy()
         except tf.errors.InvalidArgumentError:
             raise BadImageError("is damaged: its pixels cannot be decoded to their end") from None
 
@@ -137,14 +136,9 @@ class Servable:
 
     def encode(self, ids: np.ndarray) -> Mask:
         """Returns class ids uint8 [H, W] as a PNG, and the classes' shares."""
-        png, shares = self._encode(tf.constant(ids))
-        return Mask(png.numpy(), shares.numpy())
+        counts = np.bincount(ids.ravel(), minlength=len(self.names))
+        return Mask(encode_grey(ids), (counts / ids.size).astype(np.float32))
 
     def segment_file(self, data: bytes) -> Mask:
         """Does all of that with one file, as `serving_default` does."""
         return self.encode(self.segment([self.decode(data, self.read_header(data))])[0])
-
-
-_DECODE: Callable[..., tf.Tensor] = tf.function(
-    decode_file, input_signature=[_FILE, tf.TensorSpec([], tf.bool), tf.TensorSpec([], tf.int32)]
-)
