@@ -20,6 +20,38 @@ ROOT = Path(__file__).parents[1]
 TINY = ["--model", "fcn32s", "--crop-size", "64", "96", "--batch-size", "4", "--epochs", "1"]
 """Options of a training that takes seconds."""
 
+EXPORTED = (
+    "test_server", "test_server_life", "test_clients", "test_page", "test_export", "test_tiling", "test_evaluate",
+    "test_inference",
+)  # fmt: skip
+"""Files that share a SavedModel and its server: one process runs them all, so that there is one of each."""
+
+LONGEST = (
+    *EXPORTED, "test_training_options", "test_resuming", "test_formats", "test_notebooks", "test_scripts",
+    "test_replicas", "test_every_backbone", "test_training", "test_feature_cache", "test_fine_tuning",
+    "test_export_networks", "test_workers", "test_own_classes", "test_training_failures",
+)  # fmt: skip
+"""Files that take half a minute or more come first, lest one process is left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Puts the longest first."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Deals out files to processes, those of `EXPORTED` as one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "exported" if Path(file).stem in EXPORTED else file
+
+    return Files(config, log)
+
 
 class Call:
     """What a script did when it was called as `python SCRIPT ARGUMENTS...` in this process: status, stdout, stderr."""
@@ -68,6 +100,26 @@ def trained(toy, tmp_path_factory) -> Path:
     call = Call("train.py", "--data", toy, "--run-dir", run, *TINY)
     assert call.status == 0, call.err
     return run
+
+
+@pytest.fixture
+def no_pictures():
+    """Spares trainings the seconds that the pictures at their end take; those of `trained` are looked at."""
+    from keras_fcn.run_report import RunReport
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunReport, "draw_pictures", lambda self: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def plain(toy, tmp_path_factory):
+    """A run of one epoch that nothing disturbed; tests only read it."""
+    from tiny_runs import silent, tiny
+
+    from keras_fcn.training_run import run_training
+
+    return run_training(tiny(toy, epochs=1), tmp_path_factory.mktemp("plain") / "run", report=silent)
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from keras_fcn.batch_norm import batch_norms
 from keras_fcn.fcn import build_fcn, normalize
 from keras_fcn.weights import load_backbone_weights
 
-DEEP = ("resnet101", "resnet152", "resnet34_v2", "efficientnet_v2_b3", "efficientnet_v2_s")
-"""Deeper versions of networks that are checked anyway; `make test-slow` checks them, too."""
+DEEP = ("resnet101", "resnet152", "resnet34_v2", "efficientnet_v2_b3", "efficientnet_v2_s", "vgg16")
+"""Deeper versions of networks that are checked anyway, and one of 134 million weights; `make test-slow` checks them."""
 
 EVERY = [pytest.param(name, marks=[pytest.mark.slow] if name.startswith(DEEP) else [], id=name) for name in BACKBONES]
 LEVELS = ("P3", "P4", "P5")

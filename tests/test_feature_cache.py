@@ -9,6 +9,8 @@ from keras_fcn.fcn import build_fcn, decoder_levels, decoder_of, normalize
 from keras_fcn.feature_cache import FeatureCache, Plan, plan_cache
 from keras_fcn.training_run import run_training
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.mark.parametrize(
     ("model", "levels"), [("fcn32s", ["P5"]), ("fcn16s", ["P5", "P4"]), ("fcn8s", ["P5", "P4", "P3"])]

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import itertools
 import os
 import shutil
 import signal
@@ -16,6 +15,8 @@ from tiny_runs import Interruption, assert_same_run, silent, tiny
 from keras_fcn.errors import UserError
 from keras_fcn.run_folder import RunFolder
 from keras_fcn.training_run import run_training as train
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.mark.parametrize("step", [1, 3, 5])
@@ -63,17 +64,16 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path, sent, s
 
 
 def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(toy, tmp_path):
-    """`kill -9` twice, at moments that differ from machine to machine; then to the end."""
+    """`kill -9` three times, at moments that differ from machine to machine; then to the end."""
     undisturbed = train(tiny(toy, epochs=4), tmp_path / "undisturbed", report=silent)
     run = tmp_path / "killed"
     start = ["--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "4"]
-    for arguments, epochs in ((start, 1), (["--resume", str(run)], 1)):
+    for arguments in (start, ["--resume", str(run)], ["--resume", str(run)]):
         command = [sys.executable, "-u", "train.py", *arguments]
         with subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as process:
-            lines = (line for line in process.stdout if line.startswith("loss"))
-            assert len(list(itertools.islice(lines, epochs))) == epochs
+            assert any(line.startswith("loss") for line in process.stdout)  # an epoch is over
             process.kill()
         assert process.returncode == -signal.SIGKILL
     assert_same_run(undisturbed, train(tiny(toy, epochs=4), resume=run, report=silent))

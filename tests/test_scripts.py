@@ -38,13 +38,13 @@ def test_from_photographs_to_masks_and_a_saved_model(toy, tmp_path):
     assert (exported.returncode, exported.stderr) == (0, "")
 
     photos = toy / "JPEGImages"
-    for number, source in enumerate((run, run / "best.keras", model)):
+    for number, source in enumerate((run, model)):
         predicted = python("predict.py", source, photos, "--out", tmp_path / f"out{number}")
         assert (predicted.returncode, predicted.stderr) == (0, "")
         assert predicted.stdout == f"13 of 13 segmented: masks/, overlays/ in {tmp_path}/out{number}\n"
     for photo in photos.iterdir():
-        masks = [tmp_path / f"out{number}/masks/{photo.stem}.png" for number in range(3)]
-        assert masks[0].read_bytes() == masks[1].read_bytes() == masks[2].read_bytes()
+        masks = [tmp_path / f"out{number}/masks/{photo.stem}.png" for number in range(2)]
+        assert masks[0].read_bytes() == masks[1].read_bytes()
         with Image.open(photo) as image, Image.open(masks[0]) as mask:
             assert (mask.mode, mask.size) == ("P", image.size)
             assert mask.getpalette() == voc_palette().ravel().tolist()

@@ -15,6 +15,8 @@ from keras_fcn.training_data import TrainingData, default_crop_size
 from keras_fcn.training_run import run_training as train
 from keras_fcn.weights import load_backbone_weights
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 COLUMNS = [
     "epoch", "step", "loss", "learning_rate", "seconds", "images_per_second", "waiting_share",
     "val_pixel_accuracy", "val_mean_accuracy", "val_mean_iou", "val_frequency_weighted_iou",

@@ -1,6 +1,7 @@
 """What the options of a step and of a run do, each against plain arithmetic."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import keras
@@ -18,6 +19,8 @@ from keras_fcn.errors import UserError
 from keras_fcn.evaluation import evaluate
 from keras_fcn.inference import load_model
 from keras_fcn.training_run import run_training
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def length(changes):
@@ -70,18 +73,15 @@ def test_the_average_follows_the_weights(training):  # noqa: F811
     assert np.abs(expected - np.asarray(kernel)).max() > 0
 
 
-def test_the_averaged_network_is_kept_and_training_is_as_without(toy, tmp_path):
-    whole = run_training(tiny(toy, average=0.9, epochs=1), tmp_path / "whole", report=silent)
-    plain = run_training(tiny(toy, epochs=1), tmp_path / "plain", report=silent)
-    assert [row["loss"] for row in whole.read_history()] == [row["loss"] for row in plain.read_history()]
-    kernels = [load_model(run.best_model).get_layer("score_fr").kernel for run in (whole, plain)]
+def test_the_averaged_network_is_kept_and_training_is_as_without(plain, toy, tmp_path):
+    averaged = run_training(tiny(toy, average=0.9, epochs=1), tmp_path / "averaged", report=silent)
+    assert [row["loss"] for row in averaged.read_history()] == [row["loss"] for row in plain.read_history()]
+    kernels = [load_model(run.best_model).get_layer("score_fr").kernel for run in (averaged, plain)]
     assert np.abs(np.asarray(kernels[0]) - np.asarray(kernels[1])).max() > 1e-6
 
 
-def test_the_network_that_sees_a_share_is_kept_and_training_is_as_without(toy, tmp_path):
-    plain, scaled = (
-        run_training(tiny(toy, epochs=1, input_scale=scale), tmp_path / f"{scale}", report=silent) for scale in (1, 0.6)
-    )
+def test_the_network_that_sees_a_share_is_kept_and_training_is_as_without(plain, toy, tmp_path):
+    scaled = run_training(tiny(toy, epochs=1, input_scale=0.6), tmp_path / "scaled", report=silent)
     ours, other = load_model(scaled.best_model), load_model(plain.best_model)
     for weight, same in zip(ours.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, same)
@@ -150,12 +150,11 @@ def test_the_same_command_goes_on_with_the_same_run(toy, tmp_path):
         run_training(config, tmp_path / "mine", report=silent)
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(toy, tmp_path):
-    whole = run_training(tiny(toy, epochs=1), tmp_path / "whole", report=silent)
-    run = run_training(tiny(toy, epochs=1), tmp_path / "run", report=silent)
-    for path in run.checkpoints.iterdir():
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(plain, toy, tmp_path):
+    shutil.copytree(plain.root, tmp_path / "run")
+    for path in (tmp_path / "run" / plain.checkpoints.name).iterdir():
         path.unlink()
-    assert_same_run(whole, run_training(tiny(toy, epochs=1), tmp_path / "run", report=silent))
+    assert_same_run(plain, run_training(tiny(toy, epochs=1), tmp_path / "run", report=silent))
 
 
 class Recorder(keras.callbacks.Callback):
