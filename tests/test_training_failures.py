@@ -65,38 +65,39 @@ def test_sigterm_leaves_a_checkpoint_within_ten_seconds(toy, tmp_path):
     assert RunFolder(run).checkpoint_paths()
 
 
-def kill_until_it_ends(words, seconds, rng):
-    """Starts a command again and again, each time killed (-9) at a random moment, until it ends by itself.
+def kill_in_the_midst(words, run, rng):
+    """Starts a command and kills it (-9), up to a second after it begins its run or writes another checkpoint."""
 
-    Args:
-        words: The command.
-        seconds: Longest time until a kill; the start of Python and TensorFlow included.
-        rng: Draws the moments.
-    """
-    kills = 0
-    while True:
-        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        try:
-            # Later each time, so that it comes to an end on any machine.
-            process.wait(timeout=rng.uniform(0.3, 1.0) * seconds * 1.3**kills)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            kills += 1
-            continue
-        assert process.returncode == 0, process.stderr.read()
-        return kills
+    def progress():
+        return run.config.is_file(), run.checkpoint_paths()
+
+    before = progress()
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while progress() == before:
+            assert not has_ended(process, 0.01), process.stderr.read()
+        assert not has_ended(process, rng.uniform(0, 1)), process.stderr.read()
+        process.kill()
+
+
+def has_ended(process, seconds):
+    """Waits so long at most."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_the_same_command_ends_alike_however_often_it_is_killed(toy, tmp_path, seed):
-    """Four kills and more per seed, with a checkpoint after every step, so that many of them hit one being written."""
+    """Five kills per seed, with a checkpoint after every step, so that many of them hit one being written."""
     settings = {"checkpoint_minutes": 0.0, "epochs": 6}
     undisturbed = run_training(tiny(toy, **settings), tmp_path / "undisturbed", report=silent)
-    run = tmp_path / "killed"
+    run, rng = RunFolder(tmp_path / "killed"), random.Random(seed)
     options = ["--checkpoint-minutes", 0, "--epochs", 6]
-    words = command("--data", toy, "--run-dir", run, *TINY[:-2], *options)
-    assert kill_until_it_ends(words, 12, random.Random(seed)) >= 4
-    again = run_training(dataclasses.replace(tiny(toy, **settings)), run, report=silent)
+    words = command("--data", toy, "--run-dir", run.root, *TINY[:-2], *options)
+    for _ in range(5):
+        kill_in_the_midst(words, run, rng)
+    again = run_training(dataclasses.replace(tiny(toy, **settings)), run.root, report=silent)
     assert_same_run(undisturbed, again)
