@@ -17,6 +17,7 @@ import tensorflow as tf
 from export.image_bytes import decode_file
 from export.image_header import read_header
 from export.server.grey_png import encode_grey
+from export.server.plain_header import read_plain_header
 from export.signatures import METADATA_SIGNATURE
 from keras_fcn.errors import UserError
 from keras_fcn.inference import SIGNATURE
@@ -104,6 +105,9 @@ class Servable:
         Raises:
             BadImageError: If it is empty, neither JPEG nor PNG, has no readable size or too large a one.
         """
+        plain = read_plain_header(data)
+        if plain and plain.height * plain.width <= self.max_pixels:
+            return FoundHeader(tf.constant(plain.is_png), tf.constant(1), plain.height * plain.width)
         header = self._header(tf.constant(data))
         fault = header.fault.numpy().decode()
         if fault:

@@ -1,0 +1,62 @@
+"""Headers read without the graph, against the graph."""
+
+import struct
+
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kinds_of_files import PHOTOS, write_photo
+
+from export.image_header import read_header
+from export.server.plain_header import read_plain_header
+
+MAX_PIXELS = 10_000
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+def header(data):
+    return read_header(data, MAX_PIXELS)
+
+
+def require_agreement(data):
+    """What is read is what the graph reads, of a file without a fault but perhaps its size."""
+    plain, right = read_plain_header(data), header(data)
+    if plain is not None:
+        assert plain == (bool(right.is_png), int(right.height), int(right.width))
+        assert int(right.orientation) == 1
+        assert bool(right.fault.numpy()) == (plain.height * plain.width > MAX_PIXELS)
+    return plain
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_photographs_are_read_but_for_those_with_exif(tmp_path, name):
+    plain = require_agreement(write_photo(tmp_path, name).read_bytes())
+    assert (plain is None) == (name.endswith(".jpg") and ("turned" in name or "exif" in name))
+
+
+segments = st.tuples(
+    st.one_of(st.sampled_from([0xFFE0, 0xFFE1, 0xFFDB, 0xFFC4, 0xFFFE, 0xFFFF, 0xFFD8]), st.integers(0xFF00, 0xFFFF)),
+    st.integers(-1, 12),
+    st.one_of(st.binary(max_size=12), st.just(b"Exif\0\0MM\0*")),
+).map(lambda parts: struct.pack(">HH", parts[0], 2 + len(parts[2]) + min(parts[1], 0)) + parts[2])
+frames = st.tuples(st.sampled_from([0xFFC0, 0xFFC2, 0xFFCF, 0xFFC8]), st.integers(0, 120), st.integers(0, 120)).map(
+    lambda parts: struct.pack(">HHBHH", parts[0], 17, 8, parts[1], parts[2]) + bytes(8)
+)
+jpegs = st.tuples(st.lists(segments, max_size=4), frames).map(lambda parts: b"\xff\xd8" + b"".join(parts[0]) + parts[1])
+pngs = st.tuples(st.sampled_from([b"IHDR", b"CgBI"]), st.integers(-2, 120), st.integers(-2, 120)).map(
+    lambda parts: b"\x89PNG\r\n\x1a\n\0\0\0\r" + parts[0] + struct.pack(">ii", parts[1], parts[2]) + bytes(9)
+)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(st.one_of(jpegs, pngs), st.integers(0, 60), st.booleans())
+def test_no_bytes_are_read_otherwise(data, end, is_cut):
+    require_agreement(data[:end] if is_cut else data)
+
+
+def test_a_file_of_endless_segments_is_left_to_the_graph():
+    frame = struct.pack(">HHBHH", 0xFFC0, 17, 8, 5, 7) + bytes(8)
+    for count in (5, 5000):
+        plain = require_agreement(b"\xff\xd8" + count * b"\xff\xfe\x00\x02" + frame)
+        assert plain == ((False, 5, 7) if count == 5 else None)
