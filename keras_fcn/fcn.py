@@ -124,20 +124,27 @@ def normalize(model: keras.Model, image):
     return model.get_layer("pad")(model.get_layer("normalization")(image))
 
 
-def decoder_of(model: keras.Model) -> keras.Model:
-    """Returns the part of a network behind its backbone, with the same layers.
+def upsampling_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Returns the layers that bring scores to the padded image, that of the auxiliary head, if there is one, last."""
+    layers_of = {layer.name: layer for layer in model.layers}
+    names = (*(f"upscore{stride}" for stride in FCN_STRIDES.values()), "auxiliary_upscore")
+    return [layers_of[name] for name in names if name in layers_of]
+
+
+def scorer_of(model: keras.Model, from_features: bool = False) -> keras.Model:
+    """Returns the part of a network before its scores are upsampled to the image, with the same layers.
 
     Args:
         model: A network of `build_fcn`, with or without an auxiliary head.
+        from_features: Whether it begins behind the backbone.
 
     Returns:
-        From the features that the network uses, in the order of `decoder_levels`, to the scores of the padded image,
-        which the network crops to its logits; with an auxiliary head to a list of two of these.
+        From images, or from the features that the network uses in the order of `decoder_levels`, to a list of what
+        each of `upsampling_layers` is fed.
     """
-    inputs = [model.get_layer(layer).input for layer in decoder_levels(model).values()]
-    names = {layer.name for layer in model.layers}
-    outputs = [model.get_layer(name).input[0] for name in ("logits", "auxiliary_logits") if name in names]
-    return keras.Model(inputs, outputs, name="decoder")
+    features = [model.get_layer(layer).input for layer in decoder_levels(model).values()]
+    scores = [layer.input for layer in upsampling_layers(model)]
+    return keras.Model(features if from_features else model.input, scores, name="scorer")
 
 
 def decoder_levels(model: keras.Model) -> dict[str, str]:

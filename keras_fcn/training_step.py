@@ -9,9 +9,10 @@ import keras
 import tensorflow as tf
 
 from keras_fcn.config import TrainConfig
-from keras_fcn.fcn import decoder_of
+from keras_fcn.fcn import scorer_of, upsampling_layers
 from keras_fcn.losses import SegmentationLoss
 from keras_fcn.optimizers import ParameterGroup
+from keras_fcn.score_loss import ScoreLoss
 from keras_fcn.weight_average import WeightAverage
 
 Batch = tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]
@@ -46,10 +47,13 @@ class TrainingStep:
         average: WeightAverage | None = None,
         xla: bool = False,
     ) -> None:
-        self._strategy, self._model, self._groups, self._config = strategy, model, groups, config
+        self._strategy, self._groups, self._config = strategy, groups, config
         self._backbone = model.get_layer(config.backbone)
-        self._segmentation_loss = SegmentationLoss(config.loss, config.label_smoothing, config.ohem, class_weights)
-        self._decoder = decoder_of(model) if config.cache_features else None
+        self._score_images = scorer_of(model)
+        self._score_features = scorer_of(model, from_features=True) if config.cache_features else None
+        self._loss = SegmentationLoss(config.loss, config.label_smoothing, config.ohem, class_weights)
+        by_image = not tf.config.list_logical_devices("GPU")
+        self._heads = [ScoreLoss(layer, self._loss, by_image) for layer in upsampling_layers(model)]
         self._average = average
         self._differentiate = tf.function(self._gradients, jit_compile=True) if xla else self._gradients
         self._sums = [_gradient_sum(v) for group in groups for v in group.variables] if config.accumulate > 1 else []
@@ -97,28 +101,31 @@ class TrainingStep:
     def _gradients(
         self, inputs: tf.Tensor, labels: tf.Tensor, variables: list[keras.Variable]
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Returns this replica's part of the loss of the global batch, and of the gradients."""
         with tf.GradientTape() as tape:
-            logits, *auxiliary = self._logits(inputs, tf.shape(labels))
-            loss = self._loss(labels, logits)
-            for other in auxiliary:
-                loss += self._config.auxiliary * self._loss(labels, other)
-        return loss, tape.gradient(loss, variables)
+            scores = self._scores(inputs)
+            sources = [head.sources(of_head) for head, of_head in zip(self._heads, scores)]
+        loss, gradients = 0.0, []
+        for head, of_head, own, factor in zip(self._heads, scores, sources, (1.0, self._config.auxiliary)):
+            sums, normalizers, of_sources = head.parts(labels, of_head, own)
+            rates = factor * self._loss.rates(self._over_replicas(normalizers))
+            loss += tf.reduce_sum(rates * sums)
+            gradients += [tf.cast(tf.tensordot(rates, one, 1), own[0].dtype) for one in of_sources]
+        return loss, tape.gradient(tf.nest.flatten(sources), variables, gradients)
 
-    def _logits(self, inputs: tf.Tensor | tuple[tf.Tensor, ...], shape: tf.Tensor) -> list[tf.Tensor]:
-        """Returns the logits of all heads, from images or from their features."""
+    def _scores(self, inputs: tf.Tensor | tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
+        """Returns the scores of all heads, from images or from their features."""
         training = not self._config.freeze_batch_norm
         if isinstance(inputs, tuple):
-            assert self._decoder is not None
-            scores = self._decoder(list(inputs), training=training)
-            return [tf.cast(one[:, : shape[1], : shape[2]], tf.float32) for one in tf.nest.flatten(scores)]
-        return tf.nest.flatten(self._model(tf.cast(inputs, tf.float32), training=training))
+            assert self._score_features is not None
+            return tf.nest.flatten(self._score_features(list(inputs), training=training))
+        return tf.nest.flatten(self._score_images(tf.cast(inputs, tf.float32), training=training))
 
-    def _loss(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Returns this replica's part of the loss of the global batch."""
-        sums, normalizers = self._segmentation_loss.parts(labels, logits)
-        if self._strategy.num_replicas_in_sync > 1:
-            normalizers = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, normalizers)
-        return self._segmentation_loss.total(sums, normalizers)
+    def _over_replicas(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns the sum over all replicas."""
+        if self._strategy.num_replicas_in_sync == 1:
+            return values
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
     def _update(self, groups: tuple[ParameterGroup, ...], gradients: list[tf.Tensor]) -> None:
         if self._config.clip_norm:

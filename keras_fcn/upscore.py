@@ -20,6 +20,9 @@ class Upscore(keras.layers.Conv2DTranspose):
     64, leaves most of a processor's width unused.
 
     Other kernels, strides and options are computed the usual way.
+
+    A loss, to which the order of pixels is the same, can take the products as they are: `windows`, `quarters`,
+    `products` and `in_their_order` spare it the copy that moves them into place.
     """
 
     @property
@@ -48,6 +51,29 @@ class Upscore(keras.layers.Conv2DTranspose):
         pixels = ops.reshape(pixels, (2, 2, -1, width, half, half * self.filters))
         pixels = ops.transpose(pixels, (2, 0, 4, 3, 1, 5))  # [N H, 2, half, W, 2, half filters]
         return ops.reshape(pixels, (batch, 2 * half * height, 2 * half * width, self.filters))
+
+    def windows(self, inputs):
+        """Returns the 2 x 2 inputs of every product, [N, 4 pairs of halves, H W, 4 C], for inputs [N, H, W, C]."""
+        batch, height, width, channels = ops.shape(inputs)
+        windows = ops.reshape(_windows(inputs), (4, batch, height * width, 4 * channels))
+        return ops.transpose(windows, (1, 0, 2, 3))
+
+    def quarters(self):
+        """Returns the kernel's values that they are multiplied by, [4 pairs of halves, 4 C, s / 2 s / 2 filters]."""
+        return _quarters(ops.cast(self.kernel, self.compute_dtype), self.strides[0] // 2)
+
+    def products(self, windows, quarters):
+        """Returns the layer's outputs in the order of the products, [N, 4 H W s / 2, s / 2, filters]."""
+        half = self.strides[0] // 2
+        pixels = ops.matmul(windows, quarters)
+        return ops.reshape(pixels, (ops.shape(windows)[0], -1, half, self.filters))
+
+    def in_their_order(self, values):
+        """Returns values of the output's pixels, [N, s H, s W], as `products` orders these, [N, 4 H W s / 2, s / 2]."""
+        batch, height, width = ops.shape(values)
+        half = self.strides[0] // 2
+        values = ops.reshape(values, (batch, height // (2 * half), 2, half, width // (2 * half), 2, half))
+        return ops.reshape(ops.transpose(values, (0, 2, 5, 1, 4, 3, 6)), (batch, -1, half))
 
 
 def _windows(inputs):

@@ -36,7 +36,7 @@ class WeightAverage:
         decay = tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
         for average, weight in zip(self.variables, self._model.weights):
             value = tf.convert_to_tensor(weight.value)
-            average.assign(average + (1.0 - decay) * (value - average))
+            average.assign_add((1.0 - decay) * (value - average))  # in place, unlike `assign`
 
     def restart(self) -> None:
         """Begins anew at the present weights."""

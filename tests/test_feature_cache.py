@@ -5,7 +5,7 @@ from tiny_runs import Interruption, assert_same_run, exact_history, silent, tiny
 
 from keras_fcn.config import TrainConfig
 from keras_fcn.errors import UserError
-from keras_fcn.fcn import build_fcn, decoder_levels, decoder_of, normalize
+from keras_fcn.fcn import build_fcn, decoder_levels, normalize, scorer_of, upsampling_layers
 from keras_fcn.feature_cache import FeatureCache, Plan, plan_cache
 from keras_fcn.training_run import run_training
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     ("model", "levels"), [("fcn32s", ["P5"]), ("fcn16s", ["P5", "P4"]), ("fcn8s", ["P5", "P4", "P3"])]
 )
-def test_the_decoder_makes_of_features_what_the_network_makes_of_the_image(model, levels):
+def test_the_scorer_makes_of_features_what_the_network_makes_of_the_image(model, levels):
     keras.utils.set_random_seed(0)
     network = build_fcn(model, "resnet18_v2", num_classes=3)
     for layer in network.layers:
@@ -24,14 +24,16 @@ def test_the_decoder_makes_of_features_what_the_network_makes_of_the_image(model
     assert list(decoder_levels(network)) == levels
     image = np.random.default_rng(1).integers(0, 256, (2, 45, 70, 3)).astype(np.float32)
     features = network.get_layer("resnet18_v2")(normalize(network, image))
-    (scores,) = keras.tree.flatten(decoder_of(network)([features[level] for level in levels]))
+    (scores,) = keras.tree.flatten(scorer_of(network, from_features=True)([features[level] for level in levels]))
+    (upsample,) = upsampling_layers(network)
+    scores = upsample(scores)
     np.testing.assert_allclose(np.asarray(scores)[:, :45, :70], network(image), rtol=1e-4, atol=1e-4)
 
 
-def test_the_decoder_of_fcn32s_takes_p4_for_the_auxiliary_head():
+def test_the_scorer_of_fcn32s_takes_p4_for_the_auxiliary_head():
     network = build_fcn("fcn32s", "mobilenet_v2", num_classes=3, auxiliary=True)
     assert list(decoder_levels(network)) == ["P5", "P4"]
-    assert len(decoder_of(network).outputs) == 2
+    assert len(scorer_of(network, from_features=True).outputs) == len(upsampling_layers(network)) == 2
 
 
 def test_as_many_augmentations_are_kept_as_fit():

@@ -18,6 +18,7 @@ LAYERS = [
     ["evaluation_pictures"],
     ["prediction", "evaluation", "weights"],
     ["inference", "pipeline", "training_step"],
+    ["score_loss"],
     ["notebook"],
     ["augmentation", "checkpoints", "devices", "tiling"],
     [
@@ -64,7 +65,7 @@ EXPORT_LAYERS = [
     ["server.segmentation", "server.bodies", "server.v2"],
     ["server.batching", "server.v1", "server.versions"],
     ["server.servable", "server.limits", "server.metrics"],
-    ["server.grey_png"],
+    ["server.grey_png", "server.plain_header"],
     ["saved_model", "onnx", "openvino", "litert"],
     ["formats"],
     ["format_report", "calibration", "class_graph"],

@@ -3,10 +3,12 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_fcn.config import TrainConfig
 from keras_fcn.fcn import build_fcn
-from keras_fcn.optimizers import Schedule, build_parameter_groups
+from keras_fcn.optimizers import SGD, Schedule, build_parameter_groups
+from keras_fcn.weight_average import WeightAverage
 
 
 def rates(schedule, steps):
@@ -59,6 +61,38 @@ def test_decay_pulls_on_convolution_kernels_only(backbone, optimizer):
         decays = "kernel" in variable.name and not variable.path.split("/")[-2].startswith("upscore")
         kept = 1 - 0.001 * decays * (0.5 if variable.path in in_backbone else 1)
         np.testing.assert_allclose(np.asarray(variable), before[variable.path] * kept, rtol=1e-5)
+
+
+def test_sgd_is_that_of_keras():
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(3, 4)), rng.normal(size=(20, 3, 4))
+    found = []
+    for kind in (SGD, keras.optimizers.SGD):
+        variable = keras.Variable(start, dtype="float32")
+        optimizer = kind(Schedule("poly", 0.3, 20), momentum=0.9, weight_decay=0.01)
+        for gradient in gradients:
+            optimizer.apply([keras.ops.cast(gradient, "float32")], [variable])
+        found.append(np.asarray(variable))
+    np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_what_a_step_changes_is_changed_in_place(optimizer):
+    """Assigned tensors, instead of added ones, would make TensorFlow's pool of memory grow with the steps."""
+    model = build_fcn("fcn8s", num_classes=3)
+    average = WeightAverage(model, 0.9)
+    groups = build_parameter_groups(TrainConfig(optimizer=optimizer), model, 7)
+
+    @tf.function
+    def update(step):
+        for group in groups:
+            group.optimizer.apply([keras.ops.ones_like(variable) for variable in group.variables], group.variables)
+        average.update(step)
+
+    operations = update.get_concrete_function(tf.constant(0)).graph.get_operations()
+    assert sum(operation.type == "AssignAddVariableOp" for operation in operations) > len(average.variables)
+    assigned = [operation.inputs[1].shape for operation in operations if operation.type == "AssignVariableOp"]
+    assert all(shape.rank == 0 for shape in assigned), assigned
 
 
 def test_every_variable_is_in_one_group():

@@ -76,9 +76,14 @@ class SegmentationLoss(keras.losses.Loss):
         return summed_cross_entropy(labels, logits, self.class_weights, self.label_smoothing, self.ohem)
 
     @staticmethod
-    def total(sums: tf.Tensor, normalizers: tf.Tensor) -> tf.Tensor:
+    def rates(normalizers: tf.Tensor) -> tf.Tensor:
+        """Returns how much each sum counts in the loss, float32 [terms]."""
+        return 1 / tf.maximum(normalizers, 1.0)
+
+    @classmethod
+    def total(cls, sums: tf.Tensor, normalizers: tf.Tensor) -> tf.Tensor:
         """Returns the loss, a scalar, linear in the sums: with the normalizers of all replicas, this replica's part."""
-        return tf.reduce_sum(sums / tf.maximum(normalizers, 1.0))
+        return tf.reduce_sum(sums * cls.rates(normalizers))
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Returns the loss of labels [N, H, W], which Keras makes floats, and logits [N, H, W, num_classes]."""
