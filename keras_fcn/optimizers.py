@@ -62,7 +62,8 @@ class SGD(keras.optimizers.SGD):
     def update_step(self, gradient, variable, learning_rate):
         """Updates the momentum to `momentum * m - learning_rate * gradient`, then adds it to the variable."""
         momentum = self.momentums[self._get_variable_index(variable)]
-        self.assign_add(momentum, (self.momentum - 1.0) * momentum - learning_rate * gradient)
+        rate = ops.cast(learning_rate, variable.dtype)  # a NumPy float64 on several devices
+        self.assign_add(momentum, (self.momentum - 1.0) * momentum - rate * gradient)
         self.assign_add(variable, momentum)
 
 
