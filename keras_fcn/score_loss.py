@@ -72,16 +72,14 @@ class ScoreLoss:
             sums, normalizers = self._loss.parts(labels, self._logits(*sources))
             terms = tf.unstack(sums)
         gradients = zip(*(tape.gradient(term, sources) for term in terms))
-        return sums, normalizers, [tf.cast(tf.stack(of_source), tf.float32) for of_source in gradients]
+        return sums, normalizers, [_stack(of_source) for of_source in gradients]
 
     def _image_by_image(self, labels: tf.Tensor, own: tf.Tensor, *shared: tf.Tensor) -> Parts:
         terms, images = len(self._loss.terms), tf.shape(own)[0]
         nothing = [tf.zeros([terms, *shape]) for shape in ([], [], *(one.shape for one in shared))]
 
         def add(image: tf.Tensor, parts: list[tf.Tensor], of_own: tf.TensorArray) -> tuple:
-            sums, normalizers, (gradient, *of_shared) = self._at_once(
-                labels[image : image + 1], own[image : image + 1], *shared
-            )
+            sums, normalizers, (gradient, *of_shared) = self._at_once(labels[image][None], own[image][None], *shared)
             added = [total + part for total, part in zip(parts, (sums, normalizers, *of_shared))]
             return image + 1, added, of_own.write(image, gradient[:, 0])
 
@@ -92,3 +90,9 @@ class ScoreLoss:
             parallel_iterations=1,  # more would hold more images' logits
         )
         return sums, normalizers, [tf.stack(tf.unstack(of_own.stack(), terms, axis=1)), *of_shared]
+
+
+def _stack(gradients: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    """Returns float32 [terms, ...]; of a single one no copy is made."""
+    stacked = tf.stack(gradients) if len(gradients) > 1 else gradients[0][None]
+    return tf.cast(stacked, tf.float32)

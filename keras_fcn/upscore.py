@@ -65,7 +65,8 @@ class Upscore(keras.layers.Conv2DTranspose):
     def products(self, windows, quarters):
         """Returns the layer's outputs in the order of the products, [N, 4 H W s / 2, s / 2, filters]."""
         half = self.strides[0] // 2
-        pixels = ops.matmul(windows, quarters)
+        # Of one image without broadcasting, whose gradient takes longer.
+        pixels = ops.matmul(windows[0] if windows.shape[0] == 1 else windows, quarters)
         return ops.reshape(pixels, (ops.shape(windows)[0], -1, half, self.filters))
 
     def in_their_order(self, values):
