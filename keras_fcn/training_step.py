@@ -106,11 +106,11 @@ class TrainingStep:
             scores = self._scores(inputs)
             sources = [head.sources(of_head) for head, of_head in zip(self._heads, scores)]
         loss, gradients = 0.0, []
-        for head, of_head, own, factor in zip(self._heads, scores, sources, (1.0, self._config.auxiliary)):
-            sums, normalizers, of_sources = head.parts(labels, of_head, own)
+        for head, of_head, made, factor in zip(self._heads, scores, sources, (1.0, self._config.auxiliary)):
+            sums, normalizers, of_sources = head.parts(labels, of_head, made)
             rates = factor * self._loss.rates(self._over_replicas(normalizers))
             loss += tf.reduce_sum(rates * sums)
-            gradients += [tf.cast(tf.tensordot(rates, one, 1), own[0].dtype) for one in of_sources]
+            gradients += [tf.cast(tf.tensordot(rates, one, 1), made[0].dtype) for one in of_sources]
         return loss, tape.gradient(tf.nest.flatten(sources), variables, gradients)
 
     def _scores(self, inputs: tf.Tensor | tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
@@ -121,8 +121,8 @@ class TrainingStep:
             return tf.nest.flatten(self._score_features(list(inputs), training=training))
         return tf.nest.flatten(self._score_images(tf.cast(inputs, tf.float32), training=training))
 
-    def _over_replicas(self, values: tf.Tensor) -> tf.Tensor:
-        """Returns the sum over all replicas."""
+    def _over_replicas(self, values: tf.Tensor | list[tf.Tensor]) -> tf.Tensor | list[tf.Tensor]:
+        """Returns the sum, or sums, over all replicas."""
         if self._strategy.num_replicas_in_sync == 1:
             return values
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
@@ -138,11 +138,8 @@ class TrainingStep:
 
     def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """Returns equal parts, one per replica, of the gradients' sum over all replicas, of limited length."""
-        replicas = self._strategy.num_replicas_in_sync
-        if replicas > 1:
-            gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        clipped, _ = tf.clip_by_global_norm(gradients, self._config.clip_norm)
-        return [gradient / replicas for gradient in clipped]
+        clipped, _ = tf.clip_by_global_norm(self._over_replicas(gradients), self._config.clip_norm)
+        return [gradient / self._strategy.num_replicas_in_sync for gradient in clipped]
 
 
 def _gradient_sum(variable: keras.Variable) -> tf.Variable:
