@@ -12,6 +12,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.evaluation_pictures import draw_evaluation, predicted_samples
 from keras_fcn.files import replaced_file, write_json
 from keras_fcn.inference import Segment, load_model, segmenter
+from keras_fcn.memory import return_free_memory
 from keras_fcn.run_folder import RunFolder
 from keras_fcn.tensorboard_log import TensorBoardLog
 from keras_fcn.visualization import draw_predictions, side_by_side
@@ -59,6 +60,7 @@ class RunReport:
             self._run.write_history(self._history)
             self._write_events(row, segment)
             if best is not None:
+                return_free_memory()  # Keras puts a file of weights together in memory
                 with replaced_file(self._run.best_model) as temporary:
                     best.save(temporary)
                 write_json(self._run.metrics, figures)

@@ -53,7 +53,7 @@ LAYERS = [
     ["resnets", "vgg", "kerashub", "pillow_files", "fonts", "palettes"],
     ["weight_assignment"],
     ["weight_names"],
-    ["labels", "files", "environment", "text_table", "interruption"],
+    ["labels", "files", "environment", "text_table", "interruption", "memory"],
     ["errors"],
 ]
 HEIGHT = {module: -number for number, layer in enumerate(LAYERS) for module in layer}

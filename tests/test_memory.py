@@ -1,0 +1,40 @@
+import ctypes
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_fcn.memory import return_free_memory
+
+BLOCKS, BLOCK = 500, 100_000
+"""Of less than what glibc maps apart and would give back at once."""
+
+
+def resident():
+    """Bytes of this process that are in memory."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return 1024 * int(line.split()[1])
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not a Linux with glibc"
+)
+def test_what_was_freed_below_something_that_was_not_is_given_back():
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.restype, libc.free.argtypes = None, [ctypes.c_void_p]
+    blocks = [libc.malloc(BLOCK) for _ in range(BLOCKS)]
+    for block in blocks:
+        ctypes.memset(block, 1, BLOCK)
+    for block in blocks[:-1]:
+        libc.free(block)
+    before = resident()
+    return_free_memory()
+    assert before - resident() > BLOCKS * BLOCK / 2
+    libc.free(blocks[-1])
+
+
+def test_other_systems_are_left_alone(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(ctypes, "CDLL", None)
+    return_free_memory()
