@@ -34,7 +34,11 @@ def test_what_was_freed_below_something_that_was_not_is_given_back():
     libc.free(blocks[-1])
 
 
-def test_other_systems_are_left_alone(monkeypatch):
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr(ctypes, "CDLL", None)
+@pytest.mark.parametrize(("platform", "library"), [("win32", None), ("linux", object())])
+def test_other_systems_are_left_alone(monkeypatch, platform, library):
+    """Windows has no library of the process; musl's has no `malloc_trim`."""
+    asked = []
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: asked.append(name) or library)
     return_free_memory()
+    assert asked == ([] if platform == "win32" else [None])
