@@ -19,7 +19,7 @@ import tyro
 from yardsticks import report, run_in_turn, write_figures
 
 from keras_fcn.cli import parse_options, run
-from keras_fcn.config import BackboneName, ModelName, OptimizerName
+from keras_fcn.config import BackboneName, ModelName, OptimizerName, PrecisionName, SwitchName
 from keras_fcn.environment import start_tensorflow
 
 
@@ -44,6 +44,12 @@ class BenchmarkOptions:
 
     optimizer: OptimizerName = "sgd"
     """As in train.py, with its defaults."""
+
+    precision: PrecisionName = "auto"
+    """As in train.py: bfloat16 on GPUs that have it."""
+
+    xla: SwitchName = "auto"
+    """As in train.py: on a single GPU."""
 
     steps: int = 6
     """Steps that each process times, after two that it does not; the median counts."""
@@ -71,20 +77,27 @@ def our_seconds(options: BenchmarkOptions) -> dict:
 
     from keras_fcn.batch_norm import prepare_batch_norms
     from keras_fcn.config import TrainConfig
-    from keras_fcn.devices import build_strategy
+    from keras_fcn.devices import build_strategy, describe_devices, layer_precision, uses_bfloat16, uses_xla
     from keras_fcn.fcn import build_fcn
     from keras_fcn.optimizers import build_parameter_groups
     from keras_fcn.training_step import TrainingStep
 
     keras.utils.set_random_seed(0)
     config = TrainConfig(
-        model=options.model, backbone=options.backbone, optimizer=options.optimizer, batch_size=options.batch_size
+        model=options.model,
+        backbone=options.backbone,
+        optimizer=options.optimizer,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        xla=options.xla,
     )
     strategy = build_strategy(config.strategy, config.batch_size)
-    with strategy.scope():
+    bfloat16, xla = uses_bfloat16(config.precision), uses_xla(config.xla, strategy)
+    with strategy.scope(), layer_precision(bfloat16):
         model = build_fcn(config.model, config.backbone, options.num_classes)
         prepare_batch_norms(model, strategy.num_replicas_in_sync)
-        make_step = TrainingStep(strategy, model, build_parameter_groups(config, model, 1000), config)
+        groups = build_parameter_groups(config, model, 1000)
+        make_step = TrainingStep(strategy, model, groups, config, xla=xla)
     shape = (options.batch_size, *options.crop_size)
     images = tf.cast(tf.random.uniform((*shape, 3), 0, 256, tf.int32), tf.uint8)
     labels = tf.cast(tf.random.uniform(shape, 0, options.num_classes, tf.int32), tf.uint8)
@@ -95,7 +108,8 @@ def our_seconds(options: BenchmarkOptions) -> dict:
         make_step([next(batches)], False)
         make_step.loss_sum.numpy()
         seconds.append(time.perf_counter() - started)
-    version = f"tensorflow {tf.__version__}, keras {keras.__version__}"
+    version = f"tensorflow {tf.__version__}, keras {keras.__version__}, {describe_devices(strategy)}"
+    version += (", bfloat16" if bfloat16 else ", float32") + (", XLA" if xla else "")
     return {"framework": version, "seconds": statistics.median(seconds[2:])}
 
 

@@ -74,9 +74,8 @@ class TrainingStep:
     def _make(
         self, inputs: tf.Tensor | tuple[tf.Tensor, ...], labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool
     ) -> None:
-        groups = self._groups[: 1 if is_backbone_frozen else 2]
         with _frozen(self._backbone) if is_backbone_frozen else contextlib.nullcontext():
-            losses = self._strategy.run(self._replica_step, args=(inputs, labels, groups, is_last))
+            losses = self._strategy.run(self._replica_step, args=(inputs, labels, is_backbone_frozen, is_last))
         loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
         self.loss_sum.assign_add(loss / self._config.accumulate)
         if is_last:
@@ -85,23 +84,27 @@ class TrainingStep:
             self.step.assign_add(1)
 
     def _replica_step(
-        self, inputs: tf.Tensor, labels: tf.Tensor, groups: tuple[ParameterGroup, ...], is_last: bool
+        self, inputs: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool
     ) -> tf.Tensor:
         """Returns this replica's part of the loss, after it has taken its part in the update."""
-        variables = [variable for group in groups for variable in group.variables]
-        loss, gradients = self._differentiate(inputs, labels, variables)
+        loss, gradients = self._differentiate(inputs, labels, is_backbone_frozen)
         for total, gradient in zip(self._sums, gradients):
             total.assign_add(gradient / self._config.accumulate)
         if is_last:
-            self._update(groups, [total.read_value() for total in self._sums[: len(variables)]] or gradients)
+            groups = self._trained_groups(is_backbone_frozen)
+            self._update(groups, [total.read_value() for total in self._sums[: len(gradients)]] or gradients)
             for total in self._sums:
                 total.assign(tf.zeros_like(total))
         return loss
 
+    def _trained_groups(self, is_backbone_frozen: bool) -> tuple[ParameterGroup, ...]:
+        return self._groups[:1] if is_backbone_frozen else self._groups
+
     def _gradients(
-        self, inputs: tf.Tensor, labels: tf.Tensor, variables: list[keras.Variable]
+        self, inputs: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Returns this replica's part of the loss of the global batch, and of the gradients."""
+        variables = [variable for group in self._trained_groups(is_backbone_frozen) for variable in group.variables]
         with tf.GradientTape() as tape:
             scores = self._scores(inputs)
             sources = [head.sources(of_head) for head, of_head in zip(self._heads, scores)]

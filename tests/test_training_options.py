@@ -236,7 +236,6 @@ def test_what_was_trained_in_bfloat16_is_kept_in_float32(toy, tmp_path):
     assert keras.config.dtype_policy().name == "float32"
 
 
-@pytest.mark.slow
 def test_xla_makes_the_same_step(training):  # noqa: F811
     plain, compiled = step(training(weight_decay=0.0)), step(training(weight_decay=0.0, xla="on"))
     for path, change in plain.items():
