@@ -77,7 +77,14 @@ def our_seconds(options: BenchmarkOptions) -> dict:
 
     from keras_fcn.batch_norm import prepare_batch_norms
     from keras_fcn.config import TrainConfig
-    from keras_fcn.devices import build_strategy, describe_devices, layer_precision, uses_bfloat16, uses_xla
+    from keras_fcn.devices import (
+        build_strategy,
+        deal_out,
+        describe_devices,
+        layer_precision,
+        uses_bfloat16,
+        uses_xla,
+    )
     from keras_fcn.fcn import build_fcn
     from keras_fcn.optimizers import build_parameter_groups
     from keras_fcn.training_step import TrainingStep
@@ -101,7 +108,7 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     shape = (options.batch_size, *options.crop_size)
     images = tf.cast(tf.random.uniform((*shape, 3), 0, 256, tf.int32), tf.uint8)
     labels = tf.cast(tf.random.uniform(shape, 0, options.num_classes, tf.int32), tf.uint8)
-    batches = iter(strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensors((images, labels)).repeat()))
+    batches = deal_out(tf.data.Dataset.from_tensors((images, labels)).repeat(), strategy)
     seconds = []
     for _ in range(options.steps + 2):
         started = time.perf_counter()

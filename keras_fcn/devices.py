@@ -84,6 +84,17 @@ def _signals_that_end() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def deal_out(batches: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Iterator:
+    """Returns the iterator over batches, of which each device gets its part; GPUs have the next before they need it."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    batches = batches.with_options(options)
+    if strategy is tf.distribute.get_strategy() and tf.config.list_logical_devices("GPU"):
+        # Strategies of several devices do so by themselves; the one of a single device would copy in the step's time.
+        return iter(batches.apply(tf.data.experimental.prefetch_to_device("/GPU:0")))
+    return iter(strategy.experimental_distribute_dataset(batches))
+
+
 def describe_devices(strategy: tf.distribute.Strategy) -> str:
     """Returns the names of the devices, for people: "GPU:0, GPU:1"."""
     if isinstance(strategy, (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)):

@@ -83,9 +83,7 @@ class TrainingStep:
                 self._average.update(self.step)
             self.step.assign_add(1)
 
-    def _replica_step(
-        self, inputs: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool
-    ) -> tf.Tensor:
+    def _replica_step(self, inputs: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool) -> tf.Tensor:
         """Returns this replica's part of the loss, after it has taken its part in the update."""
         loss, gradients = self._differentiate(inputs, labels, is_backbone_frozen)
         for total, gradient in zip(self._sums, gradients):

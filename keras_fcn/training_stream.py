@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_fcn.augmentation import Augmentation
 from keras_fcn.config import TrainConfig
 from keras_fcn.datasets import Pairs
+from keras_fcn.devices import deal_out
 from keras_fcn.fcn import normalize
 from keras_fcn.feature_cache import FeatureCache, Plan, plan_cache
 from keras_fcn.pipeline import augmented_dataset, explain_failure, shuffled_index, training_dataset
@@ -112,9 +113,7 @@ class TrainingStream:
             batches = self._cache.dataset(config.batch_size, config.seed, first_sample)
         else:
             batches = training_dataset(self._pairs, self.augmentation, config.batch_size, config.seed, first_sample)
-        options = tf.data.Options()
-        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        return iter(self._strategy.experimental_distribute_dataset(batches.with_options(options)))
+        return deal_out(batches, self._strategy)
 
     def _share(self, first: int) -> tf.data.Dataset:
         """Returns what the devices of this worker take, each a batch in turn: every n-th sample for n workers."""

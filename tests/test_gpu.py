@@ -1,4 +1,7 @@
-"""What only a GPU can show, in processes that see it; those of other tests do not (conftest.py)."""
+"""What only a GPU can show, in processes that see it; those of other tests do not (conftest.py).
+
+Most are slow, since XLA compiles the step of nearly every process.
+"""
 
 import json
 import os
@@ -62,6 +65,7 @@ def train(toy, folder, *options):
     return RunFolder(folder), call("train.py", "--data", toy, "--run-dir", folder, *TINY, *options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("xla", ["off", "on"])
 @pytest.mark.parametrize(
     ("model", "loss"), [("fcn8s mobilenet_v2", "cross_entropy"), ("fcn16s resnet18_v2", "cross_entropy dice lovasz")]
@@ -79,11 +83,14 @@ def test_a_gpu_makes_the_steps_of_a_cpu(toy, tmp_path, model, loss, xla):
     assert np.linalg.norm(gpu["after"] - cpu["after"]) < 1e-5 * length
 
 
-def test_a_single_gpu_computes_in_bfloat16_with_xla_by_itself(toy, tmp_path):
+def test_a_single_gpu_uses_xla_by_itself_and_bfloat16_if_it_has_it(toy, tmp_path):
     _, said = train(toy, tmp_path / "run")
-    assert "on GPU:0 in bfloat16, XLA" in said
+    asked = "import tensorflow as tf; get = tf.config.experimental.get_device_details"
+    major = call("-c", f"{asked}; print(get(tf.config.list_physical_devices('GPU')[0])['compute_capability'][0])")
+    assert f"on GPU:0 in {'bfloat16' if int(major) >= 8 else 'float32'}, XLA" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -100,6 +107,7 @@ def test_every_option_of_the_step_runs_on_a_gpu(toy, tmp_path, options):
     assert all(np.isfinite(row["loss"]) for row in run.read_history())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -112,9 +120,10 @@ def test_deterministic_runs_end_in_the_same_bits(toy, tmp_path, options):
     assert_same_run(*runs)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_exactly_on_a_gpu(toy, tmp_path):
     """Ended by SIGTERM after the first epoch, as a scheduler would, and resumed."""
-    options = ("--deterministic", True, "--epochs", 2)
+    options = ("--deterministic", True, "--epochs", 2, "--xla", "off")
     whole, _ = train(toy, tmp_path / "whole", *options)
     folder = tmp_path / "parted"
     ended = call("-c", END_AFTER_AN_EPOCH, "--data", toy, "--run-dir", folder, *TINY, *options)
@@ -134,6 +143,7 @@ assert process.returncode == 143, process.returncode
 """
 
 
+@pytest.mark.slow
 def test_masks_figures_and_exports_of_a_gpu_are_those_of_a_cpu(toy, tmp_path):
     """All but a few pixels, since convolutions of a GPU round to TensorFloat-32, with 10 bits."""
     run, _ = train(toy, tmp_path / "run", "--model", "fcn8s", "--epochs", 4)
@@ -145,7 +155,9 @@ def test_masks_figures_and_exports_of_a_gpu_are_those_of_a_cpu(toy, tmp_path):
         call("evaluate.py", source, "--data", toy, "--json", tmp_path / f"{name}.json", gpu=gpu)
         figures[name] = json.loads((tmp_path / f"{name}.json").read_text())["mean_iou"]
         call("predict.py", source, toy / "JPEGImages", "--out", tmp_path / name, gpu=gpu)
-        masks[name] = {path.name: np.array(Image.open(path)) for path in sorted((tmp_path / name / "masks").glob("*.png"))}
+        masks[name] = {
+            path.name: np.array(Image.open(path)) for path in sorted((tmp_path / name / "masks").glob("*.png"))
+        }
     assert len(masks["cpu"]) == 13
     for name in ("gpu", "exported"):
         assert abs(figures[name] - figures["cpu"]) < 0.01
