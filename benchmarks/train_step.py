@@ -49,7 +49,7 @@ class BenchmarkOptions:
     """As in train.py: bfloat16 on GPUs that have it."""
 
     xla: SwitchName = "auto"
-    """As in train.py: on a single GPU."""
+    """As in a long run of train.py: on a single GPU."""
 
     steps: int = 6
     """Steps that each process times, after two that it does not; the median counts."""
@@ -78,6 +78,7 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     from keras_fcn.batch_norm import prepare_batch_norms
     from keras_fcn.config import TrainConfig
     from keras_fcn.devices import (
+        XLA_STEPS,
         build_strategy,
         deal_out,
         describe_devices,
@@ -99,7 +100,7 @@ def our_seconds(options: BenchmarkOptions) -> dict:
         xla=options.xla,
     )
     strategy = build_strategy(config.strategy, config.batch_size)
-    bfloat16, xla = uses_bfloat16(config.precision), uses_xla(config.xla, strategy)
+    bfloat16, xla = uses_bfloat16(config.precision), uses_xla(config.xla, strategy, XLA_STEPS)
     with strategy.scope(), layer_precision(bfloat16):
         model = build_fcn(config.model, config.backbone, options.num_classes)
         prepare_batch_norms(model, strategy.num_replicas_in_sync)

@@ -231,7 +231,7 @@ class TrainConfig:
     """What layers compute in; auto: bfloat16 on GPUs that have it, float32 elsewhere. Weights are always float32."""
 
     xla: SwitchName = "auto"
-    """Whether XLA compiles the step; auto: on a single GPU."""
+    """Whether XLA compiles the step, which takes up to a minute; auto: on a single GPU, for 5,000 steps and more."""
 
     checkpoint_minutes: Annotated[float, arg(metavar="N")] = 10.0
     """Minutes between checkpoints within an epoch; there is one after every epoch, too."""

@@ -62,7 +62,7 @@ class Training:
         self.strategy = strategy or build_strategy(config.strategy, config.batch_size)
         self.stream = TrainingStream(config, data.pairs, data.crop_size, self.strategy)
         self.workers = Workers(self.strategy)
-        bfloat16, xla = uses_bfloat16(config.precision), uses_xla(config.xla, self.strategy)
+        bfloat16, xla = uses_bfloat16(config.precision), uses_xla(config.xla, self.strategy, self.stream.steps)
         with self.strategy.scope():
             with layer_precision(bfloat16):
                 trained = self._build(auxiliary=config.auxiliary > 0)
@@ -285,10 +285,10 @@ class Training:
         return row
 
     def _time_left(self, started: float, first_step: int) -> str:
-        done, total = self.step - first_step, self.config.epochs * self.stream.steps_per_epoch
+        done = self.step - first_step
         if not done:
             return ""
-        seconds = (time.perf_counter() - started) / done * (total - self.step)
+        seconds = (time.perf_counter() - started) / done * (self.stream.steps - self.step)
         return f", about {math.ceil(seconds / 60)} min left"
 
 

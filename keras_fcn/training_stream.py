@@ -32,6 +32,7 @@ class TrainingStream:
         augmentation: What is done to each photograph.
         images_per_step: Samples of a step, over all devices and accumulated batches.
         steps_per_epoch: Steps in which each photograph comes once, rounded up.
+        steps: Those of all epochs.
         plan: Which features are kept, after `keep_features`.
     """
 
@@ -43,6 +44,7 @@ class TrainingStream:
         self.augmentation = Augmentation(crop_size, config.scale, config.flip, config.rotate, config.color_jitter)
         self.images_per_step = config.batch_size * config.accumulate
         self.steps_per_epoch = math.ceil(len(pairs) / self.images_per_step)
+        self.steps = config.epochs * self.steps_per_epoch
         self.plan: Plan | None = None
         self._cache: FeatureCache | None = None
 

@@ -14,7 +14,7 @@ from tiny_runs import assert_same_run, silent, tiny
 import keras_fcn
 from keras_fcn import ClassTable, Predictor, build_fcn
 from keras_fcn.datasets import open_pairs
-from keras_fcn.devices import uses_bfloat16, uses_xla
+from keras_fcn.devices import XLA_STEPS, uses_bfloat16, uses_xla
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation import evaluate
 from keras_fcn.inference import load_model
@@ -215,17 +215,18 @@ def test_bfloat16_is_for_gpus_that_have_it(monkeypatch, capabilities, precision,
     assert uses_bfloat16(precision) == expected
 
 
-def test_xla_is_for_a_single_gpu(monkeypatch):
+def test_xla_is_for_a_single_gpu_and_long_runs(monkeypatch):
     one, two = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:0"][:1])
-    assert not uses_xla("auto", one)
-    assert not uses_xla("off", one)
-    assert uses_xla("on", one)
+    assert not uses_xla("auto", one, XLA_STEPS)
+    assert not uses_xla("off", one, XLA_STEPS)
+    assert uses_xla("on", one, 1)
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["a GPU"])
-    assert uses_xla("auto", one)
+    assert uses_xla("auto", one, XLA_STEPS)
+    assert not uses_xla("auto", one, XLA_STEPS - 1)
     monkeypatch.setattr(type(two), "num_replicas_in_sync", 2)
-    assert not uses_xla("auto", two)
+    assert not uses_xla("auto", two, XLA_STEPS)
     with pytest.raises(UserError, match="--xla on works on one device only"):
-        uses_xla("on", two)
+        uses_xla("on", two, XLA_STEPS)
 
 
 def test_what_was_trained_in_bfloat16_is_kept_in_float32(toy, tmp_path):
