@@ -236,8 +236,8 @@ def test_a_saved_model_has_probabilities(trained, exported):
     image, options = random_image(32, 64), InferenceOptions(flip=True, scales=(0.5, 1.0))
     live, loaded = (Predictor.open(path) for path in (trained, exported))
     for first, second in ((live, loaded), (live.using(options), loaded.using(options))):
-        # A graph of constants rounds elsewhere than a live network: by 1.1e-5 on one processor.
-        np.testing.assert_allclose(second.probabilities(image), first.probabilities(image), atol=1e-4)
+        # A graph of constants rounds elsewhere than a live network: by 3e-5 of a probability on one processor.
+        np.testing.assert_allclose(second.probabilities(image), first.probabilities(image), rtol=1e-4, atol=1e-5)
         assert (second(image) == first(image)).mean() > 0.999
 
 
