@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures trained networks on whole images; `python evaluate.py --help` explains the options."""
 
-from keras_fcn.console import evaluate
+from keras_fcn.commands.console import evaluate
 
 if __name__ == "__main__":
     evaluate()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Segments photographs and videos with a trained network; `python predict.py --help` explains the options."""
 
-from keras_fcn.console import predict
+from keras_fcn.commands.console import predict
 
 if __name__ == "__main__":
     predict()

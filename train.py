@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains a fully convolutional network on photographs and masks; `python train.py --help` explains the options."""
 
-from keras_fcn.console import train
+from keras_fcn.commands.console import train
 
 if __name__ == "__main__":
     train()

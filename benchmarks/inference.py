@@ -29,10 +29,10 @@ import numpy as np
 import tyro
 from yardsticks import OURS, report, run_in_turn, write_figures
 
-from export.formats import Format
-from keras_fcn.cli import parse_options, run
-from keras_fcn.config import BackboneName, ModelName
-from keras_fcn.environment import start_tensorflow
+from export.formats.conversion import Format
+from keras_fcn.runs.config import BackboneName, ModelName
+from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.startup import start_tensorflow
 
 UNTIMED = 3
 CALIBRATED = 20
@@ -108,7 +108,7 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     start_tensorflow(look_at_devices=False)
     import tensorflow as tf
 
-    from keras_fcn.inference import SIGNATURE
+    from keras_fcn.inference.predictor import SIGNATURE
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     loaded = tf.saved_model.load(str(options.only_ours))
@@ -135,12 +135,12 @@ def median_seconds(options: BenchmarkOptions, segment: Callable[[], object]) -> 
 def export(options: BenchmarkOptions, directory: Path) -> None:
     """Writes a SavedModel of the network with random weights, and files of the other formats."""
     start_tensorflow()
-    from export.calibration import Calibration
-    from export.formats import export_format
+    from export.formats.calibration import Calibration
+    from export.formats.conversion import export_format
     from export.saved_model import export_saved_model
     from keras_fcn.datasets import open_pairs
     from keras_fcn.datasets.toy import draw_toy_dataset
-    from keras_fcn.fcn import build_fcn
+    from keras_fcn.network.fcn import build_fcn
 
     model, size = (
         build_fcn(options.model, options.backbone, options.num_classes),

@@ -22,8 +22,8 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from keras_fcn.cli import parse_options, run
-from keras_fcn.environment import start_tensorflow
+from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.startup import start_tensorflow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +116,8 @@ def plain_seconds(paths: list[tuple[Path, Path]], classes, options: BenchmarkOpt
 
 def our_seconds(pairs, options: BenchmarkOptions) -> tuple[np.ndarray, np.ndarray]:
     """Returns the seconds of the first pass, making the data set included, and of the second."""
-    from keras_fcn.augmentation import Augmentation
-    from keras_fcn.pipeline import training_dataset
+    from keras_fcn.pipeline.augmentation import Augmentation
+    from keras_fcn.pipeline.batches import training_dataset
 
     steps = len(pairs) // options.batch_size
     watch = Watch()

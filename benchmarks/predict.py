@@ -25,10 +25,10 @@ from typing import Annotated
 
 import tyro
 
-from keras_fcn.cli import parse_options, run
-from keras_fcn.environment import start_tensorflow
-from keras_fcn.photographs import find_photographs
-from keras_fcn.prediction_plan import plan
+from keras_fcn.prediction.plan import plan
+from keras_fcn.prediction.sources import find_photographs
+from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.startup import start_tensorflow
 
 ROOT = Path(__file__).parents[1]
 KINDS = {"masks": ["masks"], "masks and overlays": ["masks", "overlays"]}
@@ -69,7 +69,7 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
 
 def one_round(predictor, sources: list, options: BenchmarkOptions) -> dict[str, tuple[float, float]]:
     """Times the network alone and each kind of prediction once."""
-    from keras_fcn.prediction import batches, predict_all, read_photograph, segment
+    from keras_fcn.prediction.photos import batches, predict_all, read_photograph, segment
 
     images = [read_photograph(source.location) for source in sources]
     grouped = [images for _, images in batches(enumerate(images), options.batch_size)]
@@ -99,7 +99,7 @@ def start_up(model: Path, photo: str, options: BenchmarkOptions) -> dict[str, fl
 
 def untrained(folder: Path) -> Path:
     """Saves an FCN-32s over ResNet-18 V2 with random weights."""
-    from keras_fcn.fcn import build_fcn
+    from keras_fcn.network.fcn import build_fcn
 
     build_fcn("fcn32s", "resnet18_v2").save(folder / "untrained.keras")
     return folder / "untrained.keras"
@@ -109,7 +109,7 @@ def main() -> None:
     """Times all in turn and prints a table."""
     options = parse_options(BenchmarkOptions, sys.argv[1:])
     start_tensorflow()
-    from keras_fcn.inference import Predictor
+    from keras_fcn.inference.predictor import Predictor
 
     folder = Path(tempfile.mkdtemp())
     try:

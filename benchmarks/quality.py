@@ -22,14 +22,14 @@ import numpy as np
 import tyro
 from yardsticks import processor
 
-from keras_fcn.charts import CLASS_IOU
-from keras_fcn.cli import parse_options, run
-from keras_fcn.environment import start_tensorflow
+from keras_fcn.commands.options import parse_train_options
+from keras_fcn.drawing.charts import CLASS_IOU
+from keras_fcn.drawing.figures import save_figure
 from keras_fcn.errors import UserError
-from keras_fcn.figures import save_figure
-from keras_fcn.files import write_json
-from keras_fcn.run_folder import RunFolder
-from keras_fcn.train_options import parse_train_options
+from keras_fcn.runs.folder import RunFolder
+from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.files import write_json
+from keras_fcn.system.startup import start_tensorflow
 
 CORES = os.cpu_count() or 1
 ROOT = Path(__file__).parents[1]
@@ -61,7 +61,7 @@ def train(words: list[str], folder: Path, began: float) -> None:
     start_tensorflow()
     import keras
 
-    from keras_fcn.training_run import run_training
+    from keras_fcn.training.train import run_training
 
     spent: list[tuple[float, float]] = []
 

@@ -31,10 +31,10 @@ from http_load import Load, server_metric
 from PIL import Image
 from yardsticks import processor
 
-from keras_fcn.cli import parse_options, run
-from keras_fcn.config import BackboneName, ModelName
-from keras_fcn.environment import start_tensorflow
 from keras_fcn.errors import UserError
+from keras_fcn.runs.config import BackboneName, ModelName
+from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.startup import start_tensorflow
 
 PHOTOGRAPHS = 8
 COUNTED = ("process_cpu_seconds_total", "keras_fcn_network_seconds_total")
@@ -101,7 +101,7 @@ def export(options: BenchmarkOptions, directory: Path) -> None:
     import keras
 
     from export.saved_model import export_saved_model
-    from keras_fcn.fcn import build_fcn
+    from keras_fcn.network.fcn import build_fcn
 
     keras.utils.set_random_seed(0)
     export_saved_model(build_fcn(options.model, options.backbone), directory)

@@ -18,9 +18,9 @@ from typing import Annotated
 import tyro
 from yardsticks import report, run_in_turn, write_figures
 
-from keras_fcn.cli import parse_options, run
-from keras_fcn.config import BackboneName, ModelName, OptimizerName, PrecisionName, SwitchName
-from keras_fcn.environment import start_tensorflow
+from keras_fcn.runs.config import BackboneName, ModelName, OptimizerName, PrecisionName, SwitchName
+from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.startup import start_tensorflow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,9 +75,9 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     import keras
     import tensorflow as tf
 
-    from keras_fcn.batch_norm import prepare_batch_norms
-    from keras_fcn.config import TrainConfig
-    from keras_fcn.devices import (
+    from keras_fcn.network.fcn import build_fcn
+    from keras_fcn.runs.config import TrainConfig
+    from keras_fcn.training.distributed.devices import (
         XLA_STEPS,
         build_strategy,
         deal_out,
@@ -86,9 +86,9 @@ def our_seconds(options: BenchmarkOptions) -> dict:
         uses_bfloat16,
         uses_xla,
     )
-    from keras_fcn.fcn import build_fcn
-    from keras_fcn.optimizers import build_parameter_groups
-    from keras_fcn.training_step import TrainingStep
+    from keras_fcn.training.step.batch_norm import prepare_batch_norms
+    from keras_fcn.training.step.optimizers import build_parameter_groups
+    from keras_fcn.training.step.step import TrainingStep
 
     keras.utils.set_random_seed(0)
     config = TrainConfig(

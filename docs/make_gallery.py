@@ -14,9 +14,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from keras_fcn.cli import parse_options, run
-from keras_fcn.environment import start_tensorflow
-from keras_fcn.files import replaced_file
+from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.files import replaced_file
+from keras_fcn.system.startup import start_tensorflow
 
 GALLERY = Path(__file__).parent / "gallery"
 
@@ -42,7 +42,7 @@ def outlined(image: np.ndarray, table: dict) -> Image.Image:
     """Draws the outlines of a GeoJSON feature collection on a photograph."""
     from PIL import ImageDraw
 
-    from keras_fcn.labels import ClassTable
+    from keras_fcn.images.classes import ClassTable
 
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
@@ -65,7 +65,7 @@ def enlarged(values: np.ndarray) -> np.ndarray:
 
 def best(predictor, pairs, count: int) -> list[int]:
     """Returns the pairs that are predicted best, by their own mean IoU, and a little by how many classes they have."""
-    from keras_fcn.metrics import SegmentationMetrics, confusion_matrix
+    from keras_fcn.evaluation.metrics import SegmentationMetrics, confusion_matrix
 
     def score(index: int) -> float:
         label = pairs.read_label(pairs.labels[index])
@@ -103,11 +103,11 @@ def main() -> None:
     options = parse_options(GalleryOptions, sys.argv[1:])
     start_tensorflow()
     from keras_fcn.datasets import open_pairs
-    from keras_fcn.image_files import read_image
-    from keras_fcn.inference import Predictor
-    from keras_fcn.outputs import OUTPUTS, Prediction
-    from keras_fcn.palettes import picture_colors
-    from keras_fcn.polygons import geojson
+    from keras_fcn.drawing.palettes import picture_colors
+    from keras_fcn.images.masks import read_image
+    from keras_fcn.inference.predictor import Predictor
+    from keras_fcn.prediction.outputs import OUTPUTS, Prediction
+    from keras_fcn.prediction.polygons import geojson
 
     predictor, pairs = Predictor(options.model), open_pairs("toy", "val")
     photographs = [read_image(pairs.images[index]) for index in best(predictor, pairs, 4)]

@@ -14,8 +14,8 @@ import numpy as np
 if not __package__:  # started by its path, the folder of this file would hide packages of the same names
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from export.formats import Contents, Format, export_as
-from keras_fcn.cli import run
+from export.formats.conversion import Contents, Format, export_as
+from keras_fcn.system.command_line import run
 
 LABELS_IN_FILE = "labels.txt"
 """The names of the classes, one a line, in the ZIP archive at the end of the file, where LiteRT keeps such."""

@@ -13,8 +13,8 @@ import numpy as np
 if not __package__:  # started by its path, the folder of this file would hide packages of the same names
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from export.formats import Contents, Format, export_as
-from keras_fcn.cli import run
+from export.formats.conversion import Contents, Format, export_as
+from keras_fcn.system.command_line import run
 
 OPSET = 18
 """Version of the operators: ONNX 1.13 of December 2022, ONNX Runtime 1.14."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from keras_fcn.cli import parse_options, run
-from keras_fcn.environment import start_tensorflow
 from keras_fcn.errors import UserError
+from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.startup import start_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -68,12 +68,12 @@ def export_saved_model(
     """
     import tensorflow as tf
 
-    from export.signatures import Metadata, build_signatures, variables_to_save
+    from export.graph.signatures import Metadata, build_signatures, variables_to_save
+    from export.graph.warmup import write_warmup
     from export.verification import verify
-    from export.warmup import write_warmup
-    from keras_fcn.fcn import class_table
-    from keras_fcn.files import new_folder, write_json
-    from keras_fcn.inference import LABELS_FILE, Predictor, scorer, segmenter
+    from keras_fcn.inference.predictor import LABELS_FILE, Predictor, scorer, segmenter
+    from keras_fcn.network.fcn import class_table
+    from keras_fcn.system.files import new_folder, write_json
 
     directory = Path(directory)
     number = 1 + max((int(path.name) for path in _versions(directory)), default=0)
@@ -105,7 +105,7 @@ def main() -> None:
     options = parse_options(ExportOptions, sys.argv[1:])
     start_tensorflow()
     from export.verification import format_comparisons
-    from keras_fcn.inference import find_model, load_model
+    from keras_fcn.inference.predictor import find_model, load_model
 
     model = load_model(find_model(options.model))
     version, comparisons = export_saved_model(model, options.directory, options.max_pixels)

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import tyro
 
-from keras_fcn.cli import parse_options, run
-from keras_fcn.environment import start_tensorflow
 from keras_fcn.errors import UserError
+from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.startup import start_tensorflow
 
 NEEDED = ("starlette", "uvicorn", "prometheus_client")
 """What serving takes on top of requirements.txt."""

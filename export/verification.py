@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from export.signatures import FILE_SIGNATURE, METADATA_SIGNATURE, Metadata
+from export.graph.signatures import FILE_SIGNATURE, METADATA_SIGNATURE, Metadata
 from keras_fcn.errors import UserError
-from keras_fcn.inference import SCORE_SIGNATURE, SIGNATURE, Predictor
+from keras_fcn.inference.predictor import SCORE_SIGNATURE, SIGNATURE, Predictor
 
 CHECKED_SHAPES = ((1, 64, 96), (2, 33, 131), (3, 1, 1))
 """Number, height and width of the images on which an export is compared with the live model."""

@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING
 import wrapt
 
 if TYPE_CHECKING:
-    from keras_fcn.augmentation import Augmentation
-    from keras_fcn.complexity import summarize
     from keras_fcn.datasets import open_pairs
     from keras_fcn.datasets.toy import draw_scene, draw_toy_dataset
-    from keras_fcn.environment import start_tensorflow
-    from keras_fcn.evaluation import evaluate
-    from keras_fcn.fcn import build_fcn, class_table
-    from keras_fcn.image_files import read_image, read_label, write_label
-    from keras_fcn.inference import Predictor
-    from keras_fcn.inference_options import InferenceOptions
-    from keras_fcn.initializers import Bilinear
-    from keras_fcn.labels import VOID_LABEL, ClassTable
-    from keras_fcn.losses import SegmentationLoss
+    from keras_fcn.evaluation.evaluate import evaluate
+    from keras_fcn.images.classes import VOID_LABEL, ClassTable
+    from keras_fcn.images.masks import read_image, read_label, write_label
+    from keras_fcn.inference.options import InferenceOptions
+    from keras_fcn.inference.predictor import Predictor
+    from keras_fcn.network.cost.complexity import summarize
+    from keras_fcn.network.fcn import build_fcn, class_table
+    from keras_fcn.network.initializers import Bilinear
     from keras_fcn.notebook import show
-    from keras_fcn.pipeline import evaluation_dataset, training_dataset
-    from keras_fcn.training_run import train
+    from keras_fcn.pipeline.augmentation import Augmentation
+    from keras_fcn.pipeline.batches import evaluation_dataset, training_dataset
+    from keras_fcn.system.startup import start_tensorflow
+    from keras_fcn.training.losses import SegmentationLoss
+    from keras_fcn.training.train import train
 
 __version__ = "0.1.0"
 
@@ -59,28 +59,28 @@ __all__ = [
 ]
 
 _HOME = {
-    "Augmentation": "augmentation",
-    "VOID_LABEL": "labels",
-    "Bilinear": "initializers",
-    "ClassTable": "labels",
-    "InferenceOptions": "inference_options",
-    "Predictor": "inference",
-    "SegmentationLoss": "losses",
-    "build_fcn": "fcn",
-    "class_table": "fcn",
+    "Augmentation": "pipeline.augmentation",
+    "VOID_LABEL": "images.classes",
+    "Bilinear": "network.initializers",
+    "ClassTable": "images.classes",
+    "InferenceOptions": "inference.options",
+    "Predictor": "inference.predictor",
+    "SegmentationLoss": "training.losses",
+    "build_fcn": "network.fcn",
+    "class_table": "network.fcn",
     "draw_scene": "datasets.toy",
     "draw_toy_dataset": "datasets.toy",
-    "evaluate": "evaluation",
-    "evaluation_dataset": "pipeline",
+    "evaluate": "evaluation.evaluate",
+    "evaluation_dataset": "pipeline.batches",
     "open_pairs": "datasets",
-    "read_image": "image_files",
-    "read_label": "image_files",
+    "read_image": "images.masks",
+    "read_label": "images.masks",
     "show": "notebook",
-    "start_tensorflow": "environment",
-    "summarize": "complexity",
-    "train": "training_run",
-    "training_dataset": "pipeline",
-    "write_label": "image_files",
+    "start_tensorflow": "system.startup",
+    "summarize": "network.cost.complexity",
+    "train": "training.train",
+    "training_dataset": "pipeline.batches",
+    "write_label": "images.masks",
 }
 
 
@@ -93,6 +93,6 @@ def __getattr__(name: str) -> object:
 @wrapt.when_imported("keras")
 def _register_with_keras(keras) -> None:
     """Registers our layers and loss as soon as Keras is there, so that `keras.models.load_model` knows them."""
-    importlib.import_module(f"{__name__}.fcn")
+    importlib.import_module(f"{__name__}.network.fcn")
     if keras.backend.backend() == "tensorflow":
-        importlib.import_module(f"{__name__}.losses")
+        importlib.import_module(f"{__name__}.training.losses")

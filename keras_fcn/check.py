@@ -11,14 +11,14 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from keras_fcn.balance import class_weights
-from keras_fcn.cli import parse_options, run
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_pairs
+from keras_fcn.datasets.balance import class_weights
+from keras_fcn.drawing.panels import draw_check
 from keras_fcn.errors import UserError
-from keras_fcn.files import write_json
-from keras_fcn.labels import VOID_LABEL
-from keras_fcn.text_table import display_width, left_justified
-from keras_fcn.visualization import draw_check
+from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.files import write_json
+from keras_fcn.system.text import display_width, left_justified
 
 FINDINGS, SHOWN_FINDINGS, PICTURED = 1, 20, 6
 
@@ -156,7 +156,7 @@ def main() -> int:
 
 
 def _read(examples: list[tuple[Pairs, int]]) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    from keras_fcn.image_files import read_image
+    from keras_fcn.images.masks import read_image
 
     return [
         (

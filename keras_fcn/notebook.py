@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_fcn.augmentation import Augmentation, draw_samples
 from keras_fcn.datasets import Pairs
-from keras_fcn.image_inputs import as_image
-from keras_fcn.labels import VOID_LABEL, ClassTable
-from keras_fcn.overlays import overlay_with_legend
-from keras_fcn.palettes import picture_colors
+from keras_fcn.drawing.overlays import overlay_with_legend
+from keras_fcn.drawing.palettes import picture_colors
+from keras_fcn.images.classes import VOID_LABEL, ClassTable
+from keras_fcn.images.inputs import as_image
+from keras_fcn.pipeline.augmentation import Augmentation, draw_samples
 
 
 def show(
@@ -31,7 +31,7 @@ def show(
         classes: Names and colours; VOC's, or numbered ones if there are ids that VOC has not.
         palette: "classes" for their own colours, or "colorblind".
         alpha: Share of the classes' colours in the overlay, 0-1.
-        **samples: For `Pairs`, further arguments of `keras_fcn.augmentation.draw_samples`: index, count, seed.
+        **samples: For `Pairs`, further arguments of `keras_fcn.pipeline.augmentation.draw_samples`: index, count, seed.
     """
     if isinstance(image, Pairs) and isinstance(mask, Augmentation):
         return draw_samples(image, mask, **samples)

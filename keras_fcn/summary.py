@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from keras_fcn.cli import parse_options, run
-from keras_fcn.config import BackboneName, ModelName
-from keras_fcn.environment import start_tensorflow
 from keras_fcn.errors import UserError
-from keras_fcn.files import write_json
+from keras_fcn.runs.config import BackboneName, ModelName
+from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.files import write_json
+from keras_fcn.system.startup import start_tensorflow
 
 if TYPE_CHECKING:
-    from keras_fcn.complexity import Feature, LayerCost, Summary
+    from keras_fcn.network.cost.complexity import Feature, LayerCost, Summary
 
 LARGEST_SIDE = 100_000
 
@@ -155,8 +155,8 @@ def main() -> None:
     """Builds the network, prints what it costs, and writes that as JSON if asked to."""
     options = parse_options(SummaryOptions, sys.argv[1:])
     start_tensorflow()
-    from keras_fcn.complexity import summarize
-    from keras_fcn.fcn import build_fcn
+    from keras_fcn.network.cost.complexity import summarize
+    from keras_fcn.network.fcn import build_fcn
 
     network = build_fcn(options.model, options.backbone, options.num_classes)
     summary = summarize(network, options.size, options.batch_size)

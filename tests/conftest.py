@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from servers import ids_in, serving
 
-from keras_fcn.environment import start_tensorflow
+from keras_fcn.system.startup import start_tensorflow
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 start_tensorflow()
@@ -105,7 +105,7 @@ def trained(toy, tmp_path_factory) -> Path:
 @pytest.fixture
 def no_pictures():
     """Spares trainings the seconds that the pictures at their end take; those of `trained` are looked at."""
-    from keras_fcn.run_report import RunReport
+    from keras_fcn.training.records.report import RunReport
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunReport, "draw_pictures", lambda self: None)
@@ -117,7 +117,7 @@ def plain(toy, tmp_path_factory):
     """A run of one epoch that nothing disturbed; tests only read it."""
     from tiny_runs import silent, tiny
 
-    from keras_fcn.training_run import run_training
+    from keras_fcn.training.train import run_training
 
     return run_training(tiny(toy, epochs=1), tmp_path_factory.mktemp("plain") / "run", report=silent)
 
@@ -127,7 +127,7 @@ def whole(toy, tmp_path_factory):
     """A run of two epochs that nothing disturbed; tests only read it."""
     from tiny_runs import silent, tiny
 
-    from keras_fcn.training_run import run_training
+    from keras_fcn.training.train import run_training
 
     return run_training(tiny(toy), tmp_path_factory.mktemp("whole") / "run", report=silent)
 

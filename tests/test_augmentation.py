@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_fcn import pipeline
-from keras_fcn.augmentation import Augmentation
-from keras_fcn.datasets.voc import read_voc
+from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.errors import UserError
-from keras_fcn.labels import ClassTable
+from keras_fcn.images.classes import ClassTable
 from keras_fcn.notebook import show
-from keras_fcn.transforms import PAD_COLOR
+from keras_fcn.pipeline.augmentation import Augmentation
+from keras_fcn.pipeline.batches import batches as pipeline
+from keras_fcn.pipeline.transforms import PAD_COLOR
 
 REPEATABLE = settings(deadline=None, derandomize=True, database=None)
 EVERYTHING = Augmentation((64, 80), scale=(0.5, 2.0), rotate=20, color_jitter=0.3)

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from numpy_resnet import convolve
 
-from keras_fcn.backbones import build_backbone
-from keras_fcn.resnets import basic_block_v1, basic_block_v2, bottleneck_block_v1
+from keras_fcn.network.backbones import build_backbone
+from keras_fcn.network.resnets import basic_block_v1, basic_block_v2, bottleneck_block_v1
 
 EPSILON = 1e-5
 

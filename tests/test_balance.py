@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_fcn.balance import class_weights, repeat_factors
-from keras_fcn.losses import summed_cross_entropy
+from keras_fcn.datasets.balance import class_weights, repeat_factors
+from keras_fcn.training.losses import summed_cross_entropy
 
 #           sky  cat  dog  never
 PIXELS = [

@@ -3,15 +3,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_fcn.backbones import build_backbone
-from keras_fcn.batch_norm import (
+from keras_fcn.network.backbones import build_backbone
+from keras_fcn.network.fcn import build_fcn
+from keras_fcn.training.step.batch_norm import (
     batch_norms,
     fuse_batch_norms,
     prepare_batch_norms,
     restore_statistics,
     synchronize_batch_norms,
 )
-from keras_fcn.fcn import build_fcn
 
 
 @pytest.fixture(scope="module")

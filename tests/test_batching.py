@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from export.server.batching import Batcher, BatchingOptions
 from export.server.limits import Admission, BusyError, PixelBudget
-from export.server.segmentation import Segmentation
+from export.server.model.batching import Batcher, BatchingOptions
+from export.server.model.segmentation import Segmentation
 
 
 class Network:

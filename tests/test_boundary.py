@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_fcn.boundary import trimap
+from keras_fcn.evaluation.trimap import trimap
 
 
 def test_a_boundary_by_hand():

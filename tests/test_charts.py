@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from keras_fcn.charts import draw_confusion, draw_curves
-from keras_fcn.labels import ClassTable
+from keras_fcn.drawing.charts import draw_confusion, draw_curves
+from keras_fcn.images.classes import ClassTable
 
 VOC = ClassTable.voc()
 METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")

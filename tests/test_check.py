@@ -9,7 +9,7 @@ from PIL import Image
 
 from keras_fcn.check import choose_examples
 from keras_fcn.datasets.toy import draw_toy_dataset
-from keras_fcn.labels import VOC_CLASS_NAMES, ClassTable, voc_palette
+from keras_fcn.images.classes import VOC_CLASS_NAMES, ClassTable, voc_palette
 
 CHECK = "keras_fcn/check.py"
 

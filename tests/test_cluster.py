@@ -4,9 +4,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from keras_fcn.cluster import Cluster, joined_cluster, parse_cluster
+from keras_fcn.commands.options import parse_train_options
 from keras_fcn.errors import UserError
-from keras_fcn.train_options import parse_train_options
+from keras_fcn.training.distributed.cluster import Cluster, joined_cluster, parse_cluster
 
 KUBEFLOW = {
     "cluster": {"worker": ["fcn-worker-0.team.svc:2222", "fcn-worker-1.team.svc:2222"]},

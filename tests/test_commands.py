@@ -9,12 +9,12 @@ import sys
 import pytest
 from conftest import ROOT, Call
 
-from export.formats import FormatOptions
-from keras_fcn.cli import parse_options
+from export.formats.conversion import FormatOptions
 from keras_fcn.commands.evaluate import EvaluateOptions
+from keras_fcn.commands.options import TrainOptions, parse_train_options
 from keras_fcn.commands.train import NEXT_STEPS
-from keras_fcn.predict_options import PredictOptions
-from keras_fcn.train_options import TrainOptions, parse_train_options
+from keras_fcn.prediction.options import PredictOptions
+from keras_fcn.system.command_line import parse_options
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAM = r"python (?:[a-z]+\.py|benchmarks/[a-z_]+\.py|-m (?:keras_fcn|export)\.[a-z_.]+)(?=\s|$|`)"

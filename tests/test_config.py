@@ -4,12 +4,12 @@ from typing import get_args
 
 import pytest
 
-from keras_fcn.backbones import BACKBONES
-from keras_fcn.config import BackboneName, ModelName, TrainConfig, option
+from keras_fcn.commands.options import parse_train_options, read_config
 from keras_fcn.errors import UserError
-from keras_fcn.fcn import FCN_STRIDES
-from keras_fcn.run_folder import RunFolder
-from keras_fcn.train_options import parse_train_options, read_config
+from keras_fcn.network.backbones import BACKBONES
+from keras_fcn.network.fcn import FCN_STRIDES
+from keras_fcn.runs.config import BackboneName, ModelName, TrainConfig, option
+from keras_fcn.runs.folder import RunFolder
 
 SETTINGS = TrainConfig(
     data="photos",

@@ -13,11 +13,11 @@ from conftest import ROOT
 from layouts import save, scene
 
 import keras_fcn
-from keras_fcn.backbones import BACKBONES, build_backbone
-from keras_fcn.config import BackboneName, LossName
 from keras_fcn.datasets import LAYOUTS, find_layout, open_pairs
-from keras_fcn.losses import SegmentationLoss
-from keras_fcn.losses.cross_entropy import summed_cross_entropy
+from keras_fcn.network.backbones import BACKBONES, build_backbone
+from keras_fcn.runs.config import BackboneName, LossName
+from keras_fcn.training.losses import SegmentationLoss
+from keras_fcn.training.losses.cross_entropy import summed_cross_entropy
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^## (.*?)\n.*?```python\n(.*?)```", TEXT, re.DOTALL | re.MULTILINE)

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from keras_fcn.datasets import inspect_pairs, open_pairs
+from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.datasets.toy import draw_toy_dataset
-from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
 
 

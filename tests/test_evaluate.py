@@ -13,15 +13,15 @@ from conftest import Call
 from PIL import Image
 
 from keras_fcn import Predictor, build_fcn
-from keras_fcn.comparison_chart import draw_comparison
 from keras_fcn.datasets import open_pairs, open_voc_photos
+from keras_fcn.drawing.comparison import draw_comparison
 from keras_fcn.errors import UserError
-from keras_fcn.evaluation import evaluate, worst_images
-from keras_fcn.evaluation_tables import format_comparison, format_metrics, format_worst, model_letters
-from keras_fcn.inference_options import InferenceOptions
-from keras_fcn.labels import ClassTable, voc_palette
-from keras_fcn.metrics import SegmentationMetrics
-from keras_fcn.submission import require_submission, write_submission
+from keras_fcn.evaluation.evaluate import evaluate, worst_images
+from keras_fcn.evaluation.metrics import SegmentationMetrics
+from keras_fcn.evaluation.submission import require_submission, write_submission
+from keras_fcn.evaluation.tables import format_comparison, format_metrics, format_worst, model_letters
+from keras_fcn.images.classes import ClassTable, voc_palette
+from keras_fcn.inference.options import InferenceOptions
 
 VOC = ClassTable.voc()
 
@@ -182,7 +182,7 @@ def test_there_are_letters_for_26_models():
 
 def test_the_chart_shows_the_figures(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr("keras_fcn.comparison_chart.save_figure", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr("keras_fcn.drawing.comparison.save_figure", lambda figure, path: figures.append(figure))
     means, classes = {"mean IoU": [0.5, 0.75]}, {"$a$": [0.25, None], "b": [None, 1.0]}
     draw_comparison(tmp_path / "x.png", ["A  one", "B  $two"], means, classes)
     (axes,) = figures[0].axes

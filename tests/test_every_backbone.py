@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_fcn.backbones import BACKBONES, build_backbone
-from keras_fcn.batch_norm import batch_norms
-from keras_fcn.fcn import build_fcn, normalize
-from keras_fcn.weights import load_backbone_weights
+from keras_fcn.network.backbones import BACKBONES, build_backbone
+from keras_fcn.network.fcn import build_fcn, normalize
+from keras_fcn.training.initial_weights import load_backbone_weights
+from keras_fcn.training.step.batch_norm import batch_norms
 
 DEEP = ("resnet101", "resnet152", "resnet34_v2", "efficientnet_v2_b3", "efficientnet_v2_s", "vgg16")
 """Deeper versions of networks that are checked anyway, and one of 134 million weights; `make test-slow` checks them."""

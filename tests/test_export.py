@@ -14,7 +14,7 @@ from PIL import Image
 from export.saved_model import ExportOptions, export_saved_model
 from keras_fcn import ClassTable, Predictor, build_fcn, read_image
 from keras_fcn.errors import UserError
-from keras_fcn.inference import load_model
+from keras_fcn.inference.predictor import load_model
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_weights_are_written_once(trained, exported):
 
 
 def test_versions_count_on_and_large_networks_keep_variables(tmp_path, monkeypatch):
-    monkeypatch.setattr("export.signatures._MOST_FROZEN_BYTES", 0)
+    monkeypatch.setattr("export.graph.signatures._MOST_FROZEN_BYTES", 0)
     classes = ClassTable(("floor", "shirt"), ((0, 0, 0), (255, 0, 0)))
     model = build_fcn("fcn32s", "mobilenet_v2", classes=classes)
     (tmp_path / "out/7").mkdir(parents=True)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from export.saved_model import export_saved_model
 from keras_fcn import ClassTable, build_fcn
-from keras_fcn.config import BackboneName, ModelName
+from keras_fcn.runs.config import BackboneName, ModelName
 
 
 @pytest.mark.parametrize("num_classes", [2, 150, pytest.param(254, marks=pytest.mark.slow)])

@@ -8,8 +8,8 @@ import tensorflow as tf
 from conftest import ROOT
 
 from keras_fcn import ClassTable, build_fcn, class_table
-from keras_fcn.complexity import summarize
-from keras_fcn.fcn import FCN_STRIDES, normalize
+from keras_fcn.network.cost.complexity import summarize
+from keras_fcn.network.fcn import FCN_STRIDES, normalize
 
 TABLE = ClassTable(("floor", "shirt", "shoe"), ((9, 9, 9), (255, 0, 1), (0, 0, 0)), void_color=(1, 2, 3))
 

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from tiny_runs import Interruption, assert_same_run, exact_history, silent, tiny
 
-from keras_fcn.config import TrainConfig
 from keras_fcn.errors import UserError
-from keras_fcn.fcn import build_fcn, decoder_levels, normalize, scorer_of, upsampling_layers
-from keras_fcn.feature_cache import FeatureCache, Plan, plan_cache
-from keras_fcn.training_run import run_training
+from keras_fcn.network.fcn import build_fcn, decoder_levels, normalize, scorer_of, upsampling_layers
+from keras_fcn.runs.config import TrainConfig
+from keras_fcn.training.feature_cache import FeatureCache, Plan, plan_cache
+from keras_fcn.training.train import run_training
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -98,7 +98,7 @@ def test_a_full_disk_is_one_line(toy, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("keras_fcn.feature_cache.FeatureCache._write", full)
+    monkeypatch.setattr("keras_fcn.training.feature_cache.FeatureCache._write", full)
     with pytest.raises(
         UserError, match=r"features: cannot hold \S+ GB of features \(No space left on device\); make room"
     ):

@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from keras_fcn.config import TrainConfig
 from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
-from keras_fcn.files import new_folder, replaced_file, write_json
-from keras_fcn.run_folder import RunFolder
-from keras_fcn.run_report import RunReport
+from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.folder import RunFolder
+from keras_fcn.system.files import new_folder, replaced_file, write_json
+from keras_fcn.training.records.report import RunReport
 
 
 class HalfwayError(Exception):

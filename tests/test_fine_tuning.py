@@ -8,12 +8,12 @@ import pytest
 from tiny_runs import Interruption, assert_same_run, silent, tiny
 
 from keras_fcn import ClassTable, build_fcn
-from keras_fcn.datasets.voc import read_voc
+from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.errors import UserError
-from keras_fcn.training import Training
-from keras_fcn.training_data import TrainingData
-from keras_fcn.training_run import run_training as train
-from keras_fcn.weights import load_matching_layers
+from keras_fcn.training.data import TrainingData
+from keras_fcn.training.initial_weights import load_matching_layers
+from keras_fcn.training.train import run_training as train
+from keras_fcn.training.trainer import Training
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

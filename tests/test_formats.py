@@ -11,13 +11,13 @@ import tensorflow as tf
 from conftest import ROOT, Call
 
 from export import litert, onnx, openvino
-from export.calibration import Calibration, resized, resizing
-from export.class_graph import class_graph
-from export.format_report import verify_file
-from export.formats import export_format
+from export.formats.calibration import Calibration, resized, resizing
+from export.formats.conversion import export_format
+from export.formats.report import verify_file
+from export.graph.class_graph import class_graph
 from keras_fcn import ClassTable, Predictor, build_fcn
 from keras_fcn.errors import UserError
-from keras_fcn.fcn import class_table
+from keras_fcn.network.fcn import class_table
 
 FORMATS = {"onnx": onnx.ONNX, "openvino": openvino.OPENVINO, "litert": litert.LITERT}
 SHAPES = [(1, 33, 65), (2, 64, 96), (3, 1, 1), (1, 31, 32)]

@@ -15,20 +15,20 @@ from conftest import ROOT, TINY
 from PIL import Image
 from tiny_runs import assert_same_run
 
-from keras_fcn.run_folder import RunFolder
+from keras_fcn.runs.folder import RunFolder
 
 pytestmark = pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="needs an NVIDIA GPU and its nvidia-smi")
 
 STEPS = """
 import contextlib, sys
 from pathlib import Path
-from keras_fcn.environment import start_tensorflow
+from keras_fcn.system.startup import start_tensorflow
 start_tensorflow()
 import keras, numpy as np, tensorflow as tf
-from keras_fcn import training
-from keras_fcn.config import TrainConfig
-from keras_fcn.datasets.voc import read_voc
-from keras_fcn.training_data import TrainingData
+from keras_fcn.training.trainer import trainer as training
+from keras_fcn.runs.config import TrainConfig
+from keras_fcn.datasets.layouts.voc import read_voc
+from keras_fcn.training.data import TrainingData
 keras.config.set_floatx("float64")
 keras.config.set_dtype_policy("float64")
 training.layer_precision = lambda _: contextlib.nullcontext()

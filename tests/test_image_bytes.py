@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from kinds_of_files import PHOTOS, interlaced_png, write_photo
 from PIL import Image
 
-from export.image_bytes import IMAGE_BYTES, segment_files
-from export.image_header import read_header
+from export.graph.image_bytes import IMAGE_BYTES, segment_files
+from export.graph.image_header import read_header
 from keras_fcn import read_image
 
 MAX_PIXELS = 10_000

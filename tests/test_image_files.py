@@ -4,7 +4,8 @@ from kinds_of_files import PHOTOS, PIXELS, interlaced_png, png, write_photo
 from PIL import Image, ImageOps
 
 from keras_fcn.errors import UserError
-from keras_fcn.image_files import (
+from keras_fcn.images.classes import ClassTable, voc_palette
+from keras_fcn.images.masks import (
     image_size,
     is_plain_jpeg,
     label_colors,
@@ -16,7 +17,6 @@ from keras_fcn.image_files import (
     read_value_label,
     write_label,
 )
-from keras_fcn.labels import ClassTable, voc_palette
 
 VOC = ClassTable.voc()
 IDS = np.array([[0, 1, 20, 255], [15, 15, 7, 0], [3, 2, 1, 0]], np.uint8)
@@ -128,7 +128,7 @@ def test_a_file_that_claims_too_many_pixels_is_refused_before_it_takes_memory(tm
 @pytest.mark.parametrize("band_pixels", [1 << 23, 200, 1])
 @pytest.mark.parametrize("name", list(PHOTOS))
 def test_photographs_of_every_kind_are_read_upright_by_all_readers_alike(tmp_path, monkeypatch, name, band_pixels):
-    monkeypatch.setattr("keras_fcn.pillow_files._BAND_PIXELS", band_pixels)
+    monkeypatch.setattr("keras_fcn.images.pillow._BAND_PIXELS", band_pixels)
     path = write_photo(tmp_path, name)
     pixels = read_image(path)
     with Image.open(path) as image:

@@ -7,14 +7,14 @@ from PIL import Image
 
 from keras_fcn import Predictor, build_fcn, show
 from keras_fcn.datasets import open_pairs
-from keras_fcn.datasets.voc import read_voc
+from keras_fcn.datasets.layouts.voc import read_voc
+from keras_fcn.drawing.overlays import overlay_with_legend
 from keras_fcn.errors import UserError
-from keras_fcn.evaluation import evaluate, require_same_classes
-from keras_fcn.evaluation_tables import format_metrics
-from keras_fcn.inference import find_model, load_model
-from keras_fcn.labels import ClassTable
-from keras_fcn.metrics import SegmentationMetrics
-from keras_fcn.overlays import overlay_with_legend
+from keras_fcn.evaluation.evaluate import evaluate, require_same_classes
+from keras_fcn.evaluation.metrics import SegmentationMetrics
+from keras_fcn.evaluation.tables import format_metrics
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.inference.predictor import find_model, load_model
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_fcn.initializers import Bilinear, bilinear_kernel
+from keras_fcn.network.initializers import Bilinear, bilinear_kernel
 
 
 def half_pixel_resize(scores, stride):

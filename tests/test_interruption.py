@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from keras_fcn.interruption import Interruption, Terminated
+from keras_fcn.system.signals import Interruption, Terminated
 
 
 def send(number):

@@ -10,11 +10,11 @@ import pytest
 from numpy_resnet import resnet18_v1
 from safetensors.numpy import save_file
 
-from keras_fcn import kerashub
-from keras_fcn.backbones import BACKBONES, build_backbone
 from keras_fcn.errors import UserError
-from keras_fcn.kerashub import copy_kerashub_weights
-from keras_fcn.weights import load_backbone_weights
+from keras_fcn.network.backbones import BACKBONES, build_backbone
+from keras_fcn.network.weights import kerashub
+from keras_fcn.network.weights.kerashub import copy_kerashub_weights
+from keras_fcn.training.initial_weights import load_backbone_weights
 
 IMAGE = np.random.default_rng(1).normal(size=(64, 96, 3)).astype(np.float32)
 NETS = {

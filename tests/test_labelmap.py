@@ -1,6 +1,6 @@
 import pytest
 
-from keras_fcn.datasets.labelmap import read_labelmap
+from keras_fcn.datasets.layouts.labelmap import read_labelmap
 from keras_fcn.errors import UserError
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_fcn.errors import UserError
-from keras_fcn.labels import VOC_CLASS_NAMES, VOID_LABEL, ClassTable, shares, voc_palette
+from keras_fcn.images.classes import VOC_CLASS_NAMES, VOID_LABEL, ClassTable, shares, voc_palette
 
 # The colours as the ancestor's tutorial lists them, in the order of the classes.
 PUBLISHED_COLORS = [

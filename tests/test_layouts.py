@@ -12,7 +12,7 @@ from layouts import (
 from test_datasets import digest
 
 from keras_fcn.datasets import LAYOUTS, Layout, find_layout, open_pairs
-from keras_fcn.datasets.folders import read_folders
+from keras_fcn.datasets.layouts.folders import read_folders
 from keras_fcn.errors import UserError
 
 

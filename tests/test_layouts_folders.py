@@ -22,7 +22,7 @@ from PIL import Image
 
 from keras_fcn.datasets import find_layout, inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
-from keras_fcn.labels import VOC_CLASS_NAMES
+from keras_fcn.images.classes import VOC_CLASS_NAMES
 
 
 @pytest.mark.parametrize(("masks", "ending"), [("masks", ""), ("labels", "_mask"), ("annotations", "")])

@@ -9,7 +9,7 @@ from conftest import ROOT
 from numpy_losses import VOID, numpy_loss, numpy_parts, softmax
 
 from keras_fcn import SegmentationLoss
-from keras_fcn.losses import summed_cross_entropy, summed_dice, summed_lovasz
+from keras_fcn.training.losses import summed_cross_entropy, summed_dice, summed_lovasz
 
 LOSSES = {
     "cross_entropy": SegmentationLoss(),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_fcn.memory import return_free_memory
+from keras_fcn.system.memory import return_free_memory
 
 BLOCKS, BLOCK = 500, 100_000
 """Of less than what glibc maps apart and would give back at once."""

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from keras_fcn.metrics import SegmentationMetrics, confusion_matrix
+from keras_fcn.evaluation.metrics import SegmentationMetrics, confusion_matrix
 
 #   truth        prediction
 #   0 0 1 1      0 1 1 1

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_fcn.config import TrainConfig
-from keras_fcn.fcn import build_fcn
-from keras_fcn.optimizers import SGD, AdamW, Schedule, build_parameter_groups
-from keras_fcn.weight_average import WeightAverage
+from keras_fcn.network.fcn import build_fcn
+from keras_fcn.runs.config import TrainConfig
+from keras_fcn.training.step.optimizers import SGD, AdamW, Schedule, build_parameter_groups
+from keras_fcn.training.step.weight_average import WeightAverage
 
 
 def rates(schedule, steps):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from keras_fcn.backbones import BACKBONES, build_backbone
-from keras_fcn.weights import load_backbone_weights
+from keras_fcn.network.backbones import BACKBONES, build_backbone
+from keras_fcn.training.initial_weights import load_backbone_weights
 
 FIXTURES = ROOT / "tests/fixtures"
 WIDTH = 2

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_fcn import fonts
-from keras_fcn.labels import ClassTable, voc_palette
-from keras_fcn.overlays import cutout, labelled_overlay, legend, overlay, overlay_with_legend, panel
-from keras_fcn.palettes import OKABE_ITO, appearances, colorblind_colors, picture_colors, text_color
+from keras_fcn.drawing import fonts
+from keras_fcn.drawing.overlays import cutout, labelled_overlay, legend, overlay, overlay_with_legend, panel
+from keras_fcn.drawing.palettes import OKABE_ITO, appearances, colorblind_colors, picture_colors, text_color
+from keras_fcn.images.classes import ClassTable, voc_palette
 
 VOC = ClassTable.voc()
 IMAGE = np.full((40, 60, 3), 100, np.uint8)

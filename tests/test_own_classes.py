@@ -9,7 +9,7 @@ from layouts import CVAT_COLORS, CVAT_NAMES, CVAT_VOID, NAMES, write_camvid, wri
 from PIL import Image
 
 import keras_fcn
-from keras_fcn.inference import load_model
+from keras_fcn.inference.predictor import load_model
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, Call
 
 import keras_fcn
-from keras_fcn.cli import command_line
+from keras_fcn.system.command_line import command_line
 
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 SCRIPTS = dict(re.findall(r'^(keras-fcn-[a-z]+) = "([\w.:]+)"$', PYPROJECT, re.MULTILINE))
@@ -34,7 +34,7 @@ def test_a_console_script_shows_its_own_help_and_does_not_wait_for_tensorflow(na
 
 def test_a_mistake_at_a_console_script_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/bin/keras-fcn-train", "--epochs", "-1"])
-    console = importlib.import_module("keras_fcn.console")
+    console = importlib.import_module("keras_fcn.commands.console")
     with pytest.raises(SystemExit) as stop:
         console.train()
     complaint = capsys.readouterr().err

@@ -7,8 +7,8 @@ from conftest import Call
 from PIL import Image
 
 from keras_fcn.errors import UserError
-from keras_fcn.photographs import find_photographs
-from keras_fcn.prediction_plan import plan
+from keras_fcn.prediction.plan import plan
+from keras_fcn.prediction.sources import find_photographs
 
 
 def make_photos(root, *names):

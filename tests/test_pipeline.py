@@ -7,14 +7,14 @@ from kinds_of_files import PHOTOS, write_photo
 from layouts import NAMES, write_cvat
 from PIL import Image
 
-from keras_fcn.augmentation import Augmentation
 from keras_fcn.datasets import Pairs, open_pairs
+from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.datasets.pairs import reader
-from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
-from keras_fcn.image_files import read_image, read_label, write_label
-from keras_fcn.labels import ClassTable
-from keras_fcn.pipeline import evaluation_dataset, explain_failure, training_dataset
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.masks import read_image, read_label, write_label
+from keras_fcn.pipeline.augmentation import Augmentation
+from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure, training_dataset
 
 
 def take(pairs, batches, seed=3, first_sample=0, crop_size=(16, 24), batch_size=4):

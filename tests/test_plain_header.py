@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kinds_of_files import PHOTOS, write_photo
 
-from export.image_header import read_header
-from export.server.plain_header import read_plain_header
+from export.graph.image_header import read_header
+from export.server.model.plain_header import read_plain_header
 
 MAX_PIXELS = 10_000
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 from PIL import Image, ImageDraw
 
-from keras_fcn import polygons as polygons_module
 from keras_fcn.errors import UserError
-from keras_fcn.labels import ClassTable
-from keras_fcn.polygons import area, coco, geojson, merged_coco, polygons, require_polygons, without_holes
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.prediction.photos import polygons as polygons_module
+from keras_fcn.prediction.polygons import area, coco, geojson, merged_coco, polygons, require_polygons, without_holes
 
 needs_rasterio = pytest.mark.skipif(
     importlib.util.find_spec("rasterio") is None,

@@ -16,15 +16,24 @@ from conftest import ROOT
 from PIL import Image
 from test_polygons import needs_rasterio
 
-from keras_fcn import outputs as outputs_module
 from keras_fcn.errors import UserError
-from keras_fcn.inference import Predictor
-from keras_fcn.labels import ClassTable
-from keras_fcn.outputs import OUTPUTS, Prediction, describe
-from keras_fcn.photographs import find_photographs
-from keras_fcn.prediction import THREADS, WAITING_BYTES, Job, PictureStyle, batches, in_order, predict_all, thread_pool
-from keras_fcn.prediction_plan import plan
-from keras_fcn.prediction_run import merge_coco
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.inference.predictor import Predictor
+from keras_fcn.prediction.outputs import OUTPUTS, Prediction, describe
+from keras_fcn.prediction.photos import (
+    THREADS,
+    WAITING_BYTES,
+    Job,
+    PictureStyle,
+    batches,
+    in_order,
+    predict_all,
+    thread_pool,
+)
+from keras_fcn.prediction.photos import outputs as outputs_module
+from keras_fcn.prediction.plan import plan
+from keras_fcn.prediction.predict import merge_coco
+from keras_fcn.prediction.sources import find_photographs
 
 VOC = ClassTable.voc()
 ALL = [name for name in OUTPUTS if name not in ("geojson", "coco")]

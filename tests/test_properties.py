@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from keras_fcn.datasets.pairs import VAL_SHARE, split_of
 from keras_fcn.errors import UserError
-from keras_fcn.image_files import read_color_label, write_label
-from keras_fcn.labels import VOID_LABEL, ClassTable
+from keras_fcn.images.classes import VOID_LABEL, ClassTable
+from keras_fcn.images.masks import read_color_label, write_label
 
 settings.register_profile("repeatable", deadline=None, derandomize=True, database=None, max_examples=40)
 settings.load_profile("repeatable")

@@ -13,12 +13,12 @@ import pytest
 from conftest import ROOT, TINY
 from tiny_runs import exact_history, silent, tiny
 
+from keras_fcn.commands.options import parse_train_options
 from keras_fcn.errors import UserError
-from keras_fcn.inference import load_model
-from keras_fcn.ray_training import train_on_ray
-from keras_fcn.run_folder import RunFolder
-from keras_fcn.train_options import parse_train_options
-from keras_fcn.training_run import run_training
+from keras_fcn.inference.predictor import load_model
+from keras_fcn.runs.folder import RunFolder
+from keras_fcn.training.ray import train_on_ray
+from keras_fcn.training.train import run_training
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install -r requirements-ray.txt"

@@ -11,11 +11,11 @@ from conftest import Call
 from test_prediction import contents, make_photos, tasks_of
 
 from keras_fcn.errors import UserError
-from keras_fcn.inference import Predictor, find_model
-from keras_fcn.inference_options import InferenceOptions
-from keras_fcn.prediction import predict_all
-from keras_fcn.ray_prediction import packed, predict_on_ray, unpacked
-from keras_fcn.storage import files_in, read_bytes, write_bytes
+from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.inference.predictor import Predictor, find_model
+from keras_fcn.prediction.photos import predict_all
+from keras_fcn.prediction.ray import packed, predict_on_ray, unpacked
+from keras_fcn.system.storage import files_in, read_bytes, write_bytes
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install -r requirements-ray.txt"

@@ -6,8 +6,8 @@ import pytest
 from keras import layers
 
 from keras_fcn import build_fcn
-from keras_fcn.receptive_field import WHOLE_IMAGE, Windows, receptive_fields, slide, spread, union
-from keras_fcn.trace import trace_model
+from keras_fcn.network.cost.receptive_field import WHOLE_IMAGE, Windows, receptive_fields, slide, spread, union
+from keras_fcn.network.cost.trace import trace_model
 
 
 def make_positive(model):

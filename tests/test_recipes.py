@@ -5,8 +5,8 @@ import shlex
 import pytest
 from conftest import ROOT
 
-from keras_fcn.backbones import BACKBONES
-from keras_fcn.train_options import parse_train_options
+from keras_fcn.commands.options import parse_train_options
+from keras_fcn.network.backbones import BACKBONES
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 

@@ -9,21 +9,21 @@ from PIL import Image
 
 from keras_fcn import ClassTable
 from keras_fcn.datasets.toy import draw_toy_dataset
-from keras_fcn.image_files import write_label
+from keras_fcn.images.masks import write_label
 
 STEPS_ON_REPLICAS = """
 import contextlib, sys
 from pathlib import Path
-from keras_fcn.environment import start_tensorflow
+from keras_fcn.system.startup import start_tensorflow
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_visible_devices([], "GPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
 import keras, numpy as np
-from keras_fcn import training
-from keras_fcn.config import TrainConfig
-from keras_fcn.datasets.voc import read_voc
-from keras_fcn.training_data import TrainingData
+from keras_fcn.training.trainer import trainer as training
+from keras_fcn.runs.config import TrainConfig
+from keras_fcn.datasets.layouts.voc import read_voc
+from keras_fcn.training.data import TrainingData
 keras.config.set_floatx("float64")
 keras.config.set_dtype_policy("float64")
 training.layer_precision = lambda _: contextlib.nullcontext()

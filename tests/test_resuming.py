@@ -13,8 +13,8 @@ from conftest import ROOT, TINY
 from tiny_runs import Interruption, assert_same_run, silent, tiny
 
 from keras_fcn.errors import UserError
-from keras_fcn.run_folder import RunFolder
-from keras_fcn.training_run import run_training as train
+from keras_fcn.runs.folder import RunFolder
+from keras_fcn.training.train import run_training as train
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -8,9 +8,9 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 from keras_fcn.datasets import find_layout, inspect_pairs, open_pairs
-from keras_fcn.datasets.sbd import read_sbd_label, read_voc_aug, read_voc_or_sbd_label
+from keras_fcn.datasets.layouts.sbd import read_sbd_label, read_voc_aug, read_voc_or_sbd_label
 from keras_fcn.errors import DataError, UserError
-from keras_fcn.labels import ClassTable
+from keras_fcn.images.classes import ClassTable
 
 VOC = {"train": ["v1", "both_train"], "val": ["v2", "both_val"], "trainval": ["v1", "v2", "both_train", "both_val"]}
 SBD = {"train": ["s2", "both_val", "s1"], "val": ["both_train", "s3"]}

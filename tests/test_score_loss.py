@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_fcn.losses import SegmentationLoss
-from keras_fcn.score_loss import ScoreLoss
-from keras_fcn.upscore import Upscore
+from keras_fcn.network.upscore import Upscore
+from keras_fcn.training.losses import SegmentationLoss
+from keras_fcn.training.step.score_loss import ScoreLoss
 
 CLASSES = 4
 LOSSES = {

@@ -11,7 +11,7 @@ from conftest import ROOT, TINY, Call
 from PIL import Image
 
 from keras_fcn.datasets.toy import draw_toy_dataset
-from keras_fcn.labels import voc_palette
+from keras_fcn.images.classes import voc_palette
 
 
 def python(*words):

@@ -8,7 +8,7 @@ import yaml
 from conftest import ROOT
 
 from export.serve import ServeOptions
-from keras_fcn.cli import parse_options
+from keras_fcn.system.command_line import parse_options
 
 SERVING = ROOT / "export/serving"
 SCRIPTS = re.findall(r"^(keras-fcn-\w+) =", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from keras_fcn.training.trainer.records import tensorboard as tensorboard_log
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from keras_fcn import tensorboard_log
-from keras_fcn.tensorboard_log import TensorBoardLog
+from keras_fcn.training.records.tensorboard import TensorBoardLog
 
 PICTURE = np.full((40, 60, 3), 100, np.uint8)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_fcn.text_table import display_width, left_justified
+from keras_fcn.system.text import display_width, left_justified
 
 
 @pytest.mark.parametrize(

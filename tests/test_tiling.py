@@ -12,14 +12,14 @@ from conftest import ROOT
 
 from keras_fcn import Predictor, build_fcn
 from keras_fcn.errors import UserError
-from keras_fcn.files import write_json
-from keras_fcn.image_files import image_size
-from keras_fcn.inference import IMAGES, LABELS_FILE, SIGNATURE, scorer, segmenter
-from keras_fcn.inference_options import InferenceOptions
-from keras_fcn.labels import ClassTable
-from keras_fcn.receptive_field import receptive_fields
-from keras_fcn.tiling import Tiled
-from keras_fcn.trace import trace_model
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.masks import image_size
+from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.inference.predictor import IMAGES, LABELS_FILE, SIGNATURE, scorer, segmenter
+from keras_fcn.inference.tiling import Tiled
+from keras_fcn.network.cost.receptive_field import receptive_fields
+from keras_fcn.network.cost.trace import trace_model
+from keras_fcn.system.files import write_json
 
 CLASSES = ClassTable.numbered(4)
 
@@ -243,11 +243,11 @@ def test_a_saved_model_has_probabilities(trained, exported):
 
 MEASURED = """
 import resource, sys
-from keras_fcn.environment import start_tensorflow
+from keras_fcn.system.startup import start_tensorflow
 start_tensorflow()
 import tensorflow as tf
 from keras_fcn import ClassTable, Predictor, read_image, write_label
-from keras_fcn.inference_options import InferenceOptions
+from keras_fcn.inference.options import InferenceOptions
 
 def score(images):  # the cheapest network there is that has a stride of 32 and 21 classes
     means = tf.nn.avg_pool2d(tf.cast(images, tf.float32), 32, 32, "SAME")

@@ -7,13 +7,13 @@ import tensorflow as tf
 from tiny_runs import assert_same_run, exact_history, silent, tiny
 
 from keras_fcn import build_fcn
-from keras_fcn.datasets.voc import read_voc
+from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.errors import UserError
-from keras_fcn.inference import load_model
-from keras_fcn.training import Training
-from keras_fcn.training_data import TrainingData, default_crop_size
-from keras_fcn.training_run import run_training as train
-from keras_fcn.weights import load_backbone_weights
+from keras_fcn.inference.predictor import load_model
+from keras_fcn.training.data import TrainingData, default_crop_size
+from keras_fcn.training.initial_weights import load_backbone_weights
+from keras_fcn.training.train import run_training as train
+from keras_fcn.training.trainer import Training
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

@@ -13,8 +13,8 @@ import pytest
 from conftest import ROOT, TINY
 from tiny_runs import assert_same_run, silent, tiny
 
-from keras_fcn.run_folder import RunFolder
-from keras_fcn.training_run import run_training
+from keras_fcn.runs.folder import RunFolder
+from keras_fcn.training.train import run_training
 
 
 def command(*words):

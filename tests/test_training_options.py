@@ -14,11 +14,11 @@ from tiny_runs import assert_same_run, silent, tiny
 import keras_fcn
 from keras_fcn import ClassTable, Predictor, build_fcn
 from keras_fcn.datasets import open_pairs
-from keras_fcn.devices import XLA_STEPS, uses_bfloat16, uses_xla
 from keras_fcn.errors import UserError
-from keras_fcn.evaluation import evaluate
-from keras_fcn.inference import load_model
-from keras_fcn.training_run import run_training
+from keras_fcn.evaluation.evaluate import evaluate
+from keras_fcn.inference.predictor import load_model
+from keras_fcn.training.distributed.devices import XLA_STEPS, uses_bfloat16, uses_xla
+from keras_fcn.training.train import run_training
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -251,4 +251,4 @@ def test_wrong_options_are_refused():
         ({"keep_checkpoints": 0}, "--keep-checkpoints must be greater than 0"),
     ):
         with pytest.raises(UserError, match=complaint):
-            keras_fcn.config.TrainConfig(**words)
+            keras_fcn.runs.config.TrainConfig(**words)

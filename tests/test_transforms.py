@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_fcn.transforms import (
+from keras_fcn.pipeline.transforms import (
     PAD_COLOR,
     pad_to_size,
     random_color_jitter,

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_fcn.fcn import build_fcn
-from keras_fcn.upscore import Upscore
+from keras_fcn.network.fcn import build_fcn
+from keras_fcn.network.upscore import Upscore
 
 
 def pair(filters, size, stride, **options):

@@ -9,14 +9,14 @@ import tensorflow as tf
 from conftest import Call
 from PIL import Image
 
+from keras_fcn.drawing.overlays import labelled_overlay
 from keras_fcn.errors import UserError
-from keras_fcn.inference import Predictor
-from keras_fcn.labels import ClassTable
-from keras_fcn.overlays import labelled_overlay
-from keras_fcn.photographs import find_photographs
-from keras_fcn.prediction_plan import plan
-from keras_fcn.video import VideoReader, VideoWriter, require_video
-from keras_fcn.video_prediction import predict_video
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.inference.predictor import Predictor
+from keras_fcn.prediction.plan import plan
+from keras_fcn.prediction.sources import find_photographs
+from keras_fcn.prediction.video_files import VideoReader, VideoWriter, require_video
+from keras_fcn.prediction.videos import predict_video
 
 needs_av = pytest.mark.skipif(
     importlib.util.find_spec("av") is None, reason="PyAV is not installed: pip install -r requirements-extra.txt"

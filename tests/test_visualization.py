@@ -5,15 +5,15 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from keras_fcn import figures as figures_module
-from keras_fcn.labels import ClassTable
-from keras_fcn.visualization import (
+from keras_fcn.drawing import figures as figures_module
+from keras_fcn.drawing.panels import (
     draw_check,
     draw_predictions,
     draw_worst,
     error_map,
     side_by_side,
 )
+from keras_fcn.images.classes import ClassTable
 
 VOC = ClassTable.voc()
 IMAGE = np.full((40, 60, 3), 100, np.uint8)

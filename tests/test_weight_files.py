@@ -14,7 +14,7 @@ from numpy_resnet import mxnet_file
 from safetensors.numpy import save
 
 from keras_fcn.errors import UserError
-from keras_fcn.weight_files import read_weight_file
+from keras_fcn.network.weights.files import read_weight_file
 
 RNG = np.random.default_rng(0)
 TENSORS = {
@@ -152,7 +152,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr("keras_fcn.weight_files.LARGEST_FILE", 10_000)
+    monkeypatch.setattr("keras_fcn.network.weights.files.LARGEST_FILE", 10_000)
     bomb = npz({"a": np.zeros(10_000, np.float32)}, np.savez_compressed)
     assert len(bomb) < 1000
     with pytest.raises(UserError, match="GiB; a file of weights for a backbone has 1 GiB at most"):

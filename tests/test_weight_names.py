@@ -6,9 +6,9 @@ import pytest
 from numpy_resnet import mxnet_file, resnet18_v1, resnet18_v2
 from safetensors.numpy import save_file
 
-from keras_fcn.backbones import build_backbone
 from keras_fcn.errors import UserError
-from keras_fcn.weights import load_backbone_weights
+from keras_fcn.network.backbones import build_backbone
+from keras_fcn.training.initial_weights import load_backbone_weights
 
 IMAGE = np.random.default_rng(1).normal(size=(64, 96, 3)).astype(np.float32)
 

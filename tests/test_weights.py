@@ -8,9 +8,9 @@ from conftest import TINY, Call
 from numpy_resnet import resnet18_v1
 from safetensors.numpy import save_file
 
-from keras_fcn.backbones import build_backbone
 from keras_fcn.errors import UserError
-from keras_fcn.weights import load_backbone_weights
+from keras_fcn.network.backbones import build_backbone
+from keras_fcn.training.initial_weights import load_backbone_weights
 
 
 def assert_refused(path, complaint, name="resnet18_v2"):

@@ -18,18 +18,18 @@ from PIL import Image
 from tiny_runs import assert_same_run, silent, tiny
 
 from keras_fcn import Augmentation, ClassTable
+from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.datasets.toy import draw_toy_dataset
-from keras_fcn.datasets.voc import read_voc
 from keras_fcn.errors import UserError
-from keras_fcn.evaluation import evaluate
-from keras_fcn.image_files import write_label
-from keras_fcn.inference import load_model
-from keras_fcn.pipeline import shuffled_index, training_dataset
-from keras_fcn.run_folder import RunFolder
-from keras_fcn.training import Training
-from keras_fcn.training_data import TrainingData
-from keras_fcn.training_run import run_training
-from keras_fcn.workers import Workers
+from keras_fcn.evaluation.evaluate import evaluate
+from keras_fcn.images.masks import write_label
+from keras_fcn.inference.predictor import load_model
+from keras_fcn.pipeline.batches import shuffled_index, training_dataset
+from keras_fcn.runs.folder import RunFolder
+from keras_fcn.training.data import TrainingData
+from keras_fcn.training.distributed.workers import Workers
+from keras_fcn.training.train import run_training
+from keras_fcn.training.trainer import Training
 
 SECONDS = 300
 """Until a test gives up on a worker; the machine may be busy."""

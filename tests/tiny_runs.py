@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from keras_fcn.config import TrainConfig
-from keras_fcn.inference import load_model
-from keras_fcn.training_step import TrainingStep
+from keras_fcn.inference.predictor import load_model
+from keras_fcn.runs.config import TrainConfig
+from keras_fcn.training.step.step import TrainingStep
 
 MEASURED = ("seconds", "images_per_second", "waiting_share")
 """Columns of the history that measure time."""

@@ -19,14 +19,14 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-import export.server.v1 as v1
-import export.server.v2 as v2
+import export.server.protocols.v1 as v1
+import export.server.protocols.v2 as v2
 from export.server.bodies import TooLargeError, read_body
 from export.server.limits import Admission, BusyError
 from export.server.metrics import Metrics
-from export.server.segmentation import BadFilesError, Segmentation, size_of
-from export.server.servable import Servable
-from export.server.versions import Versions
+from export.server.model.segmentation import BadFilesError, Segmentation, size_of
+from export.server.model.servable import Servable
+from export.server.model.versions import Versions
 from keras_fcn import __version__
 
 LOG = logging.getLogger("keras_fcn.server")

@@ -16,11 +16,11 @@ import uvicorn
 from starlette.applications import Starlette
 
 from export.server.app import ServerSettings, build_app
-from export.server.batching import BatchingOptions
 from export.server.metrics import Metrics
-from export.server.segmentation import Segmentation
-from export.server.servable import Servable
-from export.server.versions import Versions
+from export.server.model.batching import BatchingOptions
+from export.server.model.segmentation import Segmentation
+from export.server.model.servable import Servable
+from export.server.model.versions import Versions
 
 if TYPE_CHECKING:
     from export.serve import ServeOptions

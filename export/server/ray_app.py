@@ -11,7 +11,7 @@ from typing import Any
 
 from ray import serve
 
-from keras_fcn.environment import start_tensorflow
+from keras_fcn.system.startup import start_tensorflow
 
 REPLICAS = {"min_replicas": 1, "max_replicas": 8, "target_ongoing_requests": 4}
 """How many there may be, and how many requests each is to have at the same time."""

@@ -1,1 +1,1 @@
-"""The command lines: each module has the options of one and its `main`; `keras_fcn.console` starts them."""
+"""The command lines: each module has the options of one and its `main`; `keras_fcn.commands.console` starts them."""

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from keras_fcn.cli import parse_options
-from keras_fcn.environment import start_tensorflow
 from keras_fcn.errors import UserError
-from keras_fcn.inference_options import InferenceOptions
+from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.system.command_line import parse_options
+from keras_fcn.system.startup import start_tensorflow
 
 _DATA_HINT = "(default: what the first run was trained with)"
 
@@ -71,8 +71,8 @@ def main() -> None:
     options = parse_options(EvaluateOptions, sys.argv[1:])
     start_tensorflow()
     from keras_fcn.datasets import open_pairs
-    from keras_fcn.evaluation_run import data_of, measure, submit, training_images_among
-    from keras_fcn.files import write_json
+    from keras_fcn.evaluation.compare import data_of, measure, submit, training_images_among
+    from keras_fcn.system.files import write_json
 
     models, inference = options.models, options.inference
     data, layout = data_of(models[0], options.data, options.layout)

@@ -2,9 +2,9 @@
 
 import sys
 
-from keras_fcn.cli import USER_ERROR, parse_options
-from keras_fcn.predict_options import PredictOptions
-from keras_fcn.prediction_run import run_prediction
+from keras_fcn.prediction.options import PredictOptions
+from keras_fcn.prediction.predict import run_prediction
+from keras_fcn.system.command_line import USER_ERROR, parse_options
 
 SOME_FAILED = 1
 

@@ -2,12 +2,12 @@
 
 import sys
 
-from keras_fcn.cli import command_line
-from keras_fcn.cluster import joined_cluster
-from keras_fcn.environment import start_tensorflow
-from keras_fcn.ray_training import train_on_ray
-from keras_fcn.run_folder import RunFolder
-from keras_fcn.train_options import TrainOptions, parse_train_options
+from keras_fcn.commands.options import TrainOptions, parse_train_options
+from keras_fcn.runs.folder import RunFolder
+from keras_fcn.system.command_line import command_line
+from keras_fcn.system.startup import start_tensorflow
+from keras_fcn.training.distributed.cluster import joined_cluster
+from keras_fcn.training.ray import train_on_ray
 
 NEXT_STEPS = """
 Segment photographs:      {predict} {run} PHOTO_OR_FOLDER... --out masks
@@ -24,7 +24,7 @@ def main() -> None:
     result = _train(options)
     if result is None:
         return
-    from keras_fcn.evaluation_tables import format_metrics
+    from keras_fcn.evaluation.tables import format_metrics
 
     print(f"\n{format_metrics(result.read_metrics())}")
     print(f"\nThe best model, its pictures and its history are in {result.root}")
@@ -39,7 +39,7 @@ def _train(options: TrainOptions) -> RunFolder | None:
         return train_on_ray(settings, options.ray_workers, options.run_dir, options.resume)
     cluster = joined_cluster(options.strategy)
     start_tensorflow(look_at_devices=cluster is None)
-    from keras_fcn.training_run import run_training
+    from keras_fcn.training.train import run_training
 
     result = run_training(settings, options.run_dir, options.resume)
     return result if cluster is None or cluster.is_chief else None

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_fcn.datasets import camvid, cvat, folders, labelme, roboflow, sbd, voc
 from keras_fcn.datasets.download import download_voc2012, unpack_voc2012
 from keras_fcn.datasets.inspection import Inspection, inspect_pairs
+from keras_fcn.datasets.layouts import camvid, cvat, folders, labelme, roboflow, sbd, voc
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.errors import UserError

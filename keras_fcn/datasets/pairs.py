@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_fcn.errors import DataError, UserError
-from keras_fcn.files import read_lines
-from keras_fcn.image_files import IMAGE_SUFFIXES
-from keras_fcn.labels import ClassTable
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.masks import IMAGE_SUFFIXES
+from keras_fcn.system.files import read_lines
 
 LabelReader = Callable[[Path], np.ndarray]
 """Decodes a label file to class ids uint8 [H, W], 255 for void; raises DataError."""

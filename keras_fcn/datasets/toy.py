@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from keras_fcn.files import new_folder
-from keras_fcn.image_files import write_label
-from keras_fcn.labels import VOC_CLASS_NAMES, VOID_LABEL, ClassTable
+from keras_fcn.images.classes import VOC_CLASS_NAMES, VOID_LABEL, ClassTable
+from keras_fcn.images.masks import write_label
+from keras_fcn.system.files import new_folder
 
 TOY_IMAGES = {"train": 640, "val": 60}
 """Images of each split list."""

@@ -1,0 +1,1 @@
+"""What the exports to ONNX, OpenVINO and LiteRT share."""

@@ -1,0 +1,105 @@
+"""From images to class ids in the fewest steps, for programs other than TensorFlow."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from keras_fcn.network.fcn import FCN_STRIDES
+from keras_fcn.network.layers import scaled_length
+
+INPUT, OUTPUT = "images", "classes"
+"""What the tensors of an exported file are called."""
+
+
+def class_graph(
+    model: keras.Model, size: tuple[int, int] | None = None, classes_first: bool = False
+) -> tf.types.experimental.GenericFunction:
+    """Returns the function of a network as other programs run it best: the weights are constants, and few.
+
+    The last upsampling, a transposed convolution of kernel 2 s and stride s, is written as a convolution of 2 x 2
+    inputs that gives s x s pixels at once (Shi et al., CVPR 2016, appendix). Each pixel's class is chosen before the
+    pixels are put into their places, so that one byte of each is moved, not a score for each class; where the network
+    sees images at a share of their size, afterwards.
+
+    Args:
+        model: A network of `build_fcn`.
+        size: Height and width of all images; any if not given.
+        classes_first: Whether scores lie class by class, not pixel by pixel: OpenVINO finds the highest of these ten
+            times faster, LiteRT slower.
+
+    Returns:
+        From "images", uint8 [N, H, W, 3], to a dictionary of "classes", uint8 [N, H, W].
+    """
+    spec = tf.TensorSpec([None, *(size or (None, None)), 3], tf.uint8, name=INPUT)
+    input_scale = model.get_layer("logits").input_scale
+    # Scores that are to be resized lie pixel by pixel.
+    is_classes_first = classes_first and input_scale == 1
+    body, convolve, stride = _body(model), _last_upsampling(model, is_classes_first), _last_upscore(model).strides[0]
+    normalization, pad = model.get_layer("normalization"), model.get_layer("pad")
+
+    def cropped(pixels: tf.Tensor, height, width) -> tf.Tensor:
+        border = stride // 2
+        return tf.nn.depth_to_space(pixels, stride)[:, border : border + height, border : border + width]
+
+    @tf.function(input_signature=[spec])
+    def classes(images: tf.Tensor) -> tf.Tensor:
+        lengths = _lengths(images)
+        seen = [scaled_length(length, input_scale) for length in lengths]
+        scaled = tf.cast(images, tf.float32)
+        if input_scale != 1:
+            scaled = tf.image.resize(scaled, seen)
+        padded = pad(normalization(scaled))
+        # LiteRT's converter loses the number of channels in a padding by a computed amount.
+        padded = tf.reshape(padded, tf.stack([-1, *_lengths(padded), 3]))
+        scores = convolve(tf.cast(body(padded, training=False), tf.float32))
+        if input_scale == 1:
+            return cropped(_likeliest(scores, 3 if is_classes_first else 4), *lengths)[..., 0]
+        scores = tf.reshape(scores, tf.stack([-1, *_lengths(scores), scores.shape[3] * scores.shape[4]]))
+        scores = tf.image.resize(cropped(scores, *seen), lengths)
+        return _likeliest(tf.transpose(scores, (0, 3, 1, 2)), 1) if classes_first else _likeliest(scores, 3)
+
+    frozen = convert_variables_to_constants_v2(classes.get_concrete_function())
+    return tf.function(lambda images: {OUTPUT: frozen(images)[0]}, input_signature=[spec])
+
+
+def _body(model: keras.Model) -> keras.Model:
+    """Returns the layers between the padding and the last upsampling."""
+    return keras.Model(model.get_layer("pad").output, _last_upscore(model).input)
+
+
+def _last_upscore(model: keras.Model) -> keras.layers.Conv2DTranspose:
+    names = {layer.name for layer in model.layers}
+    return model.get_layer(next(f"upscore{stride}" for stride in FCN_STRIDES.values() if f"upscore{stride}" in names))
+
+
+def _last_upsampling(model: keras.Model, classes_first: bool):
+    """Returns the function from scores [N, H, W, C] to those of s s pixels each, s/2 pixels off.
+
+    They are [N, H + 1, W + 1, s s, C], or [N, H + 1, W + 1, C, s s].
+    """
+    layer = _last_upscore(model)
+    stride, num_classes = layer.strides[0], layer.filters
+    kernel = np.asarray(layer.kernel).reshape(2, stride, 2, stride, num_classes, num_classes)
+    # Of the kernel's rows (columns), the second half belongs to the input before, the first to the one after.
+    order = (0, 2, 5, 4, 1, 3) if classes_first else (0, 2, 5, 1, 3, 4)
+    kernel = kernel[::-1, :, ::-1].transpose(order).reshape(2, 2, num_classes, -1)
+    pixels = (num_classes, stride**2) if classes_first else (stride**2, num_classes)
+
+    def convolve(scores: tf.Tensor) -> tf.Tensor:
+        padded = tf.pad(scores, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        scores = tf.nn.conv2d(padded, tf.constant(kernel), 1, "VALID")
+        return tf.reshape(scores, tf.stack([-1, *_lengths(scores), *pixels]))
+
+    return convolve
+
+
+def _likeliest(scores: tf.Tensor, axis: int) -> tf.Tensor:
+    return tf.cast(tf.argmax(scores, axis=axis, output_type=tf.int32), tf.uint8)
+
+
+def _lengths(tensor: tf.Tensor) -> list:
+    """Returns height and width of a tensor [N, H, W, C], as numbers where they are known."""
+    return [tensor.shape[axis] or tf.shape(tensor)[axis] for axis in (1, 2)]

@@ -1,0 +1,111 @@
+"""The SavedModel's signatures: what a server or a program in another language can ask of a trained network."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from export.graph.image_bytes import IMAGE_BYTES, segment_files
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.inference.predictor import IMAGES, SCORE_SIGNATURE, SIGNATURE
+
+FILE_SIGNATURE, METADATA_SIGNATURE = "serving_default", "metadata"
+"""The signatures from image files to masks as PNG files, and from nothing to what the model is."""
+
+
+_MOST_FROZEN_BYTES = 128 << 20
+"""Of weights that become constants. Writing those takes about thirty times their memory, in TensorFlow's own copies."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """What a SavedModel says of itself.
+
+    Attributes:
+        model_name: The network and its backbone, as `build_fcn` names them.
+        version: The number of its folder.
+        classes: What the ids mean.
+        max_pixels: Height times width that an image file may have.
+    """
+
+    model_name: str
+    version: int
+    classes: ClassTable
+    max_pixels: int
+
+    def tensors(self) -> dict[str, tf.Tensor]:
+        """Returns all of it as constants: names string [C], colours uint8 [C, 3] RGB, the others scalars."""
+        return {
+            "class_names": tf.constant(self.classes.names),
+            "class_colors": tf.constant(self.classes.colors, tf.uint8),
+            "model_name": tf.constant(self.model_name),
+            "version": tf.constant(self.version, tf.int64),
+            "max_pixels": tf.constant(self.max_pixels, tf.int64),
+        }
+
+
+def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.types.experimental.GenericFunction]:
+    """Returns the functions to save, by the names of their signatures.
+
+    All of them call one function. Up to 128 MiB, its weights are constants, not variables: TensorFlow then merges
+    batch normalization with convolutions and arranges kernels once, and not for every image.
+
+    Args:
+        model: A network of `keras_fcn.build_fcn`.
+        metadata: What the SavedModel says of itself.
+    """
+    num_classes = metadata.classes.num_classes
+    logits = _logits(model)
+
+    def segment(images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.argmax(logits(images), axis=-1, output_type=tf.int32), tf.uint8)
+
+    @tf.function(input_signature=[IMAGE_BYTES])
+    def from_files(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return segment_files(image_bytes, segment, num_classes, metadata.max_pixels)
+
+    @tf.function(input_signature=[IMAGES])
+    def to_classes(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"classes": segment(images)}
+
+    @tf.function(input_signature=[IMAGES])
+    def to_probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": tf.nn.softmax(logits(images))}
+
+    return {
+        FILE_SIGNATURE: from_files,
+        SIGNATURE: to_classes,
+        SCORE_SIGNATURE: to_probabilities,
+        METADATA_SIGNATURE: tf.function(metadata.tensors, input_signature=[]),
+    }
+
+
+def variables_to_save(model: keras.Model) -> list[tf.Variable]:
+    """Returns the variables that the functions of `build_signatures` use: none if the weights are constants.
+
+    They are TensorFlow's own, not Keras' around them: of those, the SavedModel would get a second set, and sessions
+    (saved_model_cli, TensorFlow's C API) would restore the wrong one.
+    """
+    return [] if _is_frozen(model) else [variable.value for variable in model.variables]
+
+
+def _is_frozen(model: keras.Model) -> bool:
+    return sum(math.prod(variable.shape) * 4 for variable in model.variables) <= _MOST_FROZEN_BYTES
+
+
+def _logits(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the graph from images uint8 [N, H, W, 3] to logits [N, H, W, C]."""
+
+    @tf.function(input_signature=[IMAGES])
+    def logits(images: tf.Tensor) -> tf.Tensor:
+        return model(tf.cast(images, tf.float32), training=False)
+
+    if not _is_frozen(model):
+        return logits
+    frozen = convert_variables_to_constants_v2(logits.get_concrete_function())
+    return lambda images: frozen(images)[0]

@@ -1,0 +1,63 @@
+"""Requests that TensorFlow Serving sends to itself while it loads a model, so that the first user need not wait.
+
+They are a TFRecord file of `tensorflow.serving.PredictionLog` messages. These few fields are written here by hand, in
+protobuf's wire format, because the package that holds the messages, tensorflow-serving-api, is of no use otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from export.graph.signatures import FILE_SIGNATURE
+from keras_fcn.inference.predictor import SCORE_SIGNATURE, SIGNATURE
+
+WARMUP_FILE = Path("assets.extra/tf_serving_warmup_requests")
+"""Where TensorFlow Serving looks for them in a SavedModel."""
+
+_SIZE = (320, 480)
+# Numbers of fields in tensorflow_serving/apis/prediction_log.proto, predict.proto and model.proto.
+_LOG_PREDICT, _PREDICT_REQUEST = 6, 1
+_REQUEST_MODEL, _REQUEST_INPUTS, _MODEL_SIGNATURE, _ENTRY_KEY, _ENTRY_VALUE = 1, 2, 3, 1, 2
+
+
+def write_warmup(folder: Path) -> None:
+    """Writes one request for each signature that computes something into the folder of a SavedModel."""
+    path = folder / WARMUP_FILE
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, name, value in _requests():
+            writer.write(_prediction_log(signature, name, value))
+
+
+def _requests() -> Iterator[tuple[str, str, tf.compat.v1.TensorProto]]:
+    image = tf.fill((*_SIZE, 3), tf.constant(128, tf.uint8))
+    files = [tf.io.encode_jpeg(image).numpy(), tf.io.encode_png(image).numpy()]
+    yield FILE_SIGNATURE, "image_bytes", tf.make_tensor_proto(files)
+    batch = tf.make_tensor_proto(128, tf.uint8, (1, *_SIZE, 3))  # one value stands for all
+    yield SIGNATURE, "images", batch
+    yield SCORE_SIGNATURE, "images", batch
+
+
+def _prediction_log(signature: str, name: str, value: tf.compat.v1.TensorProto) -> bytes:
+    """Returns a serialized PredictionLog whose request asks a signature for one input."""
+    entry = _field(_ENTRY_KEY, name.encode()) + _field(_ENTRY_VALUE, value.SerializeToString(deterministic=True))
+    model = _field(_MODEL_SIGNATURE, signature.encode())  # without a name: it is whichever model loads the file
+    request = _field(_REQUEST_MODEL, model) + _field(_REQUEST_INPUTS, entry)
+    return _field(_LOG_PREDICT, _field(_PREDICT_REQUEST, request))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """Returns a field of bytes, a string or a message: its number and wire type 2, the length, the content."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    """Returns an integer in groups of seven bits, the lowest first, all but the last marked by the eighth bit."""
+    groups = bytearray()
+    while value > 127:
+        groups.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*groups, value])

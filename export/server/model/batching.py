@@ -1,0 +1,148 @@
+"""Images of several callers go through the network together."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+
+import numpy as np
+
+from export.server.model.servable import Servable
+
+BATCH_PIXELS = 1 << 22
+"""The most pixels in a batch of several images: beyond, there is nothing to gain, but memory to lose."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchingOptions:
+    """How images are put together.
+
+    Attributes:
+        max_batch: Images of one size that the network gets at once, at most.
+        max_delay: Seconds that an idle network waits for more of them. With 0, those go together that arrived while the
+            network was busy, and nobody ever waits for nothing.
+    """
+
+    max_batch: int = 4
+    max_delay: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Entry:
+    servable: Servable
+    image: np.ndarray
+    arrived: float
+    result: asyncio.Future
+
+    @property
+    def kind(self) -> tuple:
+        """What the images of a batch have in common."""
+        return id(self.servable), self.image.shape
+
+
+class Batcher:
+    """Puts images of one size that wait at the same time into one call of the network, the longest-waiting first.
+
+    Args:
+        network: Runs the calls.
+        options: How many together, and for how long an idle network waits for them.
+        observe: Is called with the size of each batch and the seconds that the network took for it.
+    """
+
+    def __init__(self, network: Executor, options: BatchingOptions, observe: Callable[[int, float], object]) -> None:
+        self._network, self._options, self._observe = network, options, observe
+        self._waiting: collections.deque[_Entry] = collections.deque()
+        self._arrival = asyncio.Event()
+
+    async def segment(self, servable: Servable, image: np.ndarray) -> np.ndarray:
+        """Returns the class ids uint8 [H, W] of an image uint8 [H, W, 3]; a cancelled call leaves the queue."""
+        loop = asyncio.get_running_loop()
+        entry = _Entry(servable, image, loop.time(), loop.create_future())
+        self._waiting.append(entry)
+        self._arrival.set()
+        return await entry.result
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        """Serves the queue while the block runs."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        while True:
+            self._arrival.clear()
+            if self._next_kind() is None:
+                await self._arrival.wait()
+                continue
+            await self._wait_for_more()
+            await self._segment(self._take())
+
+    def _next_kind(self) -> tuple | None:
+        """Returns what the next batch is of, after dropping those in front of it who no longer wait."""
+        while self._waiting and self._waiting[0].result.done():
+            self._waiting.popleft()
+        return self._waiting[0].kind if self._waiting else None
+
+    async def _wait_for_more(self) -> None:
+        """Returns when the next batch is full or its first image has waited `max_delay`."""
+        loop = asyncio.get_running_loop()
+        while self._waiting and not self._is_full():
+            left = self._waiting[0].arrived + self._options.max_delay - loop.time()
+            if left <= 0:
+                return
+            self._arrival.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._arrival.wait(), left)
+
+    def _room(self, entry: _Entry) -> int:
+        height, width = entry.image.shape[:2]
+        return max(1, min(self._options.max_batch, BATCH_PIXELS // (height * width)))
+
+    def _is_full(self) -> bool:
+        first = self._waiting[0]
+        return sum(entry.kind == first.kind for entry in self._live()) >= self._room(first)
+
+    def _live(self) -> Iterator[_Entry]:
+        return (entry for entry in self._waiting if not entry.result.done())
+
+    def _take(self) -> list[_Entry]:
+        """Removes the next batch from the queue: the first that waits, and others like it."""
+        kind = self._next_kind()
+        if kind is None:
+            return []
+        alike = [entry for entry in self._live() if entry.kind == kind][: self._room(self._waiting[0])]
+        taken = set(map(id, alike))
+        self._waiting = collections.deque(entry for entry in self._live() if id(entry) not in taken)
+        return alike
+
+    async def _segment(self, batch: list[_Entry]) -> None:
+        """Answers the images of a batch; if it fails as a whole, each alone, so that none fails for another's sake."""
+        if not batch:
+            return
+        started = time.perf_counter()
+        call = asyncio.get_running_loop().run_in_executor(
+            self._network, batch[0].servable.segment, [entry.image for entry in batch]
+        )
+        try:
+            results = await call
+        except Exception as error:  # whatever it is, it belongs to the callers
+            if len(batch) > 1:
+                for entry in batch:
+                    await self._segment([entry])
+            elif not batch[0].result.done():
+                batch[0].result.set_exception(error)
+            return
+        self._observe(len(batch), time.perf_counter() - started)
+        for entry, ids in zip(batch, results):
+            if not entry.result.done():
+                entry.result.set_result(ids)

@@ -1,0 +1,59 @@
+"""The size of a plain image file, without the graph that reads all others: waking it takes a millisecond and more."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+_TABLES = {0xFFC4, 0xFFC8, 0xFFCC}
+"""Of the markers from 0xFFC0 to 0xFFCF those that begin no frame (ITU T.81, table B.1)."""
+
+_MOST_SEGMENTS = 100
+"""Of a JPEG that are read in search of its size; `read_header` goes on for more."""
+
+
+class PlainHeader(NamedTuple):
+    """What a file without fault and without EXIF says of itself.
+
+    Attributes:
+        is_png: Whether it is a PNG; else it is a JPEG.
+        height: Rows.
+        width: Columns.
+    """
+
+    is_png: bool
+    height: int
+    width: int
+
+
+def read_plain_header(data: bytes) -> PlainHeader | None:
+    """Reads what `export.graph.image_header.read_header` does of a file that has no fault and need not be turned.
+
+    Args:
+        data: The file's bytes.
+
+    Returns:
+        The header; None where anything is out of the ordinary, which that function is to look at.
+    """
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR" and len(data) >= 24:
+        width, height = struct.unpack_from(">ii", data, 16)
+        return PlainHeader(True, height, width) if height > 0 and width > 0 else None
+    if data[:3] == b"\xff\xd8\xff":
+        return _read_jpeg(data)
+    return None
+
+
+def _read_jpeg(data: bytes) -> PlainHeader | None:
+    position = 2
+    for _ in range(_MOST_SEGMENTS):
+        if position + 9 > len(data):
+            break
+        marker, length = struct.unpack_from(">HH", data, position)
+        if 0xFFC0 <= marker <= 0xFFCF and marker not in _TABLES:
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return PlainHeader(False, height, width) if height > 0 and width > 0 else None
+        is_segment = marker in _TABLES or 0xFFDB <= marker < 0xFFFF
+        if not is_segment or length < 2 or data[position + 4 : position + 10] == b"Exif\0\0":
+            return None
+        position += 2 + length
+    return None

@@ -1,0 +1,113 @@
+"""From the files of a request to their masks: threads decode and encode, the batcher runs the network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import tensorflow as tf
+
+from export.server.limits import PixelBudget
+from export.server.model.batching import Batcher, BatchingOptions
+from export.server.model.servable import BadImageError, Mask, Servable
+
+Result = TypeVar("Result")
+
+LEAST_PIXELS_IN_MEMORY = 1 << 25
+"""Of decoded images at a time; models that take larger images may fill the memory that one of those takes."""
+
+MOST_BYTES_AT_ONCE = 1 << 18
+"""That the event loop goes through itself: a body is parsed in less than a millisecond, a header read in two."""
+
+
+class BadFilesError(ValueError):
+    """Files that cannot be segmented, each with its place in the request and what is wrong with it, in one line."""
+
+
+class Segmentation:
+    """Segments the files of all requests.
+
+    Args:
+        threads: How many threads decode and encode.
+        batching: How images are put together.
+        max_pixels: Of an image, in the version that is served at the start.
+        observe_batch: Is called with the size of each batch and the seconds that the network took for it.
+    """
+
+    def __init__(
+        self, threads: int, batching: BatchingOptions, max_pixels: int, observe_batch: Callable[[int, float], object]
+    ) -> None:
+        self._threads = ThreadPoolExecutor(threads, "files")
+        self._network = ThreadPoolExecutor(1, "network")
+        self._pixels = PixelBudget(max(LEAST_PIXELS_IN_MEMORY, max_pixels))
+        self._batcher = Batcher(self._network, batching, observe_batch)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Is ready for files while the block runs."""
+        async with self._batcher.running():
+            yield
+        for pool in (self._threads, self._network):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def call(self, size: int, work: Callable[..., Result], *arguments: object) -> Result:
+        """Calls a function: here if it has so little to do that waking a thread would take longer, else in a thread.
+
+        If the caller is cancelled before a thread has begun, the function is not called.
+
+        Args:
+            size: Bytes that the function goes through.
+            work: The function.
+            *arguments: What it is called with.
+        """
+        if size <= MOST_BYTES_AT_ONCE:
+            return work(*arguments)
+        return await self._in_thread(work, *arguments)
+
+    async def _in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    async def segment(self, servable: Servable, files: Sequence[bytes]) -> list[Mask]:
+        """Segments JPEG and PNG files of any sizes.
+
+        Raises:
+            BadFilesError: If there is something wrong with any of them; it names all of these. Other requests whose
+                images went through the network at the same time are none the worse for it.
+        """
+        tasks = [asyncio.ensure_future(self._segment_file(servable, data)) for data in files]
+        try:
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            for task in tasks:
+                task.cancel()
+        faults = [f"image_bytes[{place}] {fault}" for place, fault in enumerate(results) if _is_fault(fault)]
+        if faults:
+            raise BadFilesError("; ".join(faults))
+        masks = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            masks.append(result)
+        return masks
+
+    async def _segment_file(self, servable: Servable, data: bytes) -> Mask:
+        header = await self.call(len(data), servable.read_header, data)
+        async with self._pixels.holding(header.pixels):
+            image = await self._in_thread(servable.decode, data, header)
+            try:
+                ids = await self._batcher.segment(servable, image)
+            except tf.errors.ResourceExhaustedError:
+                raise BadImageError("does not fit into the memory of the server; send a smaller image") from None
+            return await self._in_thread(servable.encode, ids)
+
+
+def _is_fault(result: object) -> bool:
+    return isinstance(result, BadImageError)
+
+
+def size_of(masks: Sequence[Mask]) -> int:
+    """Returns the bytes of masks."""
+    return sum(len(mask.png) for mask in masks)

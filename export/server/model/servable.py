@@ -1,0 +1,148 @@
+"""One version of an exported model, taken apart into steps that a server can run at different times.
+
+The signature `serving_default` decodes, segments and encodes file by file, and one bad file fails the call. Here, files
+are decoded and masks encoded by threads while the network is at others, and the network gets images of several callers
+at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from export.graph.image_bytes import decode_file
+from export.graph.image_header import read_header
+from export.graph.signatures import METADATA_SIGNATURE
+from export.server.model.grey_png import encode_grey
+from export.server.model.plain_header import read_plain_header
+from keras_fcn.errors import UserError
+from keras_fcn.inference.predictor import SIGNATURE
+
+WARM_SIZE = (320, 480)
+"""Height and width of the image by which a version is warmed up: that of TensorFlow Serving's warm-up requests."""
+
+_FILE = tf.TensorSpec([], tf.string)
+
+
+class BadImageError(ValueError):
+    """A file that cannot be segmented, its sender's to mend: what is wrong with it, in one line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Mask:
+    """What a model made of an image file.
+
+    Attributes:
+        png: 8-bit grey PNG of class ids, as large as the (upright) image.
+        shares: Each class's share of the pixels, float32 [C].
+    """
+
+    png: bytes
+    shares: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundHeader:
+    """What a file without an obvious fault says of itself.
+
+    Attributes:
+        is_png: Whether it is a PNG; else it is a JPEG.
+        orientation: How a JPEG is to be turned, 1 to 8.
+        pixels: Height times width.
+    """
+
+    is_png: tf.Tensor
+    orientation: tf.Tensor
+    pixels: int
+
+
+class Servable:
+    """A SavedModel of `python -m export.saved_model`, loaded.
+
+    Its methods may be called from several threads at once.
+
+    Args:
+        folder: The SavedModel's, a version folder.
+
+    Attributes:
+        version: The folder's name.
+        names: Of the classes, by id.
+        colors: Of the classes, RGB.
+        max_pixels: Height times width that an image may have.
+
+    Raises:
+        UserError: If it is no such SavedModel or is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._model = tf.saved_model.load(str(folder))
+            self._network = self._model.signatures[SIGNATURE]
+            found = {name: value.numpy() for name, value in self._model.signatures[METADATA_SIGNATURE]().items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise UserError(f"{folder}: is no SavedModel of python -m export.saved_model ({reason})") from None
+        self.version = folder.name
+        self.names = [name.decode() for name in found["class_names"]]
+        self.colors: list[list[int]] = found["class_colors"].tolist()
+        self.max_pixels = int(found["max_pixels"])
+        self._header = tf.function(lambda data: read_header(data, self.max_pixels), input_signature=[_FILE])
+
+    def warm_up(self, batch_size: int) -> None:
+        """Segments grey images, one of each kind of file and `batch_size` at once: the first caller need not wait."""
+        image = np.full((*WARM_SIZE, 3), 128, np.uint8)
+        self.segment([image] * batch_size)
+        for encode in (tf.io.encode_jpeg, tf.io.encode_png):
+            self.segment_file(encode(image).numpy())
+
+    def read_header(self, data: bytes) -> FoundHeader:
+        """Reads what a file claims to be, without memory for its pixels.
+
+        Raises:
+            BadImageError: If it is empty, neither JPEG nor PNG, has no readable size or too large a one.
+        """
+        plain = read_plain_header(data)
+        if plain and plain.height * plain.width <= self.max_pixels:
+            return FoundHeader(tf.constant(plain.is_png), tf.constant(1), plain.height * plain.width)
+        header = self._header(tf.constant(data))
+        fault = header.fault.numpy().decode()
+        if fault:
+            raise BadImageError(fault)
+        return FoundHeader(header.is_png, header.orientation, int(header.height) * int(header.width))
+
+    def decode(self, data: bytes, header: FoundHeader) -> np.ndarray:
+        """Decodes a file.
+
+        Args:
+            data: A JPEG or PNG.
+            header: What `read_header` found in it.
+
+        Returns:
+            The upright image, uint8 [H, W, 3].
+
+        Raises:
+            BadImageError: If its pixels cannot be decoded to their end.
+        """
+        try:
+            # Not as a function: those wake threads, which takes longer than all of these operations.
+            return decode_file(tf.constant(data), header.is_png, header.orientation).numpy()
+        except tf.errors.InvalidArgumentError:
+            raise BadImageError("is damaged: its pixels cannot be decoded to their end") from None
+
+    def segment(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Returns the class ids, uint8 [N, H, W], of images uint8 [H, W, 3] of one size."""
+        batch = images[0][None] if len(images) == 1 else np.stack(images)
+        return self._network(images=tf.constant(batch))["classes"].numpy()
+
+    def encode(self, ids: np.ndarray) -> Mask:
+        """Returns class ids uint8 [H, W] as a PNG, and the classes' shares."""
+        counts = np.bincount(ids.ravel(), minlength=len(self.names))
+        return Mask(encode_grey(ids), (counts / ids.size).astype(np.float32))
+
+    def segment_file(self, data: bytes) -> Mask:
+        """Does all of that with one file, as `serving_default` does."""
+        return self.encode(self.segment([self.decode(data, self.read_header(data))])[0])

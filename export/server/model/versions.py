@@ -1,0 +1,120 @@
+"""Which version of a model is served: the newest in its folder, as soon as it is loaded and warm."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+
+from export.server.model.servable import Servable
+from keras_fcn.errors import UserError
+
+LOG = logging.getLogger("keras_fcn.server")
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+
+
+class Versions:
+    """A folder of version folders, 1/, 2/, ..., and the newest of them that could be loaded.
+
+    While another is loaded, the one before goes on serving; calls that hold it keep it alive. A version that cannot be
+    loaded is tried again once its files have changed: somebody may be copying it at the moment.
+
+    Args:
+        folder: Of all versions, as `python -m export.saved_model` writes it.
+        load: Makes a version folder ready to serve, or raises UserError.
+
+    Attributes:
+        current: The version that is served.
+        failures: How many versions could not be loaded so far.
+
+    Raises:
+        UserError: If there is no folder, no version in it, or none that can be loaded.
+    """
+
+    def __init__(self, folder: Path, load: Callable[[Path], Servable]) -> None:
+        self._folder, self._load = folder, load
+        self._failed: dict[Path, Fingerprint] = {}
+        self.failures = 0
+        found = self._found()
+        if not found:
+            raise UserError(
+                f"{folder}: holds no version, 1/ or another number with a saved_model.pb; "
+                "make one with python -m export.saved_model RUN DIR"
+            )
+        loaded = next(filter(None, map(self._attempt, found)), None)
+        if loaded is None:
+            raise self._error
+        self.current = loaded
+
+    def _found(self) -> list[Path]:
+        """Returns the version folders, the newest first."""
+        try:
+            numbered = [path for path in self._folder.iterdir() if path.name.isdecimal()]
+        except NotADirectoryError:
+            raise UserError(f"{self._folder}: is a file; give the folder of an exported model") from None
+        except OSError as error:
+            raise UserError(f"{self._folder}: cannot be read ({error.strerror})") from None
+        found = [path for path in numbered if (path / "saved_model.pb").is_file()]
+        return sorted(found, key=lambda path: int(path.name), reverse=True)
+
+    def refresh(self) -> bool:
+        """Loads the newest version if it is not the current one; returns whether it did."""
+        try:
+            found = self._found()
+        except UserError as error:  # an unmounted volume, perhaps: what is loaded goes on
+            LOG.warning("%s; version %s goes on", error, self.current.version)
+            return False
+        for path in found:
+            if path.name == self.current.version:
+                return False
+            if loaded := self._attempt(path):
+                self.current = loaded
+                LOG.info("version %s is served now", loaded.version)
+                return True
+        return False
+
+    def _attempt(self, path: Path) -> Servable | None:
+        """Returns a version, loaded, or None if that fails or has failed with the same files before."""
+        fingerprint = _fingerprint(path)
+        if self._failed.get(path) == fingerprint:
+            return None
+        try:
+            return self._load(path)
+        except UserError as error:
+            LOG.warning("%s; it is not served", error)
+            self._failed[path], self._error = fingerprint, error
+            self.failures += 1
+            return None
+
+    @contextlib.asynccontextmanager
+    async def watched(self, seconds: float, loader: Executor):
+        """Looks for a newer version every so many seconds while the block runs."""
+        task = asyncio.create_task(self._watch(seconds, loader))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _watch(self, seconds: float, loader: Executor) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await asyncio.get_running_loop().run_in_executor(loader, self.refresh)
+            except Exception:  # a fault of ours must not end the watch
+                LOG.exception("looking for a newer version failed; version %s goes on", self.current.version)
+
+
+def _fingerprint(folder: Path) -> Fingerprint:
+    """Returns the names, sizes and times of all files beneath."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        with contextlib.suppress(OSError):  # it has just gone
+            status = path.stat()
+            found.append((str(path), status.st_size, status.st_mtime_ns))
+    return tuple(found)

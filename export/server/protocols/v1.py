@@ -1,0 +1,101 @@
+"""TensorFlow Serving's REST protocol, which KServe calls V1: JSON with image files in base64.
+
+https://www.tensorflow.org/tfx/serving/api_rest; `instances` are answered by rows, `inputs` by columns.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from export.server.model.servable import Mask, Servable
+
+INPUT = "image_bytes"
+"""The one input of the signature `serving_default`."""
+
+
+class BadRequestError(ValueError):
+    """A request that is not as the protocol says: what is wrong and what is expected, in one line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a caller wants.
+
+    Attributes:
+        files: JPEG and PNG files.
+        by_columns: Whether the answer is to list masks and shares apart, not file by file.
+    """
+
+    files: list[bytes]
+    by_columns: bool = False
+
+
+def parse(body: bytes) -> Request:
+    """Reads the body of a `:predict` request.
+
+    Raises:
+        BadRequestError: If it is not as the protocol says, or asks another signature than `serving_default`.
+    """
+    message = load_object(body)
+    signature = message.get("signature_name") or "serving_default"
+    if signature != "serving_default":
+        raise BadRequestError(f"signature_name must be serving_default, the one served here. Received: {signature!r}")
+    given = [key for key in ("instances", "inputs") if key in message]
+    if len(given) != 1:
+        raise BadRequestError('give either "instances" or "inputs", a list of {"b64": "..."}')
+    (key,) = given
+    values = message[key]
+    if key == "inputs" and isinstance(values, dict) and set(values) == {INPUT}:
+        values = values[INPUT]
+    if not isinstance(values, list) or not values:
+        raise BadRequestError(f'"{key}" must be a list of {{"b64": "..."}} that is not empty')
+    return Request([_file(value, f"{key}[{place}]") for place, value in enumerate(values)], key == "inputs")
+
+
+def load_object(body: bytes) -> dict[str, Any]:
+    """Returns the JSON object that a body is; raises BadRequestError if it is none."""
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise BadRequestError(f"the body is not JSON: {reason}") from None
+    if not isinstance(message, dict):
+        raise BadRequestError("the body must be a JSON object")
+    return message
+
+
+def _file(value: object, where: str) -> bytes:
+    if isinstance(value, dict) and set(value) == {INPUT}:
+        value = value[INPUT]
+    if not isinstance(value, dict) or set(value) != {"b64"}:
+        raise BadRequestError(f'{where} must be {{"b64": "..."}}, an image file in base64')
+    return from_base64(value["b64"], where)
+
+
+def from_base64(text: object, where: str) -> bytes:
+    """Decodes base64; raises BadRequestError if it is none."""
+    try:
+        return base64.b64decode(text, validate=True)  # type: ignore[arg-type]
+    except (binascii.Error, TypeError, ValueError) as error:
+        raise BadRequestError(f"{where} is not base64: {error}") from None
+
+
+def format_answer(masks: Sequence[Mask], by_columns: bool) -> bytes:
+    """Returns the body of the answer; shares have the digits that float32 has."""
+    pngs = [{"b64": base64.b64encode(mask.png).decode()} for mask in masks]
+    shares = [[float(str(share)) for share in mask.shares] for mask in masks]
+    if by_columns:
+        return json.dumps({"outputs": {"mask_png_bytes": pngs, "class_shares": shares}}).encode()
+    rows = [{"mask_png_bytes": png, "class_shares": row} for png, row in zip(pngs, shares)]
+    return json.dumps({"predictions": rows}).encode()
+
+
+def status(name: str, servable: Servable) -> dict[str, Any]:
+    """Returns what TensorFlow Serving says of a model, and, beside it, what KServe's V1 does."""
+    state = {"version": servable.version, "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    return {"name": name, "ready": True, "model_version_status": [state]}

@@ -1,0 +1,157 @@
+"""The Open Inference Protocol, KServe's V2, over HTTP: tensors in JSON, or in binary behind it.
+
+https://github.com/kserve/open-inference-protocol and its extension for binary data. In JSON, files and masks are in
+base64; in binary, each is preceded by its length, four bytes, the lowest first.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from export.server.model.servable import Mask, Servable
+from export.server.protocols.v1 import INPUT, BadRequestError, from_base64, load_object
+
+LENGTH_HEADER = "Inference-Header-Content-Length"
+"""The HTTP header that says how long the JSON is when binary data follow."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a caller wants.
+
+    Attributes:
+        files: JPEG and PNG files.
+        id: What the answer is to repeat.
+        outputs: Names of the outputs that are wanted, and whether in binary.
+    """
+
+    files: list[bytes]
+    id: str | None
+    outputs: dict[str, bool]
+
+
+def parse(body: bytes, header_length: str | None) -> Request:
+    """Reads the body of an `infer` request.
+
+    Args:
+        body: JSON, or JSON and binary data.
+        header_length: The value of `LENGTH_HEADER`, if it was sent.
+
+    Raises:
+        BadRequestError: If it is not as the protocol says, or not what the model takes.
+    """
+    if header_length is not None and not (header_length.isdecimal() and int(header_length) <= len(body)):
+        raise BadRequestError(f"{LENGTH_HEADER} must be a number of bytes within the body. Received: {header_length}")
+    end = len(body) if header_length is None else int(header_length)
+    message = load_object(body[:end])
+    inputs = message.get("inputs")
+    if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict)):
+        raise BadRequestError(f'"inputs" must be a list of one tensor, {INPUT}')
+    return Request(_files(inputs[0], body[end:]), message.get("id"), _outputs(message))
+
+
+def _files(tensor: dict[str, Any], binary: bytes) -> list[bytes]:
+    name, kind, shape = (tensor.get(key) for key in ("name", "datatype", "shape"))
+    if (name, kind) != (INPUT, "BYTES"):
+        raise BadRequestError(f"the input must be {INPUT} of datatype BYTES. Received: {name!r} of {kind!r}")
+    size = _parameters(tensor).get("binary_data_size")
+    if size is None:
+        data = tensor.get("data")
+        if not isinstance(data, list):
+            raise BadRequestError(f'{INPUT} must have "data", a list of image files in base64')
+        files = [from_base64(text, f"{INPUT}[{place}]") for place, text in enumerate(data)]
+    elif size != len(binary):
+        raise BadRequestError(f"binary_data_size of {INPUT} is {size!r}, but {len(binary)} bytes follow")
+    else:
+        files = _split(binary)
+    if not files or shape not in ([len(files)], [len(files), 1]):
+        raise BadRequestError(f'"shape" of {INPUT} must be [N], N its files, at least 1. Received: {shape!r}')
+    return files
+
+
+def _split(binary: bytes) -> list[bytes]:
+    """Returns the elements of a BYTES tensor."""
+    files: list[bytes] = []
+    position = 0
+    while position < len(binary):
+        start = position + 4
+        position = start + int.from_bytes(binary[position:start], "little")
+        if position > len(binary):
+            raise BadRequestError(f"the binary data of {INPUT} end within its element {len(files)}")
+        files.append(binary[start:position])
+    return files
+
+
+def _outputs(message: dict[str, Any]) -> dict[str, bool]:
+    binary = bool(_parameters(message).get("binary_data_output", False))
+    wanted = message.get("outputs") or [{"name": name} for name in ("mask_png_bytes", "class_shares")]
+    try:
+        outputs = {output["name"]: bool(_parameters(output).get("binary_data", binary)) for output in wanted}
+    except (TypeError, KeyError):
+        raise BadRequestError('"outputs" must be a list of {"name": ...}') from None
+    unknown = set(outputs) - {"mask_png_bytes", "class_shares"}
+    if unknown:
+        raise BadRequestError(f"outputs are mask_png_bytes and class_shares. Received: {', '.join(map(repr, unknown))}")
+    return outputs
+
+
+def _parameters(part: dict[str, Any]) -> dict[str, Any]:
+    parameters = part.get("parameters") or {}
+    if not isinstance(parameters, dict):
+        raise BadRequestError('"parameters" must be a JSON object')
+    return parameters
+
+
+def format_answer(name: str, version: str, request: Request, masks: Sequence[Mask]) -> tuple[bytes, dict[str, str]]:
+    """Returns the body of the answer, and the HTTP headers that it needs."""
+    outputs, binary = [], []
+    for output, is_binary in request.outputs.items():
+        is_png = output == "mask_png_bytes"
+        shape = [len(masks)] if is_png else [len(masks), len(masks[0].shares)]
+        tensor: dict[str, Any] = {"name": output, "datatype": "BYTES" if is_png else "FP32", "shape": shape}
+        if is_binary:
+            content = b"".join(_binary(mask, is_png) for mask in masks)
+            binary.append(content)
+            tensor["parameters"] = {"binary_data_size": len(content)}
+        elif is_png:
+            tensor["data"] = [base64.b64encode(mask.png).decode() for mask in masks]
+        else:
+            tensor["data"] = [float(str(share)) for mask in masks for share in mask.shares]
+        outputs.append(tensor)
+    message: dict[str, Any] = {"model_name": name, "model_version": version, "outputs": outputs}
+    if request.id is not None:
+        message["id"] = request.id
+    text = json.dumps(message).encode()
+    if not binary:
+        return text, {"Content-Type": "application/json"}
+    return b"".join([text, *binary]), {"Content-Type": "application/octet-stream", LENGTH_HEADER: str(len(text))}
+
+
+def _binary(mask: Mask, is_png: bool) -> bytes:
+    return struct.pack("<I", len(mask.png)) + mask.png if is_png else mask.shares.astype(np.dtype("<f4")).tobytes()
+
+
+def model_metadata(name: str, servable: Servable) -> dict[str, Any]:
+    """Returns what the protocol says of a model, with its classes as parameters."""
+    return {
+        "name": name,
+        "versions": [servable.version],
+        "platform": "tensorflow_savedmodel",
+        "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [
+            {"name": "mask_png_bytes", "datatype": "BYTES", "shape": [-1]},
+            {"name": "class_shares", "datatype": "FP32", "shape": [-1, len(servable.names)]},
+        ],
+        "parameters": {
+            "class_names": servable.names,
+            "class_colors": servable.colors,
+            "max_pixels": servable.max_pixels,
+        },
+    }

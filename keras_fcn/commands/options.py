@@ -1,0 +1,117 @@
+"""The command line of `train.py`, and the settings that are kept in files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from tyro.conf import arg
+
+from keras_fcn.errors import UserError
+from keras_fcn.runs.config import TrainConfig, as_words, option
+from keras_fcn.system.command_line import parse_options
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions(TrainConfig):
+    """Trains a fully convolutional network on photographs and masks.
+
+    Without options it trains on the embedded data set, in a few minutes and without a download.
+    """
+
+    run_dir: Annotated[
+        Path | None, arg(metavar="DIR", help_behavior_hint="(default: runs/<time>-<model>-<backbone>)")
+    ] = None
+    """The folder to keep the run in; it must not exist."""
+
+    resume: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
+    """Go on with this run, with its own settings; of those, only --epochs and --data may be given."""
+
+    config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Take the settings in this file: one of recipes/, or the config.json of a run; options given besides win."""
+
+    ray_workers: Annotated[int, arg(metavar="N", help_behavior_hint="")] = 0
+    """Train in N workers of the Ray cluster at RAY_ADDRESS or, if that is not set, of one started on this machine."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError if a value is out of its range."""
+        super().__post_init__()
+        if self.ray_workers < 0:
+            raise UserError(f"--ray-workers must not be negative. Received: {self.ray_workers}")
+
+    def settings(self) -> TrainConfig:
+        """Returns the part that belongs to the run and is kept with it."""
+        fields = dataclasses.fields(TrainConfig)
+        return TrainConfig(**{field.name: getattr(self, field.name) for field in fields})
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Reads settings from a YAML or JSON file.
+
+    Raises:
+        UserError: If the file cannot be read, or a setting is unknown or has a wrong value.
+    """
+    try:
+        return parse_options(TrainOptions, _words(path)).settings()
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
+    """Reads the command line of `train.py`, with the settings of --config or of the run to --resume beneath it.
+
+    Raises:
+        UserError: If an option or a setting is wrong, or an option contradicts the run to resume.
+    """
+    given = parse_options(TrainOptions, arguments)
+    if given.config and given.resume:
+        raise UserError("--config and --resume exclude each other: a run to resume has its own settings")
+    if given.config:
+        read_config(given.config)
+        return parse_options(TrainOptions, [*_words(given.config), *arguments])
+    if given.resume:
+        return _resumed(given, arguments)
+    return given
+
+
+def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:
+    assert given.resume is not None
+    if given.run_dir is not None:
+        raise UserError("--run-dir and --resume exclude each other: a run goes on in its own folder")
+    path = given.resume / "config.json"
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file, so {given.resume} is no run to resume; runs are kept in runs/ by default"
+        )
+    kept = read_config(path)
+    merged = parse_options(TrainOptions, [*_words(path), *arguments])
+    for field in dataclasses.fields(TrainConfig):
+        now, before = getattr(merged, field.name), getattr(kept, field.name)
+        if now != before and field.name not in ("epochs", "data"):
+            raise UserError(
+                f"{option(field.name)} is {' '.join(as_words(before))} in {path}. "
+                f"Received: {' '.join(as_words(now))}; "
+                "leave the option out to resume, or start a new run without --resume"
+            )
+    return merged
+
+
+def _words(path: Path) -> list[str]:
+    """Returns a file's settings as words of a command line, so that both are checked by the same rules."""
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is neither YAML nor JSON ({' '.join(str(error).split())})") from None
+    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    if not isinstance(settings, dict) or not known.issuperset(settings):
+        unknown = ", ".join(sorted(map(str, set(settings) - known))) if isinstance(settings, dict) else "no settings"
+        raise UserError(
+            f"{path}: holds {unknown}, which train.py does not know; settings are {', '.join(sorted(known))}"
+        )
+    given = {name: value for name, value in settings.items() if value is not None}
+    return [word for name, value in given.items() for word in (option(name), *as_words(value))]

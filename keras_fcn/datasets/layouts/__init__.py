@@ -1,0 +1,1 @@
+"""The folder layouts that are read as they are, one module each."""

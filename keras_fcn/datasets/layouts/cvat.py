@@ -1,0 +1,30 @@
+"""Data sets as CVAT exports them ("Segmentation mask 1.1"): VOC's folders, and labelmap.txt with names and colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras_fcn.datasets.layouts.labelmap import LABELMAP, read_labelmap
+from keras_fcn.datasets.layouts.listed import MASKS, read_voc_like
+from keras_fcn.datasets.pairs import Pairs, reader
+from keras_fcn.images.masks import read_color_label
+
+
+def recognizes(root: Path) -> bool:
+    """Returns whether the folder has labelmap.txt and SegmentationClass."""
+    return (root / LABELMAP).is_file() and (root / MASKS).is_dir()
+
+
+def read_cvat(root: Path, split: str) -> Pairs:
+    """Lists the pairs of one split; classes and colours are those of labelmap.txt, and masks are read by colour.
+
+    Args:
+        root: The unpacked export. Photographs that CVAT left out of it belong into JPEGImages.
+        split: The name of a list in ImageSets/Segmentation. CVAT writes default.txt, which is divided for "train" and
+            "val".
+
+    Raises:
+        UserError: If a file or folder is missing, or a line of labelmap.txt or of a list is wrong.
+    """
+    classes = read_labelmap(root / LABELMAP)
+    return read_voc_like("CVAT segmentation masks", root, split, classes, reader(read_color_label, classes))

@@ -1,0 +1,144 @@
+"""Class files that people and annotation tools write: CVAT's labelmap.txt, and lists of names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_fcn.errors import UserError
+from keras_fcn.images.classes import ClassTable, Color, voc_palette
+from keras_fcn.system.files import read_lines
+
+LABELMAP = "labelmap.txt"
+EXAMPLE_LINE = "cat:255,0,0::"
+
+IGNORED_NAME = "__ignore__"
+"""The first line of labelme's lists of names: what it calls void."""
+
+_VOID_NAMES = ("void", "ignore", "ignored", "unlabeled", "unlabelled")
+_FIELDS = 4  # name, colour, parts, actions
+
+
+def read_labelmap(path: Path) -> ClassTable:
+    """Reads CVAT's labelmap.txt, a line `name:red,green,blue:parts:actions` per class.
+
+    A label named void, ignore or unlabeled, underscores around it or not, is void and no class. A class named
+    background gets id 0; the others follow in the file's order. Where no label has a colour, they have those of the VOC
+    palette in that order, as Datumaro, CVAT's exporter, paints them. Without a void label, void has VOC's colour,
+    unless that is a class's.
+
+    Raises:
+        UserError: If a line is not of that form, or repeats a name or a colour: it names the line.
+    """
+    parsed = [
+        (number, *_parse_line(f"{path}: line {number}", line))
+        for number, line in enumerate(read_lines(path), 1)
+        if line and not line.startswith("#")
+    ]
+    labels: dict[str, Color] = {}
+    lines: dict[str | Color, int] = {}
+    has_colors = any(field for _, _, field in parsed)
+    for index, (number, name, field) in enumerate(parsed):
+        color = _parse_color(f"{path}: line {number}", name, field) if has_colors else _palette_color(index)
+        for what, value in (("name", name), ("colour", color)):
+            if value in lines:
+                raise UserError(
+                    f"{path}: line {number}: the {what} {_shown(value)} is in line {lines[value]} already; "
+                    f"give each class a {what} of its own"
+                )
+            lines[value] = number
+        labels[name] = color
+    return _table(path, labels, lines)
+
+
+def read_class_names(path: Path) -> list[str]:
+    """Reads a list of class names, one per line in the order of their ids from 0.
+
+    `__ignore__`, with which labelme's lists may begin, is void and has no id; the names after it count from 0.
+
+    Raises:
+        UserError: If the list is empty, repeats a name, or has an empty line between names: it names the line.
+    """
+    names = read_lines(path)
+    while names and not names[-1]:
+        names.pop()
+    first = 1
+    if names and names[0] == IGNORED_NAME:
+        names, first = names[1:], 2
+    if not names:
+        raise UserError(f"{path}: lists no classes; write a name per line, that of id 0 first")
+    for number, name in enumerate(names, first):
+        if not name:
+            raise UserError(f"{path}: line {number} is empty; every id needs a name, so name it or remove the line")
+        if name == IGNORED_NAME:
+            raise UserError(f"{path}: line {number}: {name} may only be the first line; void is 255 in the masks")
+        earlier = names.index(name) + first
+        if earlier != number:
+            raise UserError(f"{path}: line {number}: the name {name!r} is in line {earlier} already; rename one")
+    return names
+
+
+def named_table(path: Path, names: Sequence[str]) -> ClassTable:
+    """Returns these names with the colours of the VOC palette, and names the file if they are too many."""
+    try:
+        return ClassTable.named(names)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _parse_line(place: str, line: str) -> tuple[str, str]:
+    fields = [field.strip() for field in line.split(":")]
+    if len(fields) != _FIELDS or not fields[0]:
+        raise UserError(
+            f"{place} has {len(fields)} fields, but name:red,green,blue:parts:actions are {_FIELDS}, the last two "
+            f"mostly empty, as in {EXAMPLE_LINE} Received: {line}"
+        )
+    return fields[0], fields[1]
+
+
+def _parse_color(place: str, name: str, field: str) -> Color:
+    numbers = [number.strip() for number in field.split(",")]
+    values = [int(number) for number in numbers if number.isascii() and number.isdigit()]
+    if len(values) != len(numbers) or len(values) != 3 or max(values) > 255:
+        raise UserError(
+            f"{place}: the colour of {name!r} must be three numbers from 0 to 255, as in {EXAMPLE_LINE} "
+            f"Received: {field or 'nothing'}"
+        )
+    red, green, blue = values
+    return red, green, blue
+
+
+def _palette_color(index: int) -> Color:
+    red, green, blue = voc_palette()[index % 256].tolist()
+    return red, green, blue
+
+
+def _table(path: Path, labels: dict[str, Color], lines: dict[str | Color, int]) -> ClassTable:
+    """Puts background first and takes void out."""
+    voids = [name for name in labels if _bare(name) in _VOID_NAMES]
+    if len(voids) > 1:
+        raise UserError(
+            f"{path}: lines {lines[voids[0]]} and {lines[voids[1]]} are both void ({', '.join(voids)}); "
+            "keep one, or rename what is a class"
+        )
+    names = sorted((name for name in labels if name not in voids), key=lambda name: _bare(name) != "background")
+    if not names:
+        raise UserError(f"{path}: names no class; write a line such as {EXAMPLE_LINE} for each")
+    colors = tuple(labels[name] for name in names)
+    try:
+        return ClassTable(tuple(names), colors, labels[voids[0]] if voids else _free_void_color(colors))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _free_void_color(colors: Sequence[Color]) -> Color:
+    """Returns VOC's void colour, or another of its palette where that is a class's."""
+    return next((r, g, b) for r, g, b in reversed(voc_palette().tolist()) if (r, g, b) not in colors)
+
+
+def _bare(name: str) -> str:
+    return name.strip("_").lower()
+
+
+def _shown(value: str | Color) -> str:
+    return repr(value) if isinstance(value, str) else ",".join(map(str, value))

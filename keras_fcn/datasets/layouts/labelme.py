@@ -1,0 +1,32 @@
+"""Data sets as labelme2voc writes them: VOC's folders without lists, and class_names.txt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras_fcn.datasets.layouts.labelmap import named_table, read_class_names
+from keras_fcn.datasets.layouts.listed import MASKS, read_voc_like
+from keras_fcn.datasets.pairs import Pairs, reader
+from keras_fcn.images.masks import read_label
+
+CLASS_NAMES = "class_names.txt"
+
+
+def recognizes(root: Path) -> bool:
+    """Returns whether the folder has class_names.txt and SegmentationClass."""
+    return (root / CLASS_NAMES).is_file() and (root / MASKS).is_dir()
+
+
+def read_labelme(root: Path, split: str) -> Pairs:
+    """Lists the pairs of one split; names are those of class_names.txt, colours those of the VOC palette.
+
+    Args:
+        root: The folder that labelme2voc wrote.
+        split: "train", "val" or "all", unless somebody added lists to ImageSets/Segmentation.
+
+    Raises:
+        UserError: If a file or folder is missing, or a line of class_names.txt is wrong.
+    """
+    path = root / CLASS_NAMES
+    classes = named_table(path, read_class_names(path))
+    return read_voc_like("labelme", root, split, classes, reader(read_label, classes))

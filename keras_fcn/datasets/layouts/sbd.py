@@ -1,0 +1,125 @@
+"""PASCAL VOC 2012 with the Semantic Boundaries Dataset (SBD), which labels most of VOC's other photographs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from keras_fcn.datasets.layouts import voc
+from keras_fcn.datasets.pairs import Pairs, files_by_stem, pair_listed, read_list, reader
+from keras_fcn.errors import DataError, UserError
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.masks import read_label
+
+TRAIN_SPLITS = ("train", "train_aug")
+"""Two names for VOC's training images and all of SBD's that VOC does not hold out."""
+
+_NAME = "PASCAL VOC with SBD"
+
+
+def recognizes(root: Path) -> bool:
+    """Returns whether the folder holds both VOC 2012 and SBD."""
+    return (voc.voc_folder(root) / voc.LISTS).is_dir() and (sbd_folder(root) / "cls").is_dir()
+
+
+def read_voc_aug(root: Path, split: str) -> Pairs:
+    """Lists the pairs of one split; the classes are VOC's.
+
+    The splits "train" and "train_aug" are VOC's training images, with VOC's masks, and after them those of SBD, from
+    both of its lists, that are in neither VOC's train nor VOC's val: 1,464 and 9,118 in the published data sets. SBD's
+    masks have no void outlines. Every other split is VOC's own.
+
+    Args:
+        root: The folder that holds VOC2012, or VOCdevkit with it inside, and SBD as benchmark_RELEASE/dataset or
+            dataset.
+        split: "train" or "train_aug", or the name of a list in VOC's ImageSets/Segmentation.
+
+    Raises:
+        UserError: If a folder or a list is missing, a list is empty or repeats itself, or SciPy is not installed.
+    """
+    held = voc.read_voc(root, "train" if split in TRAIN_SPLITS else split)
+    if split not in TRAIN_SPLITS:
+        return dataclasses.replace(held, layout=_NAME)
+    _require_scipy()
+    folder = sbd_folder(root)
+    photos, masks = files_by_stem(folder / "img"), files_by_stem(folder / "cls", (".mat",))
+    images, labels, findings = held.images, held.labels, held.findings
+    taken = {name for voc_split in ("train", "val") for name in read_list(voc.list_path(root, voc_split))}
+    for source in (folder / "train.txt", folder / "val.txt"):
+        names = [name for name in _read_sbd_list(source) if name not in taken]
+        taken.update(names)
+        more_images, more_labels, more_findings = pair_listed(names, photos, masks, source)
+        images, labels, findings = images + more_images, labels + more_labels, findings + more_findings
+    read = reader(read_voc_or_sbd_label, held.classes)
+    return dataclasses.replace(
+        held, layout=_NAME, split=split, images=images, labels=labels, read_label=read, findings=findings
+    )
+
+
+def sbd_folder(root: Path) -> Path:
+    """Returns the folder of SBD that holds img, cls and the lists: benchmark_RELEASE/dataset or dataset."""
+    unpacked = root / "benchmark_RELEASE/dataset"
+    return unpacked if unpacked.is_dir() else root / "dataset"
+
+
+def read_voc_or_sbd_label(path: str | Path, classes: ClassTable) -> np.ndarray:
+    """Decodes a label file of SBD's kind, if it ends in .mat, or of VOC's.
+
+    Returns:
+        uint8 [H, W], class ids and 255 for void.
+
+    Raises:
+        DataError: If the file cannot be decoded, or holds a colour or an id that is no class.
+    """
+    path = Path(path)
+    return read_sbd_label(path, classes) if path.suffix.lower() == ".mat" else read_label(path, classes)
+
+
+def read_sbd_label(path: Path, classes: ClassTable) -> np.ndarray:
+    """Decodes a label file of SBD: GTcls.Segmentation in a MATLAB file.
+
+    Returns:
+        uint8 [H, W], class ids and 255 for void.
+
+    Raises:
+        DataError: If the file cannot be decoded, or holds an id that is no class.
+        UserError: If SciPy is not installed.
+    """
+    _require_scipy()
+    from scipy.io import loadmat
+
+    cure = "replace the file or remove it from the data set"
+    try:
+        with path.open("rb") as file:
+            ids = loadmat(file, variable_names=["GTcls"])["GTcls"][0]["Segmentation"][0]
+    except FileNotFoundError:
+        raise DataError("missing file", f"{path}: no such file") from None
+    except Exception as error:  # damaged bytes lead SciPy to errors of any kind
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise DataError("undecodable file", f"{path}: cannot be decoded ({reason}); {cure}") from None
+    if not isinstance(ids, np.ndarray) or ids.dtype != np.uint8 or ids.ndim != 2:
+        given = f"{ids.dtype} {list(ids.shape)}" if isinstance(ids, np.ndarray) else type(ids).__name__
+        message = f"{path}: cannot be decoded (GTcls.Segmentation is {given}, not uint8 [height, width]); {cure}"
+        raise DataError("undecodable file", message)
+    try:
+        classes.require_known(ids)
+    except DataError as error:
+        raise DataError(error.kind, f"{path}: {error}") from None
+    return np.ascontiguousarray(ids)
+
+
+def _read_sbd_list(path: Path) -> list[str]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such list; SBD brings it, so unpack benchmark.tgz anew")
+    return read_list(path)
+
+
+def _require_scipy() -> None:
+    try:
+        import scipy.io  # noqa: F401
+    except ImportError:
+        raise UserError(
+            "SBD's masks are MATLAB files, which SciPy reads, and it is not here: pip install scipy"
+        ) from None

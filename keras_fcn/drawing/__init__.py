@@ -1,0 +1,1 @@
+"""Ids and classes as pictures: overlays, panels, charts."""

@@ -1,0 +1,40 @@
+"""Matplotlib figures written to files, in fonts that have the letters of whatever script class names are in."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_fcn.drawing.fonts import FALLBACK_FONTS
+from keras_fcn.system.files import replaced_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a figure as a PNG, whole or not at all.
+
+    Args:
+        figure: Made without `pyplot`, so that no window and no global state is involved. Its texts get the fallback
+            fonts. Names of classes and files among them need `parse_math=False`, or `$` would begin a formula.
+        path: The PNG to write.
+    """
+    from matplotlib.text import Text
+
+    families = _font_families()
+    for text in figure.findobj(Text):
+        text.set_fontfamily(families)
+    with replaced_file(path) as temporary, warnings.catch_warnings():
+        # Where no font has a letter, the picture shows a box in its place.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(temporary, dpi=120, format="png")
+
+
+def _font_families() -> list[str]:
+    """Returns Matplotlib's own font, and those installed of `FALLBACK_FONTS`."""
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return ["sans-serif", *(name for name in FALLBACK_FONTS if name in installed)]

@@ -1,0 +1,84 @@
+"""The four metrics of the FCN paper, and IoU, precision and recall per class, from one confusion matrix."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from keras_fcn.images.classes import VOID_LABEL
+
+
+def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts pixels by true class (rows) and predicted class (columns); void pixels are left out.
+
+    Args:
+        truth: Integers [...], class ids or 255.
+        prediction: Class ids of the same shape.
+        num_classes: Background included.
+
+    Returns:
+        int64 [num_classes, num_classes]. Matrices of several images may be added up.
+    """
+    valid = truth != VOID_LABEL
+    pairs = num_classes * truth[valid].astype(np.int64) + prediction[valid]
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentationMetrics:
+    """What a confusion matrix says, each figure in 0-1 (Long, Shelhamer, Darrell, CVPR 2015, section 5).
+
+    Attributes:
+        pixel_accuracy: Share of the pixels whose class is right.
+        mean_accuracy: Mean over the classes that occur in the truth of the share of their pixels found.
+        mean_iou: Mean of `iou` over the classes that have one.
+        frequency_weighted_iou: `iou` weighted by each class's share of the true pixels.
+        iou: Per class: intersection over union, or NaN for a class in neither truth nor prediction. So does VOC's
+            devkit (`VOCevalseg`) compute it.
+        precision: Per class: share of the pixels predicted as this class that are of it; NaN if it was never predicted.
+        recall: Per class: share of the class's pixels that were predicted as it; NaN if it is not in the truth.
+    """
+
+    pixel_accuracy: float
+    mean_accuracy: float
+    mean_iou: float
+    frequency_weighted_iou: float
+    iou: tuple[float, ...]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+
+    @classmethod
+    def from_confusion_matrix(cls, matrix: np.ndarray) -> SegmentationMetrics:
+        """Computes the metrics from [true class, predicted class] pixel counts; NaN where no pixel was counted."""
+        hits, true, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            iou = hits / (true + predicted - hits)
+            recall = hits / true
+            total = np.float64(matrix.sum())
+            return cls(
+                pixel_accuracy=float(hits.sum() / total),
+                mean_accuracy=_mean_of_numbers(recall),
+                mean_iou=_mean_of_numbers(iou),
+                frequency_weighted_iou=float(np.nansum(true * iou) / total),
+                iou=tuple(iou.tolist()),
+                precision=tuple((hits / predicted).tolist()),
+                recall=tuple(recall.tolist()),
+            )
+
+    def to_dict(self, names: tuple[str, ...]) -> dict:
+        """Returns the metrics for JSON: those of classes by class name, None where there is no figure."""
+        figures = dataclasses.asdict(self)
+        return {
+            name: dict(zip(names, map(_number_or_none, value))) if isinstance(value, tuple) else _number_or_none(value)
+            for name, value in figures.items()
+        }
+
+
+def _mean_of_numbers(values: np.ndarray) -> float:
+    numbers = values[~np.isnan(values)]
+    return float(numbers.mean()) if numbers.size else float("nan")
+
+
+def _number_or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value

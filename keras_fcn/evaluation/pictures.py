@@ -1,0 +1,44 @@
+"""What was measured, as pictures: the confusion matrix, and the images that a model does worst on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_fcn.datasets import Pairs
+from keras_fcn.drawing.charts import draw_confusion
+from keras_fcn.drawing.panels import draw_worst
+from keras_fcn.evaluation.evaluate import worst_images
+from keras_fcn.images.masks import read_image
+from keras_fcn.inference.predictor import Segment
+
+
+def draw_evaluation(folder: Path, segment: Segment, pairs: Pairs, figures: dict, worst: int) -> None:
+    """Draws confusion.png and, if there is any image to show, worst.png.
+
+    Args:
+        folder: Where to.
+        segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
+        pairs: What was measured on.
+        figures: What `evaluate` returned.
+        worst: How many images worst.png shows at most.
+    """
+    draw_confusion(folder / "confusion.png", figures["confusion_matrix"], pairs.classes)
+    shown = worst_images(figures, worst)
+    if shown:
+        indices = [pairs.names.index(name) for name, _ in shown]
+        draw_worst(folder / "worst.png", predicted_samples(segment, pairs, indices), shown, pairs.classes)
+
+
+def predicted_samples(
+    segment: Segment, pairs: Pairs, indices: Iterable[int]
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Returns image uint8 [H, W, 3], prediction and truth uint8 [H, W] of some pairs."""
+    samples = []
+    for index in indices:
+        image, truth = read_image(pairs.images[index]), pairs.read_label(pairs.labels[index])
+        samples.append((image, np.asarray(segment(tf.constant(image[None])))[0], truth))
+    return samples

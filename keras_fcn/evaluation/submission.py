@@ -1,0 +1,104 @@
+"""Archives of predictions as PASCAL VOC's test server takes them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from keras_fcn.errors import UserError
+from keras_fcn.images.masks import encode_label, read_image
+from keras_fcn.inference.predictor import Predictor
+from keras_fcn.system.files import replaced_file
+
+COMPETITIONS = ("comp5", "comp6")
+"""Segmentation by a model trained on VOC's own data only, and on any data (VOC2012 devkit, section 3.2)."""
+
+
+def write_submission(
+    archive: Path,
+    predictor: Predictor,
+    photos: Mapping[str, Path],
+    competition: str,
+    split: str,
+    after_image: Callable[[], object] = lambda: None,
+) -> None:
+    """Predicts photographs into a .tgz of palette PNGs, and reads it back before it appears under its name.
+
+    Masks go into the archive one at a time, at the photographs' own size. The same predictions make the same bytes.
+
+    Args:
+        archive: The file to write.
+        predictor: The model.
+        photos: Photographs by their ids.
+        competition: One of `COMPETITIONS`.
+        split: The image set that they belong to; the server's is "test".
+        after_image: Is called after each image.
+
+    Raises:
+        UserError: If a photograph cannot be decoded, or the archive cannot be written or does not hold what it should.
+    """
+    folder = f"results/VOC2012/Segmentation/{competition}_{split}_cls"
+    sizes = {}
+    with replaced_file(archive) as temporary:
+        # A time and a name in gzip's header would make the bytes differ from call to call.
+        with (
+            temporary.open("wb") as raw,
+            gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as zipped,
+            tarfile.open(fileobj=zipped, mode="w") as file,
+        ):
+            for name, photo in photos.items():
+                ids = predictor(read_image(photo))
+                sizes[f"{folder}/{name}.png"] = ids.shape
+                _add(file, f"{folder}/{name}.png", encode_label(ids, predictor.classes))
+                after_image()
+        try:
+            require_submission(temporary, sizes, predictor.classes.num_classes)
+        except UserError as error:
+            raise UserError(f"{archive}: {error}; nothing was written") from None
+
+
+def _add(file: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    file.addfile(entry, io.BytesIO(content))
+
+
+def require_submission(archive: Path, sizes: Mapping[str, tuple[int, ...]], num_classes: int) -> None:
+    """Reads an archive and raises UserError unless it holds exactly the masks that it should.
+
+    Args:
+        archive: The file.
+        sizes: Height and width of every mask by its path in the archive.
+        num_classes: Ids must be less.
+    """
+    missing = dict(sizes)
+    try:
+        with tarfile.open(archive, "r:gz") as file:
+            for entry in file:
+                content = file.extractfile(entry)
+                size = missing.pop(entry.name, None)
+                if size is None or content is None:
+                    raise UserError(f"holds {entry.name}, which does not belong there, or twice")
+                _require_mask(entry.name, content.read(), size, num_classes)
+    except (OSError, EOFError, zlib.error, tarfile.TarError, SyntaxError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"cannot be read back ({error})") from None
+    if missing:
+        raise UserError(f"lacks {next(iter(missing))} and {len(missing) - 1} more")
+
+
+def _require_mask(name: str, png: bytes, size: tuple[int, ...], num_classes: int) -> None:
+    with Image.open(io.BytesIO(png)) as image:
+        ids = np.asarray(image)
+        if image.mode != "P" or ids.shape != size:
+            raise UserError(f"{name} is of mode {image.mode} and shape {ids.shape}, not a palette image {size}")
+    if ids.max(initial=0) >= num_classes:
+        raise UserError(f"{name} holds the id {ids.max()}, but there are {num_classes} classes")

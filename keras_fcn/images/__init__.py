@@ -1,0 +1,1 @@
+"""Image files and arrays, and what the colours of a mask mean."""

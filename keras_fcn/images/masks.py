@@ -1,0 +1,291 @@
+"""Photographs and label files: read into arrays, labels written as palette PNGs."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from keras_fcn.errors import DataError, UserError
+from keras_fcn.images.classes import ClassTable, Color
+from keras_fcn.images.pillow import decode_rgb, opened, refused_by_name
+from keras_fcn.system.files import replaced_file
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Decodes a photograph of any mode to RGB, upright: an EXIF orientation is applied.
+
+    Returns:
+        uint8 [H, W, 3]. Of 16 bits the upper 8 are kept; transparency is dropped.
+
+    Raises:
+        DataError: If the file cannot be read or decoded to its last pixel.
+    """
+    return decode_rgb(Path(path))
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Decodes a photograph from the bytes of its file, as `read_image` does.
+
+    Args:
+        content: The file.
+        name: What it is called in complaints.
+
+    Raises:
+        DataError: If it cannot be decoded to its last pixel.
+    """
+    return decode_rgb(name, content)
+
+
+def is_plain_jpeg(path: Path) -> bool:
+    """Returns whether a file is a JPEG that any decoder reads alike: RGB or grey, without an orientation.
+
+    Only its header is read.
+
+    Raises:
+        DataError: If it cannot be read or is not an image.
+    """
+    with refused_by_name(path), Image.open(path) as image:
+        if image.format != "JPEG" or image.mode not in ("RGB", "L"):
+            return False
+        return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+
+
+def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
+    """Decodes a label file of VOC's kind to class ids.
+
+    In a colour or palette PNG, a pixel's colour says which class it is; in a grey PNG, or one whose palette is grey,
+    its value is the id.
+
+    Returns:
+        uint8 [H, W], class ids and 255 for void.
+
+    Raises:
+        DataError: If the file cannot be decoded, or holds a colour or an id that is no class.
+    """
+    with _opened_label(Path(path)) as image:
+        if image.mode == "P":
+            return _ids_of_palette_image(image, classes, grey_is_id=True)
+        if image.mode in ("L", "1", "I;16", "I"):
+            return _ids_of_values(_values(image, Path(path)), classes, np.arange(256, dtype=np.uint8))
+        return _ids_of_colors(image, classes)
+
+
+def read_color_label(path: str | Path, classes: ClassTable) -> np.ndarray:
+    """Decodes a label file whose colours, black, white and grey included, say which class a pixel is.
+
+    Returns:
+        uint8 [H, W], class ids and 255 for void.
+
+    Raises:
+        DataError: If the file cannot be decoded, or holds a colour that is no class.
+    """
+    with _opened_label(Path(path)) as image:
+        return _ids_of_colors(image.convert("RGB") if image.mode in ("1", "L") else image, classes)
+
+
+def read_value_label(path: str | Path, classes: ClassTable, ids: tuple[int, ...]) -> np.ndarray:
+    """Decodes a label file whose pixel values (grey, or the indices of a palette) stand for classes.
+
+    Args:
+        path: The file.
+        classes: The classes.
+        ids: For each pixel value 0 to 255 the class id, 255 for void, or 254 for none.
+
+    Returns:
+        uint8 [H, W], class ids and 255 for void.
+
+    Raises:
+        DataError: If the file cannot be decoded, is in colour, or holds a value that is no class.
+    """
+    with _opened_label(Path(path)) as image:
+        return _ids_of_values(_values(image, Path(path)), classes, np.array(ids, np.uint8))
+
+
+def label_values(path: str | Path) -> np.ndarray:
+    """Decodes a label file of grey values or palette indices, uint8 [H, W], whatever they stand for.
+
+    Raises:
+        DataError: If the file cannot be decoded or is in colour.
+    """
+    with _opened_label(Path(path)) as image:
+        return _values(image, Path(path))
+
+
+def label_colors(path: str | Path) -> dict[Color, int]:
+    """Returns the colours in a label file, whatever they stand for, with the number of pixels of each.
+
+    Raises:
+        DataError: If the file cannot be decoded.
+    """
+    with _opened_label(Path(path)) as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    colors, counts = np.unique(pixels, axis=0, return_counts=True)
+    return {(r, g, b): int(count) for (r, g, b), count in zip(colors.tolist(), counts)}
+
+
+def palette_in_use(path: str | Path) -> dict[int, Color] | None:
+    """Returns the palette indices in a label file with their colours, or None where it has no palette, or a grey one.
+
+    Raises:
+        DataError: If the file cannot be decoded.
+    """
+    with _opened_label(Path(path)) as image:
+        if image.mode != "P":
+            return None
+        used = np.flatnonzero(image.histogram())
+        colors = _palette(_packed_palette(image))[used]
+    if (colors == used[:, None]).all():
+        return None
+    return {index: (r, g, b) for index, (r, g, b) in zip(used.tolist(), colors.tolist())}
+
+
+def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
+    """Writes class ids as a palette PNG, whole or not at all: indices are the ids, colours those of the classes.
+
+    Args:
+        path: Where to write.
+        ids: uint8 [H, W].
+        classes: Whose colours to use.
+    """
+    with replaced_file(Path(path)) as temporary:
+        _palette_image(ids, classes).save(temporary, format="PNG", optimize=False)
+
+
+def encode_label(ids: np.ndarray, classes: ClassTable) -> bytes:
+    """Returns the bytes of the file that `write_label` writes."""
+    png = io.BytesIO()
+    _palette_image(ids, classes).save(png, format="PNG", optimize=False)
+    return png.getvalue()
+
+
+def _palette_image(ids: np.ndarray, classes: ClassTable) -> Image.Image:
+    image = Image.fromarray(ids)
+    image.putpalette(classes.palette().tobytes())
+    return image
+
+
+def decoded_bytes(path: str | Path) -> int:
+    """Returns the bytes that a photograph takes when it is decoded to RGB, by its header alone; 0 if it is none."""
+    try:
+        with Image.open(path) as image:
+            return 3 * image.width * image.height
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 0
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Returns height and width that an image has once it is decoded and upright, and decodes it to be sure.
+
+    Raises:
+        DataError: If it cannot be decoded to its end.
+    """
+    with refused_by_name(path), Image.open(path) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        height, width = (image.width, image.height) if turned else (image.height, image.width)
+        image.draft("RGB", (1, 1))  # decodes a JPEG at an eighth of its size, but all its data
+        image.load()
+    return height, width
+
+
+@contextlib.contextmanager
+def _opened_label(path: Path) -> Iterator[Image.Image]:
+    """Opens a label file upright and without an alpha channel that hides nothing, and names it in what is wrong."""
+    with opened(path) as image:
+        try:
+            upright = ImageOps.exif_transpose(image) if "exif" in image.info else image
+            is_opaque = upright.mode in ("LA", "RGBA") and upright.getchannel("A").getextrema() == (255, 255)
+            yield upright.convert(upright.mode[:-1]) if is_opaque else upright
+        except UserError as error:
+            kind = error.kind if isinstance(error, DataError) else "label"
+            raise DataError(kind, f"{path}: {error}") from None
+
+
+def _values(image: Image.Image, path: Path) -> np.ndarray:
+    """Returns grey values, those of 1-bit images being 0 and 1, or palette indices: uint8 [H, W]."""
+    if image.mode == "L" and (bits := _grey_bits(path)) in (2, 4):
+        # Some programs store ids as they are, others shrink files whose grey values happen to fit: 85 becomes 1.
+        raise DataError("bit depth", f"is grey in {bits} bits, where ids cannot be told from shades; export 8-bit grey")
+    if image.mode in ("L", "P", "1"):
+        return np.asarray(image).astype(np.uint8, copy=False)
+    values = np.asarray(image)
+    if image.mode.startswith("I"):
+        if values.max(initial=0) > 255 or values.min(initial=0) < 0:
+            most = values.max() if values.max() > 255 else values.min()
+            raise DataError("id out of range", f"holds the value {most} in 16 bits; class ids are 0 to 255")
+        return values.astype(np.uint8)
+    if image.mode == "RGB" and (values == values[..., :1]).all():
+        return np.ascontiguousarray(values[..., 0])
+    raise DataError("colours", f"has pixels of mode {image.mode}, but values are expected; export 8-bit grey ids")
+
+
+def _grey_bits(path: Path) -> int | None:
+    """Returns the bits per pixel of a grey PNG, None for other files; Pillow spreads 2 and 4 bits over 0 to 255."""
+    with path.open("rb") as file:
+        header = file.read(26)
+    return header[24] if header.startswith(b"\x89PNG") and header[25] == 0 else None
+
+
+def _ids_of_values(values: np.ndarray, classes: ClassTable, ids: np.ndarray) -> np.ndarray:
+    counts = np.bincount(values.ravel(), minlength=256)
+    used = np.flatnonzero(counts)
+    wrong = [value for value in used.tolist() if ids[value] >= classes.num_classes and ids[value] != 255]
+    if wrong:
+        most = max(wrong, key=lambda value: counts[value])
+        known = np.flatnonzero((ids < classes.num_classes) & (ids != np.arange(256)))
+        if known.size:  # values that are not the ids themselves: to speak of ids would mislead
+            values_here = ", ".join(str(value) for value in np.flatnonzero(ids < classes.num_classes).tolist())
+            message = f"value {most} ({counts[most]} pixels) stands for no class; values here are {values_here}"
+            raise DataError("id out of range", f"{message}; mend the mask or the class list")
+        raise DataError("id out of range", classes.describe_wrong_id(most, int(counts[most]), len(wrong)))
+    return values if (ids[used] == used).all() else ids[values]
+
+
+def _ids_of_colors(image: Image.Image, classes: ClassTable) -> np.ndarray:
+    if image.mode == "RGB":
+        return classes.to_ids(np.asarray(image))
+    if image.mode == "P":
+        return _ids_of_palette_image(image, classes)
+    raise DataError("colours", f"has pixels of mode {image.mode}; export 8-bit grey, palette or opaque RGB")
+
+
+def _ids_of_palette_image(image: Image.Image, classes: ClassTable, grey_is_id: bool = False) -> np.ndarray:
+    """Returns ids by the colours of a palette; with `grey_is_id`, greys that are no classes are ids."""
+    used = np.flatnonzero(image.histogram())
+    packed, indices = _packed_palette(image), np.asarray(image)
+    ids, is_known = _ids_of_palette(packed, classes)
+    if not is_known[used].all():
+        palette = _palette(packed)
+        if grey_is_id and (palette[used] == used[:, None]).all():
+            return _ids_of_values(indices, classes, np.arange(256, dtype=np.uint8))
+        classes.to_ids(palette[indices])  # raises: it names the colour and counts its pixels
+    return indices if (ids[used] == used).all() else ids[indices]
+
+
+def _packed_palette(image: Image.Image) -> bytes:
+    return bytes(image.getpalette("RGB") or ())
+
+
+@functools.lru_cache(maxsize=64)
+def _ids_of_palette(packed: bytes, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the class id of each of a palette's 256 indices, and whether its colour is known at all."""
+    palette = _palette(packed)
+    is_known = classes.known(palette)
+    ids = np.zeros(256, np.uint8)
+    ids[is_known] = classes.to_ids(palette[is_known])
+    return ids, is_known
+
+
+def _palette(packed: bytes) -> np.ndarray:
+    """Returns the colours of all 256 indices, uint8 [256, 3]; those that the file does not name are black."""
+    palette = np.zeros((256, 3), np.uint8)
+    stored = np.frombuffer(packed, np.uint8).reshape(-1, 3)
+    palette[: len(stored)] = stored
+    return palette

@@ -1,0 +1,83 @@
+"""Options of prediction that `evaluate.py` and `predict.py` share: flipping, scales, tiles."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Annotated
+
+from tyro.conf import FlagCreatePairsOff, arg
+
+from keras_fcn.errors import UserError
+from keras_fcn.runs.config import HEIGHT_WIDTH
+
+TILE_MULTIPLE = 32
+"""Tiles begin at multiples of the networks' largest stride, so that their features lie where the whole image's do."""
+
+DEFAULT_OVERLAP = 320
+"""More than half the theoretical receptive field of the networks over ResNet-18, ResNet-50, MobileNetV2 and VGG16,
+which see 245 to 304 pixels to either side: outside the overlaps, tiles then change nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class InferenceOptions:
+    """How an image is predicted; without any, once and whole.
+
+    Raises:
+        UserError: If a value is out of its range.
+    """
+
+    flip: Annotated[bool, FlagCreatePairsOff] = False
+    """Predict the mirrored image, too, and average the probabilities."""
+
+    scales: Annotated[tuple[float, ...], arg(metavar="FACTOR ...", help_behavior_hint="(default: 1)")] = (1.0,)
+    """Predict the image at several sizes and average the probabilities; 0.5 0.75 1 1.25 1.5 1.75 are usual."""
+
+    tile: Annotated[tuple[int, int] | None, HEIGHT_WIDTH, arg(help_behavior_hint="(multiples of 32)")] = None
+    """Predict tiles of this size and blend them, so that memory does not grow with the image: for very large ones."""
+
+    overlap: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 320, at most half a tile)")] = None
+    """Pixels that neighbouring tiles have in common, a multiple of 32."""
+
+    def __post_init__(self) -> None:
+        if not self.scales or not all(0 < scale < math.inf for scale in self.scales):
+            received = " ".join(map(str, self.scales)) or "none"
+            raise UserError(f"--scales must be one or more factors greater than 0. Received: {received}")
+        if self.tile is not None:
+            _require_multiples("--tile", self.tile, TILE_MULTIPLE)
+        if self.overlap is not None:
+            self._require_fitting(self.overlap)
+
+    def _require_fitting(self, overlap: int) -> None:
+        if self.tile is None:
+            raise UserError(f"--overlap is for tiles: give --tile H W, too. Received: {overlap}")
+        _require_multiples("--overlap", (overlap,), 0)
+        if overlap > min(self.tile) // 2:
+            most = _rounded_down(min(self.tile) // 2)
+            raise UserError(f"--overlap must be at most half of the tile, here {most}. Received: {overlap}")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether images are predicted once and whole."""
+        return not self.flip and self.scales == (1.0,) and self.tile is None
+
+    @property
+    def tile_overlap(self) -> int:
+        """Pixels that neighbouring tiles have in common; 0 without tiles."""
+        if self.overlap is not None or self.tile is None:
+            return self.overlap or 0
+        return min(DEFAULT_OVERLAP, _rounded_down(min(self.tile) // 2))
+
+
+def _require_multiples(option: str, sizes: tuple[int, ...], least: int) -> None:
+    if any(size % TILE_MULTIPLE or size < least for size in sizes):
+        nearest = " ".join(str(max(least, _rounded_down(size + TILE_MULTIPLE // 2))) for size in sizes)
+        received = " ".join(map(str, sizes))
+        raise UserError(
+            f"{option} takes multiples of {TILE_MULTIPLE}, the networks' stride, such as {nearest}. "
+            f"Received: {received}"
+        )
+
+
+def _rounded_down(size: int) -> int:
+    return size // TILE_MULTIPLE * TILE_MULTIPLE

@@ -1,0 +1,1 @@
+"""What a network costs: layers traced, receptive fields, parameters, operations, memory."""

@@ -1,0 +1,146 @@
+"""The two ends of the network: from the image to whole strides, and from scores back to the image."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import keras
+from keras import ops
+
+from keras_fcn.images.classes import ClassTable
+
+
+def exact_scale(scale: float) -> Fraction:
+    """Returns a share of an image's size in ten thousandths: whole numbers are rounded alike everywhere."""
+    return Fraction(round(10_000 * scale), 10_000)
+
+
+def scaled_length(length, scale: float):
+    """Returns the height or width, an integer or a tensor of one, of an image at a share of its size: at least 1."""
+    share = exact_scale(scale)
+    rounded = (2 * length * share.numerator + share.denominator) // (2 * share.denominator)
+    return max(rounded, 1) if isinstance(rounded, int) else ops.maximum(rounded, 1)
+
+
+@keras.saving.register_keras_serializable(package="keras_fcn")
+class ScaleImage(keras.layers.Layer):
+    """Resizes images bilinearly, between the centres of pixels, to a share of their height and width.
+
+    Input shape: [N, H, W, C]. Output shape: [N, scaled_length(H, scale), scaled_length(W, scale), C].
+
+    Args:
+        scale: The share, greater than 0; in whole ten thousandths.
+    """
+
+    def __init__(self, scale: float, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.scale = scale
+
+    def call(self, inputs):
+        """Returns the resized images."""
+        _, height, width, _ = ops.shape(inputs)
+        return _resized(inputs, scaled_length(height, self.scale), scaled_length(width, self.scale))
+
+    def compute_output_shape(self, input_shape):
+        """Returns the shape with the share of height and width, None where they are not known."""
+        batch, height, width, channels = input_shape
+        height, width = (None if size is None else scaled_length(size, self.scale) for size in (height, width))
+        return batch, height, width, channels
+
+    def get_config(self) -> dict:
+        """Returns the arguments of the constructor."""
+        return {**super().get_config(), "scale": self.scale}
+
+
+def _resized(images, height, width):
+    """Interpolates along height, then along width; `keras.ops.image.resize` takes no lengths that are tensors."""
+    for axis, length in ((1, height), (2, width)):
+        size = ops.shape(images)[axis]
+        step = ops.cast(size, "float32") / ops.cast(length, "float32")
+        places = (ops.cast(ops.arange(length), "float32") + 0.5) * step - 0.5
+        places = ops.clip(places, 0, ops.cast(size - 1, "float32"))
+        before = ops.cast(places, "int32")
+        share = ops.reshape(places - ops.cast(before, "float32"), (-1, 1, 1) if axis == 1 else (-1, 1))
+        lower, upper = (ops.take(images, index, axis) for index in (before, ops.minimum(before + 1, size - 1)))
+        images = lower + (upper - lower) * share
+    return images
+
+
+@keras.saving.register_keras_serializable(package="keras_fcn")
+class PadToMultiple(keras.layers.Layer):
+    """Pads with zeros below and on the right until height and width are multiples of `multiple`.
+
+    Input shape: [N, H, W, C]. Output shape: [N, ceil(H / multiple) * multiple, the same for W, C].
+
+    Args:
+        multiple: The largest stride of the network, in pixels.
+    """
+
+    def __init__(self, multiple: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.multiple = multiple
+
+    def call(self, inputs):
+        """Returns the padded tensor."""
+        _, height, width, _ = ops.shape(inputs)
+        # Not -height % multiple: converted to ONNX, the remainder of a negative number is negative.
+        below, right = (self.multiple - 1 - (size - 1) % self.multiple for size in (height, width))
+        return ops.pad(inputs, [[0, 0], [0, below], [0, right], [0, 0]])
+
+    def compute_output_shape(self, input_shape):
+        """Returns the shape with height and width rounded up, None where they are not known."""
+        batch, height, width, channels = input_shape
+        height, width = (None if size is None else size + -size % self.multiple for size in (height, width))
+        return batch, height, width, channels
+
+    def get_config(self) -> dict:
+        """Returns the arguments of the constructor."""
+        return {**super().get_config(), "multiple": self.multiple}
+
+
+@keras.saving.register_keras_serializable(package="keras_fcn")
+class Logits(keras.layers.Layer):
+    """Brings class scores to the image's height and width, and knows which class each channel is.
+
+    Scores of the whole image are cropped; those of an image at a share of its size are then resized bilinearly.
+
+    The class table is part of the layer's config, so names and colours travel in every `.keras` file.
+
+    Inputs: scores [N, H', W', num_classes], where H' and W' are at least the (scaled) lengths of the image, and the
+    image [N, H, W, C].
+    Output shape: [N, H, W, num_classes].
+
+    Args:
+        classes: A `ClassTable`, or what its `to_dict` returned.
+        input_scale: At which share of the image's size the network saw it.
+    """
+
+    def __init__(self, classes: ClassTable | dict, input_scale: float = 1.0, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.input_scale = input_scale
+        self.classes = classes if isinstance(classes, ClassTable) else ClassTable.from_dict(classes)
+
+    def call(self, inputs):
+        """Returns the scores of the image's pixels."""
+        scores, image = inputs
+        if self.input_scale != 1:
+            _, height, width, _ = ops.shape(image)
+            seen = (scaled_length(length, self.input_scale) for length in (height, width))
+            return _resized(_cropped(scores, *seen), height, width)
+        if None not in image.shape[1:3] and tuple(scores.shape[1:3]) == tuple(image.shape[1:3]):
+            return scores  # the gradient of a crop that takes nothing away is a copy
+        _, height, width, _ = ops.shape(image)
+        return _cropped(scores, height, width)
+
+    def compute_output_shape(self, input_shape):
+        """Returns the scores' shape with the image's height and width."""
+        scores, image = input_shape
+        return scores[0], image[1], image[2], scores[3]
+
+    def get_config(self) -> dict:
+        """Returns the arguments of the constructor."""
+        return {**super().get_config(), "classes": self.classes.to_dict(), "input_scale": self.input_scale}
+
+
+def _cropped(scores, height, width):
+    return scores[:, :height, :width, :]

@@ -1,0 +1,1 @@
+"""Other programs' weight files, and which weight of ours each of their tensors is."""

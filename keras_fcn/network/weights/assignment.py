@@ -1,0 +1,177 @@
+"""Which weight of our backbones each tensor of another program's file is."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+from keras import layers
+
+from keras_fcn.network.weights.names import CONVENTIONS, Convention
+
+Tensors = dict[str, np.ndarray]
+
+BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """A weight of a backbone, and where it is in a file.
+
+    Attributes:
+        layer: The name of its layer.
+        weight: Its name in that layer.
+        tensor: The file's name for it.
+        convert: Turns the file's tensor into ours.
+    """
+
+    layer: str
+    weight: str
+    tensor: str
+    convert: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Assigned:
+    """What `assign_tensors` put into a backbone.
+
+    Attributes:
+        title: What such files are called.
+        is_folded: Whether batch normalization came folded into the convolutions.
+        absent: Names of the convolutions that the file does not hold, and that keep their weights with their
+            normalization.
+    """
+
+    title: str
+    is_folded: bool
+    absent: list[str]
+
+
+def assign_tensors(backbone: keras.Model, tensors: Tensors) -> Assigned:
+    """Puts the tensors of a file into a backbone, all of them or, if anything is wrong, none.
+
+    Args:
+        backbone: A model of `build_backbone`.
+        tensors: What `read_weight_file` returned.
+
+    Raises:
+        ValueError: If the names are of no known convention or of one for other backbones, or a tensor is missing, left
+            over, or of another type or shape.
+    """
+    tensors = {
+        re.sub(r"^resnetv2\d+_", "", name): tensor for name, tensor in tensors.items()
+    }  # Gluon's counter of nets
+    convention = _recognize(tensors)
+    if backbone.name not in convention.backbones:
+        fitting = " or ".join(convention.backbones)
+        raise ValueError(f"holds {convention.title}, for --backbone {fitting}. Received: --backbone {backbone.name}")
+    wanted = list(_wanted(backbone, convention))
+    absent = _absent_layers(wanted, tensors, convention.may_lack)
+    wanted = [item for item in wanted if item.layer not in absent]
+    _require_all_names(wanted, tensors, convention, backbone.name)
+    values = []
+    for item in wanted:
+        variable = getattr(backbone.get_layer(item.layer), item.weight)
+        values.append((variable, _fitting(item, tensors[item.tensor], tuple(variable.shape))))
+    shift = _image_shift(tensors, convention)
+    for variable, value in values:
+        variable.assign(value)
+    if shift is not None:
+        _shift_images(backbone.get_layer("bn_image"), shift)
+    convolutions = [name for name in absent if isinstance(backbone.get_layer(name), layers.Conv2D)]
+    return Assigned(convention.title, convention.is_folded, convolutions)
+
+
+def _recognize(tensors: Tensors) -> Convention:
+    for convention in CONVENTIONS:
+        if convention.mark in tensors:
+            return convention
+    some = ", ".join(list(tensors)[:3])
+    known = "; ".join(dict.fromkeys(convention.title for convention in CONVENTIONS))
+    raise ValueError(f"its tensors ({some}, ...) are named in no way that is known here: {known}")
+
+
+def _wanted(backbone: keras.Model, convention: Convention) -> Iterator[Wanted]:
+    """Yields every weight of the backbone; one tensor may be wanted for several, as a folded bias is."""
+    number = -1
+    for layer in backbone.layers:
+        if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D)):
+            number += 1
+            tensor = convention.prefix(layer.name, number) + convention.suffixes["kernel"]
+            yield Wanted(layer.name, "kernel", tensor, _same if convention.is_folded else _kernel_from_oihw)
+        elif isinstance(layer, layers.BatchNormalization):
+            prefix = convention.prefix(layer.name, number)
+            weights = [name for name in BATCH_NORM if getattr(layer, name) is not None]
+            if convention.is_folded:
+                yield from _unfolded(layer, prefix)
+            else:
+                yield from (Wanted(layer.name, name, prefix + convention.suffixes[name], _same) for name in weights)
+
+
+def _unfolded(layer: layers.BatchNormalization, prefix: str) -> Iterator[Wanted]:
+    """Yields weights with which a batch normalization adds the folded bias, and does nothing else."""
+    variance = 1.0 - layer.epsilon
+    yield Wanted(layer.name, "gamma", f"{prefix}/bias", np.ones_like)
+    yield Wanted(layer.name, "beta", f"{prefix}/bias", _same)
+    yield Wanted(layer.name, "moving_mean", f"{prefix}/bias", np.zeros_like)
+    yield Wanted(layer.name, "moving_variance", f"{prefix}/bias", lambda bias: np.full_like(bias, variance))
+
+
+def _same(tensor: np.ndarray) -> np.ndarray:
+    return tensor
+
+
+def _kernel_from_oihw(tensor: np.ndarray) -> np.ndarray:
+    return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor
+
+
+def _fitting(item: Wanted, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns a tensor converted to ours."""
+    value = item.convert(tensor)
+    if value.shape != shape or value.dtype.kind != "f":
+        found = "x".join(map(str, value.shape)) or "a scalar"
+        raise ValueError(
+            f"{item.tensor}, which would be the {item.weight} of {item.layer}, is {found} of {value.dtype} "
+            f"in our order of axes; it must be {'x'.join(map(str, shape))} of float32"
+        )
+    if item.weight == "moving_variance" and value.min() < 0:
+        raise ValueError(f"{item.tensor} is a variance, but holds {value.min()}")
+    return value
+
+
+def _image_shift(tensors: Tensors, convention: Convention) -> np.ndarray | None:
+    if convention.image_shift not in tensors:
+        return None
+    wanted = Wanted("bn_image", "beta", convention.image_shift, _same)
+    return _fitting(wanted, tensors[convention.image_shift], (3,))
+
+
+def _shift_images(layer: layers.BatchNormalization, shift: np.ndarray) -> None:
+    """Makes a batch normalization without beta add a shift, by its mean: (x - m) / s + b = (x - (m - b * s)) / s."""
+    deviation = np.sqrt(np.asarray(layer.moving_variance) + layer.epsilon)
+    layer.moving_mean.assign(np.asarray(layer.moving_mean) - shift * deviation)
+
+
+def _absent_layers(wanted: list[Wanted], tensors: Tensors, may_lack: str) -> list[str]:
+    """Returns the layers, of those that may be absent, of which the file has neither kernel nor bias."""
+    held = {name.rpartition("/")[0] for name in tensors}
+    absent = [item.layer for item in wanted if item.tensor.rpartition("/")[0] not in held]
+    return [layer for layer in dict.fromkeys(absent) if re.fullmatch(may_lack, layer)]
+
+
+def _require_all_names(wanted: list[Wanted], tensors: Tensors, convention: Convention, backbone: str) -> None:
+    names = {item.tensor for item in wanted}
+    missing = [item.tensor for item in wanted if item.tensor not in tensors]
+    if missing:
+        raise ValueError(f"lacks {_some(missing)} of {backbone}")
+    left_over = [name for name in tensors if name not in names and not re.fullmatch(convention.ignored, name)]
+    if left_over:
+        raise ValueError(f"holds {_some(left_over)}, for which {backbone} has no place")
+
+
+def _some(names: list[str]) -> str:
+    names = list(dict.fromkeys(names))
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,1 @@
+"""Images and videos segmented and written to files."""

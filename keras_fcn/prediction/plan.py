@@ -1,0 +1,136 @@
+"""What a prediction reads and which files it writes, decided before anything is predicted."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from keras_fcn.errors import UserError
+from keras_fcn.prediction.outputs import OUTPUTS
+from keras_fcn.prediction.sources import Source
+from keras_fcn.system.storage import files_in, is_remote
+
+Existing = Literal["refuse", "overwrite", "skip"]
+"""What to do about files to write that are there already."""
+
+VIDEO_SUFFIX = ".mp4"
+
+_TEMPORARY = re.compile(r"\.\d+\.(.+)")
+"""What `replaced_file` calls a file while it is written."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A photograph or video, and what to write about it.
+
+    Attributes:
+        source: What to read.
+        targets: Locations of the files to write, by the names of `OUTPUTS`. Of a video, all but overlays are folders
+            with a file for each frame.
+    """
+
+    source: Source
+    targets: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All tasks, and those among them that are left to do.
+
+    Attributes:
+        tasks: All of them, in the order of the sources, with all targets.
+        left: Those with targets that are not there yet, with these targets only.
+    """
+
+    tasks: list[Task]
+    left: list[Task]
+
+
+def plan(sources: Sequence[Source], out: str, outputs: Sequence[str], existing: Existing = "refuse") -> Plan:
+    """Names the files to write, `out`/OUTPUT/NAME.SUFFIX, and sees which are there.
+
+    Names keep the folders that they are in. Sources whose names differ in the suffix alone keep it. What an earlier run
+    left half-written when it was killed is removed.
+
+    Args:
+        sources: What to predict.
+        out: A folder or a location in an object store.
+        outputs: Names of `OUTPUTS`.
+        existing: Whether files that are there are an error, replaced, or left as they are and not made again.
+
+    Raises:
+        UserError: If two sources would be written to one file, or a file exists and `existing` is "refuse".
+    """
+    tasks = _tasks(sources, out, outputs)
+    targets = {target for task in tasks for target in task.targets.values()}
+    remove_half_written(targets)
+    there = _existing(out, outputs, targets) if existing != "overwrite" else set()
+    if existing == "refuse":
+        first = next((target for task in tasks for target in task.targets.values() if target in there), None)
+        if first is None and "coco" in outputs and files_in(coco_file(out)):
+            first = coco_file(out)
+        if first is not None:
+            cure = "choose another --out, or --skip-existing to go on, or --overwrite"
+            raise UserError(f"{first}: exists already; {cure}")
+    left = [
+        Task(task.source, missing)
+        for task in tasks
+        if (missing := {name: target for name, target in task.targets.items() if target not in there})
+    ]
+    return Plan(tasks, left)
+
+
+def coco_file(out: str) -> str:
+    """Returns where the annotations of all photographs are written, beside the folder with those of each."""
+    return f"{out.removesuffix('/')}/coco.json" if is_remote(out) else str(Path(out) / "coco.json")
+
+
+def _tasks(sources: Sequence[Source], out: str, outputs: Sequence[str]) -> list[Task]:
+    stems = collections.Counter(source.name.with_suffix("") for source in sources)
+    tasks: list[Task] = []
+    taken: dict[object, Source] = {}
+    for source in sources:
+        stem = source.name.with_suffix("")
+        name = stem if stems[stem] == 1 else source.name
+        other = taken.setdefault(name, source)
+        if other is not source:
+            raise UserError(
+                f"{other.location} and {source.location}: both would become {_target(out, outputs[0], name, source)}; "
+                "predict them into two folders"
+            )
+        tasks.append(Task(source, {output: _target(out, output, name, source) for output in outputs}))
+    return tasks
+
+
+def _target(out: str, output: str, name: object, source: Source) -> str:
+    of_video = VIDEO_SUFFIX if output == "overlays" else ""
+    suffix = of_video if source.is_video else OUTPUTS[output].suffix
+    if is_remote(out):
+        return f"{out.removesuffix('/')}/{output}/{name}{suffix}"
+    return str(Path(out) / output / f"{name}{suffix}")
+
+
+def _existing(out: str, outputs: Iterable[str], targets: set[str]) -> set[str]:
+    if not is_remote(out):
+        return {target for target in targets if Path(target).exists()}
+    return targets & {file for output in outputs for file in files_in(f"{out.removesuffix('/')}/{output}")}
+
+
+def remove_half_written(targets: set[str]) -> None:
+    """Removes what a killed process left of these very files; no name of an output begins with a dot and a number.
+
+    In object stores, nothing is ever half-written.
+    """
+    for folder in {Path(target).parent for target in targets if not is_remote(target)}:
+        for path in folder.iterdir() if folder.is_dir() else ():
+            found = _TEMPORARY.fullmatch(path.name)
+            if found and str(path.with_name(found[1])) in targets:
+                shutil.rmtree(path, ignore_errors=True)  # of a video
+                with contextlib.suppress(OSError):
+                    path.unlink()

@@ -1,0 +1,143 @@
+"""What `predict.py` does: finds photographs and videos, predicts what is left to do, and says how it went."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from keras_fcn.errors import UserError
+from keras_fcn.prediction.options import PredictOptions
+from keras_fcn.prediction.plan import Plan, Task, coco_file, plan
+from keras_fcn.prediction.polygons import merged_coco, require_polygons
+from keras_fcn.prediction.sources import find_photographs
+from keras_fcn.prediction.video_files import require_video
+from keras_fcn.system.ray import require_ray
+from keras_fcn.system.startup import start_tensorflow
+from keras_fcn.system.storage import read_bytes, write_bytes
+
+if TYPE_CHECKING:
+    from keras_fcn.inference.predictor import Predictor
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a prediction went.
+
+    Attributes:
+        total: Photographs and videos that were named.
+        skipped: Those of them whose files were all there.
+        failures: What is wrong with those that failed.
+    """
+
+    total: int
+    skipped: int
+    failures: list[UserError]
+
+    @property
+    def done(self) -> int:
+        """Photographs and videos that were predicted."""
+        return self.total - self.skipped - len(self.failures)
+
+
+def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcome:
+    """Predicts what the options name and writes what they ask for.
+
+    Nothing that takes long is begun before all names are known to be free, and TensorFlow is only started if something
+    is left to do.
+
+    Args:
+        options: The options of `predict.py`.
+        stdin: Lines that stand for "-" among the inputs.
+
+    Raises:
+        UserError: If there is no model or nothing to predict, a file is in the way, or a package is missing.
+        KeyboardInterrupt: After Ctrl-C; its text says how to go on.
+    """
+    if {"geojson", "coco"} & set(options.write):
+        require_polygons()
+    sources = find_photographs(options.inputs, stdin, options.out)
+    if options.ray:
+        require_ray("--ray")
+    if any(source.is_video for source in sources):
+        if options.ray:
+            raise UserError("--ray is for photographs; predict videos without it")
+        require_video()
+    planned = plan(sources, options.out, options.write, options.existing)
+    try:
+        failures = _predict(options, planned.left) if planned.left else []
+    except KeyboardInterrupt as interrupt:
+        raise type(interrupt)("the same command with --skip-existing goes on") from None
+    if "coco" in options.write:
+        merge_coco(options.out, planned)
+    return Outcome(len(planned.tasks), len(planned.tasks) - len(planned.left), failures)
+
+
+def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
+    start_tensorflow(look_at_devices=not options.ray)
+    import tensorflow as tf
+
+    from keras_fcn.inference.predictor import Predictor
+
+    if options.ray:
+        tf.config.set_visible_devices([], "GPU")  # they are the workers'
+    predictor = Predictor.open(options.model, options.inference)
+    if any("probabilities" in task.targets for task in left):
+        _ = predictor.score  # complains if the model gives none
+    photos = [task for task in left if not task.source.is_video]
+    videos = [task for task in left if task.source.is_video]
+    predict = _predict_on_ray if options.ray else _predict_here
+    return [*predict(options, predictor, photos), *_predict_videos(options, predictor, videos)]
+
+
+def _predict_here(options: PredictOptions, predictor: Predictor, photos: list[Task]) -> list[UserError]:
+    from keras_fcn.prediction.photos import PictureStyle, predict_all
+
+    style = PictureStyle(options.palette, options.alpha)
+    with _bar("photo", len(photos)) as bar:
+        return [*predict_all(predictor, photos, style, options.batch_size, bar.update).values()]
+
+
+def _predict_on_ray(options: PredictOptions, predictor: Predictor, photos: list[Task]) -> list[UserError]:
+    from keras_fcn.inference.predictor import find_model
+    from keras_fcn.prediction.photos import PictureStyle
+    from keras_fcn.prediction.ray import predict_on_ray
+
+    settings = {"style": PictureStyle(options.palette, options.alpha), "batch_size": options.batch_size}
+    with _bar("photo", len(photos)) as bar:
+        return predict_on_ray(find_model(options.model), photos, options.inference, settings, bar.update)
+
+
+def _predict_videos(options: PredictOptions, predictor: Predictor, videos: list[Task]) -> list[UserError]:
+    from keras_fcn.prediction.photos import PictureStyle
+    from keras_fcn.prediction.videos import predict_video
+
+    failures = []
+    for task in videos:
+        with _bar("frame") as bar:
+            try:
+                predict_video(predictor, task, PictureStyle(options.palette, options.alpha), options.fps, bar.update)
+            except UserError as error:
+                failures.append(error)
+    return failures
+
+
+def _bar(unit: str, total: int | None = None) -> tqdm:
+    return tqdm(total=total, unit=unit, file=sys.stdout, disable=not sys.stdout.isatty())
+
+
+def merge_coco(out: str, planned: Plan) -> None:
+    """Writes the annotations of all photographs, those of earlier runs included, as one file."""
+
+    def files() -> Iterable[bytes]:
+        for task in planned.tasks:
+            if not task.source.is_video:
+                try:
+                    yield read_bytes(task.targets["coco"])
+                except UserError:
+                    continue  # it failed, and is named elsewhere
+
+    write_bytes(coco_file(out), b"".join(merged_coco(files())))

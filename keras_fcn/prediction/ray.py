@@ -1,0 +1,146 @@
+"""Predicting on a Ray cluster: Ray Data hands out photographs in small lots, each worker does what one machine does."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_fcn.errors import LostWorkerError, UserError
+from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.prediction.plan import Task, remove_half_written
+from keras_fcn.system.ray import connect
+from keras_fcn.system.startup import start_tensorflow, stderr_unless_it_fails
+from keras_fcn.system.storage import is_remote
+
+LOT = 16
+"""Photographs that a worker gets at a time, and does again if it is lost before it is done."""
+
+
+def predict_on_ray(
+    model: Path,
+    tasks: Sequence[Task],
+    inference: InferenceOptions,
+    settings: dict[str, Any],
+    advance: Callable[[int], object] = lambda count: None,
+) -> list[UserError]:
+    """Predicts photographs as `predict_all` does, in workers of a Ray cluster, to the same files.
+
+    There is a worker for each GPU or, if there are none, for each CPU. What a lost worker was at is done again by
+    another. The model is sent along; photographs and the folder to write to must be seen by all nodes.
+
+    Args:
+        model: A .keras file or the folder of a SavedModel.
+        tasks: What to read and to write.
+        inference: Flipping, scales and tiles.
+        settings: Further arguments of `predict_all`.
+        advance: Is called with the number of tasks that were done.
+
+    Returns:
+        For each photograph that failed, in the order of the tasks, what is wrong with it.
+
+    Raises:
+        UserError: If no cluster answers.
+        LostWorkerError: If Ray gives up.
+    """
+    ray = connect()
+    rows = [{"number": number, "task": pickle.dumps(_absolute(task))} for number, task in enumerate(tasks)]
+    failures: dict[int, str] = {}
+    try:
+        with stderr_unless_it_fails():  # Ray's core writes there, past its own log level
+            for lot in _lots(ray, rows, (ray.put(packed(model)), inference, settings)).iter_batches(batch_size=None):
+                failures |= {int(number): str(text) for number, text in zip(lot["number"], lot["failure"]) if text}
+                advance(len(lot["number"]))
+    except ray.exceptions.RayError as error:
+        raise LostWorkerError(f"Ray gave up; --skip-existing goes on. Ray says: {_last_line(error)}") from None
+    finally:
+        ray.shutdown()
+        remove_half_written({target for task in tasks for target in task.targets.values()})
+    return [UserError(failures[number]) for number in sorted(failures)]
+
+
+def _lots(ray: Any, rows: list[dict], arguments: tuple) -> Any:
+    """Returns the data set of what became of the tasks."""
+    from ray.data import ActorPoolStrategy, DataContext
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    DataContext.get_current().enable_progress_bars = False
+    resources = ray.cluster_resources()
+    on_gpu = resources.get("GPU", 0) >= 1
+    count = -(-len(rows) // LOT)
+    workers = min(count, max(1, int(resources["GPU" if on_gpu else "CPU"])))
+    lots = ray.data.from_items(rows, override_num_blocks=count)
+    needs = {"num_gpus": 1} if on_gpu else {"num_cpus": 1}
+    return lots.map_batches(
+        Worker, batch_size=None, fn_constructor_args=arguments, compute=ActorPoolStrategy(size=workers), **needs
+    )
+
+
+class Worker:
+    """What each process of the cluster does.
+
+    Args:
+        model: What `packed` returned.
+        inference: Flipping, scales and tiles.
+        settings: Further arguments of `predict_all`.
+    """
+
+    def __init__(self, model: Any, inference: InferenceOptions, settings: dict[str, Any]) -> None:
+        import ray
+
+        os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Ray sets it, for Keras 2
+        start_tensorflow()
+        from keras_fcn.inference.predictor import Predictor
+
+        with tempfile.TemporaryDirectory() as folder:
+            self._predictor = Predictor.open(unpacked(ray.get(model), Path(folder)), inference)
+        self._settings = settings
+
+    def __call__(self, lot: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Predicts the tasks of a lot, and returns their numbers with what went wrong, or an empty text."""
+        from keras_fcn.prediction.photos import predict_all
+
+        tasks = [pickle.loads(task) for task in lot["task"]]
+        failures = predict_all(self._predictor, tasks, **self._settings)
+        texts = [str(failures.get(place, "")) for place in range(len(tasks))]
+        return {"number": lot["number"], "failure": np.array(texts, object)}
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]
+
+
+def packed(model: Path) -> bytes:
+    """Returns a .keras file or the folder of a SavedModel as the bytes of an archive."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as files:
+        for path in sorted(model.rglob("*")) if model.is_dir() else [model]:
+            if path.is_file():
+                files.write(path, Path(model.name, path.relative_to(model)) if model.is_dir() else model.name)
+    return archive.getvalue()
+
+
+def unpacked(archive: bytes, folder: Path) -> Path:
+    """Writes what `packed` read into a folder, and returns the path of the model."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        files.extractall(folder)
+    (model,) = folder.iterdir()
+    return model
+
+
+def _absolute(task: Task) -> Task:
+    """Returns the task with paths that hold in whatever folder a worker was started."""
+
+    def absolute(location: str) -> str:
+        return location if is_remote(location) else str(Path(location).absolute())
+
+    source = type(task.source)(absolute(task.source.location), task.source.name)
+    return Task(source, {output: absolute(target) for output, target in task.targets.items()})

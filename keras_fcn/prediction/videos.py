@@ -1,0 +1,114 @@
+"""Predicting videos frame by frame, in memory that does not grow with their length."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from keras_fcn.drawing.overlays import labelled_overlay
+from keras_fcn.drawing.palettes import picture_colors
+from keras_fcn.inference.predictor import Predictor
+from keras_fcn.prediction.outputs import OUTPUTS
+from keras_fcn.prediction.photos import Job, PictureStyle, Writer, in_order, segment, thread_pool
+from keras_fcn.prediction.plan import Task
+from keras_fcn.prediction.sources import Source
+from keras_fcn.prediction.video_files import VideoReader, VideoWriter
+from keras_fcn.system.files import replaced_file, replaced_folder
+
+
+def predict_video(
+    predictor: Predictor,
+    task: Task,
+    style: PictureStyle | None = None,
+    rate: float = 25.0,
+    advance: Callable[[], object] = lambda: None,
+) -> None:
+    """Predicts each frame of a video, and writes what is asked for, all of it or nothing.
+
+    Overlays become a video of the same size, with the same times of frames, without sound. Other outputs become a
+    folder with a file for each frame: 000000, 000001, ...
+
+    Args:
+        predictor: The model.
+        task: What to read and to write.
+        style: How overlays are drawn.
+        rate: Frames per second of an image sequence.
+        advance: Is called after each frame.
+
+    Raises:
+        UserError: If the video cannot be decoded or a file cannot be written.
+    """
+    style = style or PictureStyle()
+    shown = picture_colors(predictor.classes, style.palette)
+    writer = Writer(predictor.classes, style)
+    with (
+        VideoReader(task.source.location, rate) as reader,
+        _places(task) as places,
+        # Closed before the reader: a thread that still decodes when it goes would crash.
+        contextlib.closing(_frames_ahead(reader)) as frames,
+        thread_pool() as drawers,
+    ):
+
+        def finish(number: int, time: int, image: np.ndarray, ids: np.ndarray, scores) -> tuple[int, np.ndarray | None]:
+            """Writes the files of a frame, and returns its overlay for the video."""
+            writer.write(_frame_task(task.source, places, number), image, ids, scores)
+            drawn = labelled_overlay(image, ids, shown, style.alpha) if "overlays" in places else None
+            return time, None if drawn is None else np.asarray(drawn)
+
+        def drawing() -> Iterator[Job]:
+            for number, (time, image) in enumerate(frames):
+                ids, scores = segment(predictor, [image], "probabilities" in places)
+                known = (number, time, image, ids[0], None if scores is None else scores[0])
+                yield Job(image.nbytes, functools.partial(finish, *known))
+
+        _write_video(places.get("overlays"), reader, in_order(drawers, drawing()), advance)
+
+
+def _write_video(
+    path: Path | None,
+    reader: VideoReader,
+    overlays: Iterator[tuple[int, np.ndarray | None]],
+    advance: Callable[[], object],
+) -> None:
+    with contextlib.ExitStack() as stack:
+        video = None
+        for time, overlay in overlays:
+            if path is not None and overlay is not None:
+                if video is None:
+                    new = VideoWriter(path, overlay.shape[:2], reader.rate, reader.time_base)
+                    video = stack.enter_context(new)
+                video.write(time, overlay)
+            advance()
+
+
+def _frames_ahead(reader: VideoReader) -> Generator[tuple[int, np.ndarray], None, None]:
+    """Yields the frames, while a thread decodes the next ones."""
+    frames = reader.frames()
+    with ThreadPoolExecutor(1) as thread:
+        ahead = in_order(thread, iter(lambda: Job(0, lambda: next(frames, None)), None))
+        yield from iter(lambda: next(ahead), None)
+
+
+def _frame_task(source: Source, places: dict[str, Path], number: int) -> Task:
+    targets = {
+        output: str(path / f"{number:06d}{OUTPUTS[output].suffix}")
+        for output, path in places.items()
+        if output != "overlays"
+    }
+    return Task(Source(source.location, source.name / f"{number:06d}"), targets)
+
+
+@contextlib.contextmanager
+def _places(task: Task) -> Iterator[dict[str, Path]]:
+    """Gives places to write to, by output, which become the targets when the block ends well."""
+    with contextlib.ExitStack() as stack:
+        places = {}
+        for output, target in task.targets.items():
+            replaced = replaced_file if output == "overlays" else replaced_folder
+            places[output] = stack.enter_context(replaced(Path(target)))
+        yield places

@@ -1,0 +1,109 @@
+"""What the command lines have in common: options from a dataclass, errors in one line, exit statuses."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import tyro
+
+from keras_fcn.errors import LostWorkerError, UserError
+from keras_fcn.system.signals import Terminated
+
+Options = TypeVar("Options")
+
+USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
+LOST_WORKER = 138
+"""Kubeflow's restart policy ExitCode starts processes again that end in this, 137 or 143, but not those in 2."""
+
+
+def parse_options(options: type[Options], arguments: Sequence[str] | None = None) -> Options:
+    """Reads the command line into a dataclass whose fields are the options and whose docstrings are the help.
+
+    Args:
+        options: The dataclass.
+        arguments: The words of the command line; those of this process if not given.
+
+    Raises:
+        UserError: If an option is unknown, missing or has a value of the wrong kind.
+        SystemExit: After printing the help that was asked for.
+    """
+    complaint = io.StringIO()
+    utf8 = io.TextIOWrapper(io.BytesIO(), "utf-8")  # tyro draws its frames after the encoding of stdout
+    try:
+        with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(utf8):
+            return tyro.cli(options, prog=_program(), args=arguments)
+    except SystemExit as stop:
+        if not stop.code:  # --help: again, to the real stdout
+            tyro.cli(options, prog=_program(), args=arguments)
+        raise UserError(f"{_first_paragraph(complaint.getvalue())}; see {_program()} --help") from None
+
+
+def run(command: Callable[[], int | None]) -> None:
+    """Runs a command line's main function and ends the process with its exit status.
+
+    A `UserError` becomes one line on stderr and exit status 2, a `LostWorkerError` one and 138, Ctrl-C ends with 130,
+    SIGTERM with 143; any other exception is a bug and keeps its traceback.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        sys.exit(command() or 0)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+    except LostWorkerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(LOST_WORKER)  # TensorFlow's own end would look for the others, and complain
+    except KeyboardInterrupt as interrupt:
+        print(f"\ninterrupted{''.join(f': {reason}' for reason in interrupt.args)}", file=sys.stderr)
+        sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        sys.stdout = None
+        sys.exit(0)
+
+
+def command_line(name: str) -> str:
+    """Returns how to call another of our command lines, in the way that this one was called.
+
+    Args:
+        name: "train", "evaluate" or "predict".
+
+    Returns:
+        "keras-fcn-train" beneath an installed console script, "python train.py" elsewhere.
+    """
+    installed = Path(sys.argv[0]).name.startswith("keras-fcn-")
+    return f"keras-fcn-{name}" if installed else f"python {name}.py"
+
+
+def _terminate(*_) -> None:
+    raise Terminated
+
+
+def _program() -> str:
+    """Returns how this process was called: "train.py" or "python -m export.saved_model"."""
+    module = sys.modules["__main__"].__spec__
+    return f"python -m {module.name}" if module else Path(sys.argv[0]).name
+
+
+def _first_paragraph(box: str) -> str:
+    """Returns the words of the first paragraph in tyro's framed message, as one line."""
+    words: list[str] = []
+    for line in box.splitlines():
+        text = line.strip("│╭╮╰╯─ ")
+        if line.startswith("│ ──"):
+            break
+        if line.startswith("│"):
+            words += text.split()
+    message = " ".join(words).rstrip(".") or box.strip()
+    return re.sub(r"^Error parsing [A-Z]\w*: ", "", message)  # one of our own, raised by the dataclass

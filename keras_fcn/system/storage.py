@@ -1,0 +1,107 @@
+"""Files by their bytes, on this machine or, for locations such as s3://bucket/key, in an object store."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from keras_fcn.errors import DataError, UserError
+from keras_fcn.system.files import replaced_file
+
+
+def is_remote(location: str) -> bool:
+    """Returns whether a location is one of an object store or another machine: s3://, gs://, hdfs:// ..."""
+    return "://" in location
+
+
+def read_bytes(location: str) -> bytes:
+    """Reads a file.
+
+    Raises:
+        DataError: If there is no such file or it cannot be read.
+    """
+    try:
+        if not is_remote(location):
+            return Path(location).read_bytes()
+        system, path = _filesystem(location)
+        with system.open_input_stream(path) as stream:
+            return stream.read()
+    except OSError as error:
+        raise DataError("missing file", f"{location}: cannot be read ({_reason(error)})") from None
+
+
+def write_bytes(location: str, content: bytes) -> None:
+    """Writes a file, whole or not at all; folders are made, an existing file is replaced.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    if not is_remote(location):
+        with replaced_file(Path(location)) as temporary:
+            temporary.write_bytes(content)
+        return
+    system, path = _filesystem(location)
+    if system.type_name == "local":  # file://
+        write_bytes(path, content)
+        return
+    try:
+        with system.open_output_stream(path) as stream:  # an object is there when it is closed, not before
+            stream.write(content)
+    except OSError as error:
+        raise UserError(f"{location}: cannot be written ({_reason(error)})") from None
+
+
+def files_in(folder: str) -> list[str]:
+    """Returns the locations of all files in a folder and the folders in it; of a file, its own; none if neither.
+
+    Raises:
+        UserError: If the store cannot be reached.
+    """
+    if not is_remote(folder):
+        if Path(folder).is_file():
+            return [folder]
+        return sorted(str(file) for file in Path(folder).rglob("*") if file.is_file())
+    from pyarrow.fs import FileSelector, FileType
+
+    try:
+        system, path = _filesystem(folder)
+        if system.get_file_info(path).type == FileType.File:
+            return [folder]
+        found = system.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({_reason(error)})") from None
+    prefix = folder.removesuffix("/") + "/"
+    return sorted(prefix + info.path[len(path.rstrip("/")) + 1 :] for info in found if info.type == FileType.File)
+
+
+def _filesystem(location: str) -> tuple[Any, str]:
+    """Returns PyArrow's filesystem for a location, and the path in it, whatever characters it has."""
+    scheme, _, rest = location.partition("://")
+    authority, _, key = rest.partition("/")
+    system, root = _opened(scheme, authority)
+    return system, f"{root.rstrip('/')}/{key}".rstrip("/")
+
+
+@functools.lru_cache(maxsize=16)
+def _opened(scheme: str, authority: str) -> tuple[Any, str]:
+    """Connects to a store; for S3 alone that takes several requests.
+
+    Raises:
+        UserError: If PyArrow is missing or does not know such locations.
+    """
+    uri = f"{scheme}://{authority}" + "/" * (not authority)
+    if importlib.util.find_spec("pyarrow") is None:
+        raise UserError(f"{uri}: needs PyArrow, which is not installed: pip install -r requirements-ray.txt")
+    from pyarrow import ArrowException
+    from pyarrow.fs import FileSystem
+
+    try:
+        return FileSystem.from_uri(uri)
+    except (ArrowException, ValueError, OSError) as error:
+        raise UserError(f"{uri}: cannot be opened ({_reason(error)})") from None
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).strip().splitlines()[0][:200]

@@ -1,0 +1,68 @@
+"""What a run trains and measures on, decoded once before it starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs
+from keras_fcn.datasets.balance import class_weights, repeat_factors
+from keras_fcn.runs.config import TrainConfig
+
+LARGEST_DEFAULT_CROP = (320, 480)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """What a run trains and measures on.
+
+    Attributes:
+        pairs: What to train on; with `--balance sampling`, images of rare classes several times.
+        held_out: What to measure on.
+        crop_size: Height and width of the training crops, in pixels.
+        class_weights: With `--balance weights`, how much a pixel of each class counts in the loss.
+    """
+
+    pairs: Pairs
+    held_out: Pairs
+    crop_size: tuple[int, int]
+    class_weights: tuple[float, ...] | None = None
+
+
+def open_training_data(config: TrainConfig, report: Callable[[str], None]) -> TrainingData:
+    """Opens the data and decodes all of it once, so that nothing is trained on a file that is not understood.
+
+    Args:
+        config: Which data, and how to balance its classes.
+        report: Is told, line by line, what is found.
+
+    Raises:
+        UserError: If there is no such data, or a file of it is not fit to train on.
+    """
+    pairs = open_pairs(config.data, config.split, config.layout)
+    held_out = open_pairs(config.data, config.val_split, config.layout)
+    report(
+        f"Data     {config.data}: {pairs.layout}, {pairs.classes.num_classes} classes, {len(pairs)} training and "
+        f"{len(held_out)} held-out images; checking every file ..."
+    )
+    inspections = [inspect_pairs(pairs), inspect_pairs(held_out)]
+    for inspection in inspections:
+        inspection.require_sound()
+    left_out = len({str(finding) for inspection in inspections for finding in inspection.findings})
+    if left_out:
+        report(f"         {left_out} files are left out: python -m keras_fcn.check {config.data} says which and why")
+    pixels = inspections[0].pixels[:, : pairs.classes.num_classes]
+    return TrainingData(
+        pairs.repeated(repeat_factors(pixels)) if config.balance == "sampling" else pairs,
+        held_out,
+        config.crop_size or default_crop_size(inspections[0].sizes),
+        tuple(class_weights(pixels).tolist()) if config.balance == "weights" else None,
+    )
+
+
+def default_crop_size(sizes: np.ndarray) -> tuple[int, int]:
+    """Returns 320 x 480, or the largest height and width in `sizes` [N, 2] rounded up to 32s where that is less."""
+    height, width = (min(-(-int(size) // 32) * 32, most) for size, most in zip(sizes.max(axis=0), LARGEST_DEFAULT_CROP))
+    return height, width

@@ -1,0 +1,135 @@
+"""The processes that train together, as the environment variable TF_CONFIG names them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+from keras_fcn.errors import UserError
+from keras_fcn.runs.config import StrategyName
+
+_EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
+_TRAINING_TASKS = ("chief", "worker")
+_OTHER_TASKS = ("ps", "evaluator")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """The workers of a cluster, and which of them this process is.
+
+    Attributes:
+        addresses: "host:port" of each worker by task type, "chief" (one, if any) and "worker".
+        task_type: What this process is.
+        task_index: Its place in `addresses[task_type]`.
+    """
+
+    addresses: dict[str, tuple[str, ...]]
+    task_type: str
+    task_index: int
+
+    @property
+    def num_workers(self) -> int:
+        """How many processes train, the chief included."""
+        return sum(len(addresses) for addresses in self.addresses.values())
+
+    @property
+    def index(self) -> int:
+        """The place of this process among all of them; that of the chief is 0."""
+        return self.task_index + (self.task_type == "worker") * len(self.addresses.get("chief", ()))
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process is the one that writes the run's files and tells how training goes."""
+        return self.index == 0
+
+    @property
+    def name(self) -> str:
+        """What TF_CONFIG calls this process: "worker 1"."""
+        return f"{self.task_type} {self.task_index}"
+
+    @property
+    def address(self) -> str:
+        """Where this process listens, "host:port"."""
+        return self.addresses[self.task_type][self.task_index]
+
+
+def joined_cluster(strategy: StrategyName) -> Cluster | None:
+    """Returns the cluster to train in, or None to train alone.
+
+    Args:
+        strategy: "multiworker" takes the cluster of TF_CONFIG, "auto" does where it has several workers, others do not.
+
+    Raises:
+        UserError: If TF_CONFIG is malformed, does not let this process train, or is missing where it is needed.
+    """
+    if strategy not in ("auto", "multiworker"):
+        return None
+    text = os.environ.get("TF_CONFIG", "").strip()
+    cluster = parse_cluster(text) if text not in ("", "{}") else None
+    if strategy == "multiworker" and cluster is None:
+        raise UserError(f"--strategy multiworker needs the environment variable TF_CONFIG, such as {_EXAMPLE}")
+    return cluster if cluster and (strategy == "multiworker" or cluster.num_workers > 1) else None
+
+
+def parse_cluster(text: str) -> Cluster | None:
+    """Reads a TF_CONFIG as Kubeflow's TFJob, Vertex AI and Ray set it.
+
+    Entries of parameter servers and evaluators are left out: there is nothing for them to do.
+
+    Returns:
+        The cluster; None if no cluster is named, as where a job has but one process.
+
+    Raises:
+        UserError: If the text is malformed, or does not let this process train.
+    """
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"TF_CONFIG: is not JSON ({error}). Received: {text[:200]!r}") from None
+    if not isinstance(config, dict):
+        raise UserError(f"TF_CONFIG: must be such as {_EXAMPLE}. Received: {text[:200]!r}")
+    if not config.get("cluster"):
+        return None
+    addresses = _addresses(config["cluster"])
+    return Cluster(addresses, *_task(config.get("task"), addresses))
+
+
+def _addresses(entries: object) -> dict[str, tuple[str, ...]]:
+    known = (*_TRAINING_TASKS, *_OTHER_TASKS)
+    if not isinstance(entries, dict) or not set(entries) <= set(known):
+        raise UserError(f"TF_CONFIG: cluster must map {', '.join(known)} to addresses. Received: {entries!r}")
+    for task, addresses in entries.items():
+        if not isinstance(addresses, list) or not all(map(_is_address, addresses)):
+            raise UserError(f'TF_CONFIG: cluster.{task} must be a list of "host:port". Received: {addresses!r}')
+    found = {task: tuple(entries[task]) for task in _TRAINING_TASKS if entries.get(task)}
+    everyone = [address for addresses in found.values() for address in addresses]
+    if not everyone or len(found.get("chief", ())) > 1 or len(set(everyone)) < len(everyone):
+        raise UserError(
+            f"TF_CONFIG: cluster must have at most one chief, and workers, each at another address. "
+            f"Received: {entries!r}"
+        )
+    return found
+
+
+def _is_address(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    host, _, port = value.rpartition(":")
+    return bool(host) and port.isdigit() and 0 < int(port) < 2**16
+
+
+def _task(task: object, addresses: dict[str, tuple[str, ...]]) -> tuple[str, int]:
+    kind, index = (task.get("type"), task.get("index")) if isinstance(task, dict) else (None, None)
+    if kind in _OTHER_TASKS:
+        raise UserError(
+            f"TF_CONFIG: there is nothing to do for the task {kind!r}: all workers train and measure; start the job "
+            "without it"
+        )
+    count = len(addresses.get(str(kind), ()))
+    if not str(index).isdigit() or int(str(index)) >= count:
+        raise UserError(
+            f"TF_CONFIG: task must have a type of the cluster and an index below the number of such processes. "
+            f"Received: {task!r}"
+        )
+    return str(kind), int(str(index))

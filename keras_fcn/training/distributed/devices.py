@@ -1,0 +1,145 @@
+"""On which devices a run trains, and in which precision."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from keras_fcn.errors import LostWorkerError, UserError
+from keras_fcn.runs.config import PrecisionName, StrategyName, SwitchName
+from keras_fcn.training.distributed.cluster import Cluster, joined_cluster
+
+_BFLOAT16_CAPABILITY = (8, 0)
+"""The first NVIDIA GPUs that compute in bfloat16 (Ampere)."""
+
+
+XLA_STEPS = 5_000
+"""Shorter runs end before XLA makes up for its compilation: on an H100 it takes 36 seconds, and saves 4 ms a step."""
+
+
+def build_strategy(name: StrategyName, batch_size: int) -> tf.distribute.Strategy:
+    """Returns the strategy that deals out every batch to the devices.
+
+    Args:
+        name: "none" for one device; "mirrored" for all GPUs of this machine or, without any, its CPU; "auto" for
+            "multiworker" where TF_CONFIG names several workers, "mirrored" where there are several devices, else
+            "none"; "multiworker" for all devices of all workers. That one waits for the others, and must be built
+            before TensorFlow does anything else in this process.
+        batch_size: Images per step over all devices together.
+
+    Raises:
+        UserError: If there are more devices than images in a batch, or the workers cannot meet.
+        LostWorkerError: If another worker did not come.
+    """
+    if cluster := joined_cluster(name):
+        return _meet(cluster, batch_size)
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if name == "none" or (name == "auto" and len(devices) == 1):
+        return tf.distribute.get_strategy()
+    if batch_size < len(devices):
+        raise UserError(f"--batch-size must be at least {len(devices)}, one per device. Received: {batch_size}")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def _meet(cluster: Cluster, batch_size: int) -> tf.distribute.Strategy:
+    """Waits for the other workers, and returns the strategy that deals out every batch to all of them."""
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({task: list(addresses) for task, addresses in cluster.addresses.items()}),
+        task_type=cluster.task_type,
+        task_id=cluster.task_index,
+        rpc_layer="grpc",
+    )
+    try:
+        with _signals_that_end():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    except RuntimeError:
+        raise UserError(
+            "workers must meet before TensorFlow does anything else; start a new Python process for the training"
+        ) from None
+    except tf.errors.UnknownError:
+        raise UserError(f"TF_CONFIG: this worker cannot listen at {cluster.address}; is its port free?") from None
+    except tf.errors.OpError as error:
+        raise LostWorkerError(f"not all {cluster.num_workers} workers came ({type(error).__name__})") from None
+    replicas = strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise UserError(
+            f"--batch-size must be a multiple of {replicas}, the number of devices of all {cluster.num_workers} "
+            f"workers. Received: {batch_size}"
+        )
+    return strategy
+
+
+@contextlib.contextmanager
+def _signals_that_end() -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM end the process at once, as Python cannot while it waits in TensorFlow."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def deal_out(batches: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Iterator:
+    """Returns the iterator over batches, of which each device gets its part; GPUs have the next before they need it."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    batches = batches.with_options(options)
+    if strategy is tf.distribute.get_strategy() and tf.config.list_logical_devices("GPU"):
+        # Strategies of several devices do so by themselves; the one of a single device would copy in the step's time.
+        return iter(batches.apply(tf.data.experimental.prefetch_to_device("/GPU:0")))
+    return iter(strategy.experimental_distribute_dataset(batches))
+
+
+def describe_devices(strategy: tf.distribute.Strategy) -> str:
+    """Returns the names of the devices, for people: "GPU:0, GPU:1"."""
+    if isinstance(strategy, (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)):
+        devices = [device.rpartition("device:")[2] for device in strategy.extended.worker_devices]
+        workers = strategy.num_replicas_in_sync // len(devices)
+        return ", ".join(devices) + (f" of {workers} workers each" if workers > 1 else "")
+    return "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
+
+
+def uses_bfloat16(precision: PrecisionName) -> bool:
+    """Tells whether layers compute in bfloat16: asked for, or left to us on GPUs that all have it."""
+    if precision == "auto":
+        capabilities = [
+            tf.config.experimental.get_device_details(device).get("compute_capability", (0, 0))
+            for device in tf.config.list_physical_devices("GPU")
+        ]
+        return bool(capabilities) and min(capabilities) >= _BFLOAT16_CAPABILITY
+    return precision == "bfloat16"
+
+
+def uses_xla(xla: SwitchName, strategy: tf.distribute.Strategy, steps: int) -> bool:
+    """Tells whether the step is compiled by XLA: asked for, or left to us on a single GPU in a run of many steps.
+
+    On a CPU it is slower, and across devices it cannot hold the sums of batch normalization.
+
+    Raises:
+        UserError: If it is asked for on several devices.
+    """
+    is_alone = strategy.num_replicas_in_sync == 1
+    if xla == "on" and not is_alone:
+        raise UserError("--xla on works on one device only; add --strategy none, or leave --xla out")
+    pays = is_alone and steps >= XLA_STEPS and bool(tf.config.list_logical_devices("GPU"))
+    return xla == "on" or (xla == "auto" and pays)
+
+
+@contextlib.contextmanager
+def layer_precision(bfloat16: bool) -> Iterator[None]:
+    """Makes layers that are built in the block keep their weights in float32 and compute in bfloat16, or float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if bfloat16 else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

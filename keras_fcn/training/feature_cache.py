@@ -1,0 +1,167 @@
+"""The features of a frozen backbone, computed once and kept on disk: its decoder then trains many times faster."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from keras_fcn.errors import UserError
+from keras_fcn.network.fcn import decoder_levels
+from keras_fcn.pipeline.batches import PARALLEL_READS, shuffled_index
+from keras_fcn.system.files import new_folder, write_json
+
+_ABOUT = "features.json"
+_LABELS = "labels"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How many features fit.
+
+    Attributes:
+        count: Images.
+        draws: Augmentations drawn of each image; pass after pass takes the next one, then the first again.
+        sample_bytes: Size of the features and the label of one draw.
+        levels: Which features, in the order in which the decoder takes them.
+    """
+
+    levels: tuple[str, ...]
+    count: int
+    draws: int
+    sample_bytes: int
+
+    @property
+    def gigabytes(self) -> float:
+        """Size of all of them, in 10^9 bytes."""
+        return self.count * self.draws * self.sample_bytes / 1e9
+
+
+def plan_cache(
+    model: keras.Model, backbone: str, crop_size: tuple[int, int], count: int, gigabytes: float, passes: int
+) -> Plan:
+    """Returns how many augmentations of each image can be kept.
+
+    Args:
+        model: The network.
+        backbone: The name of its backbone.
+        crop_size: Height and width of the training samples, in pixels.
+        count: Images.
+        gigabytes: How much may be used, in 10^9 bytes.
+        passes: How often each image is seen while the backbone is frozen; no more augmentations are kept.
+
+    Raises:
+        UserError: If not even one augmentation of each image fits.
+    """
+    height, width = (-(-size // 32) * 32 for size in crop_size)
+    levels = tuple(decoder_levels(model))
+    shapes = model.get_layer(backbone).compute_output_shape((1, height, width, 3))
+    numbers = sum(int(np.prod(shapes[level][1:])) for level in levels)
+    sample_bytes = 4 * numbers + crop_size[0] * crop_size[1]
+    draws = min(int(gigabytes * 1e9 / (count * sample_bytes)), passes)
+    if draws < 1:
+        raise UserError(
+            f"--cache-features {gigabytes:g}: the features of {count} images take {count * sample_bytes / 1e9:.1f} GB; "
+            "give as much, or take a smaller --crop-size"
+        )
+    return Plan(levels, count, draws, sample_bytes)
+
+
+class FeatureCache:
+    """Features and labels of augmented samples in memory-mapped files.
+
+    Args:
+        folder: Where they are, or will be.
+        plan: Which, and how many.
+    """
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        self._folder, self._plan, self._levels = folder, plan, plan.levels
+
+    def fill(self, features_of: Callable[[tf.Tensor], dict[str, tf.Tensor]], samples: tf.data.Dataset) -> None:
+        """Computes all features, unless they are there already.
+
+        Args:
+            features_of: Takes images uint8 [N, H, W, 3], returns the backbone's features.
+            samples: Batches of images and labels: draw after draw, in each image after image.
+
+        Raises:
+            UserError: If the disk is full.
+        """
+        about = {**dataclasses.asdict(self._plan), "levels": list(self._levels)}
+        if (self._folder / _ABOUT).is_file() and json.loads((self._folder / _ABOUT).read_text()) == about:
+            return
+        self.remove()
+        try:
+            with new_folder(self._folder) as folder:
+                self._write(folder, features_of, samples)
+                write_json(folder / _ABOUT, about)
+        except OSError as error:
+            raise UserError(
+                f"{self._folder}: cannot hold {self._plan.gigabytes:.1f} GB of features ({error.strerror}); make room, "
+                "or lower --cache-features"
+            ) from None
+
+    def _write(self, folder: Path, features_of: Callable, samples: tf.data.Dataset) -> None:
+        """Appends batch after batch: on a full disk that is an error, where writing to mapped memory is a crash."""
+        total = self._plan.count * self._plan.draws
+        with contextlib.ExitStack() as stack:
+            files = {name: stack.enter_context(_npy(folder, name).open("wb")) for name in (*self._levels, _LABELS)}
+            bar = stack.enter_context(tqdm(total=total, desc="features", unit="image", disable=None, leave=False))
+            for images, labels in samples:
+                features = {**features_of(images), _LABELS: labels}
+                for name, file in files.items():
+                    value = np.ascontiguousarray(features[name])
+                    if file.tell() == 0:
+                        header = {"descr": value.dtype.str, "fortran_order": False, "shape": (total, *value.shape[1:])}
+                        np.lib.format.write_array_header_1_0(file, header)
+                    file.write(value.data)
+                bar.update(len(images))
+
+    def dataset(self, batch_size: int, seed: int, first_sample: int) -> tf.data.Dataset:
+        """Streams features and labels without end, in the order in which `training_dataset` streams pairs.
+
+        Args:
+            batch_size: Samples per batch.
+            seed: Of the order.
+            first_sample: The number of the first sample.
+
+        Returns:
+            Batches of a tuple of features float32 [batch_size, h, w, C], and labels uint8 [batch_size, H, W].
+        """
+        files = [np.load(_npy(self._folder, name), mmap_mode="r") for name in (*self._levels, _LABELS)]
+        count, draws = self._plan.count, self._plan.draws
+
+        @tf.autograph.experimental.do_not_convert
+        def take(rows: np.ndarray) -> list[np.ndarray]:
+            return [file[rows] for file in files]
+
+        def row(sample: tf.Tensor) -> tf.Tensor:
+            return sample // count % draws * count + shuffled_index(sample, count, seed)
+
+        def read(rows: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
+            values = tf.numpy_function(take, [rows], [tf.as_dtype(file.dtype) for file in files])
+            for value, file in zip(values, files):
+                value.set_shape([batch_size, *file.shape[1:]])
+            return tuple(values[:-1]), values[-1]
+
+        rows = tf.data.Dataset.range(first_sample, tf.int64.max).map(row)
+        batches = rows.batch(batch_size, drop_remainder=True)
+        return batches.map(read, num_parallel_calls=PARALLEL_READS).prefetch(2)
+
+    def remove(self) -> None:
+        """Deletes the files, and what a killed run left of half-written ones."""
+        for folder in (self._folder, *self._folder.parent.glob(f".{self._folder.name}.*")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _npy(folder: Path, name: str) -> Path:
+    return folder / f"{name}.npy"

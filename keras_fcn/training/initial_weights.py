@@ -1,0 +1,176 @@
+"""Weights that a backbone, or a whole network, starts from."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import warnings
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_fcn.errors import UserError
+from keras_fcn.inference.predictor import find_model, load_model
+from keras_fcn.network.backbones import BACKBONES
+from keras_fcn.network.fcn import class_table
+from keras_fcn.network.weights.assignment import assign_tensors
+from keras_fcn.network.weights.files import KINDS, read_weight_file
+from keras_fcn.system.files import lent_suffix
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedWeights:
+    """What was loaded into a network, and what was not.
+
+    Attributes:
+        description: For people, in one line.
+        is_folded: Whether batch normalization holds no statistics, because it was folded into the convolutions.
+    """
+
+    description: str
+    is_folded: bool = False
+
+
+def load_backbone_weights(backbone: keras.Model, weights: str) -> LoadedWeights:
+    """Loads weights into a backbone in place, all of them or, if anything is wrong, none.
+
+    Args:
+        backbone: A model of `build_backbone`.
+        weights: "none" to keep the random ones, "imagenet", or the path of a file, whose format is recognized by its
+            content: a `.keras` file of a trained FCN with the same backbone, a `.weights.h5` file of the backbone, or
+            what `read_weight_file` reads.
+
+    Raises:
+        UserError: If the weights cannot be had or belong to another network.
+    """
+    if weights == "none":
+        return LoadedWeights("random")
+    before = backbone.get_weights()
+    try:
+        loaded = _load(backbone, weights)
+        for variable in backbone.variables:
+            if not np.isfinite(np.asarray(variable)).all():
+                raise UserError(f"--weights {weights}: {variable.path} holds NaN or infinity; take another file")
+    except UserError:
+        backbone.set_weights(before)
+        raise
+    return loaded
+
+
+def _load(backbone: keras.Model, weights: str) -> LoadedWeights:
+    path = Path(weights)
+    if weights == "imagenet":
+        _load_imagenet(backbone)
+    elif not path.is_file():
+        raise UserError(
+            f"--weights takes none, imagenet, or a file: .keras, .weights.h5, {KINDS}; there is no such file. "
+            f"Received: {weights}"
+        )
+    elif _is_keras(path):
+        _load_from_fcn(backbone, path)
+    elif _starts_with(path, _HDF5):
+        _load_h5(backbone, path)
+    else:
+        return _load_tensors(backbone, path)
+    return LoadedWeights(f"{weights}, all of {backbone.name}")
+
+
+def load_matching_layers(model: keras.Model, backbone: str, path: Path) -> LoadedWeights:
+    """Takes over from a trained network the layers that fit; scores that it does not have start at 0.
+
+    Layers fit that have the same name and shape and, in the head, score the same classes. So FCN-16s starts as the
+    FCN-32s that it starts from, and FCN-8s as the FCN-16s (Long, Shelhamer, Darrell, CVPR 2015, section 4.2).
+
+    Args:
+        model: A network of `build_fcn`.
+        backbone: The name of its backbone.
+        path: A run folder or a `.keras` file with the same backbone.
+
+    Raises:
+        UserError: If there is no such network, or it has another backbone.
+    """
+    path = find_model(path)
+    source = load_model(path)
+    _load_from_fcn(model.get_layer(backbone), path, source)
+    has_same_classes = class_table(source).names == class_table(model).names
+    theirs = {layer.name: layer for layer in source.layers} if has_same_classes else {}
+    taken, new = [backbone], []
+    for layer in model.layers:
+        if layer.name == backbone or not layer.weights:
+            continue
+        shapes = [weight.shape for weight in layer.weights]
+        if layer.name in theirs and shapes == [weight.shape for weight in theirs[layer.name].weights]:
+            layer.set_weights(theirs[layer.name].get_weights())
+            taken.append(layer.name)
+            continue
+        new.append(layer.name)
+        if layer.name.startswith("score"):
+            layer.set_weights([np.zeros(shape, np.float32) for shape in shapes])
+    start = f"; {', '.join(new)} start anew" if new else ""
+    return LoadedWeights(f"{path}: {', '.join(taken)}{start}")
+
+
+def _starts_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
+
+
+def _is_keras(path: Path) -> bool:
+    """Tells `.keras` files, which are zip files, from `.npz` files, which are, too."""
+    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        return "config.json" in archive.namelist()
+    return False
+
+
+def _load_tensors(backbone: keras.Model, path: Path) -> LoadedWeights:
+    tensors = read_weight_file(path)
+    try:
+        assigned = assign_tensors(backbone, tensors)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+    start = f", but {', '.join(assigned.absent)}, which start random" if assigned.absent else ""
+    return LoadedWeights(f"{path}, {assigned.title}, all of {backbone.name}{start}", assigned.is_folded)
+
+
+def _load_imagenet(backbone: keras.Model) -> None:
+    load = BACKBONES[backbone.name].load_imagenet
+    if load is None:
+        published = ", ".join(name for name, entry in BACKBONES.items() if entry.load_imagenet)
+        raise UserError(f"--weights imagenet: none are published for {backbone.name}; they are for {published}")
+    try:
+        load(backbone)
+    except UserError:
+        raise
+    except Exception as error:  # keras.utils.get_file raises a bare Exception without a network
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"--weights imagenet: the download failed ({reason}); fetch that file by hand into {_downloads()}, or "
+            "train from random weights with --weights none"
+        ) from None
+
+
+def _downloads() -> Path:
+    """Returns where Keras keeps the weights that it has downloaded, and looks before it downloads any."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+
+
+def _load_from_fcn(backbone: keras.Model, path: Path, source: keras.Model | None = None) -> None:
+    source = source or load_model(path)
+    if backbone.name not in [layer.name for layer in source.layers]:
+        raise UserError(f"{path}: is {source.name}, without the backbone {backbone.name}; choose its --backbone")
+    backbone.set_weights(source.get_layer(backbone.name).get_weights())
+
+
+def _load_h5(backbone: keras.Model, path: Path) -> None:
+    try:
+        with warnings.catch_warnings(), lent_suffix(path, ".weights.h5") as named:
+            warnings.simplefilter("ignore")  # Keras warns of every layer before it raises
+            backbone.load_weights(named)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path}: does not hold weights of {backbone.name} ({reason})") from None

@@ -1,0 +1,100 @@
+"""What training minimizes: a sum of losses, each exact on any number of replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+import keras
+import tensorflow as tf
+
+from keras_fcn.runs.config import LossName
+from keras_fcn.training.losses.cross_entropy import summed_cross_entropy
+from keras_fcn.training.losses.dice import summed_dice
+from keras_fcn.training.losses.lovasz import summed_lovasz
+
+
+@keras.saving.register_keras_serializable("keras_fcn")
+class SegmentationLoss(keras.losses.Loss):
+    """The sum of one or more losses of the pixels that are not void; for `model.compile`, too.
+
+    In `model.fit` it is the loss of the batch on one device; on several, Keras averages those of the devices, which is
+    not the same where void is spread unevenly. Training steps of our own add up `parts` instead.
+
+    Args:
+        terms: "cross_entropy", the mean over pixels; "dice" or "lovasz", the mean over images.
+        label_smoothing: Share of the truth that the cross-entropy gives to all classes alike, in 0 to 1.
+        ohem: Share of each image's pixels that the cross-entropy counts, those of the greatest loss.
+        class_weights: How much a pixel of each class counts in the cross-entropy; 1 if not given.
+        name: Keras' name of it.
+
+    Raises:
+        ValueError: If a term is unknown or there is none, or a number is out of its range.
+
+    Examples:
+        >>> model.compile("sgd", SegmentationLoss(["cross_entropy", "dice"], label_smoothing=0.1))
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[LossName] = ("cross_entropy",),
+        label_smoothing: float = 0.0,
+        ohem: float = 1.0,
+        class_weights: Sequence[float] | None = None,
+        name: str = "segmentation_loss",
+    ) -> None:
+        super().__init__(name=name)
+        if not terms or not set(terms) <= set(get_args(LossName)):
+            raise ValueError(f"terms must be some of {', '.join(get_args(LossName))}. Received: terms={terms!r}")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be at least 0 and less than 1. Received: {label_smoothing}")
+        if not 0 < ohem <= 1:
+            raise ValueError(f"ohem must be greater than 0 and at most 1. Received: {ohem}")
+        self.terms, self.label_smoothing, self.ohem = tuple(terms), label_smoothing, ohem
+        self.class_weights = None if class_weights is None else tuple(class_weights)
+
+    def parts(self, labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what replicas add up: the loss is `total(sums, normalizers)` of their totals.
+
+        Args:
+            labels: Integers [N, H, W], class ids or 255.
+            logits: Floats [N, H, W, num_classes].
+
+        Returns:
+            Of each term, the sum over these pixels or images and their number, both float32 [terms].
+        """
+        logits = tf.cast(logits, tf.float32)
+        parts = [self._term(term, labels, logits) for term in self.terms]
+        sums, normalizers = zip(*parts)
+        return tf.stack(sums), tf.stack(normalizers)
+
+    def _term(self, term: LossName, labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if term == "dice":
+            return summed_dice(labels, logits)
+        if term == "lovasz":
+            return summed_lovasz(labels, logits)
+        return summed_cross_entropy(labels, logits, self.class_weights, self.label_smoothing, self.ohem)
+
+    @staticmethod
+    def rates(normalizers: tf.Tensor) -> tf.Tensor:
+        """Returns how much each sum counts in the loss, float32 [terms]."""
+        return 1 / tf.maximum(normalizers, 1.0)
+
+    @classmethod
+    def total(cls, sums: tf.Tensor, normalizers: tf.Tensor) -> tf.Tensor:
+        """Returns the loss, a scalar, linear in the sums: with the normalizers of all replicas, this replica's part."""
+        return tf.reduce_sum(sums * cls.rates(normalizers))
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Returns the loss of labels [N, H, W], which Keras makes floats, and logits [N, H, W, num_classes]."""
+        return self.total(*self.parts(tf.cast(y_true, tf.int32), y_pred))
+
+    def get_config(self) -> dict:
+        """Returns the arguments, for Keras' files."""
+        return {
+            "name": self.name,
+            "terms": self.terms,
+            "label_smoothing": self.label_smoothing,
+            "ohem": self.ohem,
+            "class_weights": self.class_weights,
+        }

@@ -1,0 +1,160 @@
+"""Training on a Ray cluster: Ray starts the workers and sets TF_CONFIG in each, the rest is as anywhere."""
+
+from __future__ import annotations
+
+import os
+import queue
+import tempfile
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from keras_fcn.errors import LostWorkerError, UserError
+from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.folder import RunFolder
+from keras_fcn.system.ray import connect, require_ray
+from keras_fcn.system.startup import start_tensorflow
+
+RESTARTS = 3
+"""How often workers are started again when one was lost."""
+
+
+def train_on_ray(
+    config: TrainConfig,
+    num_workers: int,
+    run_dir: Path | None = None,
+    resume: Path | None = None,
+    report: Callable[[str], None] = print,
+) -> RunFolder:
+    """Trains as `run_training` does, in several workers of a Ray cluster.
+
+    The cluster is the one at RAY_ADDRESS or, if that is not set, one that is started on this machine for the while.
+    When a worker is lost, all are started again, up to three times, and go on from the last checkpoint.
+
+    Args:
+        config: The settings.
+        num_workers: How many workers; with a GPU each, if the cluster has as many.
+        run_dir: The folder of the run, which all workers must see; runs/<time>-<model>-<backbone> if None.
+        resume: The folder of a run to go on with, instead.
+        report: Is told, line by line, what happens.
+
+    Raises:
+        UserError: If Ray is not installed or too small, or for what `run_training` raises it.
+        LostWorkerError: If workers were lost again and again.
+        KeyboardInterrupt: After Ctrl-C; its text says how to go on.
+    """
+    if config.strategy not in ("auto", "multiworker"):
+        raise UserError(f"--ray-workers and --strategy {config.strategy} exclude each other; leave one of them out")
+    require_ray("--ray-workers")
+    run = RunFolder(resume or run_dir or RunFolder.default_root(config))
+    task = {"config": config, "run_dir": None if resume else run.root, "resume": resume, "folder": Path.cwd()}
+    try:
+        for number in range(1 + RESTARTS):
+            if number:
+                report("Warning  a worker was lost; starting all of them again")
+            failure = _try(task, num_workers, run, report)
+            if failure is None:
+                return run
+    except KeyboardInterrupt as interrupt:
+        raise type(interrupt)(f"go on from the last checkpoint with --resume {run.root}") from None
+    raise LostWorkerError(
+        f"workers were lost {1 + RESTARTS} times; go on with --resume {run.root}. Ray says: {failure}"
+    )
+
+
+def _try(task: dict, num_workers: int, run: RunFolder, report: Callable[[str], None]) -> str | None:
+    """Starts the workers in a session of their own, in which nothing is left of those before; returns why it failed."""
+    ray = _connect(num_workers)
+    try:
+        error = _fit(task, num_workers, run, report)
+    finally:
+        ray.shutdown()
+    return str(error).strip().splitlines()[-1] if error else None
+
+
+def _connect(num_workers: int) -> Any:
+    """Returns the module `ray`, connected to a cluster of at least this size."""
+    ray = connect()
+    cpus = int(ray.cluster_resources().get("CPU", 0))
+    if cpus < num_workers:
+        ray.shutdown()
+        raise UserError(f"--ray-workers takes at most {cpus} here, one per CPU of the cluster. Received: {num_workers}")
+    return ray
+
+
+def _fit(task: dict, num_workers: int, run: RunFolder, report: Callable[[str], None]) -> BaseException | None:
+    """Starts the workers and reports what they tell; returns Ray's error if one was lost.
+
+    Raises:
+        UserError: If a worker raised it.
+    """
+    import ray
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.tensorflow import TensorflowTrainer
+    from ray.util.queue import Queue
+
+    has_gpus = ray.cluster_resources().get("GPU", 0) >= num_workers
+    messages = Queue(actor_options={"num_cpus": 0})
+    root = run.root.absolute()
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as storage:
+        trainer = TensorflowTrainer(
+            _work,
+            train_loop_config={**task, "messages": messages},
+            scaling_config=ScalingConfig(num_workers=num_workers, use_gpu=has_gpus),
+            run_config=RunConfig(storage_path=storage),
+        )
+        # In a thread, because in the main one Ray takes Ctrl-C for itself.
+        with ThreadPoolExecutor(1) as thread:
+            end: Future = thread.submit(trainer.fit)
+            try:
+                told = _listen(messages, end, report)
+            except KeyboardInterrupt:
+                ray.shutdown()  # or the thread would go on to the end
+                raise
+    error = end.exception()
+    for text in told.get("user error", []):
+        raise UserError(text)
+    if error and "bug" in told:
+        raise RuntimeError(f"a worker failed:\n{told['bug'][0]}") from None
+    return error
+
+
+def _listen(messages: Any, end: Future, report: Callable[[str], None]) -> dict[str, list[str]]:
+    """Reports the lines that workers tell until they end; returns the other messages by kind."""
+    told: dict[str, list[str]] = {}
+    while True:
+        is_over = end.done()
+        try:
+            kind, text = messages.get(timeout=0.5)
+        except queue.Empty:
+            if is_over:
+                return told
+            continue
+        if kind == "line":
+            report(text)
+        else:
+            told.setdefault(kind, []).append(text)
+
+
+def _work(task: dict) -> None:
+    """What each worker does, in a process of its own."""
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Ray sets it, for Keras 2
+    messages = task["messages"]
+    try:
+        if task["folder"].is_dir():
+            os.chdir(task["folder"])
+        start_tensorflow(look_at_devices=False)
+        from keras_fcn.training.train import run_training
+
+        run_training(task["config"], task["run_dir"], task["resume"], lambda line: messages.put(("line", line)))
+    except UserError as error:
+        messages.put(("user error", str(error)))
+        raise
+    except LostWorkerError:
+        raise
+    except Exception:
+        messages.put(("bug", traceback.format_exc()))
+        raise

@@ -1,0 +1,98 @@
+"""The loss of a network's scores, and its gradient, image by image: a batch's logits are never in memory at once."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.network.upscore import Upscore
+from keras_fcn.training.losses import SegmentationLoss
+
+Parts = tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]
+"""Sums and normalizers, float32 [terms], and of each source the sums' gradients, float32 [terms, *its shape]."""
+
+
+class ScoreLoss:
+    """The loss of what a layer makes of scores: the logits of all pixels.
+
+    Logits are by far the largest tensors of a training step, and a loss keeps several of their size. It is a sum over
+    images, though: on a CPU they are made, measured and differentiated for one image after the other. A GPU, which is
+    idle between small steps, takes all at once.
+
+    Args:
+        layer: From scores [N, H, W, C] to logits [N, s H, s W, num_classes].
+        loss: The loss of logits.
+        by_image: Whether to take one image after the other.
+
+    Raises:
+        ValueError: If the layer has weights, but computes no products (see `Upscore`).
+    """
+
+    def __init__(
+        self, layer: Upscore | keras.layers.UpSampling2D, loss: SegmentationLoss, by_image: bool = True
+    ) -> None:
+        self._layer, self._loss, self._by_image = layer, loss, by_image
+        self._stride = (layer.strides if isinstance(layer, Upscore) else layer.size)[0]
+        self._has_products = isinstance(layer, Upscore) and layer.uses_products
+        if layer.weights and not self._has_products:
+            raise ValueError(f"layer must compute products, or have no weights. Received: {layer.name}")
+
+    def sources(self, scores: tf.Tensor) -> list[tf.Tensor]:
+        """Returns what logits are computed from: first what images have of their own, [N, ...], then what they share.
+
+        From here on, gradients are taken by `parts` and not by a tape; those of scores and weights, by a tape around.
+        """
+        return [self._layer.windows(scores), self._layer.quarters()] if self._has_products else [scores]
+
+    def parts(self, labels: tf.Tensor, scores: tf.Tensor, sources: list[tf.Tensor]) -> Parts:
+        """Returns what `SegmentationLoss.parts` does of the logits, and the gradients of the sources.
+
+        Args:
+            labels: Integers [N, height, width], class ids or 255; logits may reach beyond them, below and on the right.
+            scores: [N, H, W, C].
+            sources: What `sources` made of them.
+        """
+        labels = self._as_logits(labels, scores)
+        return self._image_by_image(labels, *sources) if self._by_image else self._at_once(labels, *sources)
+
+    def _as_logits(self, labels: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+        """Returns the labels of logits, in their order, void where they reach beyond the image."""
+        height, width = (self._stride * tf.shape(scores)[axis] for axis in (1, 2))
+        beyond = [[0, 0], [0, height - tf.shape(labels)[1]], [0, width - tf.shape(labels)[2]]]
+        labels = tf.pad(labels, beyond, constant_values=VOID_LABEL)
+        return self._layer.in_their_order(labels) if self._has_products else labels
+
+    def _logits(self, own: tf.Tensor, *shared: tf.Tensor) -> tf.Tensor:
+        return self._layer.products(own, *shared) if self._has_products else self._layer(own)
+
+    def _at_once(self, labels: tf.Tensor, *sources: tf.Tensor) -> Parts:
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(sources)
+            sums, normalizers = self._loss.parts(labels, self._logits(*sources))
+            terms = tf.unstack(sums)
+        gradients = zip(*(tape.gradient(term, sources) for term in terms))
+        return sums, normalizers, [_stack(of_source) for of_source in gradients]
+
+    def _image_by_image(self, labels: tf.Tensor, own: tf.Tensor, *shared: tf.Tensor) -> Parts:
+        terms, images = len(self._loss.terms), tf.shape(own)[0]
+        nothing = [tf.zeros([terms, *shape]) for shape in ([], [], *(one.shape for one in shared))]
+
+        def add(image: tf.Tensor, parts: list[tf.Tensor], of_own: tf.TensorArray) -> tuple:
+            sums, normalizers, (gradient, *of_shared) = self._at_once(labels[image][None], own[image][None], *shared)
+            added = [total + part for total, part in zip(parts, (sums, normalizers, *of_shared))]
+            return image + 1, added, of_own.write(image, gradient[:, 0])
+
+        _, (sums, normalizers, *of_shared), of_own = tf.while_loop(
+            lambda image, *_: image < images,
+            add,
+            (0, nothing, tf.TensorArray(tf.float32, images)),
+            parallel_iterations=1,  # more would hold more images' logits
+        )
+        return sums, normalizers, [tf.stack(tf.unstack(of_own.stack(), terms, axis=1)), *of_shared]
+
+
+def _stack(gradients: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    """Returns float32 [terms, ...]; of a single one no copy is made."""
+    stacked = tf.stack(gradients) if len(gradients) > 1 else gradients[0][None]
+    return tf.cast(stacked, tf.float32)

@@ -1,0 +1,164 @@
+"""One training step on all devices: forward, loss over the global batch, backward, update."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import keras
+import tensorflow as tf
+
+from keras_fcn.network.fcn import scorer_of, upsampling_layers
+from keras_fcn.runs.config import TrainConfig
+from keras_fcn.training.losses import SegmentationLoss
+from keras_fcn.training.step.optimizers import ParameterGroup
+from keras_fcn.training.step.score_loss import ScoreLoss
+from keras_fcn.training.step.weight_average import WeightAverage
+
+Batch = tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]
+"""Images uint8 [N, H, W, 3] or their features, and labels uint8 [N, H, W], dealt out to the devices."""
+
+
+class TrainingStep:
+    """Makes training steps, and counts them.
+
+    Args:
+        strategy: On whose devices, each of which takes an equal share of every batch; create this in its scope.
+        model: The network. Of several outputs, the first are the logits, and the others' losses count as
+            `config.auxiliary` says.
+        groups: Which optimizer trains which of its variables: those of the head, then those of the backbone.
+        config: The settings of the step.
+        class_weights: How much a pixel of each class counts in the loss; 1 if not given.
+        average: Follows the weights, if given.
+        xla: Whether to compile forward and backward pass.
+
+    Attributes:
+        step: Steps made so far, int64.
+        loss_sum: Sum of their losses since it was last set to 0, float32.
+    """
+
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        model: keras.Model,
+        groups: tuple[ParameterGroup, ParameterGroup],
+        config: TrainConfig,
+        class_weights: Sequence[float] | None = None,
+        average: WeightAverage | None = None,
+        xla: bool = False,
+    ) -> None:
+        self._strategy, self._groups, self._config = strategy, groups, config
+        self._backbone = model.get_layer(config.backbone)
+        self._score_images = scorer_of(model)
+        self._score_features = scorer_of(model, from_features=True) if config.cache_features else None
+        self._loss = SegmentationLoss(config.loss, config.label_smoothing, config.ohem, class_weights)
+        by_image = not tf.config.list_logical_devices("GPU")
+        self._heads = [ScoreLoss(layer, self._loss, by_image) for layer in upsampling_layers(model)]
+        self._average = average
+        self._differentiate = tf.function(self._gradients, jit_compile=True) if xla else self._gradients
+        self._sums = [_gradient_sum(v) for group in groups for v in group.variables] if config.accumulate > 1 else []
+        self.step = tf.Variable(0, dtype=tf.int64, name="step")
+        self.loss_sum = tf.Variable(0.0, name="loss_sum")
+
+    def __call__(self, batches: Sequence[Batch], is_backbone_frozen: bool) -> None:
+        """Makes one step on global batches: the loss is the mean over their valid pixels on all devices.
+
+        Args:
+            batches: As many as gradients are accumulated over.
+            is_backbone_frozen: Whether to leave the backbone as it is, its statistics included.
+        """
+        for number, (inputs, labels) in enumerate(batches, start=1):
+            self._make(inputs, labels, is_backbone_frozen, number == len(batches))
+
+    @tf.function
+    def _make(
+        self, inputs: tf.Tensor | tuple[tf.Tensor, ...], labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool
+    ) -> None:
+        with _frozen(self._backbone) if is_backbone_frozen else contextlib.nullcontext():
+            losses = self._strategy.run(self._replica_step, args=(inputs, labels, is_backbone_frozen, is_last))
+        loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
+        self.loss_sum.assign_add(loss / self._config.accumulate)
+        if is_last:
+            if self._average is not None:
+                self._average.update(self.step)
+            self.step.assign_add(1)
+
+    def _replica_step(self, inputs: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool) -> tf.Tensor:
+        """Returns this replica's part of the loss, after it has taken its part in the update."""
+        loss, gradients = self._differentiate(inputs, labels, is_backbone_frozen)
+        for total, gradient in zip(self._sums, gradients):
+            total.assign_add(gradient / self._config.accumulate)
+        if is_last:
+            groups = self._trained_groups(is_backbone_frozen)
+            self._update(groups, [total.read_value() for total in self._sums[: len(gradients)]] or gradients)
+            for total in self._sums:
+                total.assign(tf.zeros_like(total))
+        return loss
+
+    def _trained_groups(self, is_backbone_frozen: bool) -> tuple[ParameterGroup, ...]:
+        return self._groups[:1] if is_backbone_frozen else self._groups
+
+    def _gradients(
+        self, inputs: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Returns this replica's part of the loss of the global batch, and of the gradients."""
+        variables = [variable for group in self._trained_groups(is_backbone_frozen) for variable in group.variables]
+        with tf.GradientTape() as tape:
+            scores = self._scores(inputs)
+            sources = [head.sources(of_head) for head, of_head in zip(self._heads, scores)]
+        loss, gradients = 0.0, []
+        for head, of_head, made, factor in zip(self._heads, scores, sources, (1.0, self._config.auxiliary)):
+            sums, normalizers, of_sources = head.parts(labels, of_head, made)
+            rates = factor * self._loss.rates(self._over_replicas(normalizers))
+            loss += tf.reduce_sum(rates * sums)
+            gradients += [tf.cast(tf.tensordot(rates, one, 1), made[0].dtype) for one in of_sources]
+        return loss, tape.gradient(tf.nest.flatten(sources), variables, gradients)
+
+    def _scores(self, inputs: tf.Tensor | tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
+        """Returns the scores of all heads, from images or from their features."""
+        training = not self._config.freeze_batch_norm
+        if isinstance(inputs, tuple):
+            assert self._score_features is not None
+            return tf.nest.flatten(self._score_features(list(inputs), training=training))
+        return tf.nest.flatten(self._score_images(tf.cast(inputs, tf.float32), training=training))
+
+    def _over_replicas(self, values: tf.Tensor | list[tf.Tensor]) -> tf.Tensor | list[tf.Tensor]:
+        """Returns the sum, or sums, over all replicas."""
+        if self._strategy.num_replicas_in_sync == 1:
+            return values
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+    def _update(self, groups: tuple[ParameterGroup, ...], gradients: list[tf.Tensor]) -> None:
+        if self._config.clip_norm:
+            gradients = self._clipped(gradients)
+        for group in groups:
+            own, gradients = gradients[: len(group.variables)], gradients[len(group.variables) :]
+            # Else weights would decay as soon as they are read, in copies kept until the backward pass is over.
+            with tf.control_dependencies(own):
+                group.optimizer.apply(own, group.variables)  # sums over the replicas
+
+    def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns equal parts, one per replica, of the gradients' sum over all replicas, of limited length."""
+        clipped, _ = tf.clip_by_global_norm(self._over_replicas(gradients), self._config.clip_norm)
+        return [gradient / self._strategy.num_replicas_in_sync for gradient in clipped]
+
+
+def _gradient_sum(variable: keras.Variable) -> tf.Variable:
+    """Returns a variable of which each replica has its own value."""
+    return tf.Variable(
+        tf.zeros(variable.shape),
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+        name="gradient_sum",
+    )
+
+
+@contextlib.contextmanager
+def _frozen(layer: keras.layers.Layer) -> Iterator[None]:
+    """Makes a layer not trainable while a step is traced; a model that is saved meanwhile stays trainable."""
+    layer.trainable = False
+    try:
+        yield
+    finally:
+        layer.trainable = True

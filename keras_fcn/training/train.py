@@ -1,0 +1,223 @@
+"""Starting a run, or going on with one: from settings to a run folder, and in one call for notebooks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_fcn.commands.options import read_config
+from keras_fcn.datasets import open_pairs
+from keras_fcn.errors import UserError
+from keras_fcn.inference.predictor import load_model
+from keras_fcn.network.fcn import FCN_STRIDES, class_table
+from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.folder import RunFolder
+from keras_fcn.training.data import TrainingData, open_training_data
+from keras_fcn.training.distributed.cluster import joined_cluster
+from keras_fcn.training.distributed.devices import build_strategy
+from keras_fcn.training.distributed.workers import Workers
+from keras_fcn.training.trainer import Training
+
+Report = Callable[[str], None]
+
+
+def run_training(
+    config: TrainConfig,
+    run_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    report: Report = print,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    initial_weights: list | None = None,
+) -> RunFolder:
+    """Trains a network and keeps everything about it in a run folder.
+
+    In a cluster, each worker calls this, and the chief keeps and reports.
+
+    Args:
+        config: The settings.
+        run_dir: The folder of the run; runs/<time>-<model>-<backbone> if None. A run of the same settings that is there
+            already is gone on with.
+        resume: The folder of a run to go on with, instead of `run_dir`.
+        report: Is told, line by line, what happens.
+        callbacks: Keras callbacks, called as `fit` calls them.
+        initial_weights: The network's weights, in the order of `get_weights`, instead of those of `config`.
+
+    Returns:
+        The run's folder; its metrics.json holds the figures of best.keras.
+
+    Raises:
+        UserError: If the data, the settings or the folder are not fit to train on.
+        LostWorkerError: If another worker of the cluster has gone.
+        KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to go on.
+    """
+    run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
+    if run_dir is not None and run_dir.exists():
+        resume = _same_run(run_dir, config)
+    strategy = _meet(config, run_dir or resume, report)
+    workers = Workers(strategy)
+    with workers.explain_loss(f"start all of them again, as before, to go on with {run_dir or resume}"):
+        report = report if workers.is_chief else _say_nothing
+        data = _open_data(config, workers, report)
+        keras.utils.set_random_seed(config.seed)
+        if config.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        training = Training(config, data, strategy)
+        if initial_weights is not None:
+            training.start_from(initial_weights)
+        report(training.describe())
+        run = _open_run(training, run_dir, resume, report)
+        finished = f", finished in epoch {int(training.finished_epochs)}" if training.is_finished else ""
+        report(f"Run      {run.root}{finished}")
+        training.run(run, report, callbacks)
+    return run
+
+
+def _meet(config: TrainConfig, folder: Path | None, report: Report) -> tf.distribute.Strategy:
+    """Returns the devices to train on, when all workers have come: before TensorFlow does anything else.
+
+    Raises:
+        UserError: If they cannot meet.
+    """
+    if cluster := joined_cluster(config.strategy):
+        if folder is None:
+            raise UserError("several workers need --run-dir, a folder that all of them see: each goes on from it")
+        if config.cache_features:
+            raise UserError("--cache-features is for one process; leave it out, or train without a cluster")
+        report(f"Worker   {cluster.name}, one of {cluster.num_workers}, at {cluster.address}; waiting for all")
+    return build_strategy(config.strategy, config.batch_size)
+
+
+def _say_nothing(_: str) -> None:
+    """Stands for `report` in workers beside the chief."""
+
+
+def _open_data(config: TrainConfig, workers: Workers, report: Report) -> TrainingData:
+    """Opens the data in each worker, first in the chief: it may have to be drawn or downloaded.
+
+    Raises:
+        UserError: If it is not fit to train on, or it or the settings are not the same for all workers.
+    """
+    workers.require_alike(
+        json.dumps(config.to_dict()), "the workers have different settings; start all of them with the same options"
+    )
+    if workers.count > 1 and workers.is_chief:
+        open_pairs(config.data, config.split, config.layout)
+    workers.wait()
+    data = open_training_data(config, report)
+    names = "\n".join([*data.pairs.names, "", *data.held_out.names])
+    workers.require_alike(
+        names, f"{config.data}: the workers see different photographs there; give all of them the same"
+    )
+    return data
+
+
+def _open_run(training: Training, run_dir: Path | None, resume: Path | None, report: Report) -> RunFolder:
+    """Makes a new run's folder, or takes over the position of the run to go on with."""
+    workers, data = training.workers, training.data
+    if resume is not None:
+        run = RunFolder(resume)
+        training.restore(run, report)
+    elif workers.is_chief:
+        run = RunFolder.create(run_dir, training.config)
+    else:
+        assert run_dir is not None
+        run = RunFolder(run_dir)
+    workers.require_alike(
+        str(training.step), f"{run.root}: the workers see different checkpoints there; keep runs where all see them"
+    )
+    if workers.is_chief:
+        run.keep_images(data.pairs.images, data.held_out.images)
+    return run
+
+
+def _same_run(run_dir: Path, config: TrainConfig) -> Path:
+    """Returns the folder if it holds a run of these settings.
+
+    Raises:
+        UserError: If it holds anything else: no run writes over another.
+    """
+    kept = RunFolder(run_dir).config
+    if not kept.is_file():
+        raise UserError(f"{run_dir}: exists already and is no run; choose another --run-dir")
+    before = read_config(kept).to_dict()
+    differing = [name for name, value in config.to_dict().items() if value != before[name]]
+    if differing:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in differing)
+        raise UserError(
+            f"{run_dir}: exists already, with another {options}; choose another --run-dir, or go on with "
+            f"--resume {run_dir}"
+        )
+    return run_dir
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun:
+    """What `train` returns.
+
+    Attributes:
+        history: Per column of history.csv its values, epoch by epoch.
+        run: The run's folder.
+    """
+
+    history: dict[str, list[float]]
+    run: RunFolder
+
+    @property
+    def model(self) -> keras.Model:
+        """The model with the best mean IoU on the held-out images."""
+        return load_model(self.run.best_model)
+
+
+def train(
+    model: str | keras.Model = "fcn8s",
+    data: str | Path = "toy",
+    *,
+    run_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    report: Report = print,
+    **settings: Any,
+) -> TrainedRun:
+    """Trains a network as `train.py` does, in one call.
+
+    Args:
+        model: "fcn32s", "fcn16s", "fcn8s", or a model of `build_fcn`: training starts from its weights, and it has the
+            best model's weights afterwards.
+        data: A folder of photographs and masks, "toy", or "voc2012".
+        run_dir: The folder of the run; runs/<time>-<model>-<backbone> if None. A run of the same settings that is there
+            already is gone on with.
+        resume: The folder of a run to go on with, instead of `run_dir`.
+        callbacks: Keras callbacks, called as `fit` calls them.
+        report: Is told, line by line, what happens.
+        **settings: The other options of `train.py`, such as `epochs=20`; see `TrainConfig`.
+
+    Raises:
+        UserError: If the data, a setting or the folder is not fit to train on.
+        ValueError: If `model` is a model of somebody else, or has other classes than the data.
+
+    Examples:
+        >>> trained = keras_fcn.train("fcn16s", "my_data", backbone="resnet18_v2", epochs=20)
+        >>> best = max(trained.history["val_mean_iou"])
+    """
+    name: Any = model
+    weights = None
+    if isinstance(model, keras.Model):
+        class_table(model)  # raises if it is not one of ours
+        settings = {"input_scale": model.get_layer("logits").input_scale, **settings}
+        name, _, backbone = model.name.partition("_")
+        if name not in FCN_STRIDES:
+            raise ValueError(f"a model of build_fcn is named after its network and backbone. Received: {model.name!r}")
+        settings, weights = {**settings, "backbone": backbone}, model.get_weights()
+    config = TrainConfig(model=name, data=str(data), **settings)
+    run = run_training(config, run_dir, resume, report, callbacks, weights)
+    rows = run.read_history()
+    trained = TrainedRun({column: [row[column] for row in rows] for column in rows[0]}, run)
+    if isinstance(model, keras.Model):
+        model.set_weights(trained.model.get_weights())
+    return trained
