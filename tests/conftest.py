@@ -22,13 +22,13 @@ TINY = ["--model", "fcn32s", "--crop-size", "64", "96", "--batch-size", "4", "--
 
 EXPORTED = (
     "test_server", "test_server_life", "test_clients", "test_page", "test_export", "test_tiling", "test_evaluate",
-    "test_inference",
+    "test_predictor",
 )  # fmt: skip
 """Files that share a SavedModel and its server: one process runs them all, so that there is one of each."""
 
 LONGEST = (
     *EXPORTED, "test_training_options", "test_resuming", "test_formats", "test_notebooks", "test_scripts",
-    "test_replicas", "test_every_backbone", "test_training", "test_feature_cache", "test_fine_tuning",
+    "test_replicas", "test_every_backbone", "test_trainer", "test_feature_cache", "test_fine_tuning",
     "test_export_networks", "test_workers", "test_own_classes", "test_training_failures",
 )  # fmt: skip
 """Files that take half a minute or more come first, lest one process is left with one of them at the end."""

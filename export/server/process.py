@@ -23,7 +23,7 @@ from export.server.model.servable import Servable
 from export.server.model.versions import Versions
 
 if TYPE_CHECKING:
-    from export.serve import ServeOptions
+    from export.server.options import ServeOptions
 
 
 class Server(uvicorn.Server):

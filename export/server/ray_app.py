@@ -29,7 +29,7 @@ def deployment(arguments: dict[str, str]) -> serve.Application:
 
     def application() -> Any:
         start_tensorflow()
-        from export.serve import ServeOptions
+        from export.server.options import ServeOptions
         from export.server.process import build
 
         return build(ServeOptions(directory, name=name))[1]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from tyro.conf import arg
 
 from keras_fcn.errors import UserError
 from keras_fcn.runs.config import TrainConfig, as_words, option
+from keras_fcn.runs.config_files import config_words, read_config
 from keras_fcn.system.command_line import parse_options
 
 
@@ -48,18 +48,6 @@ class TrainOptions(TrainConfig):
         return TrainConfig(**{field.name: getattr(self, field.name) for field in fields})
 
 
-def read_config(path: Path) -> TrainConfig:
-    """Reads settings from a YAML or JSON file.
-
-    Raises:
-        UserError: If the file cannot be read, or a setting is unknown or has a wrong value.
-    """
-    try:
-        return parse_options(TrainOptions, _words(path)).settings()
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-
-
 def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
     """Reads the command line of `train.py`, with the settings of --config or of the run to --resume beneath it.
 
@@ -71,7 +59,7 @@ def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
         raise UserError("--config and --resume exclude each other: a run to resume has its own settings")
     if given.config:
         read_config(given.config)
-        return parse_options(TrainOptions, [*_words(given.config), *arguments])
+        return parse_options(TrainOptions, [*config_words(given.config), *arguments])
     if given.resume:
         return _resumed(given, arguments)
     return given
@@ -87,7 +75,7 @@ def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:
             f"{path}: no such file, so {given.resume} is no run to resume; runs are kept in runs/ by default"
         )
     kept = read_config(path)
-    merged = parse_options(TrainOptions, [*_words(path), *arguments])
+    merged = parse_options(TrainOptions, [*config_words(path), *arguments])
     for field in dataclasses.fields(TrainConfig):
         now, before = getattr(merged, field.name), getattr(kept, field.name)
         if now != before and field.name not in ("epochs", "data"):
@@ -97,21 +85,3 @@ def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:
                 "leave the option out to resume, or start a new run without --resume"
             )
     return merged
-
-
-def _words(path: Path) -> list[str]:
-    """Returns a file's settings as words of a command line, so that both are checked by the same rules."""
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is neither YAML nor JSON ({' '.join(str(error).split())})") from None
-    known = {field.name for field in dataclasses.fields(TrainConfig)}
-    if not isinstance(settings, dict) or not known.issuperset(settings):
-        unknown = ", ".join(sorted(map(str, set(settings) - known))) if isinstance(settings, dict) else "no settings"
-        raise UserError(
-            f"{path}: holds {unknown}, which train.py does not know; settings are {', '.join(sorted(known))}"
-        )
-    given = {name: value for name, value in settings.items() if value is not None}
-    return [word for name, value in given.items() for word in (option(name), *as_words(value))]

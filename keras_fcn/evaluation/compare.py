@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from keras_fcn.commands.options import read_config
 from keras_fcn.datasets import Pairs, inspect_pairs, open_voc_photos
 from keras_fcn.drawing.comparison import draw_comparison
 from keras_fcn.errors import UserError
@@ -27,6 +26,7 @@ from keras_fcn.evaluation.tables import (
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.predictor import Predictor
+from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
 
 

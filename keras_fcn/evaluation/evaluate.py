@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +14,30 @@ from keras_fcn.evaluation.metrics import SegmentationMetrics, confusion_matrix
 from keras_fcn.evaluation.trimap import trimap
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure
-from keras_fcn.training.distributed.workers import Workers
+
+
+class Workers(Protocol):
+    """The processes that share out the pairs; `training.distributed.workers` has those of a cluster.
+
+    Attributes:
+        count: How many there are.
+        index: Which one this is, from 0.
+    """
+
+    count: int
+    index: int
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """Returns the sum over all workers of arrays of one shape and dtype."""
+
+
+class _Alone:
+    """This process, which measures all pairs."""
+
+    count, index = 1, 0
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        return values
 
 
 def evaluate(
@@ -41,7 +65,8 @@ def evaluate(
     Raises:
         UserError: If a pair cannot be read.
     """
-    names, workers = pairs.classes.names, workers or Workers()
+    names = pairs.classes.names
+    workers = workers or _Alone()
     share = pairs.share(workers.index, workers.count)
     total, near = np.zeros((2, len(names), len(names)), np.int64)
     ious = np.zeros(len(pairs))

@@ -11,12 +11,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_fcn.commands.options import read_config
 from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.inference.predictor import load_model
 from keras_fcn.network.fcn import FCN_STRIDES, class_table
 from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.training.data import TrainingData, open_training_data
 from keras_fcn.training.distributed.cluster import joined_cluster

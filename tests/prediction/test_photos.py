@@ -19,6 +19,7 @@ from test_polygons import needs_rasterio
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.predictor import Predictor
+from keras_fcn.prediction import outputs as outputs_module
 from keras_fcn.prediction.outputs import OUTPUTS, Prediction, describe
 from keras_fcn.prediction.photos import (
     THREADS,
@@ -30,7 +31,6 @@ from keras_fcn.prediction.photos import (
     predict_all,
     thread_pool,
 )
-from keras_fcn.prediction.photos import outputs as outputs_module
 from keras_fcn.prediction.plan import plan
 from keras_fcn.prediction.predict import merge_coco
 from keras_fcn.prediction.sources import find_photographs
@@ -241,9 +241,9 @@ def test_pictures_are_shown_in_the_palette_asked_for(predictor, tmp_path):
 
 CHEAP_RUN = """
 import sys
-sys.path.insert(0, "tests")
+sys.path[:0] = ["tests", "tests/support", "tests/prediction"]
 import conftest
-from test_prediction import *
+from test_photos import *
 photos, out = sys.argv[1:]
 signature = [tf.TensorSpec([None, None, None, 3], tf.uint8)]
 predictor = Predictor(tf.function(cheap_ids, signature), VOC)

@@ -1,19 +1,12 @@
-import hashlib
-
 import numpy as np
 import pytest
+from folder_digest import digest
 from PIL import Image
 
 from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.errors import UserError
-
-
-def digest(root):
-    """Of the names and contents of all files in a folder."""
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return hashlib.sha256(b"".join(str(path.relative_to(root)).encode() + path.read_bytes() for path in files)).digest()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Call
-from test_prediction import contents, make_photos, tasks_of
+from test_photos import contents, make_photos, tasks_of
 
 from keras_fcn.errors import UserError
 from keras_fcn.inference.options import InferenceOptions

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from export.serve import ServeOptions
+from export.server.options import ServeOptions
 from keras_fcn.system.command_line import parse_options
 
 SERVING = ROOT / "export/serving"

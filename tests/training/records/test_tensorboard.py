@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from keras_fcn.training.trainer.records import tensorboard as tensorboard_log
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from keras_fcn.training.records import tensorboard as tensorboard_log
 from keras_fcn.training.records.tensorboard import TensorBoardLog
 
 PICTURE = np.full((40, 60, 3), 100, np.uint8)

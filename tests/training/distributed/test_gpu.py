@@ -25,7 +25,7 @@ from pathlib import Path
 from keras_fcn.system.startup import start_tensorflow
 start_tensorflow()
 import keras, numpy as np, tensorflow as tf
-from keras_fcn.training.trainer import trainer as training
+from keras_fcn.training import trainer as training
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.training.data import TrainingData

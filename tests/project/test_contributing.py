@@ -84,7 +84,7 @@ def test_the_loss_is_what_numpy_says():
 def test_what_it_names_exists():
     for path in re.findall(r"`((?:keras_fcn|tests)/[\w/.]*)`", TEXT):
         assert (ROOT / path).exists(), path
-    assert "LOSSES = " in (ROOT / "tests/test_losses.py").read_text(encoding="utf-8")
+    assert "LOSSES = " in (ROOT / "tests/training/losses/test_losses.py").read_text(encoding="utf-8")
     assert set(get_args(BackboneName)) == set(BACKBONES)
     assert all(
         name in inspect.getsource(SegmentationLoss._term) for name in set(get_args(LossName)) - {"cross_entropy"}

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.prediction.photos import polygons as polygons_module
+from keras_fcn.prediction import polygons as polygons_module
 from keras_fcn.prediction.polygons import area, coco, geojson, merged_coco, polygons, require_polygons, without_holes
 
 needs_rasterio = pytest.mark.skipif(

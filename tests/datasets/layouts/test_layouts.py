@@ -2,6 +2,7 @@
 
 import pytest
 from conftest import Call
+from folder_digest import digest
 from layouts import (
     WRITERS,
     require_truth,
@@ -9,7 +10,6 @@ from layouts import (
     write_folders,
     write_voc,
 )
-from test_datasets import digest
 
 from keras_fcn.datasets import LAYOUTS, Layout, find_layout, open_pairs
 from keras_fcn.datasets.layouts.folders import read_folders

@@ -11,8 +11,8 @@ from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.notebook import show
+from keras_fcn.pipeline import batches as pipeline
 from keras_fcn.pipeline.augmentation import Augmentation
-from keras_fcn.pipeline.batches import batches as pipeline
 from keras_fcn.pipeline.transforms import PAD_COLOR
 
 REPEATABLE = settings(deadline=None, derandomize=True, database=None)

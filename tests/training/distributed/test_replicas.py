@@ -20,7 +20,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_visible_devices([], "GPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
 import keras, numpy as np
-from keras_fcn.training.trainer import trainer as training
+from keras_fcn.training import trainer as training
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.training.data import TrainingData

@@ -4,11 +4,12 @@ from typing import get_args
 
 import pytest
 
-from keras_fcn.commands.options import parse_train_options, read_config
+from keras_fcn.commands.options import parse_train_options
 from keras_fcn.errors import UserError
 from keras_fcn.network.backbones import BACKBONES
 from keras_fcn.network.fcn import FCN_STRIDES
 from keras_fcn.runs.config import BackboneName, ModelName, TrainConfig, option
+from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
 
 SETTINGS = TrainConfig(

@@ -1,0 +1,42 @@
+"""Settings that are kept in files: recipes, and the config.json of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import yaml
+
+from keras_fcn.errors import UserError
+from keras_fcn.runs.config import TrainConfig, as_words, option
+from keras_fcn.system.command_line import parse_options
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Reads settings from a YAML or JSON file.
+
+    Raises:
+        UserError: If the file cannot be read, or a setting is unknown or has a wrong value.
+    """
+    try:
+        return parse_options(TrainConfig, config_words(path))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def config_words(path: Path) -> list[str]:
+    """Returns a file's settings as words of a command line, so that both are checked by the same rules."""
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is neither YAML nor JSON ({' '.join(str(error).split())})") from None
+    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    if not isinstance(settings, dict) or not known.issuperset(settings):
+        unknown = ", ".join(sorted(map(str, set(settings) - known))) if isinstance(settings, dict) else "no settings"
+        raise UserError(
+            f"{path}: holds {unknown}, which train.py does not know; settings are {', '.join(sorted(known))}"
+        )
+    given = {name: value for name, value in settings.items() if value is not None}
+    return [word for name, value in given.items() for word in (option(name), *as_words(value))]
