@@ -34,10 +34,11 @@ bench: setup ## Time a training step and the SavedModel: no data needed, and not
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/inference.py
 
-lint: setup-dev ## Check format, lint and types
+lint: setup-dev ## Check format, lint, types and the order of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: setup-dev ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .

@@ -31,13 +31,13 @@ def predict() -> None:
 
 def check() -> None:
     """Looks at a data set: `python -m keras_fcn.check`."""
-    from keras_fcn.check import main
+    from keras_fcn.commands.check import main
 
     run(main)
 
 
 def summary() -> None:
     """Counts what a network costs: `python -m keras_fcn.summary`."""
-    from keras_fcn.summary import main
+    from keras_fcn.commands.summary import main
 
     run(main)

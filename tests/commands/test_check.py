@@ -7,7 +7,7 @@ from conftest import ROOT, Call
 from layouts import write_folders
 from PIL import Image
 
-from keras_fcn.check import choose_examples
+from keras_fcn.commands.check import choose_examples
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.images.classes import VOC_CLASS_NAMES, ClassTable, voc_palette
 

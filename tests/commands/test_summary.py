@@ -7,8 +7,8 @@ import keras
 import pytest
 from conftest import ROOT, Call
 
+from keras_fcn.commands.summary import format_summary
 from keras_fcn.network.cost.complexity import summarize
-from keras_fcn.summary import format_summary
 
 SUMMARY = "keras_fcn/summary.py"
 

@@ -1,0 +1,168 @@
+"""Tells what is in a data set and what is wrong with it: `python -m keras_fcn.check --help` explains the options."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_pairs
+from keras_fcn.datasets.balance import class_weights
+from keras_fcn.drawing.panels import draw_check
+from keras_fcn.errors import UserError
+from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.system.command_line import parse_options
+from keras_fcn.system.files import write_json
+from keras_fcn.system.text import display_width, left_justified
+
+FINDINGS, SHOWN_FINDINGS, PICTURED = 1, 20, 6
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckOptions:
+    """Tells what is in a data set and what is wrong with it: files, sizes, colours, ids, pixels and images per class.
+
+    Exit status: 0 if nothing is wrong, 1 with findings, 2 if the data set cannot be read at all.
+    """
+
+    data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR")]
+    """A folder of photographs and masks, or `toy` for the embedded data set."""
+
+    layout: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    """How the folder is arranged, such as `cvat`: README.md lists the layouts; `auto` recognizes it."""
+
+    splits: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME...")] = ("train", "val")
+    """The splits to look at."""
+
+    picture: Annotated[Path, tyro.conf.arg(metavar="FILE")] = Path("check.png")
+    """Where to draw examples and the pixels of each class; an existing file is replaced."""
+
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Where to write all figures and findings, too; an existing file is replaced."""
+
+
+def summarize(pairs: Pairs, inspection: Inspection) -> dict:
+    """Returns the figures of one split for JSON.
+
+    Args:
+        pairs: The split.
+        inspection: What `inspect_pairs` found in it.
+    """
+    pixels, sizes = inspection.pixels, inspection.sizes[inspection.is_sound]
+    names = pairs.classes.names
+    total = int(pixels.sum())
+    return {
+        "pairs": len(pairs),
+        "sound_pairs": int(inspection.is_sound.sum()),
+        "smallest": sizes.min(axis=0).tolist() if len(sizes) else None,
+        "largest": sizes.max(axis=0).tolist() if len(sizes) else None,
+        "void_share": int(pixels[:, VOID_LABEL].sum()) / total if total else None,
+        "pixels": {name: int(pixels[:, index].sum()) for index, name in enumerate(names)},
+        "images": {name: int((pixels[:, index] > 0).sum()) for index, name in enumerate(names)},
+        "class_weights": dict(zip(names, class_weights(pixels[:, : len(names)]).tolist())),
+        "findings": [
+            {"kind": finding.kind, "is_fatal": finding.is_fatal, "message": str(finding)}
+            for finding in inspection.findings
+        ],
+    }
+
+
+def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str:
+    """Returns the figures of all splits as tables in plain text."""
+    lines = [f"{data}: {pairs.layout}, {pairs.classes.num_classes} classes", ""]
+    lines += [f"{'split':<10}{'pairs':>7}{'sound':>7}   {'height x width':<24}{'void':>7}{'findings':>10}"]
+    for split, summary in summaries.items():
+        sizes = " to ".join("x".join(map(str, summary[key] or "-")) for key in ("smallest", "largest"))
+        void = "-" if summary["void_share"] is None else f"{summary['void_share']:.1%}"
+        counts = f"{summary['pairs']:>7}{summary['sound_pairs']:>7}"
+        lines += [f"{split:<10}{counts}   {sizes:<24}{void:>7}{len(summary['findings']):>10}"]
+    first = next(iter(summaries))
+    width = max(display_width(name) for name in (*pairs.classes.names, "class")) + 2
+    head = "".join(f"{split + ' pixels':>16}{'images':>8}" for split in summaries)
+    lines += ["", f"{'class':<{width}}{head}{'weight':>9}"]
+    for name in pairs.classes.names:
+        cells = "".join(f"{_share(summary, name):>16}{summary['images'][name]:>8}" for summary in summaries.values())
+        lines += [f"{left_justified(name, width)}{cells}{summaries[first]['class_weights'][name]:>9.2f}"]
+    for split, summary in summaries.items():
+        absent = [name for name in pairs.classes.names if not summary["images"][name]]
+        lines += [f"In no image of {split}: {', '.join(absent)}"] if absent else []
+    return "\n".join([*lines, f"Weights: median frequency, from {first}; --balance weights trains with them."])
+
+
+def _share(summary: dict, name: str) -> str:
+    total = sum(summary["pixels"].values())
+    share = summary["pixels"][name] / max(total, 1)
+    return "-" if not total else "<0.01%" if 0 < share < 0.00005 else f"{share:.2%}"
+
+
+def choose_examples(pixels: np.ndarray, count: int) -> list[int]:
+    """Returns the numbers of images that together show many classes, each as large as may be.
+
+    Args:
+        pixels: Per image and class, how many pixels have it, int [N, num_classes]; all zeros: not to be chosen.
+        count: How many images, at most.
+    """
+    share = np.sqrt(pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1))
+    chosen: list[int] = []
+    for _ in range(min(count, int(pixels.any(axis=1).sum()))):
+        # A class that has been shown is worth a quarter of what it was worth before.
+        seen = (pixels[chosen] > 0).sum(axis=0)
+        worth = (share / 4.0**seen).sum(axis=1)
+        worth[chosen] = -1
+        chosen.append(int(np.argmax(worth)))
+    return chosen
+
+
+def format_findings(summaries: dict[str, dict]) -> str:
+    """Returns all findings, counted by kind, the first of each split in full."""
+    lines = []
+    for split, summary in summaries.items():
+        findings = summary["findings"]
+        kinds = sorted({finding["kind"] for finding in findings})
+        counts = [f"{sum(finding['kind'] == kind for finding in findings)} x {kind}" for kind in kinds]
+        lines += ["", f"Findings in {split}: {', '.join(counts) or 'none'}"]
+        lines += [f"  {finding['message']}" for finding in findings[:SHOWN_FINDINGS]]
+        if len(findings) > SHOWN_FINDINGS:
+            lines += [f"  ... and {len(findings) - SHOWN_FINDINGS} more; --json FILE writes all of them"]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Checks, prints, draws, and returns the exit status."""
+    options = parse_options(CheckOptions, sys.argv[1:])
+    if not options.splits:
+        raise UserError("--splits takes the name of a split at least")
+    summaries, examples = {}, []
+    for split in options.splits:
+        pairs = open_pairs(options.data, split, options.layout)
+        with tqdm(total=len(pairs), desc=split, unit="pair", disable=None, leave=False) as bar:
+            inspection = inspect_pairs(pairs, bar.update)
+        summaries[split] = summarize(pairs, inspection)
+        shown = inspection.pixels[:, : pairs.classes.num_classes]
+        examples += [(pairs, index) for index in choose_examples(shown, max(1, PICTURED // len(options.splits)))]
+    print(format_summaries(options.data, pairs, summaries))
+    print(format_findings(summaries))
+    draw_check(options.picture, _read(examples), summaries, pairs.classes)
+    print(f"\nExamples and a histogram of the classes are in {options.picture}")
+    if options.json is not None:
+        about = {"data": options.data, "layout": pairs.layout, "classes": pairs.classes.to_dict()}
+        write_json(options.json, {**about, "splits": summaries})
+    return FINDINGS if any(summary["findings"] for summary in summaries.values()) else 0
+
+
+def _read(examples: list[tuple[Pairs, int]]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    from keras_fcn.images.masks import read_image
+
+    return [
+        (
+            f"{pairs.split}: {pairs.images[index].name}",
+            read_image(pairs.images[index]),
+            pairs.read_label(pairs.labels[index]),
+        )
+        for pairs, index in examples
+    ]
