@@ -13,7 +13,7 @@ from conftest import ROOT
 from keras_fcn.network.backbones import BACKBONES, build_backbone
 from keras_fcn.training.initial_weights import load_backbone_weights
 
-FIXTURES = ROOT / "tests/fixtures"
+FIXTURES = ROOT / "tests/fixtures/weights"
 WIDTH = 2
 
 
