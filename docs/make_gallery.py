@@ -104,7 +104,7 @@ def main() -> None:
     start_tensorflow()
     from keras_fcn.datasets import open_pairs
     from keras_fcn.drawing.palettes import picture_colors
-    from keras_fcn.images.masks import read_image
+    from keras_fcn.images.photos import read_image
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.prediction.outputs import OUTPUTS, Prediction
     from keras_fcn.prediction.polygons import geojson

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from keras_fcn.datasets.toy import draw_scene, draw_toy_dataset
     from keras_fcn.evaluation.evaluate import evaluate
     from keras_fcn.images.classes import VOID_LABEL, ClassTable
-    from keras_fcn.images.masks import read_image, read_label, write_label
+    from keras_fcn.images.masks import read_label, write_label
+    from keras_fcn.images.photos import read_image
     from keras_fcn.inference.options import InferenceOptions
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.network.cost.complexity import summarize
@@ -73,7 +74,7 @@ _HOME = {
     "evaluate": "evaluation.evaluate",
     "evaluation_dataset": "pipeline.batches",
     "open_pairs": "datasets",
-    "read_image": "images.masks",
+    "read_image": "images.photos",
     "read_label": "images.masks",
     "show": "notebook",
     "start_tensorflow": "system.startup",

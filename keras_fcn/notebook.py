@@ -11,7 +11,7 @@ from keras_fcn.datasets import Pairs
 from keras_fcn.drawing.overlays import overlay_with_legend
 from keras_fcn.drawing.palettes import picture_colors
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
-from keras_fcn.images.inputs import as_image
+from keras_fcn.images.photos import as_image
 from keras_fcn.pipeline.augmentation import Augmentation, draw_samples
 
 

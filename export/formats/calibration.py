@@ -13,7 +13,7 @@ from keras_fcn.datasets import Pairs, open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.evaluate import evaluate, require_same_classes
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.masks import read_image
+from keras_fcn.images.photos import read_image
 from keras_fcn.inference.predictor import Segment
 
 

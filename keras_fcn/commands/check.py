@@ -156,7 +156,7 @@ def main() -> int:
 
 
 def _read(examples: list[tuple[Pairs, int]]) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    from keras_fcn.images.masks import read_image
+    from keras_fcn.images.photos import read_image
 
     return [
         (

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_fcn.datasets.pairs import LabelReader, Pairs
 from keras_fcn.errors import DataError
-from keras_fcn.images.masks import image_size
+from keras_fcn.images.photos import image_size
 
 
 @dataclasses.dataclass(frozen=True)

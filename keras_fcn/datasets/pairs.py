@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.masks import IMAGE_SUFFIXES
+from keras_fcn.images.photos import IMAGE_SUFFIXES
 from keras_fcn.system.files import read_lines
 
 LabelReader = Callable[[Path], np.ndarray]
@@ -110,7 +110,7 @@ class Pairs:
 
 
 def reader(read: Callable[..., np.ndarray], *arguments: object) -> LabelReader:
-    """Returns a `LabelReader` from a function of `image_files` and its arguments after the path."""
+    """Returns a `LabelReader` from a function of `images.masks` and its arguments after the path."""
     return functools.partial(_read, read=read, arguments=arguments)
 
 

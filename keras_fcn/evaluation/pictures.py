@@ -12,7 +12,7 @@ from keras_fcn.datasets import Pairs
 from keras_fcn.drawing.charts import draw_confusion
 from keras_fcn.drawing.panels import draw_worst
 from keras_fcn.evaluation.evaluate import worst_images
-from keras_fcn.images.masks import read_image
+from keras_fcn.images.photos import read_image
 from keras_fcn.inference.predictor import Segment
 
 

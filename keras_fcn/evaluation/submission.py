@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from keras_fcn.errors import UserError
-from keras_fcn.images.masks import encode_label, read_image
+from keras_fcn.images.masks import encode_label
+from keras_fcn.images.photos import read_image
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.files import replaced_file
 

@@ -1,4 +1,4 @@
-"""Photographs and label files: read into arrays, labels written as palette PNGs."""
+"""Label files: read into class ids, and written as palette PNGs."""
 
 from __future__ import annotations
 
@@ -9,53 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable, Color
-from keras_fcn.images.pillow import decode_rgb, opened, refused_by_name
+from keras_fcn.images.pillow import opened
 from keras_fcn.system.files import replaced_file
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Decodes a photograph of any mode to RGB, upright: an EXIF orientation is applied.
-
-    Returns:
-        uint8 [H, W, 3]. Of 16 bits the upper 8 are kept; transparency is dropped.
-
-    Raises:
-        DataError: If the file cannot be read or decoded to its last pixel.
-    """
-    return decode_rgb(Path(path))
-
-
-def decode_image(content: bytes, name: str) -> np.ndarray:
-    """Decodes a photograph from the bytes of its file, as `read_image` does.
-
-    Args:
-        content: The file.
-        name: What it is called in complaints.
-
-    Raises:
-        DataError: If it cannot be decoded to its last pixel.
-    """
-    return decode_rgb(name, content)
-
-
-def is_plain_jpeg(path: Path) -> bool:
-    """Returns whether a file is a JPEG that any decoder reads alike: RGB or grey, without an orientation.
-
-    Only its header is read.
-
-    Raises:
-        DataError: If it cannot be read or is not an image.
-    """
-    with refused_by_name(path), Image.open(path) as image:
-        if image.format != "JPEG" or image.mode not in ("RGB", "L"):
-            return False
-        return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
 def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
@@ -170,29 +129,6 @@ def _palette_image(ids: np.ndarray, classes: ClassTable) -> Image.Image:
     image = Image.fromarray(ids)
     image.putpalette(classes.palette().tobytes())
     return image
-
-
-def decoded_bytes(path: str | Path) -> int:
-    """Returns the bytes that a photograph takes when it is decoded to RGB, by its header alone; 0 if it is none."""
-    try:
-        with Image.open(path) as image:
-            return 3 * image.width * image.height
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return 0
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Returns height and width that an image has once it is decoded and upright, and decodes it to be sure.
-
-    Raises:
-        DataError: If it cannot be decoded to its end.
-    """
-    with refused_by_name(path), Image.open(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        height, width = (image.width, image.height) if turned else (image.height, image.width)
-        image.draft("RGB", (1, 1))  # decodes a JPEG at an eighth of its size, but all its data
-        image.load()
-    return height, width
 
 
 @contextlib.contextmanager

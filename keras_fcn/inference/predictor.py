@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.inputs import as_image
+from keras_fcn.images.photos import as_image
 from keras_fcn.inference.averaging import Score, with_flip, with_scales
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.tiling import Tiled

@@ -11,7 +11,7 @@ from PIL import Image
 from keras_fcn.datasets import Pairs
 from keras_fcn.drawing.overlays import overlay
 from keras_fcn.errors import UserError
-from keras_fcn.images.masks import read_image
+from keras_fcn.images.photos import read_image
 from keras_fcn.pipeline.transforms import (
     random_color_jitter,
     random_crop,

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_fcn.datasets import Pairs, inspect_pairs
 from keras_fcn.errors import DataError
-from keras_fcn.images.masks import is_plain_jpeg, read_image
+from keras_fcn.images.photos import is_plain_jpeg, read_image
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.palette_png import decode_indices, has_palette_of
 

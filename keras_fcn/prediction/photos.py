@@ -17,7 +17,7 @@ import tensorflow as tf
 from keras_fcn.drawing.palettes import picture_colors
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.masks import decode_image, decoded_bytes, read_image
+from keras_fcn.images.photos import decode_image, decoded_bytes, read_image
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction.outputs import OUTPUTS, Prediction
 from keras_fcn.prediction.plan import Task

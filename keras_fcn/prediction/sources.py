@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from keras_fcn.errors import UserError
-from keras_fcn.images.masks import IMAGE_SUFFIXES
+from keras_fcn.images.photos import IMAGE_SUFFIXES
 from keras_fcn.system.storage import files_in, is_remote
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")

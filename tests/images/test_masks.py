@@ -6,17 +6,15 @@ from PIL import Image, ImageOps
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable, voc_palette
 from keras_fcn.images.masks import (
-    image_size,
-    is_plain_jpeg,
     label_colors,
     label_values,
     palette_in_use,
     read_color_label,
-    read_image,
     read_label,
     read_value_label,
     write_label,
 )
+from keras_fcn.images.photos import image_size, is_plain_jpeg, read_image
 
 VOC = ClassTable.voc()
 IDS = np.array([[0, 1, 20, 255], [15, 15, 7, 0], [3, 2, 1, 0]], np.uint8)

@@ -13,7 +13,7 @@ from conftest import ROOT
 from keras_fcn import Predictor, build_fcn
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.masks import image_size
+from keras_fcn.images.photos import image_size
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.predictor import IMAGES, LABELS_FILE, SIGNATURE, scorer, segmenter
 from keras_fcn.inference.tiling import Tiled

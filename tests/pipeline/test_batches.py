@@ -12,7 +12,8 @@ from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.datasets.pairs import reader
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.masks import read_image, read_label, write_label
+from keras_fcn.images.masks import read_label, write_label
+from keras_fcn.images.photos import read_image
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure, training_dataset
 

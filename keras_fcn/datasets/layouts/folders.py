@@ -10,7 +10,8 @@ from keras_fcn.datasets.layouts.mask_scan import scan_classes
 from keras_fcn.datasets.pairs import LabelReader, Pairs, files_by_stem, is_hidden, masks_by_stem, reader
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
-from keras_fcn.images.masks import IMAGE_SUFFIXES, read_color_label, read_value_label
+from keras_fcn.images.masks import read_color_label, read_value_label
+from keras_fcn.images.photos import IMAGE_SUFFIXES
 
 PHOTOS = "images"
 MASKS = ("masks", "labels", "annotations")

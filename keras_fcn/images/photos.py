@@ -1,0 +1,100 @@
+"""Photographs: files, and images as programs have them, decoded to RGB arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from keras_fcn.errors import UserError
+from keras_fcn.images.pillow import decode_rgb, refused_by_name, upright_rgb
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Decodes a photograph of any mode to RGB, upright: an EXIF orientation is applied.
+
+    Returns:
+        uint8 [H, W, 3]. Of 16 bits the upper 8 are kept; transparency is dropped.
+
+    Raises:
+        DataError: If the file cannot be read or decoded to its last pixel.
+    """
+    return decode_rgb(Path(path))
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Decodes a photograph from the bytes of its file, as `read_image` does.
+
+    Args:
+        content: The file.
+        name: What it is called in complaints.
+
+    Raises:
+        DataError: If it cannot be decoded to its last pixel.
+    """
+    return decode_rgb(name, content)
+
+
+def is_plain_jpeg(path: Path) -> bool:
+    """Returns whether a file is a JPEG that any decoder reads alike: RGB or grey, without an orientation.
+
+    Only its header is read.
+
+    Raises:
+        DataError: If it cannot be read or is not an image.
+    """
+    with refused_by_name(path), Image.open(path) as image:
+        if image.format != "JPEG" or image.mode not in ("RGB", "L"):
+            return False
+        return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+
+
+def as_image(image: Any) -> np.ndarray:
+    """Returns an image as the networks take it, uint8 [H, W, 3].
+
+    Args:
+        image: A path; an image of Pillow's of any mode, whose EXIF orientation is applied; or an array uint8 [H, W, 3],
+            [H, W, 4], whose transparency is dropped, or grey [H, W] or [H, W, 1].
+
+    Raises:
+        UserError: If a file cannot be decoded, or an array has another shape or type.
+    """
+    if isinstance(image, (str, Path)):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return upright_rgb(image)
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8:
+        raise UserError(f"images are arrays of uint8, 0 to 255. Received: {pixels.dtype} {list(pixels.shape)}")
+    if pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[-1] == 1):
+        return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+    if pixels.ndim != 3 or pixels.shape[-1] not in (3, 4):
+        raise UserError(f"images have the shape [H, W, 3]; give several as a list. Received: {list(pixels.shape)}")
+    return pixels[..., :3]
+
+
+def decoded_bytes(path: str | Path) -> int:
+    """Returns the bytes that a photograph takes when it is decoded to RGB, by its header alone; 0 if it is none."""
+    try:
+        with Image.open(path) as image:
+            return 3 * image.width * image.height
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 0
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Returns height and width that an image has once it is decoded and upright, and decodes it to be sure.
+
+    Raises:
+        DataError: If it cannot be decoded to its end.
+    """
+    with refused_by_name(path), Image.open(path) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        height, width = (image.width, image.height) if turned else (image.height, image.width)
+        image.draft("RGB", (1, 1))  # decodes a JPEG at an eighth of its size, but all its data
+        image.load()
+    return height, width
