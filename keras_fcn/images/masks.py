@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable, Color
-from keras_fcn.images.pillow import opened
+from keras_fcn.images.pillow import decoded
 from keras_fcn.system.files import replaced_file
 
 
@@ -134,14 +134,13 @@ def _palette_image(ids: np.ndarray, classes: ClassTable) -> Image.Image:
 @contextlib.contextmanager
 def _opened_label(path: Path) -> Iterator[Image.Image]:
     """Opens a label file upright and without an alpha channel that hides nothing, and names it in what is wrong."""
-    with opened(path) as image:
-        try:
-            upright = ImageOps.exif_transpose(image) if "exif" in image.info else image
-            is_opaque = upright.mode in ("LA", "RGBA") and upright.getchannel("A").getextrema() == (255, 255)
-            yield upright.convert(upright.mode[:-1]) if is_opaque else upright
-        except UserError as error:
-            kind = error.kind if isinstance(error, DataError) else "label"
-            raise DataError(kind, f"{path}: {error}") from None
+    image = decoded(path)
+    try:
+        is_opaque = image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() == (255, 255)
+        yield image.convert(image.mode[:-1]) if is_opaque else image
+    except UserError as error:
+        kind = error.kind if isinstance(error, DataError) else "label"
+        raise DataError(kind, f"{path}: {error}") from None
 
 
 def _values(image: Image.Image, path: Path) -> np.ndarray:

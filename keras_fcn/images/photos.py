@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from keras_fcn.errors import UserError
-from keras_fcn.images.pillow import decode_rgb, refused_by_name, upright_rgb
+from keras_fcn.images.pillow import decoded, opened, orientation, refused_by_name, upright
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+_BAND_PIXELS = 1 << 23
+"""Pixels that are taken from Pillow at a time: its way to NumPy holds each three times."""
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -23,7 +26,7 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         DataError: If the file cannot be read or decoded to its last pixel.
     """
-    return decode_rgb(Path(path))
+    return _read(path)
 
 
 def decode_image(content: bytes, name: str) -> np.ndarray:
@@ -36,21 +39,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     Raises:
         DataError: If it cannot be decoded to its last pixel.
     """
-    return decode_rgb(name, content)
-
-
-def is_plain_jpeg(path: Path) -> bool:
-    """Returns whether a file is a JPEG that any decoder reads alike: RGB or grey, without an orientation.
-
-    Only its header is read.
-
-    Raises:
-        DataError: If it cannot be read or is not an image.
-    """
-    with refused_by_name(path), Image.open(path) as image:
-        if image.format != "JPEG" or image.mode not in ("RGB", "L"):
-            return False
-        return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    return _read(name, content)
 
 
 def as_image(image: Any) -> np.ndarray:
@@ -66,7 +55,7 @@ def as_image(image: Any) -> np.ndarray:
     if isinstance(image, (str, Path)):
         return read_image(image)
     if isinstance(image, Image.Image):
-        return upright_rgb(image)
+        return _rgb(upright(image))
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8:
         raise UserError(f"images are arrays of uint8, 0 to 255. Received: {pixels.dtype} {list(pixels.shape)}")
@@ -77,13 +66,16 @@ def as_image(image: Any) -> np.ndarray:
     return pixels[..., :3]
 
 
-def decoded_bytes(path: str | Path) -> int:
-    """Returns the bytes that a photograph takes when it is decoded to RGB, by its header alone; 0 if it is none."""
-    try:
-        with Image.open(path) as image:
-            return 3 * image.width * image.height
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return 0
+def is_plain_jpeg(path: Path) -> bool:
+    """Returns whether a file is a JPEG that any decoder reads alike: RGB or grey, without an orientation.
+
+    Only its header is read.
+
+    Raises:
+        DataError: If it cannot be read or is not an image.
+    """
+    with opened(path) as image:
+        return image.format == "JPEG" and image.mode in ("RGB", "L") and orientation(image) == 1
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -92,9 +84,38 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: If it cannot be decoded to its end.
     """
-    with refused_by_name(path), Image.open(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        height, width = (image.width, image.height) if turned else (image.height, image.width)
+    with opened(path) as image:
+        width, height = image.size
+        is_turned = orientation(image) >= 5
         image.draft("RGB", (1, 1))  # decodes a JPEG at an eighth of its size, but all its data
         image.load()
-    return height, width
+    return (width, height) if is_turned else (height, width)
+
+
+def decoded_bytes(path: str | Path) -> int:
+    """Returns the bytes that a photograph takes when it is decoded to RGB, by its header alone; 0 if it is none."""
+    try:
+        with opened(path) as image:
+            return 3 * image.width * image.height
+    except UserError:
+        return 0
+
+
+def _read(path: str | Path, content: bytes | None = None) -> np.ndarray:
+    """Returns an image as RGB, uint8 [H, W, 3]; it holds hardly more than Pillow's copy and the result."""
+    image = decoded(path, content)
+    rows = max(1, _BAND_PIXELS // max(1, image.width))
+    with refused_by_name(path):
+        if image.height <= rows:
+            return _rgb(image)
+        pixels = np.empty((image.height, image.width, 3), np.uint8)
+        for top in range(0, image.height, rows):
+            bottom = min(top + rows, image.height)
+            pixels[top:bottom] = _rgb(image.crop((0, top, image.width, bottom)))
+    return pixels
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):
+        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    return np.asarray(image.convert("RGB"))

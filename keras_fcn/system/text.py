@@ -1,4 +1,4 @@
-"""Columns of plain text: names in any script, and figures."""
+"""Texts for people: columns in any script, figures, the errors of other programs."""
 
 from __future__ import annotations
 
@@ -19,3 +19,9 @@ def left_justified(text: str, width: int) -> str:
 def signed(difference: float) -> str:
     """Returns a difference with its sign and one digit, never as -0.0."""
     return f"{round(difference, 1) + 0.0:+.1f}"
+
+
+def reason_of(error: BaseException) -> str:
+    """Returns what an error of another program says, as part of one line: its first line, or what it is called."""
+    text = str(getattr(error, "strerror", None) or error).strip()
+    return (text or type(error).__name__).splitlines()[0][:200]

@@ -123,10 +123,22 @@ def test_a_file_that_claims_too_many_pixels_is_refused_before_it_takes_memory(tm
             read(tmp_path / "bomb.png")
 
 
+def test_the_limits_of_pillow_are_the_users_own_and_not_ours(tmp_path, monkeypatch, recwarn):
+    Image.fromarray(PIXELS).save(tmp_path / "photo.png")
+    write_label(tmp_path / "label.png", IDS, VOC)
+    for limit in (1, PIXELS[..., 0].size - 1):  # refused by Pillow, warned of by Pillow
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        np.testing.assert_array_equal(read_image(tmp_path / "photo.png"), PIXELS)
+        np.testing.assert_array_equal(read_label(tmp_path / "label.png", VOC), IDS)
+        assert image_size(tmp_path / "photo.png") == PIXELS.shape[:2]
+        assert limit == Image.MAX_IMAGE_PIXELS
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("band_pixels", [1 << 23, 200, 1])
 @pytest.mark.parametrize("name", list(PHOTOS))
 def test_photographs_of_every_kind_are_read_upright_by_all_readers_alike(tmp_path, monkeypatch, name, band_pixels):
-    monkeypatch.setattr("keras_fcn.images.pillow._BAND_PIXELS", band_pixels)
+    monkeypatch.setattr("keras_fcn.images.photos._BAND_PIXELS", band_pixels)
     path = write_photo(tmp_path, name)
     pixels = read_image(path)
     with Image.open(path) as image:

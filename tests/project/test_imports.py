@@ -27,6 +27,40 @@ def test_help_loads_neither_tensorflow_nor_keras(name):
     assert loaded_after(f"import runpy\ntry: runpy.{call}, run_name='__main__')") == "set()"
 
 
+IMPORT_ALL = """
+import os, pkgutil, signal, sys, warnings
+import keras, matplotlib, PIL.Image, tensorflow
+asked = []
+def noting(change):
+    def noted(*arguments, **options):
+        asked.append(sys._getframe(1).f_globals["__name__"])
+        return change(*arguments, **options)
+    return noted
+warnings.filterwarnings, warnings.simplefilter = noting(warnings.filterwarnings), noting(warnings.simplefilter)
+def state():
+    return (
+        PIL.Image.MAX_IMAGE_PIXELS, sys.path[:], os.getcwd(), dict(os.environ),
+        [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+        [entry for entry in warnings.filters if issubclass(entry[2], PIL.Image.DecompressionBombWarning)],
+        keras.config.dtype_policy().name, keras.config.floatx(),
+    )
+before = state()
+import keras_fcn
+names = [module.name for module in pkgutil.walk_packages(keras_fcn.__path__, "keras_fcn.")]
+for name in names:
+    __import__(name)
+assert state() == before, (before, state())
+assert not [name for name in asked if name.startswith("keras_fcn")], asked
+print(len(names))
+"""
+
+
+def test_importing_every_module_changes_nothing_for_the_process():
+    done = subprocess.run([sys.executable, "-c", IMPORT_ALL], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
+
+
 @pytest.mark.parametrize("folder", ["keras_fcn", "export", "tests"])
 def test_folders_can_be_overlooked(folder):
     for path in [ROOT / folder, *(ROOT / folder).rglob("*/")]:
