@@ -5,7 +5,7 @@ from PIL import Image
 
 from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.datasets.layouts.voc import read_voc
-from keras_fcn.datasets.toy import draw_toy_dataset
+from keras_fcn.datasets.toy import draw_scene, draw_toy_dataset
 from keras_fcn.errors import UserError
 
 
@@ -41,6 +41,14 @@ def test_toy_is_the_same_every_time_and_another_with_another_seed(tmp_path):
     first, again = draw_toy_dataset(tmp_path / "a", sizes), draw_toy_dataset(tmp_path / "b", sizes)
     other = draw_toy_dataset(tmp_path / "c", sizes, seed=1)
     assert digest(first) == digest(again) != digest(other)
+
+
+def test_scenes_are_drawn_larger_with_more_detail():
+    (small, _), (image, label) = (draw_scene(np.random.default_rng(2), scale) for scale in (1, 3))
+    assert image.shape == (3 * small.shape[0], 3 * small.shape[1], 3)
+    assert label.shape == image.shape[:2]
+    blocks = label.reshape(small.shape[0], 3, small.shape[1], 3)
+    assert (blocks != blocks[:, 1:2, :, 1:2]).any()  # not a small label with each pixel repeated
 
 
 def test_toy_is_drawn_once(tmp_path, monkeypatch):
