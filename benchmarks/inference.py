@@ -30,7 +30,7 @@ import tyro
 from yardsticks import OURS, report, run_in_turn, write_figures
 
 from export.formats.conversion import Format
-from keras_fcn.runs.config import BackboneName, ModelName
+from keras_fcn.runs.names import BackboneName, ModelName
 from keras_fcn.system.command_line import parse_options, run
 from keras_fcn.system.startup import start_tensorflow
 

@@ -32,7 +32,7 @@ from PIL import Image
 from yardsticks import processor
 
 from keras_fcn.errors import UserError
-from keras_fcn.runs.config import BackboneName, ModelName
+from keras_fcn.runs.names import BackboneName, ModelName
 from keras_fcn.system.command_line import parse_options, run
 from keras_fcn.system.startup import start_tensorflow
 

@@ -18,7 +18,8 @@ from typing import Annotated
 import tyro
 from yardsticks import report, run_in_turn, write_figures
 
-from keras_fcn.runs.config import BackboneName, ModelName, OptimizerName, PrecisionName, SwitchName
+from keras_fcn.runs.config import OptimizerName, PrecisionName, SwitchName
+from keras_fcn.runs.names import BackboneName, ModelName
 from keras_fcn.system.command_line import parse_options, run
 from keras_fcn.system.startup import start_tensorflow
 

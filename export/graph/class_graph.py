@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from keras_fcn.network.fcn import FCN_STRIDES
 from keras_fcn.network.layers import scaled_length
+from keras_fcn.runs.names import NETWORKS
 
 INPUT, OUTPUT = "images", "classes"
 """What the tensors of an exported file are called."""
@@ -72,7 +72,7 @@ def _body(model: keras.Model) -> keras.Model:
 
 def _last_upscore(model: keras.Model) -> keras.layers.Conv2DTranspose:
     names = {layer.name for layer in model.layers}
-    return model.get_layer(next(f"upscore{stride}" for stride in FCN_STRIDES.values() if f"upscore{stride}" in names))
+    return model.get_layer(next(f"upscore{stride}" for stride in NETWORKS.values() if f"upscore{stride}" in names))
 
 
 def _last_upsampling(model: keras.Model, classes_first: bool):

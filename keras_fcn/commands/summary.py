@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import arg
 
 from keras_fcn.errors import UserError
-from keras_fcn.runs.config import BackboneName, ModelName
+from keras_fcn.runs.names import BackboneName, ModelName
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import write_json
 from keras_fcn.system.startup import start_tensorflow

@@ -9,13 +9,11 @@ import numpy as np
 from keras import layers
 
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.network.backbones import BACKBONES, build_backbone
+from keras_fcn.network.backbones import Backbone, build_backbone, find_backbone
 from keras_fcn.network.initializers import Bilinear
 from keras_fcn.network.layers import Logits, PadToMultiple, ScaleImage
 from keras_fcn.network.upscore import Upscore
-
-FCN_STRIDES = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}
-"""The stride at which each network's scores are upsampled to the image at once."""
+from keras_fcn.runs.names import NETWORKS
 
 UPSCORE_INITS: dict[str, Callable[[int], keras.initializers.Initializer]] = {
     "bilinear": Bilinear,
@@ -26,7 +24,7 @@ UPSCORE_INITS: dict[str, Callable[[int], keras.initializers.Initializer]] = {
 
 def build_fcn(
     model: str = "fcn8s",
-    backbone: str = "resnet18_v2",
+    backbone: str | Backbone = "resnet18_v2",
     num_classes: int | None = None,
     classes: ClassTable | None = None,
     weights: str | None = None,
@@ -41,7 +39,7 @@ def build_fcn(
 
     Args:
         model: "fcn32s", "fcn16s" or "fcn8s".
-        backbone: One of `keras_fcn.network.backbones.BACKBONES`.
+        backbone: A name in `keras_fcn.runs.names.BACKBONES`, or one's own.
         num_classes: Background included; 21 if `classes` is not given either. Names are VOC's if there are 21.
         classes: Names and colours of the classes, instead of `num_classes`.
         weights: "imagenet" to start the backbone from the weights that `keras.applications` or KerasHub publishes.
@@ -68,8 +66,8 @@ def build_fcn(
         >>> network.output_shape
         (None, None, None, 21)
     """
-    if model not in FCN_STRIDES:
-        raise ValueError(f"model must be one of {', '.join(FCN_STRIDES)}. Received: {model!r}")
+    if model not in NETWORKS:
+        raise ValueError(f"model must be one of {', '.join(NETWORKS)}. Received: {model!r}")
     if upscore_init not in UPSCORE_INITS:
         raise ValueError(f"upscore_init must be one of {', '.join(UPSCORE_INITS)}. Received: {upscore_init!r}")
     if classes is None:
@@ -78,19 +76,20 @@ def build_fcn(
         raise ValueError(f"classes has {classes.num_classes} classes, but num_classes={num_classes}")
     if not input_scale >= 0.0001:
         raise ValueError(f"input_scale must be at least 0.0001. Received: {input_scale}")
+    backbone = find_backbone(backbone)
     body = build_backbone(backbone, weights)
-    mean, std = np.array(BACKBONES[backbone].mean), np.array(BACKBONES[backbone].std)
+    mean, std = np.array(backbone.mean), np.array(backbone.std)
 
     image = keras.Input((None, None, 3), name="image")
     seen = image if input_scale == 1 else ScaleImage(input_scale, dtype="float32", name="input_scale")(image)
     normalized = layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name="normalization")(seen)
     features = body(PadToMultiple(32, name="pad")(normalized))
     top = _score(features["P5"], classes.num_classes, context)
-    scores = _decode(top, features, FCN_STRIDES[model], UPSCORE_INITS[upscore_init])
+    scores = _decode(top, features, NETWORKS[model], UPSCORE_INITS[upscore_init])
     # Whatever the precision of the layers before, the loss and argmax see float32.
     logits = Logits(classes, input_scale, dtype="float32", name="logits")([scores, image])
     outputs = [logits, _auxiliary_logits(features["P4"], classes, input_scale, image)] if auxiliary else logits
-    return keras.Model(image, outputs, name=f"{model}_{backbone}")
+    return keras.Model(image, outputs, name=f"{model}_{backbone.name}")
 
 
 def class_table(model: keras.Model) -> ClassTable:
@@ -127,7 +126,7 @@ def normalize(model: keras.Model, image):
 def upsampling_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Returns the layers that bring scores to the padded image, that of the auxiliary head, if there is one, last."""
     layers_of = {layer.name: layer for layer in model.layers}
-    names = (*(f"upscore{stride}" for stride in FCN_STRIDES.values()), "auxiliary_upscore")
+    names = (*(f"upscore{stride}" for stride in NETWORKS.values()), "auxiliary_upscore")
     return [layers_of[name] for name in names if name in layers_of]
 
 

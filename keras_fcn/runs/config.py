@@ -12,14 +12,8 @@ from tyro.conf import FlagConversionOff, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
 from keras_fcn.errors import UserError
+from keras_fcn.runs.names import BACKBONES, BackboneName, ModelName
 
-ModelName = Literal["fcn32s", "fcn16s", "fcn8s"]
-BackboneName = Literal[
-    "resnet18_v2", "resnet34_v2", "resnet50_v2", "resnet101_v2", "resnet152_v2",
-    "resnet18_v1", "resnet34_v1", "resnet50_v1", "resnet101_v1", "resnet152_v1",
-    "resnet50_v1b", "resnet101_v1b", "resnet152_v1b",
-    "vgg16", "mobilenet_v2", "efficientnet_v2_b0", "efficientnet_v2_b3", "efficientnet_v2_s",
-]  # fmt: skip
 LossName = Literal["cross_entropy", "dice", "lovasz"]
 Balance = Literal["none", "weights", "sampling"]
 StrategyName = Literal["auto", "mirrored", "multiworker", "none"]
@@ -29,7 +23,7 @@ UpscoreInit = Literal["bilinear", "xavier"]
 OptimizerName = Literal["sgd", "adamw"]
 ScheduleName = Literal["poly", "cosine", "constant"]
 
-_BACKBONES_HINT = f"({', '.join(get_args(BackboneName))}; default: resnet18_v2)"
+_BACKBONES_HINT = f"({', '.join(BACKBONES)}; default: resnet18_v2)"
 _RATE_HINT, _DECAY_HINT = "(default: 0.05 for sgd, 0.001 for adamw)", "(default: 0.0001 for sgd, 0.01 for adamw)"
 _LOSS_HINT = f"({', '.join(get_args(LossName))}; default: cross_entropy)"
 _CROP_HINT = "(default: 320 480, or the largest training image rounded up to a multiple of 32, where that is less)"

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_fcn.errors import UserError
 from keras_fcn.inference.predictor import find_model, load_model
-from keras_fcn.network.backbones import BACKBONES
+from keras_fcn.network.backbones import Backbone, find_backbone, published
 from keras_fcn.network.fcn import class_table
 from keras_fcn.network.weights.assignment import assign_tensors
 from keras_fcn.network.weights.files import KINDS, read_weight_file
@@ -36,7 +36,7 @@ class LoadedWeights:
     is_folded: bool = False
 
 
-def load_backbone_weights(backbone: keras.Model, weights: str) -> LoadedWeights:
+def load_backbone_weights(backbone: keras.Model, weights: str, entry: Backbone | None = None) -> LoadedWeights:
     """Loads weights into a backbone in place, all of them or, if anything is wrong, none.
 
     Args:
@@ -44,6 +44,7 @@ def load_backbone_weights(backbone: keras.Model, weights: str) -> LoadedWeights:
         weights: "none" to keep the random ones, "imagenet", or the path of a file, whose format is recognized by its
             content: a `.keras` file of a trained FCN with the same backbone, a `.weights.h5` file of the backbone, or
             what `read_weight_file` reads.
+        entry: What the backbone was built from; the entry of its name if not given.
 
     Raises:
         UserError: If the weights cannot be had or belong to another network.
@@ -52,7 +53,7 @@ def load_backbone_weights(backbone: keras.Model, weights: str) -> LoadedWeights:
         return LoadedWeights("random")
     before = backbone.get_weights()
     try:
-        loaded = _load(backbone, weights)
+        loaded = _load(backbone, weights, entry)
         for variable in backbone.variables:
             if not np.isfinite(np.asarray(variable)).all():
                 raise UserError(f"--weights {weights}: {variable.path} holds NaN or infinity; take another file")
@@ -62,10 +63,10 @@ def load_backbone_weights(backbone: keras.Model, weights: str) -> LoadedWeights:
     return loaded
 
 
-def _load(backbone: keras.Model, weights: str) -> LoadedWeights:
+def _load(backbone: keras.Model, weights: str, entry: Backbone | None) -> LoadedWeights:
     path = Path(weights)
     if weights == "imagenet":
-        _load_imagenet(backbone)
+        _load_imagenet(backbone, entry or find_backbone(backbone.name))
     elif not path.is_file():
         raise UserError(
             f"--weights takes none, imagenet, or a file: .keras, .weights.h5, {KINDS}; there is no such file. "
@@ -137,13 +138,11 @@ def _load_tensors(backbone: keras.Model, path: Path) -> LoadedWeights:
     return LoadedWeights(f"{path}, {assigned.title}, all of {backbone.name}{start}", assigned.is_folded)
 
 
-def _load_imagenet(backbone: keras.Model) -> None:
-    load = BACKBONES[backbone.name].load_imagenet
-    if load is None:
-        published = ", ".join(name for name, entry in BACKBONES.items() if entry.load_imagenet)
-        raise UserError(f"--weights imagenet: none are published for {backbone.name}; they are for {published}")
+def _load_imagenet(backbone: keras.Model, entry: Backbone) -> None:
+    if entry.load_imagenet is None:
+        raise UserError(f"--weights imagenet: none are published for {backbone.name}; they are for {published()}")
     try:
-        load(backbone)
+        entry.load_imagenet(backbone)
     except UserError:
         raise
     except Exception as error:  # keras.utils.get_file raises a bare Exception without a network

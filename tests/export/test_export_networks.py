@@ -1,7 +1,6 @@
 """SavedModels of every network and number of classes; each export compares itself with the live model."""
 
 import io
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from PIL import Image
 
 from export.saved_model import export_saved_model
 from keras_fcn import ClassTable, build_fcn
-from keras_fcn.runs.config import BackboneName, ModelName
+from keras_fcn.runs.names import BACKBONES, NETWORKS
 
 
 @pytest.mark.parametrize("num_classes", [2, 150, pytest.param(254, marks=pytest.mark.slow)])
@@ -52,7 +51,7 @@ def test_a_network_with_context_is_exported(tmp_path):
     [
         # Weights that are constants, and swish, whose gradient is custom, could not be saved together.
         name if name == "efficientnet_v2_b0" else pytest.param(name, marks=pytest.mark.slow)
-        for name in get_args(BackboneName)
+        for name in BACKBONES
     ],
 )
 def test_every_backbone_is_exported(backbone, tmp_path):
@@ -61,7 +60,7 @@ def test_every_backbone_is_exported(backbone, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", get_args(ModelName))
+@pytest.mark.parametrize("model", NETWORKS)
 def test_every_stride_is_exported(model, tmp_path):
     _, comparisons = export_saved_model(build_fcn(model, "resnet18_v2", num_classes=3), tmp_path / "out")
     assert max(comparison.difference for comparison in comparisons) < 1e-3

@@ -4,7 +4,7 @@ import pytest
 from numpy_resnet import convolve
 
 from keras_fcn.network.backbones import build_backbone
-from keras_fcn.network.resnets import basic_block_v1, basic_block_v2, bottleneck_block_v1
+from keras_fcn.network.backbones.resnets import basic_block_v1, basic_block_v2, bottleneck_block_v1
 
 EPSILON = 1e-5
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_fcn.network.backbones import BACKBONES, build_backbone
+from keras_fcn.network.backbones import build_backbone
 from keras_fcn.network.fcn import build_fcn, normalize
+from keras_fcn.runs.names import BACKBONES
 from keras_fcn.training.initial_weights import load_backbone_weights
 from keras_fcn.training.step.batch_norm import batch_norms
 

@@ -9,12 +9,13 @@ from conftest import ROOT
 
 from keras_fcn import ClassTable, build_fcn, class_table
 from keras_fcn.network.cost.complexity import summarize
-from keras_fcn.network.fcn import FCN_STRIDES, normalize
+from keras_fcn.network.fcn import normalize
+from keras_fcn.runs.names import NETWORKS
 
 TABLE = ClassTable(("floor", "shirt", "shoe"), ((9, 9, 9), (255, 0, 1), (0, 0, 0)), void_color=(1, 2, 3))
 
 
-@pytest.fixture(scope="module", params=list(FCN_STRIDES))
+@pytest.fixture(scope="module", params=list(NETWORKS))
 def network(request):
     keras.utils.set_random_seed(0)
     return build_fcn(request.param, "resnet18_v2", num_classes=4)

@@ -3,6 +3,8 @@
 import inspect
 import json
 import re
+import sys
+import types
 from typing import get_args
 
 import numpy as np
@@ -14,8 +16,9 @@ from layouts import save, scene
 
 import keras_fcn
 from keras_fcn.datasets import LAYOUTS, find_layout, open_pairs
-from keras_fcn.network.backbones import BACKBONES, build_backbone
-from keras_fcn.runs.config import BackboneName, LossName
+from keras_fcn.network.backbones import build_backbone
+from keras_fcn.runs.config import LossName
+from keras_fcn.runs.names import BACKBONES, BackboneEntry
 from keras_fcn.training.losses import SegmentationLoss
 from keras_fcn.training.losses.cross_entropy import summed_cross_entropy
 
@@ -34,17 +37,29 @@ def test_examples_are_short():
     assert all(len(code.splitlines()) < 40 for _, code in EXAMPLES)
 
 
-def test_the_backbone_has_features_at_three_strides_and_learns(monkeypatch):
-    monkeypatch.setitem(BACKBONES, "plain", None)  # taken out again in the end
-    run_example("A backbone")
-    shapes = build_backbone("plain").compute_output_shape((1, 64, 96, 3))
+def test_the_backbone_has_features_at_three_strides_and_learns(tmp_path):
+    plain = run_example("A backbone")["plain"]()
+    shapes = build_backbone(plain).compute_output_shape((1, 64, 96, 3))
     assert {level: tuple(shape)[1:3] for level, shape in shapes.items()} == {"P3": (8, 12), "P4": (4, 6), "P5": (2, 3)}
-    network = keras_fcn.build_fcn("fcn8s", "plain", num_classes=3)
+    network = keras_fcn.build_fcn("fcn8s", plain, num_classes=3)
+    image = np.random.default_rng(0).integers(0, 256, (1, 33, 65, 3)).astype(np.float32)
     with tf.GradientTape() as tape:
-        logits = network(np.random.default_rng(0).integers(0, 256, (1, 33, 65, 3)).astype(np.float32), training=True)
+        logits = network(image, training=True)
         loss = tf.reduce_mean(tf.square(logits - 1.0))
     assert logits.shape == (1, 33, 65, 3)
     assert all(gradient is not None for gradient in tape.gradient(loss, network.trainable_variables))
+    network.save(tmp_path / "plain.keras")
+    assert keras_fcn.Predictor(tmp_path / "plain.keras")(image[0].astype(np.uint8)).shape == (33, 65)
+
+
+def test_the_line_in_the_table_finds_the_backbone(monkeypatch):
+    (line,) = re.findall(r"^    (\"plain\": BackboneEntry.*),$", TEXT, re.MULTILINE)
+    entry = eval(f"{{{line}}}", {"BackboneEntry": BackboneEntry})["plain"]
+    module, _, function = entry.function.partition(":")
+    monkeypatch.setitem(sys.modules, module, types.SimpleNamespace(**run_example("A backbone")))
+    monkeypatch.setitem(BACKBONES, "plain", entry)
+    assert function in run_example("A backbone")
+    assert build_backbone("plain").name == "plain"
 
 
 def test_the_layout_is_recognized_and_read(tmp_path, monkeypatch):
@@ -85,7 +100,6 @@ def test_what_it_names_exists():
     for path in re.findall(r"`((?:keras_fcn|tests)/[\w/.]*)`", TEXT):
         assert (ROOT / path).exists(), path
     assert "LOSSES = " in (ROOT / "tests/training/losses/test_losses.py").read_text(encoding="utf-8")
-    assert set(get_args(BackboneName)) == set(BACKBONES)
     assert all(
         name in inspect.getsource(SegmentationLoss._term) for name in set(get_args(LossName)) - {"cross_entropy"}
     )

@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 from keras_fcn.commands.options import parse_train_options
-from keras_fcn.network.backbones import BACKBONES
+from keras_fcn.runs.names import BACKBONES
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 
@@ -27,4 +27,4 @@ def test_a_recipe_opens_with_its_command_its_time_and_its_result(path, monkeypat
     comments = [line for line in path.read_text(encoding="utf-8").split("\n") if line.startswith("#")]
     assert "Time" in "".join(comments)
     assert "esult" in "".join(comments)
-    assert config.weights != "imagenet" or BACKBONES[config.backbone].load_imagenet
+    assert config.weights != "imagenet" or BACKBONES[config.backbone].imagenet

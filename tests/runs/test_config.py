@@ -1,14 +1,11 @@
 import json
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from keras_fcn.commands.options import parse_train_options
 from keras_fcn.errors import UserError
-from keras_fcn.network.backbones import BACKBONES
-from keras_fcn.network.fcn import FCN_STRIDES
-from keras_fcn.runs.config import BackboneName, ModelName, TrainConfig, option
+from keras_fcn.runs.config import TrainConfig, option
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
 
@@ -26,11 +23,6 @@ SETTINGS = TrainConfig(
 @pytest.fixture
 def run(tmp_path):
     return RunFolder.create(tmp_path / "run", SETTINGS).root
-
-
-def test_choices_are_what_can_be_built():
-    assert list(get_args(ModelName)) == list(FCN_STRIDES)
-    assert list(get_args(BackboneName)) == list(BACKBONES)
 
 
 def test_no_options_are_the_defaults():

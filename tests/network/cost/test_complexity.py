@@ -7,8 +7,9 @@ import tensorflow as tf
 from keras import layers
 
 from keras_fcn import build_fcn
-from keras_fcn.network.backbones import BACKBONES, build_backbone
+from keras_fcn.network.backbones import build_backbone
 from keras_fcn.network.cost.complexity import summarize
+from keras_fcn.runs.names import BACKBONES
 
 DEEPER = {name for name in BACKBONES if any(depth in name for depth in ("34", "101", "152", "_b3", "_v2_s"))}
 """The same blocks as in a shallower one, only more of them."""

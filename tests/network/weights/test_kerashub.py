@@ -11,7 +11,7 @@ from numpy_resnet import resnet18_v1
 from safetensors.numpy import save_file
 
 from keras_fcn.errors import UserError
-from keras_fcn.network.backbones import BACKBONES, build_backbone
+from keras_fcn.network.backbones import build_backbone, find_backbone
 from keras_fcn.network.weights import kerashub
 from keras_fcn.network.weights.kerashub import copy_kerashub_weights
 from keras_fcn.training.initial_weights import load_backbone_weights
@@ -105,7 +105,7 @@ def test_weights_of_timm_come_through_kerashub(hub, tmp_path, monkeypatch):
 
     image = np.random.default_rng(2).integers(0, 256, (64, 96, 3)).astype(np.float32)
     converter = hub.layers.ImageConverter.from_preset(str(tmp_path))
-    entry = BACKBONES["resnet18_v1"]
+    entry = find_backbone("resnet18_v1")
     np.testing.assert_allclose(converter(image), (image - entry.mean) / entry.std, rtol=0, atol=1e-5)
 
 

@@ -10,18 +10,17 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from keras_fcn.network.backbones import BACKBONES, build_backbone
+from keras_fcn.network.backbones import build_backbone, find_backbone
 from keras_fcn.training.initial_weights import load_backbone_weights
 
 FIXTURES = ROOT / "tests/fixtures/weights"
 WIDTH = 2
 
 
-def narrow_backbone(name, monkeypatch):
+def narrow_backbone(name):
     """A backbone that has as many channels as the fixtures' networks, and is else what `build_backbone` builds."""
-    build = functools.partial(BACKBONES[name].build, width=WIDTH)
-    monkeypatch.setitem(BACKBONES, name, dataclasses.replace(BACKBONES[name], build=build))
-    return build_backbone(name)
+    entry = find_backbone(name)
+    return build_backbone(dataclasses.replace(entry, build=functools.partial(entry.build, width=WIDTH)))
 
 
 @pytest.mark.parametrize(
@@ -35,8 +34,8 @@ def narrow_backbone(name, monkeypatch):
         ("resnet50_v1b", "torchvision_resnet50.safetensors", "torchvision_resnet50.npz"),
     ],
 )
-def test_features_equal_those_of_the_original(name, weights, features, monkeypatch):
-    backbone = narrow_backbone(name, monkeypatch)
+def test_features_equal_those_of_the_original(name, weights, features):
+    backbone = narrow_backbone(name)
     load_backbone_weights(backbone, str(FIXTURES / weights))
     with np.load(FIXTURES / features) as original:
         image, *expected = (original[key].transpose(0, 2, 3, 1) for key in ("image", "P3", "P4", "P5"))

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 from keras import layers
+
+from keras_fcn.network.backbones import IMAGENET_MEAN, IMAGENET_STD, Backbone
+from keras_fcn.network.weights.kerashub import load_kerashub_preset
+
+
+def basic_v2(*blocks: int) -> Backbone:
+    """Returns a ResNet V2 of basic blocks, so many in each of its four stages."""
+    return Backbone(functools.partial(build_resnet_v2, blocks=blocks), IMAGENET_MEAN, IMAGENET_STD)
+
+
+def basic_v1(*blocks: int) -> Backbone:
+    """Returns a ResNet V1 of basic blocks, so many in each of its four stages."""
+    return _resnet_v1(basic_block_v1, blocks)
+
+
+def bottleneck_v1(*blocks: int) -> Backbone:
+    """Returns a ResNet V1 of bottleneck blocks, so many in each of its four stages."""
+    return _resnet_v1(bottleneck_block_v1, blocks)
+
+
+def _resnet_v1(block: Callable, blocks: Sequence[int]) -> Backbone:
+    build = functools.partial(build_resnet_v1, blocks=blocks, block=block)
+    return Backbone(build, IMAGENET_MEAN, IMAGENET_STD, load_kerashub_preset)
 
 
 def build_resnet_v1(image, blocks: Sequence[int], block: Callable, width: int = 64) -> list:

@@ -6,8 +6,19 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_fcn.network.backbones import CAFFE_MEAN, Backbone
+
 CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Filters of the 3x3 convolutions before each of the five poolings (Simonyan, Zisserman, ICLR 2015, table 1, D)."""
+
+
+def vgg16() -> Backbone:
+    """Returns VGG16."""
+    return Backbone(build_vgg16, CAFFE_MEAN, (1.0, 1.0, 1.0), _load_imagenet)
+
+
+def _load_imagenet(backbone: keras.Model) -> None:
+    copy_from_classifier(backbone, keras.applications.VGG16(weights="imagenet"))
 
 
 def build_vgg16(image, width: int = 64) -> list:
