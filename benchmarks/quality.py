@@ -57,7 +57,7 @@ class QualityOptions:
 
 def train(words: list[str], folder: Path, began: float) -> None:
     """Trains in this process, and writes down after each epoch how many minutes have passed, and of processor time."""
-    settings = parse_train_options(words).settings()
+    settings = parse_train_options(words).settings
     start_tensorflow()
     import keras
 

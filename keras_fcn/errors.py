@@ -1,12 +1,51 @@
-"""Errors that are a user's to mend."""
+"""Errors that are a user's to fix."""
+
+from pathlib import PurePath
+
+MARK = "\0"
+"""Encloses what `argument` returns; neither file names nor words of a command line can hold it."""
 
 
-class UserError(ValueError):
-    """A mistake in what the user gave: one line that says what, where, the value received and the cure."""
+def argument(name: str, value: object = None) -> str:
+    """Returns how an error names an argument of the library: "tile", or with a value "tile=(64, 64)".
+
+    It is marked: `UserError` takes the marks out, the command line puts an option in its place.
+
+    Args:
+        name: The argument's name.
+        value: A string, path, number, bool or tuple of these; none if None.
+    """
+    value = str(value) if isinstance(value, PurePath) else value
+    return f"{MARK}{name}{MARK}" if value is None else f"{MARK}{name}={value!r}{MARK}"
 
 
-class LostWorkerError(RuntimeError):
-    """Another process that trains together with this one has gone: one line that says so, and how to go on."""
+class _LineError(Exception):
+    """An error of one line, which names arguments by `argument`.
+
+    Attributes:
+        marked: The line with its marks; `f"{path}: {error.marked}"` keeps them in a line made of another.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.replace(MARK, ""))
+        self.marked = message
+
+
+class UserError(_LineError, ValueError):
+    """A mistake in what the user gave: one line that says what, where, the value received and the fix.
+
+    The library speaks Python, the command line speaks options. Where the line names an argument, `argument` writes it:
+    `f"{argument('fps')} must be greater than 0. Received: {fps}"` reads "fps must be ..." in Python and "--fps must
+    be ..." on a command line, `argument("tile", (64, 64))` reads "tile=(64, 64)" and "--tile 64 64". Nothing else in
+    the line is touched, whatever words it holds.
+
+    Args:
+        message: The line.
+    """
+
+
+class LostWorkerError(_LineError, RuntimeError):
+    """Another process that trains together with this one has gone: one line that says so, and how to resume."""
 
 
 class DataError(UserError):
@@ -15,7 +54,7 @@ class DataError(UserError):
     Args:
         kind: What kind of fault, such as "unknown colour", for counting.
         message: The line for the user; it begins with the file.
-        is_fatal: Whether training must not start before it is mended.
+        is_fatal: Whether training must not start before it is fixed.
     """
 
     def __init__(self, kind: str, message: str, is_fatal: bool = True) -> None:

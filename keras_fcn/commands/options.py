@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import arg
+from tyro.conf import OmitArgPrefixes, arg
 
 from keras_fcn.errors import UserError
-from keras_fcn.runs.config import TrainConfig, as_words, option
+from keras_fcn.runs.config import GROUP_OF, TrainConfig
 from keras_fcn.runs.config_files import config_words, read_config
 from keras_fcn.system.command_line import parse_options
+from keras_fcn.system.options import NOT_NEGATIVE, Options, as_words, option
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainOptions(TrainConfig):
+class TrainOptions(Options):
     """Trains a fully convolutional network on photographs and masks.
 
     Without options it trains on the embedded data set, in a few minutes and without a download.
@@ -33,19 +34,10 @@ class TrainOptions(TrainConfig):
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Take the settings in this file: one of recipes/, or the config.json of a run; options given besides win."""
 
-    ray_workers: Annotated[int, arg(metavar="N", help_behavior_hint="")] = 0
+    ray_workers: Annotated[int, NOT_NEGATIVE, arg(metavar="N", help_behavior_hint="")] = 0
     """Train in N workers of the Ray cluster at RAY_ADDRESS or, if that is not set, of one started on this machine."""
 
-    def __post_init__(self) -> None:
-        """Raises UserError if a value is out of its range."""
-        super().__post_init__()
-        if self.ray_workers < 0:
-            raise UserError(f"--ray-workers must not be negative. Received: {self.ray_workers}")
-
-    def settings(self) -> TrainConfig:
-        """Returns the part that belongs to the run and is kept with it."""
-        fields = dataclasses.fields(TrainConfig)
-        return TrainConfig(**{field.name: getattr(self, field.name) for field in fields})
+    settings: Annotated[OmitArgPrefixes[TrainConfig], arg(name="")] = dataclasses.field(default_factory=TrainConfig)
 
 
 def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
@@ -76,11 +68,11 @@ def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:
         )
     kept = read_config(path)
     merged = parse_options(TrainOptions, [*config_words(path), *arguments])
-    for field in dataclasses.fields(TrainConfig):
-        now, before = getattr(merged, field.name), getattr(kept, field.name)
-        if now != before and field.name not in ("epochs", "data"):
+    for name in GROUP_OF:
+        now, before = getattr(merged.settings, name), getattr(kept, name)
+        if now != before and name not in ("epochs", "data"):
             raise UserError(
-                f"{option(field.name)} is {' '.join(as_words(before))} in {path}. "
+                f"{option(name)} is {' '.join(as_words(before))} in {path}. "
                 f"Received: {' '.join(as_words(now))}; "
                 "leave the option out to resume, or start a new run without --resume"
             )

@@ -34,10 +34,10 @@ def main() -> None:
 
 def _train(options: TrainOptions) -> RunFolder | None:
     """Returns the run's folder; None in workers beside the chief."""
-    settings = options.settings()
+    settings = options.settings
     if options.ray_workers:
         return train_on_ray(settings, options.ray_workers, options.run_dir, options.resume)
-    cluster = joined_cluster(options.strategy)
+    cluster = joined_cluster(settings.devices.strategy)
     start_tensorflow(look_at_devices=cluster is None)
     from keras_fcn.training.train import run_training
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, arg
 
 from keras_fcn.errors import UserError
-from keras_fcn.runs.config import HEIGHT_WIDTH
+from keras_fcn.system.options import HEIGHT_WIDTH
 
 TILE_MULTIPLE = 32
 """Tiles begin at multiples of the networks' largest stride, so that their features lie where the whole image's do."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import yaml
 
 from keras_fcn.errors import UserError
-from keras_fcn.runs.config import TrainConfig, as_words, option
+from keras_fcn.runs.config import GROUP_OF, TrainConfig
 from keras_fcn.system.command_line import parse_options
+from keras_fcn.system.options import as_words, option
 
 
 def read_config(path: Path) -> TrainConfig:
@@ -32,11 +32,12 @@ def config_words(path: Path) -> list[str]:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: is neither YAML nor JSON ({' '.join(str(error).split())})") from None
-    known = {field.name for field in dataclasses.fields(TrainConfig)}
-    if not isinstance(settings, dict) or not known.issuperset(settings):
-        unknown = ", ".join(sorted(map(str, set(settings) - known))) if isinstance(settings, dict) else "no settings"
+    if not isinstance(settings, dict) or not GROUP_OF.keys() >= settings.keys():
+        unknown = (
+            ", ".join(sorted(map(str, settings.keys() - GROUP_OF))) if isinstance(settings, dict) else "no settings"
+        )
         raise UserError(
-            f"{path}: holds {unknown}, which train.py does not know; settings are {', '.join(sorted(known))}"
+            f"{path}: holds {unknown}, which train.py does not know; settings are {', '.join(sorted(GROUP_OF))}"
         )
     given = {name: value for name, value in settings.items() if value is not None}
     return [word for name, value in given.items() for word in (option(name), *as_words(value))]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import os
-import re
 import signal
 import sys
 import threading
@@ -15,7 +15,8 @@ from typing import TypeVar
 
 import tyro
 
-from keras_fcn.errors import LostWorkerError, UserError
+from keras_fcn.errors import MARK, LostWorkerError, UserError
+from keras_fcn.system.options import as_words, option
 from keras_fcn.system.signals import Terminated
 
 Options = TypeVar("Options")
@@ -41,10 +42,16 @@ def parse_options(options: type[Options], arguments: Sequence[str] | None = None
     try:
         with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(utf8):
             return tyro.cli(options, prog=_program(), args=arguments)
-    except SystemExit as stop:
-        if not stop.code:  # --help: again, to the real stdout
+    except (UserError, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and not stop.code:  # --help: again, to the real stdout
             tyro.cli(options, prog=_program(), args=arguments)
-        raise UserError(f"{_first_paragraph(complaint.getvalue())}; see {_program()} --help") from None
+        line = _first_paragraph(complaint.getvalue())
+        cause: BaseException | None = stop
+        while cause is not None:
+            if isinstance(cause, UserError):  # one of the options, which tyro has put into a frame
+                line = as_options(cause)
+            cause = cause.__context__
+        raise UserError(f"{line}; see {_program()} --help") from None
 
 
 def run(command: Callable[[], int | None]) -> None:
@@ -58,10 +65,10 @@ def run(command: Callable[[], int | None]) -> None:
     try:
         sys.exit(command() or 0)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {as_options(error)}", file=sys.stderr)
         sys.exit(USER_ERROR)
     except LostWorkerError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {as_options(error)}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(LOST_WORKER)  # TensorFlow's own end would look for the others, and complain
@@ -71,6 +78,18 @@ def run(command: Callable[[], int | None]) -> None:
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         sys.stdout = None
         sys.exit(0)
+
+
+def as_options(error: UserError | LostWorkerError) -> str:
+    """Returns an error's line with options for arguments: "--tile 64 64" for what Python calls "tile=(64, 64)"."""
+    parts = error.marked.split(MARK)
+    parts[1::2] = map(_as_option, parts[1::2])
+    return "".join(parts)
+
+
+def _as_option(argument: str) -> str:
+    name, _, value = argument.partition("=")
+    return " ".join([option(name), *(as_words(ast.literal_eval(value)) if value else [])])
 
 
 def command_line(name: str) -> str:
@@ -105,5 +124,4 @@ def _first_paragraph(box: str) -> str:
             break
         if line.startswith("│"):
             words += text.split()
-    message = " ".join(words).rstrip(".") or box.strip()
-    return re.sub(r"^Error parsing [A-Z]\w*: ", "", message)  # one of our own, raised by the dataclass
+    return " ".join(words).rstrip(".") or box.strip()

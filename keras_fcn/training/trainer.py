@@ -129,9 +129,9 @@ class Training:
     def describe(self) -> str:
         """Returns what is trained on what, for people."""
         config, stream, (height, width) = self.config, self.stream, self.data.crop_size
-        rate = f"{config.optimizer} at {config.peak_rate:g}, {config.schedule}"
+        rate = f"{config.optimizer} at {config.optimization.peak_rate:g}, {config.schedule}"
         if config.backbone_rate != 1:
-            rate += f", the backbone at {config.backbone_rate * config.peak_rate:g}"
+            rate += f", the backbone at {config.backbone_rate * config.optimization.peak_rate:g}"
         if config.freeze_backbone:
             rate += f"; the backbone is frozen for {config.freeze_backbone} epochs"
         if stream.plan:

@@ -22,7 +22,7 @@ def test_a_recipe_opens_with_its_command_its_time_and_its_result(path, monkeypat
     program, script, *words = shlex.split(first.removeprefix("# "))
     assert (program, script, second) == ("python", "train.py", "#")
     assert words[:2] == ["--config", f"recipes/{path.name}"]
-    config = parse_train_options(words).settings()
+    config = parse_train_options(words).settings
     assert config.backbone in BACKBONES
     comments = [line for line in path.read_text(encoding="utf-8").split("\n") if line.startswith("#")]
     assert "Time" in "".join(comments)

@@ -1,13 +1,19 @@
+import copy
+import dataclasses
 import json
+import pickle
+import re
 from pathlib import Path
 
 import pytest
+from conftest import Call
 
 from keras_fcn.commands.options import parse_train_options
 from keras_fcn.errors import UserError
-from keras_fcn.runs.config import TrainConfig, option
+from keras_fcn.runs.config import RunOptions, TrainConfig
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.system.options import option
 
 SETTINGS = TrainConfig(
     data="photos",
@@ -27,7 +33,7 @@ def run(tmp_path):
 
 def test_no_options_are_the_defaults():
     options = parse_train_options([])
-    assert options.settings() == TrainConfig()
+    assert options.settings == TrainConfig()
     assert (options.run_dir, options.resume, options.config) == (None, None, None)
 
 
@@ -35,7 +41,7 @@ def test_options_become_settings():
     words = "--data photos --model fcn16s --epochs 3 --crop-size 64 96 --learning-rate 1e-3"
     words += " --loss cross_entropy dice --seed 7 --run-dir a/b"
     options = parse_train_options(words.split())
-    assert options.settings() == SETTINGS
+    assert options.settings == SETTINGS
     assert options.run_dir == Path("a/b")
 
 
@@ -47,13 +53,13 @@ def test_a_runs_settings_are_read_back(tmp_path, settings):
 
 def test_options_win_over_a_config_file(run):
     options = parse_train_options(["--config", str(run / "config.json"), "--epochs", "9", "--crop-size", "32", "32"])
-    assert options.settings().to_dict() == {**SETTINGS.to_dict(), "epochs": 9, "crop_size": (32, 32)}
+    assert options.settings.to_dict() == {**SETTINGS.to_dict(), "epochs": 9, "crop_size": (32, 32)}
 
 
 def test_a_resumed_run_keeps_its_settings(run):
-    assert parse_train_options(["--resume", str(run)]).settings() == SETTINGS
+    assert parse_train_options(["--resume", str(run)]).settings == SETTINGS
     more = parse_train_options(["--resume", str(run), "--epochs", "5", "--data", "moved", "--seed", "7"])
-    assert more.settings().to_dict() == {**SETTINGS.to_dict(), "epochs": 5, "data": "moved"}
+    assert more.settings.to_dict() == {**SETTINGS.to_dict(), "epochs": 5, "data": "moved"}
 
 
 @pytest.mark.parametrize(
@@ -112,3 +118,31 @@ def test_a_wrong_config_file_is_named(tmp_path, text, complaint):
 
 def test_option_names():
     assert option("crop_size") == "--crop-size"
+
+
+def test_settings_are_grouped_and_flat():
+    config = TrainConfig(crop_size=(64, 96), run=RunOptions(epochs=3), seed=5)
+    assert (config.crop_size, config.augmentation.crop_size) == ((64, 96), (64, 96))
+    assert (config.run, config.epochs) == (RunOptions(epochs=3, seed=5), 3)
+    assert list(config.to_dict()) == [field.name for group in dataclasses.fields(config) for field in
+                                      dataclasses.fields(group.default)]  # fmt: skip
+    assert dataclasses.replace(config, epochs=4) == TrainConfig(crop_size=(64, 96), epochs=4, seed=5)
+    assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == config
+    with pytest.raises(TypeError, match="no setting crop; there are data, "):
+        TrainConfig(crop=3)
+    with pytest.raises(AttributeError, match="crop"):
+        _ = config.crop
+
+
+def test_each_setting_has_one_group():
+    names = [field.name for group in dataclasses.fields(TrainConfig) for field in dataclasses.fields(group.default)]
+    assert len(names) == len(set(names)) == 43
+    assert not set(names) & {group.name for group in dataclasses.fields(TrainConfig)}
+
+
+def test_help_shows_the_groups_and_every_option():
+    text = Call("train.py", "--help").out
+    titles = re.findall(r"^\W+ ((?:[a-z]+ )?options) \W+$", text, re.MULTILINE)
+    groups = ("data", "network", "augmentation", "optimizer", "loss", "devices", "run")
+    assert titles == ["options", *(f"{name} options" for name in groups)]
+    assert all(re.search(rf"^\W {option(name)}\b", text, re.MULTILINE) for name in TrainConfig().to_dict())

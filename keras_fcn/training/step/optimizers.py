@@ -121,7 +121,9 @@ def build_parameter_groups(
     decayed = {id(variable) for variable in _convolution_kernels(model)}
 
     def group(variables: list[keras.Variable], share: float, first_step: int) -> ParameterGroup:
-        schedule = Schedule(config.schedule, share * config.peak_rate, steps, config.warmup_steps, first_step)
+        schedule = Schedule(
+            config.schedule, share * config.optimization.peak_rate, steps, config.warmup_steps, first_step
+        )
         optimizer = _build_optimizer(config, schedule)
         optimizer.exclude_from_weight_decay([v for v in variables if id(v) not in decayed])
         optimizer.build(variables)
@@ -132,8 +134,8 @@ def build_parameter_groups(
 
 def _build_optimizer(config: TrainConfig, schedule: Schedule) -> keras.optimizers.Optimizer:
     if config.optimizer == "adamw":
-        return AdamW(schedule, weight_decay=config.decay)
-    return SGD(schedule, momentum=0.9, weight_decay=config.decay)
+        return AdamW(schedule, weight_decay=config.optimization.decay)
+    return SGD(schedule, momentum=0.9, weight_decay=config.optimization.decay)
 
 
 def _convolution_kernels(model: keras.Model) -> Iterator[keras.Variable]:

@@ -1,0 +1,93 @@
+"""Fields of dataclasses that are options: the range of each, and types that tyro does not spell as we like it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Collection
+from typing import Any, get_type_hints
+
+from tyro.constructors import PrimitiveConstructorSpec
+
+from keras_fcn.errors import UserError, argument
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The range of a field, beside its type: `epochs: Annotated[int, POSITIVE] = 8`; None is in every range.
+
+    Attributes:
+        holds: Whether a value is in the range.
+        wanted: What follows the field's name in an error message.
+    """
+
+    holds: Callable[[Any], bool]
+    wanted: str
+
+
+POSITIVE = Range(lambda value: 0 < value < math.inf, "must be greater than 0")
+NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must not be negative")
+AT_LEAST_1 = Range(lambda value: value >= 1, "must be at least 1")
+BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and less than 1")
+
+
+def within(least: float, most: float, unit: str = "") -> Range:
+    """Returns the range from `least` to `most`, both included."""
+    return Range(lambda value: least <= value <= most, f"must be in {least} to {most}{unit}")
+
+
+def one_of(names: Collection[str]) -> Range:
+    """Returns the range of a name."""
+    return Range(lambda value: value in names, f"must be one of {', '.join(names)}")
+
+
+class Options:
+    """The base of dataclasses that are options.
+
+    Raises:
+        UserError: If a value is out of the range beside its field.
+    """
+
+    def __post_init__(self) -> None:
+        for name, allowed in _ranges(type(self)):
+            value = getattr(self, name)
+            if value is not None and not allowed.holds(value):
+                raise UserError(f"{argument(name)} {allowed.wanted}. Received: {' '.join(as_words(value))}")
+
+
+def _ranges(options: type) -> list[tuple[str, Range]]:
+    hints = get_type_hints(options, include_extras=True)
+    beside = {field.name: getattr(hints[field.name], "__metadata__", ()) for field in dataclasses.fields(options)}
+    return [(name, entry) for name, entries in beside.items() for entry in entries if isinstance(entry, Range)]
+
+
+def option(field: str) -> str:
+    """Returns the command-line option of a field: "--crop-size" for "crop_size"."""
+    return f"--{field.replace('_', '-')}"
+
+
+def as_words(value: object) -> list[str]:
+    """Returns a value as the words that follow its option."""
+    return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
+
+
+# Spelled out, because the error message about a wrong number of values for `tuple[int, int] | None` is hard to read.
+HEIGHT_WIDTH = PrimitiveConstructorSpec(
+    nargs=2,
+    metavar="H W",
+    instance_from_str=lambda words: (int(words[0]), int(words[1])),
+    is_instance=lambda value: value is None or isinstance(value, tuple),
+    str_from_instance=lambda value: [] if value is None else [str(size) for size in value],
+)
+"""Reads `tuple[int, int] | None`, a height and a width."""
+
+
+def number(metavar: str) -> PrimitiveConstructorSpec:
+    """Returns what reads `float | None`."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: float(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, float),
+        str_from_instance=lambda value: [] if value is None else [str(value)],
+    )
