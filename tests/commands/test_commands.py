@@ -10,8 +10,11 @@ import pytest
 from conftest import ROOT, Call
 
 from export.formats.conversion import FormatOptions
+from export.server.options import ServeOptions
+from keras_fcn.commands.check import CheckOptions
 from keras_fcn.commands.evaluate import EvaluateOptions
 from keras_fcn.commands.options import TrainOptions, parse_train_options
+from keras_fcn.commands.summary import SummaryOptions
 from keras_fcn.commands.train import NEXT_STEPS
 from keras_fcn.prediction.options import PredictOptions
 from keras_fcn.system.command_line import parse_options
@@ -22,6 +25,9 @@ OPTIONS = {
     "train.py": TrainOptions,
     "evaluate.py": EvaluateOptions,
     "predict.py": PredictOptions,
+    "keras_fcn.check": CheckOptions,
+    "keras_fcn.summary": SummaryOptions,
+    "export.serve": ServeOptions,
     **dict.fromkeys(("export.onnx", "export.openvino", "export.litert"), FormatOptions),
 }
 STANDS_FOR = {"N": "2", "OPTIONS": "", "...": "", "…": ""}
