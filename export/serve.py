@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import socket
 import sys
@@ -10,19 +9,8 @@ import sys
 from export.server.options import ServeOptions
 from keras_fcn.errors import UserError
 from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.packages import require_packages
 from keras_fcn.system.startup import start_tensorflow
-
-NEEDED = ("starlette", "uvicorn", "prometheus_client")
-"""What serving takes on top of requirements.txt."""
-
-
-def require_packages() -> None:
-    """Raises UserError if something that serving takes is not installed."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"serving needs {', '.join(missing)}, which is not installed: pip install -r requirements-serve.txt"
-        )
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -44,7 +32,7 @@ def bind(host: str, port: int) -> socket.socket:
 def main() -> None:
     """Serves until a signal."""
     options = parse_options(ServeOptions, sys.argv[1:])
-    require_packages()
+    require_packages("serving", "serve", "starlette", "uvicorn", "prometheus_client")
     if not options.directory.exists():
         raise UserError(f"{options.directory}: no such folder; give the DIR of python -m export.saved_model RUN DIR")
     with bind(options.host, options.port) as listener:

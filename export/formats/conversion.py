@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 import io
 import itertools
 import logging
@@ -20,6 +19,7 @@ import tyro
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.system.command_line import parse_options
+from keras_fcn.system.packages import require_packages
 from keras_fcn.system.startup import start_tensorflow, stderr_unless_it_fails
 
 if TYPE_CHECKING:
@@ -108,12 +108,7 @@ class FormatOptions:
 
 def require_installed(form: Format, int8: bool) -> None:
     """Raises UserError if a package is missing that a format takes."""
-    for module in (*form.modules, *(form.int8_modules if int8 else ())):
-        if importlib.util.find_spec(module) is None:
-            raise UserError(
-                f'{form.name} needs the package {module}, which is not installed: pip install "keras-fcn[formats]", '
-                "or pip install -r requirements-formats.txt"
-            )
+    require_packages(form.name, "formats", *form.modules, *(form.int8_modules if int8 else ()))
 
 
 def export_format(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from export.server.model.batching import BatchingOptions
 from export.server.model.segmentation import Segmentation
 from export.server.model.servable import Servable
 from export.server.model.versions import Versions
+from keras_fcn.system.signals import handling
 
 if TYPE_CHECKING:
     from export.server.options import ServeOptions
@@ -42,12 +42,8 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Takes the signals while the block runs."""
-        handlers = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with handling(self._end):
             yield
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
 
     def _end(self, *_) -> None:
         self.force_exit = self.should_exit

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_pairs
 from keras_fcn.datasets.balance import class_weights
@@ -18,6 +17,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import write_json
+from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.text import display_width, left_justified
 
 FINDINGS, SHOWN_FINDINGS, PICTURED = 1, 20, 6
@@ -140,7 +140,7 @@ def main() -> int:
     summaries, examples = {}, []
     for split in options.splits:
         pairs = open_pairs(options.data, split, options.layout)
-        with tqdm(total=len(pairs), desc=split, unit="pair", disable=None, leave=False) as bar:
+        with progress_bar(len(pairs), "pair", split) as bar:
             inspection = inspect_pairs(pairs, bar.update)
         summaries[split] = summarize(pairs, inspection)
         shown = inspection.pixels[:, : pairs.classes.num_classes]

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 from keras_fcn.datasets.extraction import extract, file_size, gigabytes
 from keras_fcn.errors import UserError
+from keras_fcn.system.progress import progress_bar
 
 if TYPE_CHECKING:
-    import requests  # importing it, or tqdm, takes longer than the help of a command line should
+    import requests  # importing it takes longer than the help of a command line should
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,10 +222,8 @@ def _first_byte(response: requests.Response, archive: Archive, have: int) -> int
 
 def _append(response: requests.Response, start: int, archive: Archive, part: Path) -> None:
     """Appends an answer that begins with byte `start` to `part`, without what is there already."""
-    from tqdm import tqdm
-
     position, have = start, file_size(part)
-    bar = tqdm(total=archive.size, initial=start, unit="B", unit_scale=True, disable=None)
+    bar = progress_bar(archive.size, "B", archive.name, initial=start, unit_scale=True)
     with bar, part.open("ab") as file:
         for chunk in response.iter_content(_CHUNK):
             position += len(chunk)

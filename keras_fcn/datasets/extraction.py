@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from keras_fcn.errors import UserError
+from keras_fcn.system.progress import progress_bar
 
 
 def extract(tar: Path, folder: Path, inside: str) -> Path:
@@ -41,8 +42,6 @@ def extract(tar: Path, folder: Path, inside: str) -> Path:
 
 
 def _extract_all(tar: Path, folder: Path) -> None:
-    from tqdm import tqdm
-
     with tarfile.open(tar, "r:") as archive:
         members = archive.getmembers()
         assert archive.fileobj is not None
@@ -53,8 +52,10 @@ def _extract_all(tar: Path, folder: Path) -> None:
             _require_harmless(member, tar)
         if hasattr(tarfile, "data_filter"):  # Python 3.10.12: a second lock on the same door
             archive.extraction_filter = tarfile.data_filter
-        for member in tqdm(members, f"Extracting {tar.name}", unit=" files", disable=None):
-            archive.extract(member, folder)
+        with progress_bar(len(members), "file", f"Extracting {tar.name}") as bar:
+            for member in members:
+                archive.extract(member, folder)
+                bar.update()
 
 
 def _require_harmless(member: tarfile.TarInfo, tar: Path) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from tqdm import tqdm
 
 from keras_fcn.datasets import Pairs, inspect_pairs, open_voc_photos
 from keras_fcn.drawing.comparison import draw_comparison
@@ -28,6 +24,7 @@ from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.system.progress import progress_bar
 
 
 def data_of(model: Path, data: str | None, layout: str) -> tuple[str, str]:
@@ -125,8 +122,8 @@ def measure(models: Sequence[Path], inference: InferenceOptions, pairs: Pairs, t
     inspect_pairs(pairs).require_sound()
     figures = []
     for path, predictor in zip(models, predictors):
-        with _progress(path.name, len(pairs)) as advance:
-            figures.append(evaluate(predictor.segment, pairs, advance, trimap_width=trimap_width))
+        with progress_bar(len(pairs), "image", path.name) as bar:
+            figures.append(evaluate(predictor.segment, pairs, bar.update, trimap_width=trimap_width))
     return Measured([str(path) for path in models], predictors, pairs, figures)
 
 
@@ -147,16 +144,6 @@ def submit(archive: Path, model: Path, inference: InferenceOptions, data: str, s
     photos = open_voc_photos(data, split)
     predictor = Predictor.open(model, inference)
     require_same_classes(predictor.classes, ClassTable.voc())
-    with _progress(archive.name, len(photos)) as advance:
-        write_submission(archive, predictor, photos, competition, split, advance)
+    with progress_bar(len(photos), "image", archive.name) as bar:
+        write_submission(archive, predictor, photos, competition, split, bar.update)
     return len(photos)
-
-
-@contextlib.contextmanager
-def _progress(what: str, images: int) -> Iterator[Callable[[], object]]:
-    """Gives a function to call after each image; on a terminal, a bar follows."""
-    with tqdm(
-        total=images, desc=what, unit="image", leave=False, disable=not sys.stdout.isatty(), file=sys.stdout,
-        dynamic_ncols=True,
-    ) as bar:  # fmt: skip
-        yield bar.update

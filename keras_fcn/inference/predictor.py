@@ -21,6 +21,7 @@ from keras_fcn.network.fcn import class_table
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import command_line
 from keras_fcn.system.files import lent_suffix
+from keras_fcn.system.text import reason_of
 
 LABELS_FILE = Path("assets.extra/labels.json")
 """Where a SavedModel keeps its class table."""
@@ -212,8 +213,7 @@ def load_model(path: Path) -> keras.Model:
         with lent_suffix(path, ".keras") as named:
             model = keras.models.load_model(named, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise UserError(f"{path}: cannot be loaded as a .keras model ({reason})") from None
+        raise UserError(f"{path}: cannot be loaded as a .keras model ({reason_of(error)})") from None
     try:
         class_table(model)
     except ValueError as error:
@@ -248,8 +248,7 @@ def _load_saved_model(path: Path) -> tuple[Segment, ClassTable, Score | None]:
         loaded = tf.saved_model.load(str(path))
         loaded.signatures[SIGNATURE]
     except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise UserError(f"{path}: is no SavedModel of python -m export.saved_model ({reason})") from None
+        raise UserError(f"{path}: is no SavedModel of python -m export.saved_model ({reason_of(error)})") from None
 
     # By way of `loaded`: a signature alone does not keep its variables alive.
     def segment(images: tf.Tensor) -> tf.Tensor:

@@ -6,14 +6,12 @@ of pixels, so that a polygon's area is the number of its pixels. Pixels hang tog
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 
 Ring = list[tuple[int, int]]
@@ -21,12 +19,6 @@ Ring = list[tuple[int, int]]
 
 Polygon = list[Ring]
 """An outer ring, and a ring for each hole."""
-
-
-def require_polygons() -> None:
-    """Raises UserError if the library that finds outlines is not installed."""
-    if importlib.util.find_spec("rasterio") is None:
-        raise UserError("geojson and coco need Rasterio, which is not installed: pip install -r requirements-extra.txt")
 
 
 def polygons(ids: np.ndarray, classes: ClassTable) -> Iterator[tuple[int, Polygon]]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
-
-from tqdm import tqdm
 
 from keras_fcn.errors import UserError
 from keras_fcn.prediction.options import PredictOptions
 from keras_fcn.prediction.plan import Plan, Task, coco_file, plan
-from keras_fcn.prediction.polygons import merged_coco, require_polygons
+from keras_fcn.prediction.polygons import merged_coco
 from keras_fcn.prediction.sources import find_photographs
-from keras_fcn.prediction.video_files import require_video
-from keras_fcn.system.ray import require_ray
+from keras_fcn.system.packages import require_packages
+from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.startup import start_tensorflow
 from keras_fcn.system.storage import read_bytes, write_bytes
 
@@ -58,14 +55,14 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
         KeyboardInterrupt: After Ctrl-C; its text says how to go on.
     """
     if {"geojson", "coco"} & set(options.write):
-        require_polygons()
+        require_packages("--write geojson and coco", "extra", "rasterio")
     sources = find_photographs(options.inputs, stdin, options.out)
     if options.ray:
-        require_ray("--ray")
+        require_packages("--ray", "ray", "ray")
     if any(source.is_video for source in sources):
         if options.ray:
             raise UserError("--ray is for photographs; predict videos without it")
-        require_video()
+        require_packages("videos", "extra", "av")
     planned = plan(sources, options.out, options.write, options.existing)
     try:
         failures = _predict(options, planned.left) if planned.left else []
@@ -97,7 +94,7 @@ def _predict_here(options: PredictOptions, predictor: Predictor, photos: list[Ta
     from keras_fcn.prediction.photos import PictureStyle, predict_all
 
     style = PictureStyle(options.palette, options.alpha)
-    with _bar("photo", len(photos)) as bar:
+    with progress_bar(len(photos), "photo") as bar:
         return [*predict_all(predictor, photos, style, options.batch_size, bar.update).values()]
 
 
@@ -107,7 +104,7 @@ def _predict_on_ray(options: PredictOptions, predictor: Predictor, photos: list[
     from keras_fcn.prediction.ray import predict_on_ray
 
     settings = {"style": PictureStyle(options.palette, options.alpha), "batch_size": options.batch_size}
-    with _bar("photo", len(photos)) as bar:
+    with progress_bar(len(photos), "photo") as bar:
         return predict_on_ray(find_model(options.model), photos, options.inference, settings, bar.update)
 
 
@@ -117,16 +114,12 @@ def _predict_videos(options: PredictOptions, predictor: Predictor, videos: list[
 
     failures = []
     for task in videos:
-        with _bar("frame") as bar:
+        with progress_bar(None, "frame") as bar:
             try:
                 predict_video(predictor, task, PictureStyle(options.palette, options.alpha), options.fps, bar.update)
             except UserError as error:
                 failures.append(error)
     return failures
-
-
-def _bar(unit: str, total: int | None = None) -> tqdm:
-    return tqdm(total=total, unit=unit, file=sys.stdout, disable=not sys.stdout.isatty())
 
 
 def merge_coco(out: str, planned: Plan) -> None:

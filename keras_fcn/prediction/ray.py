@@ -17,7 +17,7 @@ import numpy as np
 from keras_fcn.errors import LostWorkerError, UserError
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.plan import Task, remove_half_written
-from keras_fcn.system.ray import connect
+from keras_fcn.system.ray import connect, last_line
 from keras_fcn.system.startup import start_tensorflow, stderr_unless_it_fails
 from keras_fcn.system.storage import is_remote
 
@@ -60,7 +60,7 @@ def predict_on_ray(
                 failures |= {int(number): str(text) for number, text in zip(lot["number"], lot["failure"]) if text}
                 advance(len(lot["number"]))
     except ray.exceptions.RayError as error:
-        raise LostWorkerError(f"Ray gave up; --skip-existing goes on. Ray says: {_last_line(error)}") from None
+        raise LostWorkerError(f"Ray gave up; --skip-existing goes on. Ray says: {last_line(error)}") from None
     finally:
         ray.shutdown()
         remove_half_written({target for task in tasks for target in task.targets.values()})
@@ -112,10 +112,6 @@ class Worker:
         failures = predict_all(self._predictor, tasks, **self._settings)
         texts = [str(failures.get(place, "")) for place in range(len(tasks))]
         return {"number": lot["number"], "failure": np.array(texts, object)}
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
 
 
 def packed(model: Path) -> bytes:

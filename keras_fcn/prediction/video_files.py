@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -19,12 +18,6 @@ _QUALITY = {"crf": "20", "preset": "veryfast"}
 
 _BT709 = 1
 """The number of the colour space of HDTV in H.264 (ITU-T H.273)."""
-
-
-def require_video() -> None:
-    """Raises UserError if the library that reads videos is not installed."""
-    if importlib.util.find_spec("av") is None:
-        raise UserError("videos need PyAV, which is not installed: pip install -r requirements-extra.txt")
 
 
 class VideoReader:

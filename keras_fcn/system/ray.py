@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import signal
-import threading
 from pathlib import Path
 from typing import Any
 
 import keras_fcn
 from keras_fcn.errors import UserError
+from keras_fcn.system.signals import handling
 from keras_fcn.system.startup import start_tensorflow
-
-
-def require_ray(option: str) -> None:
-    """Raises UserError if Ray is not installed.
-
-    Args:
-        option: What needs it.
-    """
-    if importlib.util.find_spec("ray") is None:
-        raise UserError(f"{option} needs Ray, which is not installed: pip install -r requirements-ray.txt")
+from keras_fcn.system.text import reason_of
 
 
 def connect() -> Any:
@@ -37,13 +26,14 @@ def connect() -> Any:
 
     address = os.environ.get("RAY_ADDRESS") or "local"
     package = str(Path(keras_fcn.__file__).parent)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"py_modules": [package]})
+        with handling():  # Ray's own handlers would end the process with a backtrace
+            ray.init(address, log_to_driver=False, logging_level="ERROR", runtime_env={"py_modules": [package]})
     except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise UserError(f"RAY_ADDRESS: no Ray cluster answers at {address} ({reason})") from None
-    if threading.current_thread() is threading.main_thread():
-        for number, handler in handlers.items():
-            signal.signal(number, handler)  # Ray's own would end the process with a backtrace
+        raise UserError(f"RAY_ADDRESS: no Ray cluster answers at {address} ({reason_of(error)})") from None
     return ray
+
+
+def last_line(error: BaseException) -> str:
+    """Returns the last line of an error of Ray's: that of the worker that failed, behind where it came through."""
+    return str(error).strip().splitlines()[-1]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.system.files import replaced_file
+from keras_fcn.system.packages import require_packages
+from keras_fcn.system.text import reason_of
 
 
 def is_remote(location: str) -> bool:
@@ -29,7 +30,7 @@ def read_bytes(location: str) -> bytes:
         with system.open_input_stream(path) as stream:
             return stream.read()
     except OSError as error:
-        raise DataError("missing file", f"{location}: cannot be read ({_reason(error)})") from None
+        raise DataError("missing file", f"{location}: cannot be read ({reason_of(error)})") from None
 
 
 def write_bytes(location: str, content: bytes) -> None:
@@ -50,7 +51,7 @@ def write_bytes(location: str, content: bytes) -> None:
         with system.open_output_stream(path) as stream:  # an object is there when it is closed, not before
             stream.write(content)
     except OSError as error:
-        raise UserError(f"{location}: cannot be written ({_reason(error)})") from None
+        raise UserError(f"{location}: cannot be written ({reason_of(error)})") from None
 
 
 def files_in(folder: str) -> list[str]:
@@ -71,7 +72,7 @@ def files_in(folder: str) -> list[str]:
             return [folder]
         found = system.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
     except OSError as error:
-        raise UserError(f"{folder}: cannot be listed ({_reason(error)})") from None
+        raise UserError(f"{folder}: cannot be listed ({reason_of(error)})") from None
     prefix = folder.removesuffix("/") + "/"
     return sorted(prefix + info.path[len(path.rstrip("/")) + 1 :] for info in found if info.type == FileType.File)
 
@@ -92,16 +93,11 @@ def _opened(scheme: str, authority: str) -> tuple[Any, str]:
         UserError: If PyArrow is missing or does not know such locations.
     """
     uri = f"{scheme}://{authority}" + "/" * (not authority)
-    if importlib.util.find_spec("pyarrow") is None:
-        raise UserError(f"{uri}: needs PyArrow, which is not installed: pip install -r requirements-ray.txt")
+    require_packages(uri, "ray", "pyarrow")
     from pyarrow import ArrowException
     from pyarrow.fs import FileSystem
 
     try:
         return FileSystem.from_uri(uri)
     except (ArrowException, ValueError, OSError) as error:
-        raise UserError(f"{uri}: cannot be opened ({_reason(error)})") from None
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).strip().splitlines()[0][:200]
+        raise UserError(f"{uri}: cannot be opened ({reason_of(error)})") from None

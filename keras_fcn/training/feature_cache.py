@@ -12,12 +12,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from keras_fcn.errors import UserError
 from keras_fcn.network.fcn import decoder_levels
 from keras_fcn.pipeline.batches import PARALLEL_READS, shuffled_index
 from keras_fcn.system.files import new_folder, write_json
+from keras_fcn.system.progress import progress_bar
 
 _ABOUT = "features.json"
 _LABELS = "labels"
@@ -115,7 +115,7 @@ class FeatureCache:
         total = self._plan.count * self._plan.draws
         with contextlib.ExitStack() as stack:
             files = {name: stack.enter_context(_npy(folder, name).open("wb")) for name in (*self._levels, _LABELS)}
-            bar = stack.enter_context(tqdm(total=total, desc="features", unit="image", disable=None, leave=False))
+            bar = stack.enter_context(progress_bar(total, "image", "features"))
             for images, labels in samples:
                 features = {**features_of(images), _LABELS: labels}
                 for name, file in files.items():

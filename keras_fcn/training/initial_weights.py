@@ -19,6 +19,7 @@ from keras_fcn.network.fcn import class_table
 from keras_fcn.network.weights.assignment import assign_tensors
 from keras_fcn.network.weights.files import KINDS, read_weight_file
 from keras_fcn.system.files import lent_suffix
+from keras_fcn.system.text import reason_of
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
@@ -146,10 +147,9 @@ def _load_imagenet(backbone: keras.Model, entry: Backbone) -> None:
     except UserError:
         raise
     except Exception as error:  # keras.utils.get_file raises a bare Exception without a network
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"--weights imagenet: the download failed ({reason}); fetch that file by hand into {_downloads()}, or "
-            "train from random weights with --weights none"
+            f"--weights imagenet: the download failed ({reason_of(error)}); fetch that file by hand into "
+            f"{_downloads()}, or train from random weights with --weights none"
         ) from None
 
 
@@ -171,5 +171,4 @@ def _load_h5(backbone: keras.Model, path: Path) -> None:
             warnings.simplefilter("ignore")  # Keras warns of every layer before it raises
             backbone.load_weights(named)
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path}: does not hold weights of {backbone.name} ({reason})") from None
+        raise UserError(f"{path}: does not hold weights of {backbone.name} ({reason_of(error)})") from None

@@ -14,7 +14,8 @@ from typing import Any
 from keras_fcn.errors import LostWorkerError, UserError
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.folder import RunFolder
-from keras_fcn.system.ray import connect, require_ray
+from keras_fcn.system.packages import require_packages
+from keras_fcn.system.ray import connect, last_line
 from keras_fcn.system.startup import start_tensorflow
 
 RESTARTS = 3
@@ -47,7 +48,7 @@ def train_on_ray(
     """
     if config.strategy not in ("auto", "multiworker"):
         raise UserError(f"--ray-workers and --strategy {config.strategy} exclude each other; leave one of them out")
-    require_ray("--ray-workers")
+    require_packages("--ray-workers", "ray", "ray")
     run = RunFolder(resume or run_dir or RunFolder.default_root(config))
     task = {"config": config, "run_dir": None if resume else run.root, "resume": resume, "folder": Path.cwd()}
     try:
@@ -71,7 +72,7 @@ def _try(task: dict, num_workers: int, run: RunFolder, report: Callable[[str], N
         error = _fit(task, num_workers, run, report)
     finally:
         ray.shutdown()
-    return str(error).strip().splitlines()[-1] if error else None
+    return last_line(error) if error else None
 
 
 def _connect(num_workers: int) -> Any:

@@ -242,7 +242,7 @@ def test_a_missing_package_is_named(monkeypatch, tmp_path):
     call = Call("export/openvino.py", tmp_path, tmp_path)
     assert call.status == 2
     assert 'pip install "keras-fcn[formats]"' in call.err
-    assert "the package openvino" in call.err
+    assert "OpenVINO: needs openvino, which is not installed" in call.err
 
 
 @pytest.mark.parametrize("name", FORMATS)

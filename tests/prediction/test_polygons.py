@@ -5,15 +5,14 @@ import json
 
 import numpy as np
 import pytest
+from conftest import Call
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 from PIL import Image, ImageDraw
 
-from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.prediction import polygons as polygons_module
-from keras_fcn.prediction.polygons import area, coco, geojson, merged_coco, polygons, require_polygons, without_holes
+from keras_fcn.prediction.polygons import area, coco, geojson, merged_coco, polygons, without_holes
 
 needs_rasterio = pytest.mark.skipif(
     importlib.util.find_spec("rasterio") is None,
@@ -132,7 +131,8 @@ def test_merging_nothing_is_a_file_all_the_same():
     assert json.loads(b"".join(merged_coco([]))) == {"annotations": [], "images": [], "categories": []}
 
 
-def test_without_rasterio_it_says_so(monkeypatch):
-    monkeypatch.setattr(polygons_module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"need Rasterio, .*: pip install -r requirements-extra.txt"):
-        require_polygons()
+def test_without_rasterio_it_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    call = Call("predict.py", "model", tmp_path, "--write", "geojson", "--out", tmp_path / "out")
+    assert (call.status, call.err.count("\n")) == (2, 1)
+    assert "geojson: needs rasterio, which is not installed: pip install -r requirements-extra.txt" in call.err

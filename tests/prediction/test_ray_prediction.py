@@ -31,7 +31,7 @@ def test_without_ray_or_with_a_video_it_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     call = Call(*words)
     assert (call.status, call.err.count("\n")) == (2, 1)
-    assert "--ray needs Ray, which is not installed: pip install -r requirements-ray.txt" in call.err
+    assert "--ray: needs ray, which is not installed: pip install -r requirements-ray.txt" in call.err
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     (tmp_path / "clip.mp4").write_bytes(b"")
     words[2] = tmp_path / "clip.mp4"
@@ -132,5 +132,5 @@ def test_locations_are_read_written_and_listed(tmp_path):
 
 def test_without_pyarrow_a_location_names_the_package(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"s3://b: needs PyArrow, which is not installed: pip install -r"):
+    with pytest.raises(UserError, match=r"s3://b: needs pyarrow, which is not installed: pip install -r"):
         read_bytes("s3://b/k")

@@ -21,6 +21,7 @@ from export.server.model.grey_png import encode_grey
 from export.server.model.plain_header import read_plain_header
 from keras_fcn.errors import UserError
 from keras_fcn.inference.predictor import SIGNATURE
+from keras_fcn.system.text import reason_of
 
 WARM_SIZE = (320, 480)
 """Height and width of the image by which a version is warmed up: that of TensorFlow Serving's warm-up requests."""
@@ -84,8 +85,9 @@ class Servable:
             self._network = self._model.signatures[SIGNATURE]
             found = {name: value.numpy() for name, value in self._model.signatures[METADATA_SIGNATURE]().items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise UserError(f"{folder}: is no SavedModel of python -m export.saved_model ({reason})") from None
+            raise UserError(
+                f"{folder}: is no SavedModel of python -m export.saved_model ({reason_of(error)})"
+            ) from None
         self.version = folder.name
         self.names = [name.decode() for name in found["class_names"]]
         self.colors: list[list[int]] = found["class_colors"].tolist()

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from export.server.model.servable import Mask, Servable
+from keras_fcn.system.text import reason_of
 
 INPUT = "image_bytes"
 """The one input of the signature `serving_default`."""
@@ -62,8 +63,7 @@ def load_object(body: bytes) -> dict[str, Any]:
     try:
         message = json.loads(body)
     except (ValueError, RecursionError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise BadRequestError(f"the body is not JSON: {reason}") from None
+        raise BadRequestError(f"the body is not JSON: {reason_of(error)}") from None
     if not isinstance(message, dict):
         raise BadRequestError("the body must be a JSON object")
     return message

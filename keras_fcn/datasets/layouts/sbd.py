@@ -12,6 +12,8 @@ from keras_fcn.datasets.pairs import Pairs, files_by_stem, pair_listed, read_lis
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import read_label
+from keras_fcn.system.packages import require_packages
+from keras_fcn.system.text import reason_of
 
 TRAIN_SPLITS = ("train", "train_aug")
 """Two names for VOC's training images and all of SBD's that VOC does not hold out."""
@@ -42,7 +44,7 @@ def read_voc_aug(root: Path, split: str) -> Pairs:
     held = voc.read_voc(root, "train" if split in TRAIN_SPLITS else split)
     if split not in TRAIN_SPLITS:
         return dataclasses.replace(held, layout=_NAME)
-    _require_scipy()
+    require_packages("SBD's masks are MATLAB files", "extra", "scipy")
     folder = sbd_folder(root)
     photos, masks = files_by_stem(folder / "img"), files_by_stem(folder / "cls", (".mat",))
     images, labels, findings = held.images, held.labels, held.findings
@@ -87,7 +89,7 @@ def read_sbd_label(path: Path, classes: ClassTable) -> np.ndarray:
         DataError: If the file cannot be decoded, or holds an id that is no class.
         UserError: If SciPy is not installed.
     """
-    _require_scipy()
+    require_packages("SBD's masks are MATLAB files", "extra", "scipy")
     from scipy.io import loadmat
 
     cure = "replace the file or remove it from the data set"
@@ -97,8 +99,7 @@ def read_sbd_label(path: Path, classes: ClassTable) -> np.ndarray:
     except FileNotFoundError:
         raise DataError("missing file", f"{path}: no such file") from None
     except Exception as error:  # damaged bytes lead SciPy to errors of any kind
-        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise DataError("undecodable file", f"{path}: cannot be decoded ({reason}); {cure}") from None
+        raise DataError("undecodable file", f"{path}: cannot be decoded ({reason_of(error)}); {cure}") from None
     if not isinstance(ids, np.ndarray) or ids.dtype != np.uint8 or ids.ndim != 2:
         given = f"{ids.dtype} {list(ids.shape)}" if isinstance(ids, np.ndarray) else type(ids).__name__
         message = f"{path}: cannot be decoded (GTcls.Segmentation is {given}, not uint8 [height, width]); {cure}"
@@ -114,12 +115,3 @@ def _read_sbd_list(path: Path) -> list[str]:
     if not path.is_file():
         raise UserError(f"{path}: no such list; SBD brings it, so unpack benchmark.tgz anew")
     return read_list(path)
-
-
-def _require_scipy() -> None:
-    try:
-        import scipy.io  # noqa: F401
-    except ImportError:
-        raise UserError(
-            "SBD's masks are MATLAB files, which SciPy reads, and it is not here: pip install scipy"
-        ) from None

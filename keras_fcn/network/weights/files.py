@@ -18,6 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from keras_fcn.errors import UserError
+from keras_fcn.system.text import reason_of
 
 LARGEST_FILE = 1 << 30
 """Bytes of tensors, unpacked, that a file may hold; the largest ResNets have a quarter of that."""
@@ -48,17 +49,13 @@ def read_weight_file(path: Path) -> dict[str, np.ndarray]:
     try:
         return _checked(_read(path))
     except SafetensorError as error:
-        raise UserError(f"{path}: is no sound .safetensors file ({_first_line(error)})") from None
+        raise UserError(f"{path}: is no sound .safetensors file ({reason_of(error)})") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # RuntimeError: encrypted, or unknown
-        raise UserError(f"{path}: is a damaged .npz or .keras file ({_first_line(error)})") from None
+        raise UserError(f"{path}: is a damaged .npz or .keras file ({reason_of(error)})") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or _first_line(error)})") from None
+        raise UserError(f"{path}: cannot be read ({reason_of(error)})") from None
     except ValueError as error:
-        raise UserError(f"{path}: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"{path}: {reason_of(error)}") from None
 
 
 def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -11,6 +11,8 @@ from keras import layers
 
 from keras_fcn.errors import UserError
 from keras_fcn.network.weights.assignment import Tensors, assign_tensors
+from keras_fcn.system.packages import require_packages
+from keras_fcn.system.text import reason_of
 
 PRESETS = {
     "resnet18_v1": ("resnet_18_imagenet", "timm/resnet18.a1_in1k"),
@@ -41,18 +43,14 @@ def load_kerashub_preset(backbone: keras.Model) -> None:
         UserError: If KerasHub is not installed, or the download fails.
     """
     preset, timm = PRESETS[backbone.name]
+    require_packages(f"--weights imagenet for {backbone.name}", "extra", "keras_hub")
     try:
-        import keras_hub  # takes seconds, and is not required
-    except ImportError as error:
-        raise UserError(
-            f"--weights imagenet for {backbone.name} comes from KerasHub ({error}): pip install keras-hub"
-        ) from None
-    try:
+        import keras_hub  # takes seconds
+
         copy_kerashub_weights(keras_hub.models.Backbone.from_preset(preset), backbone)
     except Exception as error:  # which one, depends on KerasHub's own ways to download
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise UserError(
-            f"--weights imagenet: KerasHub could not load {preset} ({reason}); fetch model.safetensors from "
+            f"--weights imagenet: KerasHub could not load {preset} ({reason_of(error)}); fetch model.safetensors from "
             f"https://huggingface.co/{timm} by hand and take it as --weights FILE, or train from random weights with "
             "--weights none"
         ) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from collections.abc import Iterator
 
 import keras
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import LostWorkerError, UserError
 from keras_fcn.runs.config import PrecisionName, StrategyName, SwitchName
+from keras_fcn.system.signals import handling
 from keras_fcn.training.distributed.cluster import Cluster, joined_cluster
 
 _BFLOAT16_CAPABILITY = (8, 0)
@@ -55,7 +55,7 @@ def _meet(cluster: Cluster, batch_size: int) -> tf.distribute.Strategy:
         rpc_layer="grpc",
     )
     try:
-        with _signals_that_end():
+        with handling(signal.SIG_DFL):  # at once, as Python cannot while it waits in TensorFlow
             strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except RuntimeError:
         raise UserError(
@@ -72,20 +72,6 @@ def _meet(cluster: Cluster, batch_size: int) -> tf.distribute.Strategy:
             f"workers. Received: {batch_size}"
         )
     return strategy
-
-
-@contextlib.contextmanager
-def _signals_that_end() -> Iterator[None]:
-    """Lets Ctrl-C and SIGTERM end the process at once, as Python cannot while it waits in TensorFlow."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def deal_out(batches: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Iterator:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import UserError
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.system.text import reason_of
 
 
 class Checkpoints:
@@ -40,8 +41,7 @@ class Checkpoints:
         try:
             self._manager.save()
         except (OSError, tf.errors.OpError) as error:
-            reason = str(error).strip().splitlines()[0][:200]
             raise UserError(
-                f"{self._run.checkpoints}: a checkpoint cannot be written ({reason}); the last good one is "
+                f"{self._run.checkpoints}: a checkpoint cannot be written ({reason_of(error)}); the last good one is "
                 f"{self.latest}; make room and go on with --resume {self._run.root}"
             ) from None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
-from tqdm import tqdm
+from keras_fcn.system.progress import progress_bar
 
 
 class Progress:
@@ -24,10 +23,7 @@ class Progress:
     def __init__(self, epoch: int, steps: int, done: int, batch_size: int) -> None:
         self._batch_size, self.images = batch_size, 0
         self._started, self._waited, self._computed = time.perf_counter(), 0.0, 0.0
-        self._bar = tqdm(
-            total=steps * batch_size, initial=done * batch_size, desc=f"epoch {epoch}", unit="pair", leave=False,
-            disable=not sys.stdout.isatty(), file=sys.stdout, smoothing=0.1, dynamic_ncols=True,
-        )  # fmt: skip
+        self._bar = progress_bar(steps * batch_size, "pair", f"epoch {epoch}", initial=done * batch_size, smoothing=0.1)
 
     def __enter__(self) -> Progress:
         return self

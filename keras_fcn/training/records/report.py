@@ -15,6 +15,7 @@ from keras_fcn.inference.predictor import Segment, load_model, segmenter
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.files import replaced_file, write_json
 from keras_fcn.system.memory import return_free_memory
+from keras_fcn.system.text import reason_of
 from keras_fcn.training.records.tensorboard import TensorBoardLog
 
 PICTURED_IMAGES = 5
@@ -65,10 +66,9 @@ class RunReport:
                     best.save(temporary)
                 write_json(self._run.metrics, figures)
         except (OSError, UserError, tf.errors.OpError) as error:
-            reason = str(error).strip().splitlines()[0][:200]
             raise UserError(
-                f"{self._run.root}: epoch {row['epoch']} cannot be written down ({reason}); make room and go on with "
-                f"--resume {self._run.root}"
+                f"{self._run.root}: epoch {row['epoch']} cannot be written down ({reason_of(error)}); make room and "
+                f"go on with --resume {self._run.root}"
             ) from None
         return row
 

@@ -208,7 +208,7 @@ def test_a_mask_that_is_not_there_is_a_missing_file(tmp_path):
 
 
 def test_without_scipy_the_cure_is_named_before_any_mask_is_read(data, monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(UserError, match="pip install scipy"):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(UserError, match=r"needs scipy, .*: pip install -r requirements-extra.txt"):
         open_pairs(data, "train_aug")
     assert open_pairs(data, "val").names == VOC["val"]

@@ -149,7 +149,7 @@ def test_mistakes_are_one_line(exported, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     call = Call("export/serve.py", exported)
     assert call.status == 2
-    assert "serving needs starlette, uvicorn, prometheus_client, which is not installed: pip install -r" in call.err
+    assert "serving: needs starlette, uvicorn, prometheus_client, which is not installed: pip install -r" in call.err
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def start(*words, **more):
 
 def test_without_ray_it_says_so(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"--ray-workers needs Ray.*: pip install -r requirements-ray.txt"):
+    with pytest.raises(UserError, match=r"--ray-workers: needs ray, .*: pip install -r requirements-ray.txt"):
         train_on_ray(tiny("toy"), 2)
 
 

@@ -1,0 +1,23 @@
+"""Packages that only some commands need."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from keras_fcn.errors import UserError
+
+
+def require_packages(what: str, extra: str, *modules: str) -> None:
+    """Raises UserError if a package that something needs is not installed.
+
+    Args:
+        what: What needs it.
+        extra: The extra of this package that brings it, which has a file of requirements, too.
+        *modules: The names by which the packages are imported.
+    """
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise UserError(
+            f"{what}: needs {', '.join(missing)}, which is not installed: pip install -r requirements-{extra}.txt, "
+            f'or pip install "keras-fcn[{extra}]"'
+        )
