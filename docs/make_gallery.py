@@ -106,8 +106,8 @@ def main() -> None:
     from keras_fcn.drawing.palettes import picture_colors
     from keras_fcn.images.photos import read_image
     from keras_fcn.inference.predictor import Predictor
+    from keras_fcn.prediction.annotations import geojson
     from keras_fcn.prediction.outputs import OUTPUTS, Prediction
-    from keras_fcn.prediction.polygons import geojson
 
     predictor, pairs = Predictor(options.model), open_pairs("toy", "val")
     photographs = [read_image(pairs.images[index]) for index in best(predictor, pairs, 4)]

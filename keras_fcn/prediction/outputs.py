@@ -15,7 +15,7 @@ from keras_fcn.drawing.overlays import cutout, overlay_with_legend, panel
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import encode_label
-from keras_fcn.prediction.polygons import coco, geojson
+from keras_fcn.prediction.annotations import coco, geojson
 
 _JPEG = {"format": "JPEG", "quality": 92, "subsampling": "4:4:4"}
 """Of a photograph of VOC, PNG takes 17 to 49 ms and four times the bytes, JPEG 1.4; fine lines keep their colour."""

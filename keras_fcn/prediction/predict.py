@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from keras_fcn.errors import UserError
+from keras_fcn.prediction.annotations import merged_coco
 from keras_fcn.prediction.options import PredictOptions
 from keras_fcn.prediction.plan import Plan, Task, coco_file, plan
-from keras_fcn.prediction.polygons import merged_coco
 from keras_fcn.prediction.sources import find_photographs
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.progress import progress_bar
@@ -54,8 +54,9 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
         UserError: If there is no model or nothing to predict, a file is in the way, or a package is missing.
         KeyboardInterrupt: After Ctrl-C; its text says how to go on.
     """
-    if {"geojson", "coco"} & set(options.write):
-        require_packages("--write geojson and coco", "extra", "rasterio")
+    for output, modules in {"geojson": ["rasterio"], "coco": ["pycocotools", "scipy"]}.items():
+        if output in options.write:
+            require_packages(f"--write {output}", "extra", *modules)
     sources = find_photographs(options.inputs, stdin, options.out)
     if options.ray:
         require_packages("--ray", "ray", "ray")

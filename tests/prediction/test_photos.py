@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 from PIL import Image
-from test_polygons import needs_rasterio
+from test_annotations import needs_pycocotools, needs_rasterio
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
@@ -173,6 +173,7 @@ def test_one_that_the_device_has_no_room_for_is_named(tmp_path):
 
 
 @needs_rasterio
+@needs_pycocotools
 def test_polygons_of_all_photographs_are_in_one_file_also_those_of_earlier_runs(predictor, tmp_path):
     photos = make_photos(tmp_path / "in", 4)
     (photos / "0002.png").write_text("no picture")

@@ -1,4 +1,4 @@
-"""Polygons are exact: rasterized by other code they give the mask back."""
+"""Outlines and run lengths are exact: read by other code they give the mask back."""
 
 import importlib.util
 import json
@@ -12,11 +12,15 @@ from matplotlib.path import Path as Outline
 from PIL import Image, ImageDraw
 
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.prediction.polygons import area, coco, geojson, merged_coco, polygons, without_holes
+from keras_fcn.prediction.annotations import coco, geojson, merged_coco, polygons
 
 needs_rasterio = pytest.mark.skipif(
     importlib.util.find_spec("rasterio") is None,
     reason="Rasterio is not installed: pip install -r requirements-extra.txt",
+)
+needs_pycocotools = pytest.mark.skipif(
+    importlib.util.find_spec("pycocotools") is None or importlib.util.find_spec("scipy") is None,
+    reason="pycocotools or SciPy is not installed: pip install -r requirements-extra.txt",
 )
 VOC = ClassTable.voc()
 DONUTS = np.array(
@@ -59,9 +63,7 @@ def test_filled_again_they_are_the_mask(ids):
         where = filled(polygon, ids.shape)
         painted[where] = index
         covered += where
-        assert area(polygon) == where.sum()
-        parts = without_holes(polygon)
-        assert (sum(inside(ring, ids.shape).astype(int) for ring in parts) == where).all()
+        assert sum(map(signed_area, polygon)) == where.sum()  # holes run the other way round
     np.testing.assert_array_equal(painted, ids)
     assert covered.max(initial=0) <= 1
 
@@ -86,19 +88,49 @@ def signed_area(ring):
     return float((x[:-1] * y[1:] - x[1:] * y[:-1]).sum() / 2)
 
 
-@needs_rasterio
-def test_coco_has_an_annotation_for_each_part_and_holes_stay_open():
+@needs_pycocotools
+@settings(deadline=None, derandomize=True, database=None, max_examples=150)
+@given(masks())
+def test_coco_decodes_to_the_mask_and_is_what_pycocotools_encodes(ids):
+    from pycocotools import mask
+
+    painted, covered = np.zeros_like(ids), np.zeros(ids.shape, int)
+    for annotation in json.loads(json.dumps(coco("a.jpg", ids, VOC)))["annotations"]:
+        where = mask.decode(annotation["segmentation"])
+        painted[where == 1] = annotation["category_id"]
+        covered += where
+        encoded = mask.encode(np.asfortranarray(where))
+        assert annotation["segmentation"] == {**encoded, "counts": encoded["counts"].decode()}
+        assert annotation["area"] == where.sum()
+        rows, columns = np.nonzero(where)
+        box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+        assert annotation["bbox"] == box
+    np.testing.assert_array_equal(painted, ids)
+    assert covered.max(initial=0) <= 1
+
+
+@needs_pycocotools
+def test_pycocotools_itself_reads_the_file(tmp_path, capsys):
+    from pycocotools.coco import COCO
+
+    (tmp_path / "coco.json").write_text(json.dumps(coco("day/a.jpg", DONUTS, VOC)))
+    table = COCO(str(tmp_path / "coco.json"))
+    painted = np.zeros_like(DONUTS)
+    for annotation in table.loadAnns(table.getAnnIds(imgIds=[1])):
+        painted[table.annToMask(annotation) == 1] = annotation["category_id"]
+    np.testing.assert_array_equal(painted, DONUTS)
+
+
+@needs_pycocotools
+def test_coco_has_an_annotation_for_each_connected_part():
     table = coco("day/a.jpg", DONUTS, VOC)
     assert table["images"] == [{"id": 1, "file_name": "day/a.jpg", "width": 8, "height": 4}]
     assert [category["id"] for category in table["categories"]] == [*range(1, 21)]
+    assert [a["id"] for a in table["annotations"]] == [1, 2, 3, 4]
     assert sorted((a["category_id"], a["area"], *a["bbox"]) for a in table["annotations"]) == [
         (8, 8, 5, 0, 3, 3), (8, 14, 0, 0, 4, 4), (12, 1, 6, 1, 1, 1), (12, 1, 7, 3, 1, 1),
     ]  # fmt: skip
-    painted = np.zeros_like(DONUTS)
-    for annotation in table["annotations"]:
-        for flat in annotation["segmentation"]:
-            painted[inside(np.reshape([*flat, *flat[:2]], (-1, 2)), DONUTS.shape)] = annotation["category_id"]
-    np.testing.assert_array_equal(painted, DONUTS)
+    assert coco("empty.jpg", np.zeros((3, 4), np.uint8), VOC)["annotations"] == []
 
 
 @needs_rasterio
@@ -106,7 +138,9 @@ def test_pillow_paints_the_same():
     """Enlarged tenfold, since Pillow paints the pixels of the outline, too: the middles of the pixels decide."""
     canvas = Image.new("L", (10 * DONUTS.shape[1] + 1, 10 * DONUTS.shape[0] + 1))
     draw = ImageDraw.Draw(canvas)
-    found = sorted(polygons(DONUTS, VOC), key=lambda pair: -area([pair[1][0]]))  # what is inside a hole comes later
+    found = sorted(
+        polygons(DONUTS, VOC), key=lambda pair: -signed_area(pair[1][0])
+    )  # what is inside a hole comes later
     for index, (outer, *holes) in found:
         draw.polygon([(10 * x, 10 * y) for x, y in outer], fill=index)
         for hole in holes:
@@ -114,7 +148,7 @@ def test_pillow_paints_the_same():
     np.testing.assert_array_equal(np.asarray(canvas)[5::10, 5::10], DONUTS)
 
 
-@needs_rasterio
+@needs_pycocotools
 def test_files_of_many_images_are_merged_into_one():
     tables = [coco(f"{name}.jpg", np.roll(DONUTS, shift), VOC) for shift, name in enumerate(["a", "é"])]
     merged = json.loads(b"".join(merged_coco(json.dumps(table).encode() for table in tables)))
@@ -131,8 +165,10 @@ def test_merging_nothing_is_a_file_all_the_same():
     assert json.loads(b"".join(merged_coco([]))) == {"annotations": [], "images": [], "categories": []}
 
 
-def test_without_rasterio_it_says_so(monkeypatch, tmp_path):
+def test_without_the_packages_it_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    call = Call("predict.py", "model", tmp_path, "--write", "geojson", "--out", tmp_path / "out")
-    assert (call.status, call.err.count("\n")) == (2, 1)
-    assert "geojson: needs rasterio, which is not installed: pip install -r requirements-extra.txt" in call.err
+    for output, needed in (("geojson", "rasterio"), ("coco", "pycocotools, scipy")):
+        call = Call("predict.py", "model", tmp_path, "--write", output, "--out", tmp_path / "out")
+        assert (call.status, call.err.count("\n")) == (2, 1)
+        complaint = f"--write {output}: needs {needed}, which is not installed: pip install -r requirements-extra.txt"
+        assert complaint in call.err

@@ -1,0 +1,132 @@
+"""The objects that a mask shows, as annotation files exact to the pixel: outlines as GeoJSON, masks as COCO's RLE.
+
+An object is a connected part of a class. Pixels hang together across edges, not corners.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from keras_fcn.images.classes import ClassTable, shares
+
+Polygon = list[list[tuple[int, int]]]
+"""An outer ring, and a ring for each hole; the first point of a ring is its last, too.
+
+Coordinates are pixels from the upper left corner of the image, x to the right and y down; outlines run along the edges
+of pixels, so that a polygon's area is the number of its pixels.
+"""
+
+
+def polygons(ids: np.ndarray, classes: ClassTable) -> Iterator[tuple[int, Polygon]]:
+    """Yields every object but background: its class id and its polygon.
+
+    Args:
+        ids: Class ids uint8 [H, W].
+        classes: Which of them is background.
+    """
+    from rasterio.features import shapes
+
+    wanted = ids < classes.num_classes
+    if classes.background is not None:
+        wanted &= ids != classes.background
+    for shape, value in shapes(ids, mask=wanted, connectivity=4):
+        # Reversed: seen with y upwards, as the standard has it, outer rings then run counterclockwise.
+        yield int(value), [[(int(x), int(y)) for x, y in ring[::-1]] for ring in shape["coordinates"]]
+
+
+def geojson(ids: np.ndarray, classes: ClassTable) -> dict:
+    """Returns a feature collection (RFC 7946) with a MultiPolygon for each class that is there, background left out.
+
+    Args:
+        ids: Class ids uint8 [H, W].
+        classes: Names.
+    """
+    parts: dict[int, list[Polygon]] = {}
+    for index, polygon in polygons(ids, classes):
+        parts.setdefault(index, []).append(polygon)
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"id": index, "name": classes.names[index], "pixels": int((ids == index).sum())},
+            "geometry": {"type": "MultiPolygon", "coordinates": parts[index]},
+        }
+        for index in sorted(parts)
+    ]
+    return {"type": "FeatureCollection", "features": features}
+
+
+def coco(name: str, ids: np.ndarray, classes: ClassTable) -> dict:
+    """Returns the annotations of one image in COCO's format for object detection, one for each object.
+
+    Masks are COCO's compressed run-length encoding, since its polygons have no holes.
+
+    Args:
+        name: The image's file name.
+        ids: Class ids uint8 [H, W].
+        classes: Names; categories have the ids of the classes, and background is none.
+    """
+    from pycocotools import mask
+
+    height, width = ids.shape
+    named = [(index, name) for index, name in enumerate(classes.names) if index != classes.background]
+    annotations: list[dict] = []
+    for index in sorted(index for index, _ in shares(ids, classes) if index != classes.background):
+        runs = [{"size": [height, width], "counts": counts} for counts in _run_lengths(ids == index)]
+        masks = mask.frPyObjects(runs, height, width)
+        for encoded, area, box in zip(masks, mask.area(masks), mask.toBbox(masks)):
+            annotations.append({
+                "id": len(annotations) + 1,
+                "image_id": 1,
+                "category_id": index,
+                "segmentation": {**encoded, "counts": encoded["counts"].decode()},
+                "area": int(area),
+                "bbox": [int(value) for value in box],
+                "iscrowd": 0,
+            })  # fmt: skip
+    image = {"id": 1, "file_name": name, "width": width, "height": height}
+    categories = [{"id": index, "name": name, "supercategory": ""} for index, name in named]
+    return {"images": [image], "annotations": annotations, "categories": categories}
+
+
+def _run_lengths(where: np.ndarray) -> Iterator[list[int]]:
+    """Yields for each object in a mask the lengths of runs of pixels outside and inside of it, in turn.
+
+    All objects are read off the image at once: a mask of each would take the time and memory of a whole image.
+
+    Args:
+        where: boolean [H, W], true somewhere.
+    """
+    from scipy.ndimage import label
+
+    flat = label(where)[0].ravel(order="F")  # COCO's runs go down the columns
+    edges = np.flatnonzero(np.diff(flat, prepend=0, append=0))  # where runs begin, and the last ends
+    starts, ends = edges[:-1], edges[1:]
+    objects = flat[starts]
+    order = np.argsort(objects, kind="stable")[(objects == 0).sum() :]  # object by object, what is outside left out
+    firsts = np.flatnonzero(np.diff(objects[order])) + 1  # where in this order the next object begins
+    for runs in np.split(np.stack([starts, ends], axis=1)[order], firsts):
+        lengths = np.diff(runs.ravel(), prepend=0, append=flat.size).tolist()
+        yield lengths if lengths[-1] else lengths[:-1]
+
+
+def merged_coco(files: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields, piece by piece, one COCO file of the images and annotations of several, numbered anew.
+
+    Args:
+        files: What `coco` returned for each image, as JSON; the same categories in all.
+    """
+    images, categories, annotations = [], [], 0
+    yield b'{"annotations": ['
+    for number, file in enumerate(files, 1):
+        part = json.loads(file)
+        images.append({**part["images"][0], "id": number})
+        categories = part["categories"]
+        for annotation in part["annotations"]:
+            annotations += 1
+            text = json.dumps({**annotation, "id": annotations, "image_id": number})
+            yield (", " if annotations > 1 else "").encode() + text.encode()
+    rest = json.dumps({"images": images, "categories": categories}, ensure_ascii=False)
+    yield b"], " + rest[1:].encode() + b"\n"
