@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +24,9 @@ import tyro
 from yardsticks import processor
 
 from keras_fcn.commands.options import parse_train_options
-from keras_fcn.drawing.charts import CLASS_IOU
 from keras_fcn.drawing.figures import save_figure
 from keras_fcn.errors import UserError
+from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import parse_options, run
 from keras_fcn.system.files import write_json
@@ -76,14 +77,9 @@ def measured(folder: Path, classes: tuple[str, ...]) -> list[dict[str, float]]:
     """Returns of each epoch of a run "minutes", "processor_minutes" and "mean_iou", 0-1."""
     history, minutes = RunFolder(folder).read_history(), json.loads((folder / "minutes.json").read_text())
     return [
-        {"minutes": wall, "processor_minutes": processor_minutes, "mean_iou": mean_iou(ious(row), classes)}
+        {"minutes": wall, "processor_minutes": processor_minutes, "mean_iou": mean_iou(row.val_iou, classes)}
         for row, (wall, processor_minutes) in zip(history, minutes, strict=True)
     ]
-
-
-def ious(row: dict[str, float]) -> dict[str, float]:
-    """Returns the IoU of each class, by its name, of a row of the history."""
-    return {name.removeprefix(CLASS_IOU): value for name, value in row.items() if name.startswith(CLASS_IOU)}
 
 
 def measured_again(folder: Path, options: str, classes: tuple[str, ...], began: float) -> dict[str, float]:
@@ -96,11 +92,12 @@ def measured_again(folder: Path, options: str, classes: tuple[str, ...], began: 
     words = [sys.executable, str(ROOT / "evaluate.py"), str(folder), *shlex.split(options)]
     if subprocess.run([*words, "--trimap", "0", "--worst", "0", "--json", str(figures)]).returncode:
         raise UserError(f"evaluate.py could not measure {folder}. Received: --evaluate {options!r}")
-    found = {name: np.nan if iou is None else iou for name, iou in json.loads(figures.read_text())["iou"].items()}
+    again = Evaluation.read(figures)
+    found = dict(zip(again.class_names, again.metrics.iou))
     return {"minutes": (time.monotonic() - began) / 60, "mean_iou": mean_iou(found, classes)}
 
 
-def mean_iou(ious: dict[str, float], classes: tuple[str, ...]) -> float:
+def mean_iou(ious: Mapping[str, float], classes: tuple[str, ...]) -> float:
     """Returns the mean over some classes, or all, of their IoU, those that no pixel has or got left out.
 
     Raises:

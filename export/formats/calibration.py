@@ -58,7 +58,7 @@ class Calibration:
 
     def mean_iou(self, segment: Segment) -> float:
         """Returns the mean IoU on the held-out photographs, 0-1; classes of resized ones are resized back."""
-        return evaluate(resizing(segment, self.size), self.held_out)["mean_iou"]
+        return evaluate(resizing(segment, self.size), self.held_out).metrics.mean_iou
 
 
 def resized(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

@@ -24,9 +24,10 @@ def main() -> None:
     result = _train(options)
     if result is None:
         return
+    from keras_fcn.evaluation.results import Evaluation
     from keras_fcn.evaluation.tables import format_metrics
 
-    print(f"\n{format_metrics(result.read_metrics())}")
+    print(f"\n{format_metrics(Evaluation.read(result.metrics))}")
     print(f"\nThe best model, its pictures and its history are in {result.root}")
     commands = {name: command_line(name) for name in ("train", "evaluate", "predict")}
     print(NEXT_STEPS.format(run=result.root, **commands))

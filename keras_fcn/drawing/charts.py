@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_fcn.drawing.figures import save_figure
 from keras_fcn.images.classes import ClassTable, Color
+from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.text import display_width
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.colorbar import Colorbar
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure, SubFigure
-
-CLASS_IOU = "val_iou/"
-"""Columns of the history that hold the IoU of one class begin with this; its name follows."""
 
 _METRICS = {
     "val_pixel_accuracy": ("pixel accuracy", "tab:gray"),
@@ -37,19 +35,18 @@ _CELL, _SMALL_CELL = 0.4, 0.15
 """Inches."""
 
 
-def draw_curves(path: Path, history: Sequence[Mapping[str, float | None]], classes: ClassTable) -> None:
-    """Draws loss, learning rate and held-out metrics of each epoch, and the IoU of each class if it is there.
+def draw_curves(path: Path, history: Sequence[EpochRow], classes: ClassTable) -> None:
+    """Draws loss, learning rate and validation metrics of each epoch, and the IoU of each class if it is there.
 
     Args:
         path: The PNG to write.
-        history: One row per epoch, as in history.csv; the columns `val_iou/<class>` may be missing, and None or NaN in
-            them where a class is in neither truth nor prediction.
+        history: At least one row.
         classes: Whose colours to use.
     """
     from matplotlib.figure import Figure
 
     epochs = _column(history, "epoch")
-    series = {name: _column(history, f"{CLASS_IOU}{name}") for name in classes.names}
+    series = {name: np.array([row.val_iou.get(name, math.nan) for row in history]) for name in classes.names}
     series = {name: values for name, values in series.items() if not np.isnan(values).all()}
     legend_columns = math.ceil(len(series) / _LEGEND_ROWS)
     lower_height = max(4.4, 0.8 + 0.19 * min(len(series), _LEGEND_ROWS)) if series else 0.0
@@ -67,10 +64,9 @@ def draw_curves(path: Path, history: Sequence[Mapping[str, float | None]], class
     save_figure(figure, path)
 
 
-def _column(history: Sequence[Mapping[str, float | None]], name: str) -> np.ndarray:
-    """Returns a column of the history, float64 [epochs], NaN where there is no figure."""
-    values = [row.get(name) for row in history]
-    return np.array([math.nan if value is None else value for value in values], float)
+def _column(history: Sequence[EpochRow], name: str) -> np.ndarray:
+    """Returns a column of the history, float64 [epochs]."""
+    return np.array([getattr(row, name) for row in history], float)
 
 
 def _plot(axes: Axes, epochs: np.ndarray, values: np.ndarray, **style) -> None:
@@ -85,11 +81,11 @@ def _plot(axes: Axes, epochs: np.ndarray, values: np.ndarray, **style) -> None:
     axes.grid(alpha=0.3)
 
 
-def _draw_metrics(axes: Axes, epochs: np.ndarray, history: Sequence[Mapping[str, float | None]]) -> None:
+def _draw_metrics(axes: Axes, epochs: np.ndarray, history: Sequence[EpochRow]) -> None:
     for name, (label, color) in _METRICS.items():
         values = 100 * _column(history, name)
-        if name == "val_mean_iou" and not np.isnan(values).all():
-            best = int(np.nanargmax(values))
+        if name == "val_mean_iou":
+            best = int(values.argmax())
             axes.plot(epochs[best], values[best], "*", color=color, markersize=10, zorder=3, clip_on=False)
             label = f"{label}\nbest {values[best]:.1f} in epoch {epochs[best]:.0f}"
         _plot(axes, epochs, values, color=color, label=label)
@@ -141,23 +137,22 @@ def _line_styles(colors: Sequence[Color]) -> list[tuple[tuple[float, float, floa
     return chosen
 
 
-def draw_confusion(path: Path, matrix: Sequence[Sequence[int]], classes: ClassTable) -> None:
+def draw_confusion(path: Path, matrix: np.ndarray, classes: ClassTable) -> None:
     """Draws what is taken for what: as percent of each true class's pixels, and as pixels on a logarithmic scale.
 
     Only classes that occur in the truth or in a prediction are shown. Cells have numbers while they are large enough.
 
     Args:
         path: The PNG to write.
-        matrix: Pixels by true class (rows) and predicted class (columns).
+        matrix: Pixels by true class (rows) and predicted class (columns), int64 [classes, classes].
         classes: What the rows and columns mean.
     """
     from matplotlib.colors import LogNorm, PowerNorm
     from matplotlib.figure import Figure
 
-    counts = np.array(matrix, np.int64)
-    occurs = counts.any(axis=0) | counts.any(axis=1)
+    occurs = matrix.any(axis=0) | matrix.any(axis=1)
     shown = np.flatnonzero(occurs if occurs.any() else ~occurs)
-    counts = counts[np.ix_(shown, shown)]
+    counts = matrix[np.ix_(shown, shown)]
     names = [_shortened(classes.names[index]) for index in shown]
     with np.errstate(invalid="ignore"):
         percent = 100 * counts / counts.sum(axis=1, keepdims=True)

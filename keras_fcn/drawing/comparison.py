@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.container import BarContainer
 
-Rows = Mapping[str, Sequence[float | None]]
+Rows = Mapping[str, Sequence[float]]
 
 _BAR, _GAP = 0.14, 0.1
 """Inches that a bar takes, and the space between the bars of two rows."""
@@ -31,7 +31,7 @@ def draw_comparison(path: Path, names: Sequence[str], means: Rows, classes: Rows
     Args:
         path: The PNG to write.
         names: Of the models.
-        means: By name, the figure of each model, 0-1 or None.
+        means: By name, the value of each model, 0-1 or NaN.
         classes: The same of the classes' IoU.
     """
     from matplotlib.figure import Figure
@@ -42,7 +42,7 @@ def draw_comparison(path: Path, names: Sequence[str], means: Rows, classes: Rows
     size = (6.5 + 0.085 * max(map(display_width, titles)), places[-1] + 1.4 * group + 0.8 + 0.2 * len(names))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
-    values = 100 * np.array([*means.values(), *classes.values()], float)  # None becomes NaN
+    values = 100 * np.array([*means.values(), *classes.values()], float)
     offsets = _BAR * (np.arange(len(names)) - (len(names) - 1) / 2)
     bars: list[Any] = [_draw_model(axes, places + offset, values, number) for number, offset in enumerate(offsets)]
     axes.set_yticks(places, titles, parse_math=False)

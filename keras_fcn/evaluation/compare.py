@@ -9,8 +9,9 @@ from pathlib import Path
 from keras_fcn.datasets import Pairs, inspect_pairs, open_voc_photos
 from keras_fcn.drawing.comparison import draw_comparison
 from keras_fcn.errors import UserError
-from keras_fcn.evaluation.evaluate import evaluate, require_same_classes, worst_images
+from keras_fcn.evaluation.evaluate import evaluate, require_same_classes
 from keras_fcn.evaluation.pictures import draw_evaluation
+from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.evaluation.submission import write_submission
 from keras_fcn.evaluation.tables import (
     comparison_rows,
@@ -53,37 +54,39 @@ def training_images_among(model: Path, pairs: Pairs) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
-    """Models with what `evaluate` returned for each.
+class EvaluatedModels:
+    """Models and their evaluations on the same images.
 
     Attributes:
         names: Of the models.
         predictors: The models.
-        pairs: What they were measured on.
-        figures: Of each model.
+        pairs: What they were evaluated on.
+        evaluations: Of each model.
     """
 
     names: list[str]
     predictors: list[Predictor]
     pairs: Pairs
-    figures: list[dict]
+    evaluations: list[Evaluation]
 
     def tables(self, worst: int) -> str:
-        """Returns the figures of one model, or a comparison of several, as plain text.
+        """Returns the metrics of one model, or a comparison of several, as plain text.
 
         Args:
             worst: How many of the images with the lowest mean IoU are listed, if it is one model.
         """
         if len(self.names) > 1:
-            return format_comparison(self.names, self.figures)
-        shown = worst_images(self.figures[0], worst)
-        return format_metrics(self.figures[0]) + (f"\n\n{format_worst(shown)}" if shown else "")
+            return format_comparison(self.names, self.evaluations)
+        (evaluation,) = self.evaluations
+        shown = evaluation.worst_images(worst)
+        return format_metrics(evaluation) + (f"\n\n{format_worst(shown)}" if shown else "")
 
     def to_json(self) -> dict:
-        """Returns the figures of one model; of several, "models", a list of the figures with the "model" of each."""
+        """Returns the evaluation of one model; of several, "models", a list of them with the "model" of each."""
         if len(self.names) == 1:
-            return self.figures[0]
-        return {"models": [{"model": name, **figures} for name, figures in zip(self.names, self.figures)]}
+            return self.evaluations[0].to_json()
+        named = zip(self.names, self.evaluations)
+        return {"models": [{"model": name, **evaluation.to_json()} for name, evaluation in named]}
 
     def draw(self, folder: Path, worst: int) -> None:
         """Draws confusion.png and worst.png; of several models in folders A, B, ..., and comparison.png.
@@ -93,18 +96,18 @@ class Measured:
             worst: How many images worst.png shows at most.
         """
         if len(self.names) == 1:
-            draw_evaluation(folder, self.predictors[0].segment, self.pairs, self.figures[0], worst)
+            draw_evaluation(folder, self.predictors[0].segment, self.pairs, self.evaluations[0], worst)
             return
         letters = model_letters(self.names)
-        for letter, predictor, figures in zip(letters, self.predictors, self.figures):
-            draw_evaluation(folder / letter, predictor.segment, self.pairs, figures, worst)
+        for letter, predictor, evaluation in zip(letters, self.predictors, self.evaluations):
+            draw_evaluation(folder / letter, predictor.segment, self.pairs, evaluation, worst)
         labels = [f"{letter}  {name}" for letter, name in letters.items()]
-        classes, means = comparison_rows(self.figures)
+        classes, means = comparison_rows(self.evaluations)
         draw_comparison(folder / "comparison.png", labels, means, classes)
 
 
-def measure(models: Sequence[Path], inference: InferenceOptions, pairs: Pairs, trimap_width: int) -> Measured:
-    """Measures models on the same pairs, after all of them and the pairs have been looked at.
+def measure(models: Sequence[Path], inference: InferenceOptions, pairs: Pairs, trimap_width: int) -> EvaluatedModels:
+    """Evaluates models on the same pairs, after all of them and the pairs have been looked at.
 
     Args:
         models: Run folders, `.keras` files or SavedModels.
@@ -120,11 +123,11 @@ def measure(models: Sequence[Path], inference: InferenceOptions, pairs: Pairs, t
     for path, predictor in zip(models, predictors):
         require_same_classes(predictor.classes, pairs.classes, "the model" if len(models) == 1 else str(path))
     inspect_pairs(pairs).require_sound()
-    figures = []
+    evaluations = []
     for path, predictor in zip(models, predictors):
         with progress_bar(len(pairs), "image", path.name) as bar:
-            figures.append(evaluate(predictor.segment, pairs, bar.update, trimap_width=trimap_width))
-    return Measured([str(path) for path in models], predictors, pairs, figures)
+            evaluations.append(evaluate(predictor.segment, pairs, bar.update, trimap_width=trimap_width))
+    return EvaluatedModels([str(path) for path in models], predictors, pairs, evaluations)
 
 
 def submit(archive: Path, model: Path, inference: InferenceOptions, data: str, split: str, competition: str) -> int:

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from keras_fcn.datasets import Pairs
 from keras_fcn.errors import UserError
-from keras_fcn.evaluation.metrics import SegmentationMetrics, confusion_matrix
+from keras_fcn.evaluation.metrics import SegmentationMetrics, TrimapMetrics, confusion_matrix
+from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.evaluation.trimap import trimap
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure
@@ -46,21 +47,18 @@ def evaluate(
     after_image: Callable[[], object] = lambda: None,
     workers: Workers | None = None,
     trimap_width: int = 0,
-) -> dict:
-    """Measures a model on every pair, each at its own size. Of a prediction nothing is kept but its counts.
+) -> Evaluation:
+    """Evaluates a model on every pair, each at its own size. Of a prediction nothing is kept but its counts.
 
     Args:
         segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
-        pairs: What to measure on.
+        pairs: Images and their ground truth.
         after_image: Is called after each image.
         workers: Share the pairs out among themselves; `after_image` is called equally often in each.
-        trimap_width: To measure in the band of so many pixels around true boundaries, too; 0 for not.
+        trimap_width: Pixels on either side of true boundaries in which metrics are computed, too; 0 for none.
 
     Returns:
-        `SegmentationMetrics.to_dict` of the sum of the images' confusion matrices; "images", how many they were;
-        "confusion_matrix", that sum (rows are true classes); "image_mean_iou", the mean IoU of each image alone by its
-        name in `Pairs.names`, None where it has no valid pixel; with a trimap, "trimap": its "width", and the
-        "pixel_accuracy", "mean_iou" and "iou" in it.
+        The metrics, from the sum of the images' confusion matrices.
 
     Raises:
         UserError: If a pair cannot be read.
@@ -81,24 +79,18 @@ def evaluate(
             if number < len(pairs) // workers.count:
                 after_image()
     total, near, ious = workers.total(total), workers.total(near), workers.total(ious)
-    return {
-        **SegmentationMetrics.from_confusion_matrix(total).to_dict(names),
-        "images": len(pairs),
-        "confusion_matrix": total.tolist(),
-        "image_mean_iou": {name: None if np.isnan(iou) else iou for name, iou in zip(pairs.names, ious.tolist())},
-        **({"trimap": _in_trimap(near, trimap_width, names)} if trimap_width else {}),
-    }
+    return Evaluation(
+        class_names=names,
+        num_images=len(pairs),
+        confusion_matrix=total,
+        image_mean_iou=dict(zip(pairs.names, ious.tolist())),
+        trimap=_trimap_metrics(near, trimap_width) if trimap_width else None,
+    )
 
 
-def _in_trimap(matrix: np.ndarray, width: int, names: tuple[str, ...]) -> dict:
-    figures = SegmentationMetrics.from_confusion_matrix(matrix).to_dict(names)
-    return {"width": width, **{name: figures[name] for name in ("pixel_accuracy", "mean_iou", "iou")}}
-
-
-def worst_images(figures: dict, count: int) -> list[tuple[str, float]]:
-    """Returns name and mean IoU of the images with the lowest, the lowest first, of what `evaluate` returned."""
-    measured = [(name, iou) for name, iou in figures["image_mean_iou"].items() if iou is not None]
-    return sorted(measured, key=lambda item: item[1])[:count]
+def _trimap_metrics(matrix: np.ndarray, width: int) -> TrimapMetrics:
+    metrics = SegmentationMetrics.from_confusion_matrix(matrix)
+    return TrimapMetrics(width, metrics.pixel_accuracy, metrics.mean_iou, metrics.iou)
 
 
 def require_same_classes(model: ClassTable, data: ClassTable, name: str = "the model") -> None:

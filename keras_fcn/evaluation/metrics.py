@@ -66,19 +66,24 @@ class SegmentationMetrics:
                 recall=tuple(recall.tolist()),
             )
 
-    def to_dict(self, names: tuple[str, ...]) -> dict:
-        """Returns the metrics for JSON: those of classes by class name, None where there is no figure."""
-        figures = dataclasses.asdict(self)
-        return {
-            name: dict(zip(names, map(_number_or_none, value))) if isinstance(value, tuple) else _number_or_none(value)
-            for name, value in figures.items()
-        }
+
+@dataclasses.dataclass(frozen=True)
+class TrimapMetrics:
+    """Metrics of the pixels near true boundaries, each in 0-1.
+
+    Attributes:
+        width: Of the band on either side of a boundary, in pixels.
+        pixel_accuracy: Fraction of the band's pixels whose class is right.
+        mean_iou: Mean of `iou` over the classes that have one.
+        iou: Per class, as in `SegmentationMetrics`.
+    """
+
+    width: int
+    pixel_accuracy: float
+    mean_iou: float
+    iou: tuple[float, ...]
 
 
 def _mean_of_numbers(values: np.ndarray) -> float:
     numbers = values[~np.isnan(values)]
     return float(numbers.mean()) if numbers.size else float("nan")
-
-
-def _number_or_none(value: float) -> float | None:
-    return None if np.isnan(value) else value

@@ -11,23 +11,23 @@ import tensorflow as tf
 from keras_fcn.datasets import Pairs
 from keras_fcn.drawing.charts import draw_confusion
 from keras_fcn.drawing.panels import draw_worst
-from keras_fcn.evaluation.evaluate import worst_images
+from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.images.photos import read_image
 from keras_fcn.inference.predictor import Segment
 
 
-def draw_evaluation(folder: Path, segment: Segment, pairs: Pairs, figures: dict, worst: int) -> None:
+def draw_evaluation(folder: Path, segment: Segment, pairs: Pairs, evaluation: Evaluation, worst: int) -> None:
     """Draws confusion.png and, if there is any image to show, worst.png.
 
     Args:
         folder: Where to.
         segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
-        pairs: What was measured on.
-        figures: What `evaluate` returned.
+        pairs: Images that the model was evaluated on.
+        evaluation: The result.
         worst: How many images worst.png shows at most.
     """
-    draw_confusion(folder / "confusion.png", figures["confusion_matrix"], pairs.classes)
-    shown = worst_images(figures, worst)
+    draw_confusion(folder / "confusion.png", evaluation.confusion_matrix, pairs.classes)
+    shown = evaluation.worst_images(worst)
     if shown:
         indices = [pairs.names.index(name) for name, _ in shown]
         draw_worst(folder / "worst.png", predicted_samples(segment, pairs, indices), shown, pairs.classes)

@@ -1,16 +1,18 @@
-"""What was measured, as tables in plain text."""
+"""Evaluations as tables in plain text."""
 
 from __future__ import annotations
 
+import math
 import string
 import textwrap
 from collections.abc import Sequence
 
 from keras_fcn.errors import UserError
+from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.system.text import display_width, left_justified, signed
 
-Rows = dict[str, list[float | None]]
-"""By name of a class or a mean, the figure of each model, 0-1 or None."""
+Rows = dict[str, list[float]]
+"""By name of a class or a mean, the value of each model, 0-1 or NaN."""
 
 MEANS = {
     "mean_iou": "mean IoU",
@@ -23,28 +25,27 @@ MEANS = {
 _ABSENT = "Neither in the truth nor predicted, so in no mean:"
 
 
-def format_metrics(figures: dict) -> str:
-    """Returns what `evaluate` returned as a table, in percent."""
-    trimap = figures.get("trimap")
-    kept = {"IoU": "iou", "precision": "precision", "recall": "recall"}
-    columns = {title: figures[key] for title, key in kept.items() if key in figures}  # older runs kept the IoU only
+def format_metrics(evaluation: Evaluation) -> str:
+    """Returns an evaluation as a table, in percent."""
+    metrics, trimap = evaluation.metrics, evaluation.trimap
+    columns = {"IoU": metrics.iou, "precision": metrics.precision, "recall": metrics.recall}
+    means = {title: getattr(metrics, name) for name, title in MEANS.items()}
     if trimap:
-        columns["trimap IoU"] = trimap["iou"]
-    shown = [name for name, value in figures["iou"].items() if value is not None]
-    width = _name_width([*shown, *MEANS.values()])
+        columns["trimap IoU"] = trimap.iou
+        means["trimap mean IoU"] = trimap.mean_iou
+    classes = {name: values for name, *values in zip(evaluation.class_names, *columns.values())}
+    shown = {name: values for name, values in classes.items() if not math.isnan(values[0])}
+    width = _name_width([*shown, *means])
     heading = f"{'class':<{width}}" + "".join(_right(title, title) for title in columns)
     rows = [heading, "-" * len(heading)]
-    for name in shown:
-        cells = "".join(_right(_percent(values[name]), title) for title, values in columns.items())
-        rows.append(left_justified(name, width) + cells)
+    for name, values in shown.items():
+        rows.append(left_justified(name, width) + "".join(map(_right, map(_percent, values), columns)))
     rows += ["-" * len(heading)]
-    rows += [left_justified(title, width) + _right(_percent(figures[key]), "IoU") for key, title in MEANS.items()]
+    rows += [left_justified(title, width) + _right(_percent(value), "IoU") for title, value in means.items()]
+    rows += [f"Percent, over {evaluation.num_images} whole images; void pixels count nowhere."]
     if trimap:
-        rows.append(left_justified("trimap mean IoU", width) + _right(_percent(trimap["mean_iou"]), "IoU"))
-    rows += [f"Percent, over {figures['images']} whole images; void pixels count nowhere."]
-    if trimap:
-        rows += [f"Trimap: the pixels at most {trimap['width']} from a boundary in the truth."]
-    return "\n".join(rows + _absent([name for name in figures["iou"] if name not in shown]))
+        rows += [f"Trimap: the pixels at most {trimap.width} from a boundary in the truth."]
+    return "\n".join(rows + _absent([name for name in classes if name not in shown]))
 
 
 def format_worst(worst: Sequence[tuple[str, float]]) -> str:
@@ -64,23 +65,23 @@ def model_letters(names: Sequence[object]) -> dict[str, str]:
     return dict(zip(string.ascii_uppercase, map(str, names)))
 
 
-def format_comparison(names: Sequence[str], figures: Sequence[dict]) -> str:
+def format_comparison(names: Sequence[str], evaluations: Sequence[Evaluation]) -> str:
     """Returns a table of the IoU of each class and of the means, with the differences to the first model in brackets.
 
     Args:
         names: Of the models.
-        figures: What `evaluate` returned for each.
+        evaluations: Of each model, on the same images.
     """
     letters = model_letters(names)
-    classes, means = comparison_rows(figures)
+    classes, means = comparison_rows(evaluations)
     width = _name_width([*classes, *means])
     heading = f"{'IoU of class':<{width}}" + f"{'A':>6}" + "".join(f"{letter:>15}" for letter in list(letters)[1:])
     line = "-" * len(heading)
     rows = [f"{letter}  {name}" for letter, name in letters.items()]
     rows += ["", heading, line, *_compared(classes, width), line, *_compared(means, width)]
-    rows += [f"Percent, and the difference to A, over {figures[0]['images']} whole images; void pixels count nowhere."]
-    absent = [name for name in figures[0]["iou"] if name not in classes]
-    return "\n".join(rows + _absent(absent))
+    images = evaluations[0].num_images
+    rows += [f"Percent, and the difference to A, over {images} whole images; void pixels count nowhere."]
+    return "\n".join(rows + _absent([name for name in evaluations[0].class_names if name not in classes]))
 
 
 def _compared(rows: Rows, width: int) -> list[str]:
@@ -91,13 +92,16 @@ def _compared(rows: Rows, width: int) -> list[str]:
     return lines
 
 
-def comparison_rows(figures: Sequence[dict]) -> tuple[Rows, Rows]:
+def comparison_rows(evaluations: Sequence[Evaluation]) -> tuple[Rows, Rows]:
     """Returns the IoU of each class that any model has one for, and the means, of each model."""
-    classes = {name: [one["iou"][name] for one in figures] for name in figures[0]["iou"]}
-    classes = {name: values for name, values in classes.items() if any(value is not None for value in values)}
-    means = {title: [one[key] for one in figures] for key, title in MEANS.items()}
-    if all("trimap" in one for one in figures):
-        means["trimap mean IoU"] = [one["trimap"]["mean_iou"] for one in figures]
+    ious = zip(*(evaluation.metrics.iou for evaluation in evaluations))
+    classes = {
+        name: list(values) for name, values in zip(evaluations[0].class_names, ious) if not all(map(math.isnan, values))
+    }
+    means = {title: [getattr(evaluation.metrics, name) for evaluation in evaluations] for name, title in MEANS.items()}
+    trimaps = [evaluation.trimap for evaluation in evaluations if evaluation.trimap]
+    if trimaps:
+        means["trimap mean IoU"] = [trimap.mean_iou for trimap in trimaps]
     return classes, means
 
 
@@ -116,9 +120,9 @@ def _right(text: str, title: str) -> str:
     return f"{text:>{max(6, len(title) + 2)}}"
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.1f}"
 
 
-def _difference(value: float | None, first: float | None) -> str:
-    return "" if value is None or first is None else f"({signed(100 * (value - first))})"
+def _difference(value: float, first: float) -> str:
+    return "" if math.isnan(value - first) else f"({signed(100 * (value - first))})"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import datetime
-import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fcn.errors import UserError
 from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.files import new_folder, read_lines, replaced_file, write_json
 
 _TRAINING, _HELD_OUT = "training_images.txt", "held_out_images.txt"
@@ -101,11 +102,6 @@ class RunFolder:
             ) from None
         return cls(root)
 
-    def checkpoint_paths(self) -> list[Path]:
-        """Returns the checkpoints, the newest first, as TensorFlow names them: without a suffix."""
-        found = [path.with_suffix("") for path in self.checkpoints.glob("ckpt-*.index")]
-        return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-
     def keep_images(self, training: Sequence[Path], held_out: Sequence[Path]) -> None:
         """Writes down which photographs are trained on and which are measured on, when the run begins.
 
@@ -133,29 +129,20 @@ class RunFolder:
         """Returns how many of some photographs the run trains on."""
         return len(set(self.training_images()).intersection(map(_tail, images)))
 
-    def write_history(self, rows: list[dict[str, float]]) -> None:
-        """Writes the rows, all with the same columns, in place of those before."""
+    def write_history(self, rows: Sequence[EpochRow]) -> None:
+        """Writes the rows, at least one, in place of those before."""
         with replaced_file(self.history) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
+            writer = csv.DictWriter(file, list(rows[-1].to_json()), restval=math.nan)
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(row.to_json() for row in rows)
 
-    def read_history(self) -> list[dict[str, float]]:
+    def read_history(self) -> list[EpochRow]:
         """Returns the rows written so far."""
         if not self.history.exists():
             return []
         with self.history.open(newline="") as file:
-            return [{name: _number(value) for name, value in row.items()} for row in csv.DictReader(file)]
-
-    def read_metrics(self) -> dict:
-        """Returns what `metrics` holds."""
-        return json.loads(self.metrics.read_text())
+            return [EpochRow.from_json(row) for row in csv.DictReader(file)]
 
 
 def _tail(path: Path) -> str:
     return Path(*path.parts[-2:]).as_posix()
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    return int(value) if text.isdigit() else value

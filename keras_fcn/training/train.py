@@ -217,7 +217,7 @@ def train(
         settings, weights = {**settings, "backbone": backbone}, model.get_weights()
     config = TrainConfig(model=name, data=str(data), **settings)
     run = run_training(config, run_dir, resume, report, callbacks, weights)
-    rows = run.read_history()
+    rows = [row.to_json() for row in run.read_history()]
     trained = TrainedRun({column: [row[column] for row in rows] for column in rows[0]}, run)
     if isinstance(model, keras.Model):
         model.set_weights(trained.model.get_weights())

@@ -17,6 +17,7 @@ from keras_fcn.network.fcn import build_fcn, normalize
 from keras_fcn.pipeline.batches import training_dataset
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.command_line import command_line
 from keras_fcn.system.signals import Interruption
 from keras_fcn.training.data import TrainingData
@@ -31,7 +32,7 @@ from keras_fcn.training.distributed.workers import Workers
 from keras_fcn.training.initial_weights import LoadedWeights, load_backbone_weights, load_matching_layers
 from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.records.progress import Progress
-from keras_fcn.training.records.report import RunReport, UnwrittenReport
+from keras_fcn.training.records.report import RunReport, UnwrittenReport, epoch_row
 from keras_fcn.training.step.batch_norm import prepare_batch_norms, restore_statistics
 from keras_fcn.training.step.optimizers import build_parameter_groups
 from keras_fcn.training.step.step import TrainingStep
@@ -161,25 +162,15 @@ class Training:
         return finished >= self.config.epochs or 0 < self.config.patience <= waited
 
     def restore(self, run: RunFolder, report: Callable[[str], None]) -> None:
-        """Takes over weights, optimizer and position from a run's newest checkpoint that is whole, if it has any.
+        """Restores weights, optimizer and position from a run's newest checkpoint that is undamaged, if it has any.
 
         Raises:
-            UserError: If there are checkpoints, but none is whole and of this network.
+            UserError: If there are checkpoints, but none is undamaged and of this network.
         """
-        paths = run.checkpoint_paths()
-        for path in paths:
-            try:
-                self.checkpoint.restore(str(path)).assert_existing_objects_matched()
-            except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError):
-                report(f"Warning  {path}: cannot be restored; trying the checkpoint before it")
-                continue
-            return
-        if paths:
-            network = f"{self.config.model} over {self.config.backbone}"
-            raise UserError(
-                f"{paths[0]}: is damaged or not a checkpoint of {network}, which {run.config} asks for; "
-                "none before it is better"
-            )
+        self._checkpoints(run).restore(f"{self.config.model} over {self.config.backbone}", report)
+
+    def _checkpoints(self, run: RunFolder) -> Checkpoints:
+        return Checkpoints(run, self.checkpoint, self.config.keep_checkpoints, self.workers.is_chief)
 
     def run(
         self, run: RunFolder, report: Callable[[str], None], callbacks: Sequence[keras.callbacks.Callback] = ()
@@ -190,7 +181,7 @@ class Training:
             UserError: If the loss is no number any more, a pair cannot be read, or the disk is full.
             KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to go on.
         """
-        checkpoints = Checkpoints(self.checkpoint, run, self.config.keep_checkpoints, self.workers.is_chief)
+        checkpoints = self._checkpoints(run)
         output: RunReport | UnwrittenReport = UnwrittenReport()
         if self.workers.is_chief:
             output = RunReport(run, self.data.held_out, int(self.finished_epochs.numpy()), self.step)
@@ -223,16 +214,14 @@ class Training:
             epoch = int(self.finished_epochs.numpy()) + 1
             report(f"\nEpoch {epoch}/{self.config.epochs}{self._time_left(started, first_step)}")
             listeners.on_epoch_begin(epoch - 1)
-            row = self._train_epoch(epoch, checkpoints, listeners)
-            row = self._finish_epoch(epoch, row, output)
+            progress = self._train_epoch(epoch, checkpoints, listeners)
+            row = self._finish_epoch(epoch, progress, output)
             checkpoints.save()
             report(_epoch_summary(row))
-            listeners.on_epoch_end(epoch - 1, row)
+            listeners.on_epoch_end(epoch - 1, row.to_json())
 
-    def _train_epoch(
-        self, epoch: int, checkpoints: Checkpoints, listeners: keras.callbacks.CallbackList
-    ) -> dict[str, float]:
-        """Trains to the end of an epoch, from wherever in it the run is; returns its row of the history."""
+    def _train_epoch(self, epoch: int, checkpoints: Checkpoints, listeners: keras.callbacks.CallbackList) -> Progress:
+        """Trains to the end of an epoch, from wherever in it the run is."""
         stream, first_step = self.stream, self.step
         before = (epoch - 1) * stream.steps_per_epoch
         saved = time.perf_counter()
@@ -251,15 +240,7 @@ class Training:
                 if time.perf_counter() - saved > 60 * self.config.checkpoint_minutes:
                     checkpoints.save()
                     saved = time.perf_counter()
-            return {
-                "epoch": epoch,
-                "step": self.step,
-                "loss": float(self.make_step.loss_sum.numpy()) / stream.steps_per_epoch,
-                "learning_rate": self._rate(),
-                "seconds": round(progress.seconds, 2),
-                "images_per_second": round(progress.images / progress.seconds, 2),
-                "waiting_share": round(progress.waiting_share, 4),
-            }
+        return progress
 
     def _rate(self) -> float:
         return float(self.groups[0].optimizer.learning_rate.numpy())
@@ -271,20 +252,21 @@ class Training:
         names = ", ".join(self.stream.file_names(self.step))
         raise UserError(
             f"the loss became {loss:.4g} in step {self.step}, on {names}; try a lower --learning-rate, or "
-            f"--clip-norm 1. The last good checkpoint: {checkpoints.latest}"
+            f"--clip-norm 1. The last good checkpoint: {checkpoints.newest}"
         )
 
-    def _finish_epoch(self, epoch: int, row: dict[str, float], output: RunReport | UnwrittenReport) -> dict[str, float]:
-        """Measures the network and writes the epoch down; returns its whole row of the history."""
+    def _finish_epoch(self, epoch: int, progress: Progress, output: RunReport | UnwrittenReport) -> EpochRow:
+        """Evaluates the network and writes the epoch down; returns its row of the history."""
         if self.kept_model is not self.model:
             source = self.average.variables if self.average else self.model.weights
             self.kept_model.set_weights([np.asarray(weight) for weight in source])
-        figures = evaluate(self.segment, self.data.held_out, self.interruption.check, self.workers)
-        mean_iou = figures["mean_iou"] or 0.0
-        is_best = mean_iou > float(self.best_mean_iou.numpy())
-        row = output.add_epoch(row, figures, self.segment, self.kept_model if is_best else None)
+        evaluation = evaluate(self.segment, self.data.held_out, self.interruption.check, self.workers)
+        loss = float(self.make_step.loss_sum.numpy()) / self.stream.steps_per_epoch
+        row = epoch_row(epoch, self.step, loss, self._rate(), progress, evaluation)
+        is_best = row.val_mean_iou > float(self.best_mean_iou.numpy())
+        output.add_epoch(row, evaluation, self.segment, self.kept_model if is_best else None)
         if is_best:
-            self.best_mean_iou.assign(mean_iou)
+            self.best_mean_iou.assign(row.val_mean_iou)
             self.best_epoch.assign(epoch)
         self.finished_epochs.assign(epoch)
         self.make_step.loss_sum.assign(0.0)
@@ -298,9 +280,9 @@ class Training:
         return f", about {math.ceil(seconds / 60)} min left"
 
 
-def _epoch_summary(row: dict[str, float]) -> str:
+def _epoch_summary(row: EpochRow) -> str:
     return (
-        f"loss {row['loss']:.4f}, held-out mean IoU {row['val_mean_iou']:.1%}, "
-        f"pixel accuracy {row['val_pixel_accuracy']:.1%} ({row['images_per_second']:.1f} images/s, "
-        f"{row['waiting_share']:.0%} waiting for data)"
+        f"loss {row.loss:.4f}, held-out mean IoU {row.val_mean_iou:.1%}, "
+        f"pixel accuracy {row.val_pixel_accuracy:.1%} ({row.images_per_second:.1f} images/s, "
+        f"{row.waiting_share:.0%} waiting for data)"
     )

@@ -1,6 +1,5 @@
-import csv
-import io
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -9,9 +8,10 @@ from PIL import Image
 
 from keras_fcn.drawing.charts import draw_confusion, draw_curves
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.history import EpochRow
 
 VOC = ClassTable.voc()
-METRICS = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
 
 
 @pytest.fixture
@@ -42,7 +42,9 @@ def test_a_confusion_matrix_in_percent_and_in_pixels(tmp_path, drawn):
         [0, 0, 0, 0, 0],
         [3, 0, 4, 0, 0],
     ]
-    draw_confusion(tmp_path / "c.png", matrix, ClassTable.named(("sky", "$x^$", "road", "sea", "_background_")))
+    draw_confusion(
+        tmp_path / "c.png", np.array(matrix), ClassTable.named(("sky", "$x^$", "road", "sea", "_background_"))
+    )
     percent, counts = drawn[0].axes[:2]
     names = ["sky", "$x^$", "road", "_background_"]
     for axes in (percent, counts):
@@ -61,7 +63,7 @@ def test_names_and_numbers_of_a_confusion_matrix_do_not_touch(tmp_path, drawn, n
     rng = np.random.default_rng(0)
     names = [f"class with a name {index}" for index in range(num_classes)]
     matrix = (10 ** rng.uniform(0, 9, (num_classes, num_classes))).astype(int)
-    draw_confusion(tmp_path / "c.png", matrix.tolist(), ClassTable.named(names))
+    draw_confusion(tmp_path / "c.png", matrix, ClassTable.named(names))
     figure = drawn[0]
     for axes in figure.axes[:2]:
         rows = [text.get_window_extent() for text in axes.get_yticklabels()]
@@ -80,7 +82,7 @@ def test_names_and_numbers_of_a_confusion_matrix_do_not_touch(tmp_path, drawn, n
 
 
 def test_a_confusion_matrix_of_nothing_is_a_picture(tmp_path):
-    draw_confusion(tmp_path / "confusion.png", np.zeros((3, 3), int).tolist(), ClassTable.numbered(3))
+    draw_confusion(tmp_path / "confusion.png", np.zeros((3, 3), int), ClassTable.numbered(3))
     with Image.open(tmp_path / "confusion.png") as picture:
         assert picture.width > picture.height > 200
     assert [path.name for path in tmp_path.iterdir()] == ["confusion.png"]
@@ -90,10 +92,9 @@ def history(epochs, names=(), absent=()):
     """Rows whose mean IoU is best in epoch 3."""
     rows = []
     for epoch in range(1, epochs + 1):
-        row = {"epoch": epoch, "loss": 1 / epoch, "learning_rate": 0.1}
-        row |= {f"val_{name}": 0.1 * (6 - abs(epoch - 3)) / 6 for name in METRICS}
-        row |= {f"val_iou/{name}": None if name in absent else epoch / 100 for name in names}
-        rows.append(row)
+        metrics = [0.1 * (6 - abs(epoch - 3)) / 6] * 4
+        ious = {name: math.nan if name in absent else epoch / 100 for name in names}
+        rows.append(EpochRow(epoch, 3 * epoch, 1 / epoch, 0.1, 1.5, 8.0, 0.0, *metrics, ious))
     return rows
 
 
@@ -113,8 +114,8 @@ def test_curves_have_a_point_an_epoch_and_whole_epochs_below(tmp_path, drawn, ep
 
 def test_curves_of_classes_are_named_beside_them_and_told_apart(tmp_path, drawn):
     rows = history(4, VOC.names, absent=("cat",))
-    rows[-1]["val_iou/dog"] = 0.9
-    rows[0]["val_iou/cow"] = float("nan")
+    rows[-1].val_iou["dog"] = 0.9
+    rows[0].val_iou["cow"] = math.nan
     draw_curves(tmp_path / "curves.png", rows, VOC)
     axes = next(axes for axes in drawn[0].axes if axes.get_title().startswith("IoU of each class"))
     (legend,) = drawn[0].subfigs[1].legends
@@ -130,15 +131,8 @@ def test_curves_of_classes_are_named_beside_them_and_told_apart(tmp_path, drawn)
 def test_curves_of_a_history_read_back_and_of_many_classes(tmp_path):
     """As history.csv holds them, NaN where a class is nowhere."""
     classes = ClassTable.named([f"${index}^$ 物" for index in range(40)])
-    file = io.StringIO()
-    rows = history(2, classes.names)
-    for row in rows:
-        row[f"val_iou/{classes.names[7]}"] = float("nan")
-    writer = csv.DictWriter(file, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    file.seek(0)
-    rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    draw_curves(tmp_path / "curves.png", rows, classes)
+    run = RunFolder(tmp_path)
+    run.write_history(history(2, classes.names, absent=classes.names[7:8]))
+    draw_curves(tmp_path / "curves.png", run.read_history(), classes)
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.width > picture.height > 500

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import shutil
 import tarfile
@@ -16,12 +17,14 @@ from keras_fcn import Predictor, build_fcn
 from keras_fcn.datasets import open_pairs, open_voc_photos
 from keras_fcn.drawing.comparison import draw_comparison
 from keras_fcn.errors import UserError
-from keras_fcn.evaluation.evaluate import evaluate, worst_images
-from keras_fcn.evaluation.metrics import SegmentationMetrics
+from keras_fcn.evaluation.evaluate import evaluate
+from keras_fcn.evaluation.metrics import TrimapMetrics
+from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.evaluation.submission import require_submission, write_submission
 from keras_fcn.evaluation.tables import format_comparison, format_metrics, format_worst, model_letters
 from keras_fcn.images.classes import ClassTable, voc_palette
 from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.system.files import write_json
 
 VOC = ClassTable.voc()
 
@@ -43,15 +46,17 @@ def test_the_trimap_is_measured_beside_the_whole(toy):
         np.add.at(matrix, (truth[counted], prediction[counted]), 1)
     either = matrix.sum(0) + matrix.sum(1) - matrix.diagonal()
     iou = {VOC.names[i]: matrix[i, i] / either[i] if either[i] else None for i in range(21)}
-    figures = evaluate(by_brightness, pairs, trimap_width=3)
-    assert figures["trimap"]["iou"] == pytest.approx(iou)
-    assert figures["trimap"]["mean_iou"] == pytest.approx(
-        np.mean([value for value in iou.values() if value is not None])
-    )
-    assert figures["trimap"]["pixel_accuracy"] == pytest.approx(matrix.trace() / matrix.sum())
-    assert figures["trimap"]["width"] == 3
+    evaluation = evaluate(by_brightness, pairs, trimap_width=3)
+    figures = evaluation.to_json()
+    trimap = figures.pop("trimap")
+    assert list(trimap) == ["width", "pixel_accuracy", "mean_iou", "iou"]
+    assert trimap["iou"] == pytest.approx(iou)
+    assert trimap["mean_iou"] == evaluation.trimap.mean_iou
+    assert trimap["mean_iou"] == pytest.approx(np.mean([value for value in iou.values() if value is not None]))
+    assert trimap["pixel_accuracy"] == pytest.approx(matrix.trace() / matrix.sum())
+    assert trimap["width"] == 3
     assert 0 < matrix.sum() < np.sum(figures["confusion_matrix"]) / 2
-    assert {name: value for name, value in figures.items() if name != "trimap"} == evaluate(by_brightness, pairs)
+    assert figures == evaluate(by_brightness, pairs).to_json()
 
 
 def test_everything_is_written_for_the_data_of_the_run(trained, tmp_path):
@@ -105,10 +110,10 @@ def test_flip_scales_and_tiles_reach_the_model(toy, tmp_path, monkeypatch):
     assert "Trimap" not in call.out
     whole = {"flip": True, "scales": (0.5, 1.0), "tile": (64, 96), "overlap": 32}
     pairs, figures = open_pairs(toy, "val"), json.loads((tmp_path / "figures.json").read_text())
-    assert figures == evaluate(opened("", InferenceOptions(**whole)).segment, pairs)
+    assert figures == evaluate(opened("", InferenceOptions(**whole)).segment, pairs).to_json()
     for without in ({"flip": False}, {"scales": (1.0,)}, {"overlap": 0}, {"tile": None, "overlap": None}):
         other = evaluate(opened("", InferenceOptions(**{**whole, **without})).segment, pairs)
-        assert figures["confusion_matrix"] != other["confusion_matrix"], without
+        assert figures["confusion_matrix"] != other.confusion_matrix.tolist(), without
 
 
 def test_a_model_of_other_classes_is_refused_by_name(exported, toy, tmp_path):
@@ -124,13 +129,12 @@ def test_a_model_of_other_classes_is_refused_by_name(exported, toy, tmp_path):
     assert not (tmp_path / "x.tgz").exists()
 
 
-def figures_of(matrix, trimap=None):
-    figures = SegmentationMetrics.from_confusion_matrix(np.array(matrix)).to_dict(("sky", "tree", "猫", "road"))
-    return {**figures, "images": 2, **({"trimap": trimap} if trimap else {})}
+def evaluation_of(matrix, trimap=None, image_mean_iou=()):
+    return Evaluation(("sky", "tree", "猫", "road"), 2, np.array(matrix), dict(image_mean_iou), trimap)
 
 
-FIRST = figures_of([[6, 2, 0, 0], [0, 8, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])  # IoU 75, 80
-SECOND = figures_of([[8, 0, 0, 0], [0, 4, 4, 0], [0, 0, 0, 0], [0, 0, 0, 0]])  # IoU 100, 50, and 猫 0 for 4 pixels
+FIRST = evaluation_of([[6, 2, 0, 0], [0, 8, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])  # IoU 75, 80
+SECOND = evaluation_of([[8, 0, 0, 0], [0, 4, 4, 0], [0, 0, 0, 0], [0, 0, 0, 0]])  # IoU 100, 50, and 猫 0 for 4 pixels
 
 
 def test_the_comparison_by_hand():
@@ -149,29 +153,63 @@ def test_the_comparison_by_hand():
 
 
 def test_the_table_has_a_column_for_the_trimap():
-    trimap = {
-        "width": 4,
-        "mean_iou": 0.5,
-        "pixel_accuracy": 0.6,
-        "iou": {"sky": 0.25, "tree": None, "猫": None, "road": 0},
-    }
-    words = [line.split() for line in format_metrics(figures_of(np.diag([1, 1, 0, 0]), trimap)).splitlines()]
+    trimap = TrimapMetrics(4, 0.6, 0.5, (0.25, math.nan, math.nan, 0.0))
+    words = [line.split() for line in format_metrics(evaluation_of(np.diag([1, 1, 0, 0]), trimap)).splitlines()]
     assert ["class", "IoU", "precision", "recall", "trimap", "IoU"] in words
     assert ["sky", "100.0", "100.0", "100.0", "25.0"] in words
     assert ["tree", "100.0", "100.0", "100.0", "-"] in words
     assert ["trimap", "mean", "IoU", "50.0"] in words
 
 
-def test_the_figures_of_an_older_run_are_still_shown():
-    figures = {name: value for name, value in FIRST.items() if name not in ("precision", "recall")}
-    assert ["sky", "75.0"] in [line.split() for line in format_metrics(figures).splitlines()]
+def test_an_evaluation_is_read_back(tmp_path):
+    """Keys and order of metrics.json by hand; a run of before precision and recall were written has them, too."""
+    trimap = TrimapMetrics(4, 0.6, 0.5, (0.25, math.nan, math.nan, 0.0))
+    evaluation = evaluation_of([[6, 2, 0, 0], [0, 8, 0, 0], [0] * 4, [0] * 4], trimap, {"a": 0.5, "b": math.nan})
+    figures = evaluation.to_json()
+    assert list(figures.items()) == [
+        ("pixel_accuracy", 14 / 16),
+        ("mean_accuracy", 7 / 8),
+        ("mean_iou", pytest.approx(0.775)),
+        ("frequency_weighted_iou", pytest.approx(0.775)),
+        ("iou", {"sky": 0.75, "tree": 0.8, "猫": None, "road": None}),
+        ("precision", {"sky": 1.0, "tree": 0.8, "猫": None, "road": None}),
+        ("recall", {"sky": 0.75, "tree": 1.0, "猫": None, "road": None}),
+        ("images", 2),
+        ("confusion_matrix", [[6, 2, 0, 0], [0, 8, 0, 0], [0] * 4, [0] * 4]),
+        ("image_mean_iou", {"a": 0.5, "b": None}),
+        (
+            "trimap",
+            {
+                "width": 4,
+                "pixel_accuracy": 0.6,
+                "mean_iou": 0.5,
+                "iou": {"sky": 0.25, "tree": None, "猫": None, "road": 0.0},
+            },
+        ),
+    ]
+    assert evaluation["trimap"]["mean_iou"] == 0.5
+    old = {name: value for name, value in figures.items() if name not in ("precision", "recall")}
+    for values in (figures, old):
+        write_json(tmp_path / "metrics.json", values)
+        assert Evaluation.read(tmp_path / "metrics.json").to_json() == figures
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [(None, "No such file"), ("{", "Expecting"), ('{"iou": {"a": 0.5}, "images": 1}', "lacks 'confusion_matrix'")],
+)
+def test_metrics_that_cannot_be_read_are_one_line(tmp_path, text, reason):
+    if text is not None:
+        (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(UserError, match=rf"metrics.json: cannot be read \(.*{reason}.*\); evaluate the run again"):
+        Evaluation.read(tmp_path / "metrics.json")
 
 
 def test_the_worst_come_first_and_images_without_figures_never():
-    figures = {"image_mean_iou": {"a": 0.5, "b": None, "c": 0.25, "d": 1.0}}
-    assert worst_images(figures, 2) == [("c", 0.25), ("a", 0.5)]
-    assert len(worst_images(figures, 9)) == 3
-    assert format_worst(worst_images(figures, 1)).endswith("\n  25.0  c")
+    evaluation = evaluation_of(np.eye(4), image_mean_iou={"a": 0.5, "b": math.nan, "c": 0.25, "d": 1.0})
+    assert evaluation.worst_images(2) == [("c", 0.25), ("a", 0.5)]
+    assert len(evaluation.worst_images(9)) == 3
+    assert format_worst(evaluation.worst_images(1)).endswith("\n  25.0  c")
 
 
 def test_there_are_letters_for_26_models():
@@ -183,7 +221,7 @@ def test_there_are_letters_for_26_models():
 def test_the_chart_shows_the_figures(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr("keras_fcn.drawing.comparison.save_figure", lambda figure, path: figures.append(figure))
-    means, classes = {"mean IoU": [0.5, 0.75]}, {"$a$": [0.25, None], "b": [None, 1.0]}
+    means, classes = {"mean IoU": [0.5, 0.75]}, {"$a$": [0.25, math.nan], "b": [math.nan, 1.0]}
     draw_comparison(tmp_path / "x.png", ["A  one", "B  $two"], means, classes)
     (axes,) = figures[0].axes
     assert [[bar.get_width() for bar in bars] for bars in axes.containers] == [[50, 25, 0], [75, 0, 100]]

@@ -11,7 +11,7 @@ from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.drawing.overlays import overlay_with_legend
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.evaluate import evaluate, require_same_classes
-from keras_fcn.evaluation.metrics import SegmentationMetrics
+from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.evaluation.tables import format_metrics
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.predictor import find_model, load_model
@@ -163,7 +163,7 @@ def test_evaluation_adds_up_all_whole_images(toy):
         either = np.array([((truth == index) | (prediction == index)).sum() for index in range(21)])
         image_mean_iou[image.stem] = np.mean([b / e for b, e in zip(both, either) if e])
         hits, seen = hits + both, seen + either
-    figures = evaluate(segment, pairs)
+    figures = evaluate(segment, pairs).to_json()
     assert figures["images"] == 3
     assert figures["confusion_matrix"] == matrix.tolist()
     assert figures["image_mean_iou"] == pytest.approx(image_mean_iou)
@@ -187,17 +187,18 @@ def test_an_image_without_valid_pixels_counts_nowhere_and_images_of_one_name_are
             Image.fromarray(pixels).save(path)
     (tmp_path / "class_names.txt").write_text("_background_\ndoor\n")
     pairs = open_pairs(tmp_path, "all")
-    figures = evaluate(lambda images: np.zeros(images.shape[:3], np.uint8), pairs)
+    evaluation = evaluate(lambda images: np.zeros(images.shape[:3], np.uint8), pairs)
+    figures = evaluation.to_json()
     assert figures["image_mean_iou"] == {"hall/a": 0.25, "kitchen/a": None}
     assert figures["confusion_matrix"] == [[2, 0], [2, 0]]
     assert figures["mean_iou"] == 0.25
     assert json.loads(json.dumps(figures)) == figures
-    assert "25.0" in format_metrics(figures)
+    assert "25.0" in format_metrics(evaluation)
 
 
 def test_the_table_shows_figures_and_absent_classes():
-    metrics = SegmentationMetrics.from_confusion_matrix(np.array([[6, 2, 0], [0, 8, 0], [0, 0, 0]]))
-    table = format_metrics({**metrics.to_dict(("sky", "tree", "road")), "images": 2})
+    matrix = np.array([[6, 2, 0], [0, 8, 0], [0, 0, 0]])
+    table = format_metrics(Evaluation(("sky", "tree", "road"), 2, matrix, {}))
     lines = [line.split() for line in table.splitlines()]
     assert ["sky", "75.0", "100.0", "75.0"] in lines
     assert ["tree", "80.0", "80.0", "100.0"] in lines

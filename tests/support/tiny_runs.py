@@ -25,13 +25,13 @@ def exact_history(run):
     """The history without the columns that measure time, None for NaN, which is not equal to itself."""
     return [
         {key: None if math.isnan(value) else value for key, value in row.items() if key not in MEASURED}
-        for row in run.read_history()
+        for row in (row.to_json() for row in run.read_history())
     ]
 
 
 def assert_same_run(run, other):
     assert exact_history(run) == exact_history(other)
-    assert run.read_metrics() == other.read_metrics()
+    assert run.metrics.read_text() == other.metrics.read_text()
     weights, others = load_model(run.best_model).get_weights(), load_model(other.best_model).get_weights()
     for weight, other_weight in zip(weights, others, strict=True):
         np.testing.assert_array_equal(weight, other_weight)

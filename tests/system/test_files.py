@@ -1,12 +1,17 @@
+import dataclasses
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
+from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.files import new_folder, replaced_file, write_json
 from keras_fcn.training.records.report import RunReport
 
@@ -91,12 +96,38 @@ def test_a_run_never_writes_over_another(tmp_path):
     assert run.config.read_text() == before
 
 
+def epoch(number, loss, **val_iou):
+    return EpochRow(number, 3 * number, loss, 0.05, 7.5, 16.0, 0.125, 0.5, 0.25, 0.125, 0.375, val_iou)
+
+
 def test_history_is_read_back(tmp_path):
     run = RunFolder.create(tmp_path / "run", TrainConfig())
     assert run.read_history() == []
-    rows = [{"epoch": 1, "loss": 0.123456789}, {"epoch": 2, "loss": 1e-7}]
+    rows = [epoch(1, 0.123456789, sky=0.25), epoch(2, 1e-7, sky=0.0)]
     run.write_history(rows)
     assert run.read_history() == rows
+    columns = run.history.read_text().splitlines()[0].split(",")
+    assert columns[:3] + columns[-3:] == [
+        "epoch",
+        "step",
+        "loss",
+        "val_mean_iou",
+        "val_frequency_weighted_iou",
+        "val_iou/sky",
+    ]
+
+
+def test_the_history_of_an_early_run_has_fewer_columns(tmp_path):
+    """It gets the others, without values, when the run is resumed."""
+    run = RunFolder.create(tmp_path / "run", TrainConfig())
+    later = epoch(2, 0.25, sky=0.75)
+    early = {name: value for name, value in later.to_json().items() if name not in ("waiting_share", "val_iou/sky")}
+    run.history.write_text(f"{','.join(early)}\n{','.join(map(str, early.values()))}\n")
+    run.write_history([*run.read_history(), later])
+    first, second = run.read_history()
+    assert math.isnan(first.waiting_share)
+    assert math.isnan(first.val_iou["sky"])
+    assert second == later == dataclasses.replace(first, waiting_share=0.125, val_iou={"sky": 0.75})
 
 
 def test_a_run_goes_on_with_the_images_it_began_with_only(tmp_path):
@@ -120,9 +151,6 @@ def test_an_epoch_that_cannot_be_written_down_says_how_to_go_on(tmp_path, toy):
     run = RunFolder.create(tmp_path / "run", TrainConfig())
     report = RunReport(run, open_pairs(toy, "val"), finished_epochs=0, step=0)
     run.history.mkdir()
-    figures = {
-        **dict.fromkeys(["pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou"], 0.5),
-        "iou": {"cat": 0.5},
-    }
+    evaluation = Evaluation(("cat",), 1, np.array([[1]]), {"a": 1.0})
     with pytest.raises(UserError, match=r"epoch 1 cannot be written down \(.*\); make room and go on with --resume"):
-        report.add_epoch({"epoch": 1, "step": 3}, figures, segment=None, best=None)
+        report.add_epoch(epoch(1, 0.5), evaluation, segment=None, best=None)

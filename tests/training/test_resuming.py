@@ -14,6 +14,7 @@ from tiny_runs import Interruption, assert_same_run, silent, tiny
 
 from keras_fcn.errors import UserError
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.train import run_training as train
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -32,7 +33,7 @@ def test_an_interrupted_run_goes_on_exactly_where_it_was(toy, whole, tmp_path, m
 def test_a_finished_run_can_be_given_more_epochs(toy, tmp_path):
     run = train(tiny(toy, epochs=1), tmp_path / "run", report=silent)
     longer = train(tiny(toy, epochs=3), resume=run.root, report=silent)
-    assert [row["epoch"] for row in longer.read_history()] == [1, 2, 3]
+    assert [row.epoch for row in longer.read_history()] == [1, 2, 3]
 
 
 def test_a_checkpoint_of_another_network_is_refused_and_kept(toy, tmp_path):
@@ -60,7 +61,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path, sent, s
     assert done >= 1
     config = dataclasses.replace(tiny(toy), epochs=done + 1)
     resumed = train(config, resume=run, report=silent)
-    assert [row["epoch"] for row in resumed.read_history()] == list(range(1, done + 2))
+    assert [row.epoch for row in resumed.read_history()] == list(range(1, done + 2))
 
 
 def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(toy, tmp_path):
@@ -83,7 +84,7 @@ def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(toy, tmp_path):
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(toy, whole, tmp_path, cut):
     shutil.copytree(whole.root, tmp_path / "damaged")
     run = RunFolder(tmp_path / "damaged")
-    newest = run.checkpoint_paths()[0].with_suffix(".data-00000-of-00001")
+    newest = Checkpoints.paths(run)[0].with_suffix(".data-00000-of-00001")
     newest.write_bytes(newest.read_bytes()[:cut])
     lines = []
     again = train(tiny(toy), resume=run.root, report=lines.append)
@@ -95,7 +96,7 @@ def test_a_long_epoch_leaves_checkpoints_in_its_middle(toy, whole, tmp_path):
     settings = tiny(toy, checkpoint_minutes=0.0)
     run = train(settings, tmp_path / "run", report=silent)
     # After each of 3 steps and after the epoch, twice.
-    assert [path.name for path in run.checkpoint_paths()] == ["ckpt-8", "ckpt-7"]
+    assert [path.name for path in Checkpoints.paths(run)] == ["ckpt-8", "ckpt-7"]
     for path in run.checkpoints.glob("ckpt-8.*"):
         path.unlink()
     assert_same_run(whole, train(settings, resume=run.root, report=silent))

@@ -56,7 +56,7 @@ def test_the_same_seed_repeats_a_run_exactly(toy, whole, tmp_path):
 def test_training_learns_to_tell_a_thing_from_the_background(toy, tmp_path):
     """30 steps on ten images must leave the loss of a guess far behind."""
     run = train(tiny(toy, epochs=10, model="fcn16s"), tmp_path / "run", report=silent)
-    losses = [row["loss"] for row in run.read_history()]
+    losses = [row.loss for row in run.read_history()]
     assert losses[-1] < 0.5 * losses[0] < np.log(21)
 
 

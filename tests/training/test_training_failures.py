@@ -14,6 +14,7 @@ from conftest import ROOT, TINY
 from tiny_runs import assert_same_run, silent, tiny
 
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.train import run_training
 
 
@@ -62,14 +63,14 @@ def test_sigterm_leaves_a_checkpoint_within_ten_seconds(toy, tmp_path):
     assert time.monotonic() - started < 10
     assert process.returncode == 143
     assert complaint == f"\ninterrupted: go on with python train.py --resume {run}\n"
-    assert RunFolder(run).checkpoint_paths()
+    assert Checkpoints.paths(RunFolder(run))
 
 
 def kill_in_the_midst(words, run, rng):
     """Starts a command and kills it (-9), up to a second after it begins its run or writes another checkpoint."""
 
     def progress():
-        return run.config.is_file(), run.checkpoint_paths()
+        return run.config.is_file(), Checkpoints.paths(run)
 
     before = progress()
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:

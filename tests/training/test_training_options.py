@@ -16,8 +16,10 @@ from keras_fcn import ClassTable, Predictor, build_fcn
 from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.evaluate import evaluate
+from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.inference.predictor import load_model
 from keras_fcn.training.distributed.devices import XLA_STEPS, uses_bfloat16, uses_xla
+from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.train import run_training
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -75,7 +77,7 @@ def test_the_average_follows_the_weights(training):  # noqa: F811
 
 def test_the_averaged_network_is_kept_and_training_is_as_without(plain, toy, tmp_path):
     averaged = run_training(tiny(toy, average=0.9, epochs=1), tmp_path / "averaged", report=silent)
-    assert [row["loss"] for row in averaged.read_history()] == [row["loss"] for row in plain.read_history()]
+    assert [row.loss for row in averaged.read_history()] == [row.loss for row in plain.read_history()]
     kernels = [load_model(run.best_model).get_layer("score_fr").kernel for run in (averaged, plain)]
     assert np.abs(np.asarray(kernels[0]) - np.asarray(kernels[1])).max() > 1e-6
 
@@ -85,9 +87,9 @@ def test_the_network_that_sees_a_share_is_kept_and_training_is_as_without(plain,
     ours, other = load_model(scaled.best_model), load_model(plain.best_model)
     for weight, same in zip(ours.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, same)
-    figures = evaluate(Predictor(ours).segment, open_pairs(toy, "val"))
-    assert scaled.read_metrics()["confusion_matrix"] == figures["confusion_matrix"]
-    assert scaled.read_metrics()["confusion_matrix"] != plain.read_metrics()["confusion_matrix"]
+    expected = evaluate(Predictor(ours).segment, open_pairs(toy, "val")).confusion_matrix.tolist()
+    assert Evaluation.read(scaled.metrics)["confusion_matrix"] == expected
+    assert Evaluation.read(plain.metrics)["confusion_matrix"] != expected
 
 
 def test_a_model_that_sees_a_share_stays_one_when_it_is_trained_on(toy, tmp_path):
@@ -125,8 +127,8 @@ def test_the_auxiliary_head_scores_p4_at_the_size_of_the_image():
 def test_training_stops_when_nothing_gets_better(toy, tmp_path):
     lazy = tiny(toy, epochs=9, patience=2, learning_rate=1e-12, freeze_batch_norm=True, keep_checkpoints=3)
     run = run_training(lazy, tmp_path / "run", report=silent)
-    assert [row["epoch"] for row in run.read_history()] == [1, 2, 3]
-    assert [path.name for path in run.checkpoint_paths()] == ["ckpt-3", "ckpt-2", "ckpt-1"]
+    assert [row.epoch for row in run.read_history()] == [1, 2, 3]
+    assert [path.name for path in Checkpoints.paths(run)] == ["ckpt-3", "ckpt-2", "ckpt-1"]
     lines = []
     run_training(lazy, resume=run.root, report=lines.append)
     assert lines[-1] == f"Run      {run.root}, finished in epoch 3"

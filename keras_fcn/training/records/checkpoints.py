@@ -1,6 +1,9 @@
-"""The checkpoints of a run, as they are written."""
+"""The checkpoints of a run."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -10,31 +13,35 @@ from keras_fcn.system.text import reason_of
 
 
 class Checkpoints:
-    """Writes checkpoints, each whole or not at all.
+    """Writes a run's checkpoints, each atomically, and restores them.
 
     Args:
-        checkpoint: What to keep.
-        run: Where.
-        keep: How many of the newest to keep.
-        writes: Whether to write any: of several workers, the chief alone does. Nothing of a checkpoint takes the
-            others' help, as every worker has all of it.
+        run: The run.
+        state: What they hold.
+        keep: How many of the newest are kept.
+        writes: Whether `save` writes any: of several workers, only the chief does, as each has all of the state.
     """
 
-    def __init__(self, checkpoint: tf.train.Checkpoint, run: RunFolder, keep: int, writes: bool = True) -> None:
-        self._run = run
-        self._manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), keep) if writes else None
+    def __init__(self, run: RunFolder, state: tf.train.Checkpoint, keep: int, writes: bool = True) -> None:
+        self._run, self._state = run, state
+        self._manager = tf.train.CheckpointManager(state, str(run.checkpoints), keep) if writes else None
+
+    @staticmethod
+    def paths(run: RunFolder) -> list[Path]:
+        """Returns a run's checkpoints, the newest first, as TensorFlow names them: without a suffix."""
+        found = [path.with_suffix("") for path in run.checkpoints.glob("ckpt-*.index")]
+        return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
 
     @property
-    def latest(self) -> str:
-        """The newest one, for people."""
-        paths = self._run.checkpoint_paths()
-        return str(paths[0]) if paths else "none yet"
+    def newest(self) -> str:
+        """The newest checkpoint, for a message."""
+        return str(next(iter(self.paths(self._run)), "none yet"))
 
     def save(self) -> None:
-        """Writes one.
+        """Writes a checkpoint.
 
         Raises:
-            UserError: If that fails, as on a full disk; those before it are whole.
+            UserError: If that fails, as on a full disk; those before it stay as they are.
         """
         if self._manager is None:
             return
@@ -43,5 +50,29 @@ class Checkpoints:
         except (OSError, tf.errors.OpError) as error:
             raise UserError(
                 f"{self._run.checkpoints}: a checkpoint cannot be written ({reason_of(error)}); the last good one is "
-                f"{self.latest}; make room and go on with --resume {self._run.root}"
+                f"{self.newest}; make room and go on with --resume {self._run.root}"
             ) from None
+
+    def restore(self, network: str, report: Callable[[str], None]) -> None:
+        """Restores the state from the newest checkpoint that is undamaged, if there is any checkpoint.
+
+        Args:
+            network: The network in the state, for an error message.
+            report: Is told, line by line, what cannot be restored.
+
+        Raises:
+            UserError: If there are checkpoints, but none is undamaged and of this network.
+        """
+        paths = self.paths(self._run)
+        for path in paths:
+            try:
+                self._state.restore(str(path)).assert_existing_objects_matched()
+            except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError):
+                report(f"Warning  {path}: cannot be restored; trying the checkpoint before it")
+                continue
+            return
+        if paths:
+            raise UserError(
+                f"{paths[0]}: is damaged or not a checkpoint of {network}, which {self._run.config} asks for; "
+                "none before it is better"
+            )

@@ -18,10 +18,11 @@ class Progress:
 
     Attributes:
         images: Images of the steps that were made since the start.
+        seconds: From the start to the end.
     """
 
     def __init__(self, epoch: int, steps: int, done: int, batch_size: int) -> None:
-        self._batch_size, self.images = batch_size, 0
+        self._batch_size, self.images, self.seconds = batch_size, 0, 0.0
         self._started, self._waited, self._computed = time.perf_counter(), 0.0, 0.0
         self._bar = progress_bar(steps * batch_size, "pair", f"epoch {epoch}", initial=done * batch_size, smoothing=0.1)
 
@@ -29,6 +30,7 @@ class Progress:
         return self
 
     def __exit__(self, *_) -> None:
+        self.seconds = time.perf_counter() - self._started
         self._bar.close()
 
     def made_step(self, loss: float, rate: float, waited: float, computed: float) -> None:
@@ -47,11 +49,6 @@ class Progress:
             f"loss {loss:.4f}, rate {rate:.2g}, {self.waiting_share:.0%} waiting for data", refresh=False
         )
         self._bar.update(self._batch_size)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the start."""
-        return time.perf_counter() - self._started
 
     @property
     def waiting_share(self) -> float:

@@ -11,14 +11,38 @@ from keras_fcn.drawing.charts import draw_curves
 from keras_fcn.drawing.panels import draw_predictions, side_by_side
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.pictures import draw_evaluation, predicted_samples
+from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.inference.predictor import Segment, load_model, segmenter
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.files import replaced_file, write_json
 from keras_fcn.system.memory import return_free_memory
 from keras_fcn.system.text import reason_of
+from keras_fcn.training.records.progress import Progress
 from keras_fcn.training.records.tensorboard import TensorBoardLog
 
 PICTURED_IMAGES = 5
+
+
+def epoch_row(
+    epoch: int, step: int, loss: float, learning_rate: float, progress: Progress, evaluation: Evaluation
+) -> EpochRow:
+    """Returns the row of the history of an epoch that is over; its metrics are 0 where no pixel was valid."""
+    metrics = evaluation.metrics
+    return EpochRow(
+        epoch=epoch,
+        step=step,
+        loss=loss,
+        learning_rate=learning_rate,
+        seconds=round(progress.seconds, 2),
+        images_per_second=round(progress.images / progress.seconds, 2),
+        waiting_share=round(progress.waiting_share, 4),
+        val_pixel_accuracy=float(np.nan_to_num(metrics.pixel_accuracy)),
+        val_mean_accuracy=float(np.nan_to_num(metrics.mean_accuracy)),
+        val_mean_iou=float(np.nan_to_num(metrics.mean_iou)),
+        val_frequency_weighted_iou=float(np.nan_to_num(metrics.frequency_weighted_iou)),
+        val_iou=dict(zip(evaluation.class_names, metrics.iou)),
+    )
 
 
 class RunReport:
@@ -38,24 +62,18 @@ class RunReport:
         count = min(PICTURED_IMAGES, len(held_out))
         self._pictured = np.linspace(0, len(held_out) - 1, count).astype(int)  # always the same ones
 
-    def add_epoch(
-        self, row: dict[str, float], figures: dict, segment: Segment, best: keras.Model | None
-    ) -> dict[str, float]:
-        """Writes down an epoch.
+    def add_epoch(self, row: EpochRow, evaluation: Evaluation, segment: Segment, best: keras.Model | None) -> None:
+        """Writes an epoch down.
 
         Args:
-            row: The columns of the history that training knows.
-            figures: What `evaluate` returned.
-            segment: The network that was measured.
+            row: Its row of the history.
+            evaluation: Of the network on the validation images.
+            segment: The network that was evaluated.
             best: The network, to be kept if no epoch before had a better one.
-
-        Returns:
-            The whole row.
 
         Raises:
             UserError: If a file cannot be written, as on a full disk.
         """
-        row = {**row, **_held_out_columns(figures)}
         self._history.append(row)
         try:
             self._run.write_history(self._history)
@@ -64,20 +82,21 @@ class RunReport:
                 return_free_memory()  # Keras puts a file of weights together in memory
                 with replaced_file(self._run.best_model) as temporary:
                     best.save(temporary)
-                write_json(self._run.metrics, figures)
+                write_json(self._run.metrics, evaluation.to_json())
         except (OSError, UserError, tf.errors.OpError) as error:
             raise UserError(
-                f"{self._run.root}: epoch {row['epoch']} cannot be written down ({reason_of(error)}); make room and "
+                f"{self._run.root}: epoch {row.epoch} cannot be written down ({reason_of(error)}); make room and "
                 f"go on with --resume {self._run.root}"
             ) from None
-        return row
 
-    def _write_events(self, row: dict[str, float], segment: Segment) -> None:
-        step = int(row["step"])
-        self._log.scalars({name: value for name, value in row.items() if name not in ("epoch", "step")}, step)
+    def _write_events(self, row: EpochRow, segment: Segment) -> None:
+        curves = {name: value for name, value in row.to_json().items() if name not in ("epoch", "step")}
+        self._log.scalars(curves, row.step)
         classes = self._held_out.classes
         for number, sample in enumerate(predicted_samples(segment, self._held_out, self._pictured)):
-            self._log.image(f"held-out/{number} photograph, prediction, truth", side_by_side(*sample, classes), step)
+            self._log.image(
+                f"held-out/{number} photograph, prediction, truth", side_by_side(*sample, classes), row.step
+            )
 
     def draw_curves(self) -> None:
         """Draws the history so far."""
@@ -89,30 +108,17 @@ class RunReport:
         run, pairs = self._run, self._held_out
         segment = segmenter(load_model(run.best_model))
         draw_predictions(run.predictions, predicted_samples(segment, pairs, self._pictured), pairs.classes)
-        draw_evaluation(run.root, segment, pairs, run.read_metrics(), PICTURED_IMAGES)
+        draw_evaluation(run.root, segment, pairs, Evaluation.read(run.metrics), PICTURED_IMAGES)
 
 
 class UnwrittenReport:
     """What `RunReport` is for workers beside the chief, who alone writes."""
 
-    def add_epoch(self, row: dict[str, float], figures: dict, *_) -> dict[str, float]:
-        """Returns the whole row."""
-        return {**row, **_held_out_columns(figures)}
+    def add_epoch(self, *_) -> None:
+        """Writes nothing."""
 
     def draw_curves(self) -> None:
         """Draws nothing."""
 
     def draw_pictures(self) -> None:
         """Draws nothing."""
-
-
-def _held_out_columns(figures: dict) -> dict[str, float]:
-    """Returns the held-out columns of the history.
-
-    Where there was no valid pixel to measure on, the metrics are 0; the IoU of a class neither in the truth nor
-    predicted is NaN.
-    """
-    names = ("pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou")
-    columns = {f"val_{name}": figures[name] or 0.0 for name in names}
-    ious = {name: float("nan") if value is None else value for name, value in figures["iou"].items()}
-    return {**columns, **{f"val_iou/{name}": value for name, value in ious.items()}}

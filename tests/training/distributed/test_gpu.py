@@ -104,7 +104,7 @@ def test_gpus_that_have_bfloat16_use_it_by_themselves(toy, tmp_path):
 def test_every_option_of_the_step_runs_on_a_gpu(toy, tmp_path, options):
     run, said = train(toy, tmp_path / "run", *options)
     assert "on GPU:0 in " in said
-    assert all(np.isfinite(row["loss"]) for row in run.read_history())
+    assert all(np.isfinite(row.loss) for row in run.read_history())
 
 
 @pytest.mark.slow

@@ -103,7 +103,7 @@ def test_ray_starts_the_workers_again_when_one_is_killed(toy, tmp_path):
         err = process.stderr.read()
     assert (process.returncode, err) == (0, "")
     assert "Warning  a worker was lost; starting all of them again\n" in lines
-    assert [row["epoch"] for row in RunFolder(run).read_history()] == [1, 2, 3]
+    assert [row.epoch for row in RunFolder(run).read_history()] == [1, 2, 3]
 
 
 def training_workers(name):

@@ -22,12 +22,14 @@ from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.evaluate import evaluate
+from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.images.masks import write_label
 from keras_fcn.inference.predictor import load_model
 from keras_fcn.pipeline.batches import shuffled_index, training_dataset
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.training.data import TrainingData
 from keras_fcn.training.distributed.workers import Workers
+from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.train import run_training
 from keras_fcn.training.trainer import Training
 
@@ -127,10 +129,10 @@ def test_two_workers_train_as_one_process_does(uneven, tmp_path, settings):
     assert np.linalg.norm(two - expected) < 5e-2 * np.linalg.norm(expected - start)
     two, expected = (flat(model.non_trainable_weights) for model in models[:2])
     np.testing.assert_allclose(two, expected, rtol=1e-4, atol=1e-5)
-    figures, alone_figures = RunFolder(run).read_metrics(), one.read_metrics()
-    assert figures["images"] == 3
-    assert figures["mean_iou"] == pytest.approx(alone_figures["mean_iou"], abs=1e-4)
-    assert figures["pixel_accuracy"] == pytest.approx(alone_figures["pixel_accuracy"], abs=1e-4)
+    evaluation, expected = Evaluation.read(run / "metrics.json"), Evaluation.read(one.metrics).metrics
+    assert evaluation.num_images == 3
+    assert evaluation.metrics.mean_iou == pytest.approx(expected.mean_iou, abs=1e-4)
+    assert evaluation.metrics.pixel_accuracy == pytest.approx(expected.pixel_accuracy, abs=1e-4)
 
 
 @pytest.mark.slow
@@ -161,12 +163,12 @@ def test_sigterm_to_one_worker_ends_both_with_a_checkpoint(toy, tmp_path, told):
     run = tmp_path / "run"
     with workers("--data", toy, *TINY[:-2], "--epochs", 500, "--run-dir", run) as both:
         after_an_epoch(both[0])
-        before = RunFolder(run).checkpoint_paths()[0]
+        before = Checkpoints.paths(RunFolder(run))[0]
         both[told].send_signal(signal.SIGTERM)
         for status, _, err in ends(both):
             assert status == 143
             assert err == f"\ninterrupted: go on with python train.py --resume {run}\n"
-    assert RunFolder(run).checkpoint_paths()[0] != before
+    assert Checkpoints.paths(RunFolder(run))[0] != before
 
 
 @pytest.mark.slow
@@ -222,11 +224,9 @@ def test_the_shares_of_workers_add_up_to_all_held_out_images(toy, count):
     whole = evaluate(lambda images: images[..., 0] % 21, pairs)
     parts = [pairs.share(index, count) for index in range(count)]
     assert sorted(image for part in parts for image in part.images) == list(pairs.images)
-    pixels = 0
     for index in range(count):
-        figures = evaluate(lambda images: images[..., 0] % 21, pairs, lambda: calls.append(1), One(index, count))
-        pixels += figures["images"] == whole["images"]
-    assert pixels == count
+        part = evaluate(lambda images: images[..., 0] % 21, pairs, lambda: calls.append(1), One(index, count))
+        assert part.num_images == whole.num_images
     assert len(calls) == count * (3 // count)  # as often in each
 
 
