@@ -9,6 +9,8 @@ import tyro
 
 from keras_fcn.errors import UserError
 from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.runs.config_files import read_config
+from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.startup import start_tensorflow
 
@@ -65,31 +67,61 @@ class EvaluateOptions:
         if self.submission is not None and len(self.models) > 1:
             raise UserError(f"--submission takes the predictions of one model. Received: {len(self.models)}")
 
+    def dataset(self) -> tuple[str, str]:
+        """Returns which data to evaluate on, and its layout: those given or, without any, those of the first run.
+
+        Raises:
+            UserError: If no data were given, and the first model is not in a run folder that could name them.
+        """
+        if self.data is not None:
+            return self.data, self.layout
+        config = RunFolder(self.models[0]).config
+        if not config.is_file():
+            raise UserError(
+                f"--data is needed: {self.models[0]} is no run folder, whose config.json would name the data"
+            )
+        trained_with = read_config(config)
+        return trained_with.data, trained_with.layout if self.layout == "auto" else self.layout
+
 
 def main() -> None:
-    """Measures and compares, or writes an archive."""
+    """Evaluates and compares, or writes an archive."""
     options = parse_options(EvaluateOptions, sys.argv[1:])
     start_tensorflow()
+    data, layout = options.dataset()
+    if options.submission is not None:
+        _submit(options, options.submission, data)
+    else:
+        _evaluate(options, data, layout)
+
+
+def _submit(options: EvaluateOptions, archive: Path, data: str) -> None:
+    from keras_fcn.datasets import open_voc_photos
+    from keras_fcn.evaluation.submission import write_submission
+    from keras_fcn.inference.predictor import Predictor
+
+    split = options.split or "test"
+    photos = open_voc_photos(data, split)
+    predictor = Predictor.open(options.models[0], options.inference)
+    write_submission(archive, predictor, photos, options.competition, split)
+    print(f"{archive}: {len(photos)} masks for {options.competition}, read back and complete")
+
+
+def _evaluate(options: EvaluateOptions, data: str, layout: str) -> None:
     from keras_fcn.datasets import open_pairs
-    from keras_fcn.evaluation.compare import data_of, measure, submit, training_images_among
+    from keras_fcn.evaluation.compare import evaluate_models
     from keras_fcn.system.files import write_json
 
-    models, inference = options.models, options.inference
-    data, layout = data_of(models[0], options.data, options.layout)
-    if options.submission is not None:
-        images = submit(options.submission, models[0], inference, data, options.split or "test", options.competition)
-        print(f"{options.submission}: {images} masks for {options.competition}, read back and complete")
-        return
     pairs = open_pairs(data, options.split or "val", layout)
-    measured = measure(models, inference, pairs, options.trimap)
-    for model in models:
-        if trained := training_images_among(model, pairs):
-            whose = "" if len(models) == 1 else f"{model}: "
+    evaluated = evaluate_models(options.models, options.inference, pairs, options.trimap)
+    for model in options.models:
+        if trained := RunFolder(model).trained_on(pairs.images):
+            whose = "" if len(options.models) == 1 else f"{model}: "
             print(
                 f"{whose}{trained} of the {len(pairs)} images were trained on, so the figures flatter", file=sys.stderr
             )
-    print(measured.tables(options.worst))
+    print(evaluated.tables(options.worst))
     if options.json is not None:
-        write_json(options.json, measured.to_json())
+        write_json(options.json, evaluated.to_json())
     if options.out is not None:
-        measured.draw(options.out, options.worst)
+        evaluated.draw(options.out, options.worst)

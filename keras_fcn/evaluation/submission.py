@@ -6,29 +6,27 @@ import gzip
 import io
 import tarfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from keras_fcn.errors import UserError
+from keras_fcn.evaluation.evaluate import require_same_classes
+from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import encode_label
 from keras_fcn.images.photos import read_image
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.files import replaced_file
+from keras_fcn.system.progress import progress_bar
 
 COMPETITIONS = ("comp5", "comp6")
 """Segmentation by a model trained on VOC's own data only, and on any data (VOC2012 devkit, section 3.2)."""
 
 
 def write_submission(
-    archive: Path,
-    predictor: Predictor,
-    photos: Mapping[str, Path],
-    competition: str,
-    split: str,
-    after_image: Callable[[], object] = lambda: None,
+    archive: Path, predictor: Predictor, photos: Mapping[str, Path], competition: str, split: str
 ) -> None:
     """Predicts photographs into a .tgz of palette PNGs, and reads it back before it appears under its name.
 
@@ -40,11 +38,12 @@ def write_submission(
         photos: Photographs by their ids.
         competition: One of `COMPETITIONS`.
         split: The image set that they belong to; the server's is "test".
-        after_image: Is called after each image.
 
     Raises:
-        UserError: If a photograph cannot be decoded, or the archive cannot be written or does not hold what it should.
+        UserError: If the model has not VOC's classes, a photograph cannot be decoded, or the archive cannot be written
+            or does not hold what it should.
     """
+    require_same_classes(predictor.classes, ClassTable.voc())
     folder = f"results/VOC2012/Segmentation/{competition}_{split}_cls"
     sizes = {}
     with replaced_file(archive) as temporary:
@@ -53,12 +52,13 @@ def write_submission(
             temporary.open("wb") as raw,
             gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as zipped,
             tarfile.open(fileobj=zipped, mode="w") as file,
+            progress_bar(len(photos), "image", archive.name) as bar,
         ):
             for name, photo in photos.items():
                 ids = predictor(read_image(photo))
                 sizes[f"{folder}/{name}.png"] = ids.shape
                 _add(file, f"{folder}/{name}.png", encode_label(ids, predictor.classes))
-                after_image()
+                bar.update()
         try:
             require_submission(temporary, sizes, predictor.classes.num_classes)
         except UserError as error:
