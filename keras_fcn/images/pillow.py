@@ -97,10 +97,10 @@ def _identified(file: BinaryIO) -> Image.Image:
     for load_plugins in (Image.preinit, Image.init):  # the common ones, all
         load_plugins()
         for factory, accept in [Image.OPEN[name] for name in Image.ID]:
-            is_accepted = accept is None or accept(prefix)
-            if not is_accepted or isinstance(is_accepted, str):  # a text says why not
-                continue
             with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+                is_accepted = accept is None or accept(prefix)
+                if not is_accepted or isinstance(is_accepted, str):  # a text says why not
+                    continue
                 file.seek(0)
                 image = factory(file, "")
                 if image.width * image.height > MOST_PIXELS:
