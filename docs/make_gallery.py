@@ -1,4 +1,4 @@
-"""Draws `docs/gallery` from the embedded data set; docs/gallery.md has the commands."""
+"""Draws the pictures of `docs/gallery`; docs/explanation/gallery.md has the commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from PIL import Image
+from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -20,111 +20,157 @@ from keras_fcn.system.startup import start_tensorflow
 
 GALLERY = Path(__file__).parent / "gallery"
 
+SCALE, LEARNED_SCALE = 4, 3
+"""At which scenes are shown, and at which the network learned them."""
+
+SCENES, SEED = 60, 1
+"""How many scenes are looked at, of a seed that no training scene has."""
+
+HERO = (96 * SCALE, 112 * SCALE)
+"""Height and width of the hero's scenes in pixels: the least that a scene has."""
+
+GAP = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class GalleryOptions:
-    """Draws the pictures of docs/gallery.md: each output of predict.py, for drawn photographs."""
+    """Draws the pictures of docs/explanation/gallery.md: predictions for scenes that the network never saw."""
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_MODEL")]
-    """A run on the embedded data set."""
+    """A run on scenes of `draw_toy_dataset(..., scale=3)`."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scene:
+    """A scene and its prediction: uint8 [H, W, 3], uint8 [H, W], and how well they agree with the ground truth."""
+
+    image: np.ndarray
+    ids: np.ndarray
+    mean_iou: float
+
+
+def predicted_scenes(predictor) -> list[Scene]:
+    """Returns all scenes, the best predicted first."""
+    from keras_fcn.datasets.toy import draw_scene
+    from keras_fcn.evaluation.metrics import SegmentationMetrics, confusion_matrix
+
+    scenes = []
+    for index in range(SCENES):
+        image, label = draw_scene(np.random.default_rng([SEED, index]), SCALE)
+        ids = predictor(image)
+        metrics = SegmentationMetrics.from_confusion_matrix(confusion_matrix(label, ids, predictor.classes.num_classes))
+        scenes.append(Scene(image, ids, float(metrics.mean_iou)))
+    return sorted(scenes, key=lambda scene: scene.mean_iou, reverse=True)
+
+
+def varied(scenes: list[Scene], count: int) -> list[Scene]:
+    """Returns scenes of the better half, each of which adds the most classes to those before, several at once first."""
+    better, chosen, shown = scenes[: len(scenes) // 2], [], set()
+    for _ in range(count):
+        best = max(better, key=lambda scene: (len({*np.unique(scene.ids)} - shown), len(np.unique(scene.ids))))
+        better.remove(best)
+        chosen.append(best)
+        shown |= {*np.unique(best.ids)}
+    return chosen
+
+
+def cropped(scene: Scene) -> Scene:
+    """Returns the part of a scene, as large as `HERO`, with most objects in it."""
+    height, width = HERO
+    corners = [
+        (top, left)
+        for top in range(0, scene.ids.shape[0] - height + 1, 8)
+        for left in range(0, scene.ids.shape[1] - width + 1, 8)
+    ]
+    top, left = max(corners, key=lambda at: np.count_nonzero(scene.ids[at[0] : at[0] + height, at[1] : at[1] + width]))
+    rows, columns = slice(top, top + height), slice(left, left + width)
+    return dataclasses.replace(scene, image=scene.image[rows, columns], ids=scene.ids[rows, columns])
+
+
+def hero(scenes: list[Scene], classes) -> Image.Image:
+    """Draws images, masks and overlays in three rows, with a legend below."""
+    from keras_fcn.drawing.overlays import above, legend, overlay
+
+    rows = [
+        [scene.image for scene in scenes],
+        [classes.palette()[scene.ids] for scene in scenes],
+        [overlay(scene.image, scene.ids, classes) for scene in scenes],
+    ]
+    page = grid([Image.fromarray(picture) for row in rows for picture in row], len(scenes))
+    ids = np.concatenate([scene.ids.ravel() for scene in scenes])
+    present = [(int(index), float(np.mean(ids == index))) for index in np.unique(ids)]
+    return above(page, legend(present, classes, page.width, size=34))
 
 
 def checkered(cutout: Image.Image) -> Image.Image:
     """Lays a picture with a transparent background over squares of grey, as image editors show it."""
-    rows, columns = np.indices(cutout.size[::-1]) // 8
+    rows, columns = np.indices(cutout.size[::-1]) // 16
     squares = np.where((rows + columns) % 2, 255, 214).astype(np.uint8)
     page = Image.fromarray(squares).convert("RGBA")
     page.alpha_composite(cutout)
     return page.convert("RGB")
 
 
-def outlined(image: np.ndarray, table: dict) -> Image.Image:
-    """Draws the outlines of a GeoJSON feature collection on a photograph."""
-    from PIL import ImageDraw
-
-    from keras_fcn.images.classes import ClassTable
-
-    picture = Image.fromarray(image)
+def outlined(scene: Scene, table: dict, classes) -> Image.Image:
+    """Draws the outlines of a GeoJSON feature collection on an image."""
+    picture = Image.fromarray(scene.image)
     draw = ImageDraw.Draw(picture)
     for feature in table["features"]:
-        color = ClassTable.voc().colors[feature["properties"]["id"]]
+        color = classes.colors[feature["properties"]["id"]]
         for polygon in feature["geometry"]["coordinates"]:
             for ring in polygon:
-                draw.line(ring, (255, 255, 255), 4)
-                draw.line(ring, color, 2)
+                draw.line(ring, (255, 255, 255), 7)
+                draw.line(ring, color, 3)
     return picture
-
-
-def enlarged(values: np.ndarray) -> np.ndarray:
-    """Returns a photograph uint8 [H, W, 3], or probabilities float32 [H, W, C], of twice the size, smooth."""
-    import tensorflow as tf
-
-    larger = tf.image.resize(values, (2 * values.shape[0], 2 * values.shape[1]), "bicubic").numpy()
-    return larger if values.dtype != np.uint8 else larger.round().clip(0, 255).astype(np.uint8)
-
-
-def best(predictor, pairs, count: int) -> list[int]:
-    """Returns the pairs that are predicted best, by their own mean IoU, and a little by how many classes they have."""
-    from keras_fcn.evaluation.metrics import SegmentationMetrics, confusion_matrix
-
-    def score(index: int) -> float:
-        label = pairs.read_label(pairs.labels[index])
-        matrix = confusion_matrix(label, predictor(pairs.images[index]), pairs.classes.num_classes)
-        return SegmentationMetrics.from_confusion_matrix(matrix).mean_iou + 0.07 * np.count_nonzero(matrix.sum(axis=1))
-
-    return sorted(range(len(pairs)), key=score, reverse=True)[:count]
 
 
 def grid(pictures: list[Image.Image], columns: int) -> Image.Image:
     """Returns pictures in rows, with white between them."""
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
-    width = max(sum(picture.width + 8 for picture in row) for row in rows) - 8
-    page = Image.new("RGB", (width, sum(max(p.height for p in row) + 8 for row in rows) - 8), "white")
+    width = max(sum(picture.width + GAP for picture in row) for row in rows) - GAP
+    page = Image.new("RGB", (width, sum(max(p.height for p in row) + GAP for row in rows) - GAP), "white")
     y = 0
     for row in rows:
         x = 0
         for picture in row:
             page.paste(picture, (x, y))
-            x += picture.width + 8
-        y += max(picture.height for picture in row) + 8
+            x += picture.width + GAP
+        y += max(picture.height for picture in row) + GAP
     return page
 
 
-def save(name: str, picture: Image.Image, colors: int = 128) -> None:
-    """Writes a picture of few colours, which drawn photographs hardly have more of."""
-    few = picture.quantize(colors, dither=Image.Dither.NONE)
+def save(name: str, picture: Image.Image) -> None:
+    """Writes a picture as WebP: at this quality its edges stay sharp."""
     with replaced_file(GALLERY / name) as temporary:
-        few.save(temporary, format="PNG", optimize=True)
-    print(f"{name}: {few.width} x {few.height}, {(GALLERY / name).stat().st_size / 1000:.0f} kB")
+        picture.save(temporary, format="WEBP", quality=90, method=6)
+    print(f"{name}: {picture.width} x {picture.height}, {(GALLERY / name).stat().st_size / 1000:.0f} kB")
 
 
 def main() -> None:
-    """Predicts held-out scenes and draws each kind of output."""
+    """Predicts scenes and draws each kind of output."""
     options = parse_options(GalleryOptions, sys.argv[1:])
     start_tensorflow()
-    from keras_fcn.datasets import open_pairs
     from keras_fcn.drawing.palettes import picture_colors
-    from keras_fcn.images.photos import read_image
+    from keras_fcn.inference.options import InferenceOptions
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.prediction.annotations import geojson
     from keras_fcn.prediction.outputs import OUTPUTS, Prediction
 
-    predictor, pairs = Predictor(options.model), open_pairs("toy", "val")
-    photographs = [read_image(pairs.images[index]) for index in best(predictor, pairs, 4)]
-    images = [enlarged(image) for image in photographs]
-    scores = [enlarged(probabilities) for probabilities in predictor.probabilities(photographs)]
-    masks = [probabilities.argmax(axis=-1).astype(np.uint8) for probabilities in scores]
-    classes = predictor.classes
+    predictor = Predictor.open(options.model, InferenceOptions(scales=(LEARNED_SCALE / SCALE,)))
+    classes, scenes = predictor.classes, predicted_scenes(predictor)
+    print(f"mean of the scenes' mean IoU: {np.mean([scene.mean_iou for scene in scenes]):.3f}")
+    scenes = varied(scenes, 4)
 
-    def drawn(output: str, place: int, palette: str = "classes") -> Image.Image:
-        prediction = Prediction("", images[place], masks[place], classes, picture_colors(classes, palette))
+    def drawn(output: str, scene: Scene, palette: str = "classes") -> Image.Image:
+        prediction = Prediction("", scene.image, scene.ids, classes, picture_colors(classes, palette))
         return Image.open(io.BytesIO(OUTPUTS[output].encode(prediction)))
 
-    save("overlays.png", grid([drawn("overlays", place) for place in range(4)], 2), colors=256)
-    save("colorblind.png", grid([drawn("overlays", place, "colorblind") for place in range(2)], 2))
-    save("panel.png", drawn("panels", 0))
-    save("cutouts.png", grid([checkered(drawn("cutouts", place)) for place in range(2)], 2))
-    save("polygons.png", grid([outlined(images[place], geojson(masks[place], classes)) for place in range(2)], 2))
+    save("hero.webp", hero([cropped(scene) for scene in scenes], picture_colors(classes, "colorblind")))
+    save("overlays.webp", grid([drawn("overlays", scene) for scene in scenes], 2))
+    save("colorblind.webp", grid([drawn("overlays", scene, "colorblind") for scene in scenes[:2]], 2))
+    save("panel.webp", drawn("panels", scenes[0]))
+    save("cutouts.webp", grid([checkered(drawn("cutouts", scene)) for scene in scenes[:2]], 2))
+    save("polygons.webp", grid([outlined(scene, geojson(scene.ids, classes), classes) for scene in scenes[:2]], 2))
 
 
 if __name__ == "__main__":

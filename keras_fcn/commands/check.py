@@ -34,7 +34,7 @@ class CheckOptions:
     """A folder of photographs and masks, or `toy` for the embedded data set."""
 
     layout: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
-    """How the folder is arranged, such as `cvat`: README.md lists the layouts; `auto` recognizes it."""
+    """How the folder is arranged, such as `cvat`: docs/reference/layouts.md lists them; `auto` recognizes it."""
 
     splits: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME...")] = ("train", "val")
     """The splits to look at."""

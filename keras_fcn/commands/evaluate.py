@@ -33,7 +33,7 @@ class EvaluateOptions:
     """A folder of photographs and masks; `toy`, the embedded data set; or `voc2012`, downloaded at first use."""
 
     layout: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
-    """How the folder is arranged, such as `cvat`: README.md lists the layouts; `auto` recognizes it."""
+    """How the folder is arranged, such as `cvat`: docs/reference/layouts.md lists them; `auto` recognizes it."""
 
     split: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: val)")] = None
     """The split to measure on."""

@@ -47,7 +47,7 @@ class DataOptions(Options):
     """A folder of photographs and masks; `toy`, embedded, drawn into data/toy; or `voc2012`, downloaded into data."""
 
     layout: Annotated[str, arg(metavar="NAME")] = "auto"
-    """How the data folder is arranged, such as `cvat`: README.md lists the layouts; `auto` recognizes it."""
+    """How the data folder is arranged, such as `cvat`: docs/reference/layouts.md lists them; `auto` recognizes it."""
 
     split: Annotated[str, arg(metavar="NAME")] = "train"
     """The split to train on."""

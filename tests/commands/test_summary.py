@@ -85,4 +85,4 @@ def test_help_does_not_wait_for_tensorflow():
     program = "import sys, keras_fcn.summary; print({'keras', 'tensorflow', 'numpy'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
-    assert "python -m keras_fcn.summary" in (ROOT / "README.md").read_text()
+    assert "python -m keras_fcn.summary" in (ROOT / "docs/reference/networks.md").read_text()

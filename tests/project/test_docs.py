@@ -1,22 +1,23 @@
-"""The pages of docs/: they build without a warning, and say what the README says without saying it twice."""
+"""The pages of docs/: they build without a warning, and their tables and names are the program's."""
 
 import os
 import re
 import runpy
 import subprocess
 import sys
-from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 from conftest import ROOT
 
 import keras_fcn
+from keras_fcn.datasets import LAYOUTS
+from keras_fcn.prediction.outputs import OUTPUTS
+from keras_fcn.runs.config import LossName
+from keras_fcn.runs.names import BACKBONES
 
-HOOK = runpy.run_path(str(ROOT / "docs/readme_sections.py"))
-
-
-def page_at(path):
-    return SimpleNamespace(file=SimpleNamespace(src_uri=path))
+HOOKS = runpy.run_path(str(ROOT / "docs/hooks.py"))
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +31,13 @@ def site(tmp_path_factory):
     return folder
 
 
-def test_pages_build_without_a_warning(site):
+def test_pages_build_without_a_warning_and_are_all_in_the_navigation(site):
     pages = {path.relative_to(site).with_suffix(".md").as_posix() for path in site.rglob("*.html")} - {"404.md"}
-    written = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    written = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
     assert pages == written | {f"notebooks/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    start = (site / "index.html").read_text(encoding="utf-8")
+    for page in pages - {"index.md"}:
+        assert f'href="{page.removesuffix(".md")}.html"' in start, page
 
 
 def test_notebooks_are_pages_with_their_pictures(site):
@@ -42,19 +46,10 @@ def test_notebooks_are_pages_with_their_pictures(site):
     assert len(pictures) >= 8
     assert all((site / "notebooks" / name).is_file() for name in pictures)
     assert "build_fcn" in page
-    assert '<a href="notebooks/fcn.html">' in (site / "index.html").read_text(encoding="utf-8")
-
-
-def test_every_section_of_the_readme_is_on_a_page(site):
-    titles = [title for title in HOOK["readme_sections"]((ROOT / "README.md").read_text(encoding="utf-8")) if title]
-    built = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.html"))
-    for title in titles:
-        assert f">{title}<" in built, title
-    assert "{README" not in built
 
 
 def test_the_api_pages_have_the_public_names(site):
-    built = "".join(path.read_text(encoding="utf-8") for path in (site / "api").glob("*.html"))
+    built = "".join(path.read_text(encoding="utf-8") for path in (site / "reference/api").glob("*.html"))
     for name in keras_fcn.__all__:
         assert f'id="keras_fcn.{name}"' in built, name
 
@@ -66,27 +61,53 @@ def test_pages_load_nothing_from_elsewhere(site):
         assert re.findall(r'<link[^>]+rel="(?:stylesheet|preconnect)"[^>]+href="(?:https?:)?//', text) == [], path
 
 
-def test_sections_and_links():
-    sections = HOOK["readme_sections"]("# Name\ntop\n## One\na\n### Part\nb\n## Two\nc\n")
-    assert sections == {"": "top\n", "One": "## One\na\n", "Part": "### Part\nb\n", "Two": "## Two\nc\n"}
-    show = HOOK["on_page_markdown"]
-    assert show("see a/b.c#12 and `d/e#3`", page_at("x.md")).startswith(
-        "see [a/b.c#12](https://github.com/a/b.c/issues/12)"
-    )
-    assert "`d/e#3`" in show("`d/e#3`", page_at("x.md"))
-    linked = HOOK["_linked"](
-        "[results](docs/results.md#x), [recipe](recipes/a.yaml), [us](LICENSE), [it](https://a.b)", 1
-    )
-    assert linked == "[results](../results.md#x), recipe, us, [it](https://a.b)"
-    assert HOOK["_linked"]("[cells](notebooks/n.ipynb)", 1) == "[cells](../notebooks/n.md)"
-    with pytest.raises(KeyError):
-        show("{README: No such section}", page_at("x.md"))
+def test_threads_are_links():
+    show = HOOKS["on_page_markdown"]
+    assert show("see a/b.c#12 and `d/e#3`") == "see [a/b.c#12](https://github.com/a/b.c/issues/12) and `d/e#3`"
 
 
 def test_messages_that_troubleshooting_quotes_are_the_program_s():
-    page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    page = (DOCS / "how_to/troubleshooting.md").read_text(encoding="utf-8")
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "keras_fcn").rglob("*.py"))
     quoted = re.findall(r'"([^"]+)"', page)
     assert len(quoted) >= 4
     for part in (part.strip() for quote in quoted for part in quote.removesuffix(" nan").split("...")):
         assert part in sources, part
+
+
+def rows_of(page, first):
+    """The rows of the table of a page whose first column has this title, as lists of cells."""
+    table = (DOCS / page).read_text(encoding="utf-8").split(f"| {first} |", 1)[1].split("\n\n", 1)[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def names_in(cell):
+    return re.findall(r"`(\w+)`", cell)
+
+
+def test_the_table_of_backbones_is_the_program_s():
+    told = {
+        name: (imagenet.replace("`", ""), files.replace("`", ""))
+        for names, imagenet, files in rows_of("reference/networks.md", "`--backbone`")
+        for name in names_in(names)
+    }
+    assert told == {name: (entry.imagenet, entry.files) for name, entry in BACKBONES.items()}
+
+
+@pytest.mark.parametrize(
+    ("page", "option", "names"),
+    [
+        ("reference/layouts.md", "`--layout`", list(LAYOUTS)),  # in the order in which they are recognized
+        ("reference/training_options.md", "`--loss`", list(get_args(LossName))),
+        ("reference/outputs.md", "`--write`", list(OUTPUTS)),
+    ],
+)
+def test_a_table_of_names_is_the_program_s(page, option, names):
+    assert [names_in(row[0])[0] for row in rows_of(page, option)] == names
+
+
+def test_files_that_pages_name_exist():
+    for page in [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]:
+        text = page.read_text(encoding="utf-8")
+        for path in re.findall(r"`((?:keras_fcn|export|tests|docs|recipes|benchmarks)/[\w/.-]*)`", text):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"

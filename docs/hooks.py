@@ -1,7 +1,8 @@
-"""A hook of MkDocs: every notebook of notebooks/ becomes a page, its pictures beside it."""
+"""Hooks of MkDocs: the notebooks become pages, and `owner/repository#1` a link to that thread on GitHub."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -15,7 +16,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages of the notebooks to those that MkDocs found; MkDocs calls it once.
 
     Args:
-        files: What is in docs/.
+        files: Those in docs/.
         config: MkDocs' own settings.
     """
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
@@ -24,3 +25,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for name, picture in resources["outputs"].items():
             files.append(File.generated(config, f"notebooks/{name}", content=picture))
     return files
+
+
+def on_page_markdown(markdown: str, **_) -> str:
+    """Returns a page with links to threads, those in code left as they are; MkDocs calls it for every page."""
+    return re.sub(r"(?<![\w/`])([\w-]+/[\w.-]+)#(\d+)", r"[\1#\2](https://github.com/\1/issues/\2)", markdown)
