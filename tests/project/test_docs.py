@@ -34,7 +34,8 @@ def site(tmp_path_factory):
 def test_pages_build_without_a_warning_and_are_all_in_the_navigation(site):
     pages = {path.relative_to(site).with_suffix(".md").as_posix() for path in site.rglob("*.html")} - {"404.md"}
     written = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
-    assert pages == written | {f"notebooks/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    notebooks = {f"notebooks/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert pages == written | notebooks | {"reference/commands.md"}
     start = (site / "index.html").read_text(encoding="utf-8")
     for page in pages - {"index.md"}:
         assert f'href="{page.removesuffix(".md")}.html"' in start, page
@@ -46,6 +47,12 @@ def test_notebooks_are_pages_with_their_pictures(site):
     assert len(pictures) >= 8
     assert all((site / "notebooks" / name).is_file() for name in pictures)
     assert "build_fcn" in page
+
+
+def test_the_page_of_commands_has_their_options(site):
+    page = (site / "reference/commands.html").read_text(encoding="utf-8")
+    for option in ("--keep-checkpoints", "--submission", "--skip-existing", "--layers", "--max-pixels", "--int8"):
+        assert option in page, option
 
 
 def test_the_api_pages_have_the_public_names(site):
@@ -104,6 +111,14 @@ def test_the_table_of_backbones_is_the_program_s():
 )
 def test_a_table_of_names_is_the_program_s(page, option, names):
     assert [names_in(row[0])[0] for row in rows_of(page, option)] == names
+
+
+def test_the_floors_of_the_architecture_are_the_contract_s():
+    contract = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("exhaustive = true\nlayers = [", 1)[1]
+    floors = [re.findall(r"\w+", line) for line in re.findall(r'"(.*)"', contract.split("]", 1)[0])]
+    assert [names_in(row[1]) for row in rows_of("explanation/architecture.md", "floor")] == floors
+    drawn = re.findall(r">(\w+)</text>", (DOCS / "gallery/house.svg").read_text(encoding="utf-8"))
+    assert drawn == [name for floor in floors for name in floor]
 
 
 def test_files_that_pages_name_exist():
