@@ -72,7 +72,7 @@ def export_saved_model(
     from export.graph.warmup import write_warmup
     from export.verification import verify
     from keras_fcn.inference.predictor import LABELS_FILE, Predictor, scorer, segmenter
-    from keras_fcn.network.fcn import class_table
+    from keras_fcn.network.parts import class_table
     from keras_fcn.system.files import new_folder, write_json
 
     directory = Path(directory)

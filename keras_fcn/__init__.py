@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from keras_fcn.images.photos import read_image
     from keras_fcn.inference.options import InferenceOptions
     from keras_fcn.inference.predictor import Predictor
+    from keras_fcn.network.backbones import Backbone, build_backbone
     from keras_fcn.network.cost.complexity import summarize
-    from keras_fcn.network.fcn import build_fcn, class_table
+    from keras_fcn.network.fcn import build_fcn
     from keras_fcn.network.initializers import Bilinear
+    from keras_fcn.network.parts import class_table
     from keras_fcn.notebook import show
     from keras_fcn.pipeline.augmentation import Augmentation
     from keras_fcn.pipeline.batches import evaluation_dataset, training_dataset
@@ -37,11 +39,13 @@ __version__ = "0.1.0"
 __all__ = [
     "VOID_LABEL",
     "Augmentation",
+    "Backbone",
     "Bilinear",
     "ClassTable",
     "InferenceOptions",
     "Predictor",
     "SegmentationLoss",
+    "build_backbone",
     "build_fcn",
     "class_table",
     "draw_scene",
@@ -62,13 +66,15 @@ __all__ = [
 _HOME = {
     "Augmentation": "pipeline.augmentation",
     "VOID_LABEL": "images.classes",
+    "Backbone": "network.backbones",
     "Bilinear": "network.initializers",
     "ClassTable": "images.classes",
     "InferenceOptions": "inference.options",
     "Predictor": "inference.predictor",
     "SegmentationLoss": "training.losses",
+    "build_backbone": "network.backbones",
     "build_fcn": "network.fcn",
-    "class_table": "network.fcn",
+    "class_table": "network.parts",
     "draw_scene": "datasets.toy",
     "draw_toy_dataset": "datasets.toy",
     "evaluate": "evaluation.evaluate",

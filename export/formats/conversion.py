@@ -139,7 +139,7 @@ def export_format(
     from export.formats.report import verify_file
     from export.graph.class_graph import class_graph
     from keras_fcn.inference.predictor import Predictor
-    from keras_fcn.network.fcn import class_table
+    from keras_fcn.network.parts import class_table
     from keras_fcn.system.files import write_json
 
     require_installed(form, int8)
@@ -195,7 +195,7 @@ def export_as(form: Format, arguments: list[str]) -> None:
     from export.formats.calibration import Calibration
     from export.verification import format_comparisons
     from keras_fcn.inference.predictor import find_model, load_model
-    from keras_fcn.network.fcn import class_table
+    from keras_fcn.network.parts import class_table
 
     model = load_model(find_model(options.model))
     calibration = None
@@ -215,7 +215,7 @@ def _report(form: Format, path: Path, model: keras.Model, options: FormatOptions
     from export.formats.report import Program, format_programs
     from export.graph.signatures import Metadata, build_signatures
     from keras_fcn.inference.predictor import SIGNATURE
-    from keras_fcn.network.fcn import class_table
+    from keras_fcn.network.parts import class_table
 
     metadata = Metadata(model.name, 1, class_table(model), 1)
     signature = build_signatures(model, metadata)[SIGNATURE]

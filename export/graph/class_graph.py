@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from keras_fcn.network.layers import scaled_length
-from keras_fcn.runs.names import NETWORKS
+from keras_fcn.network.parts import Parts
 
 INPUT, OUTPUT = "images", "classes"
 """What the tensors of an exported file are called."""
@@ -34,11 +34,11 @@ def class_graph(
         From "images", uint8 [N, H, W, 3], to a dictionary of "classes", uint8 [N, H, W].
     """
     spec = tf.TensorSpec([None, *(size or (None, None)), 3], tf.uint8, name=INPUT)
-    input_scale = model.get_layer("logits").input_scale
+    parts = Parts(model)
+    input_scale, upscore, scorer = parts.logits.input_scale, parts.heads[0], parts.scorer("normalized")
     # Scores that are to be resized lie pixel by pixel.
     is_classes_first = classes_first and input_scale == 1
-    body, convolve, stride = _body(model), _last_upsampling(model, is_classes_first), _last_upscore(model).strides[0]
-    normalization, pad = model.get_layer("normalization"), model.get_layer("pad")
+    convolve, stride = _last_upsampling(upscore, is_classes_first), upscore.strides[0]
 
     def cropped(pixels: tf.Tensor, height, width) -> tf.Tensor:
         border = stride // 2
@@ -51,10 +51,10 @@ def class_graph(
         scaled = tf.cast(images, tf.float32)
         if input_scale != 1:
             scaled = tf.image.resize(scaled, seen)
-        padded = pad(normalization(scaled))
+        padded = parts.normalize(scaled)
         # LiteRT's converter loses the number of channels in a padding by a computed amount.
         padded = tf.reshape(padded, tf.stack([-1, *_lengths(padded), 3]))
-        scores = convolve(tf.cast(body(padded, training=False), tf.float32))
+        scores = convolve(tf.cast(keras.tree.flatten(scorer(padded, training=False))[0], tf.float32))
         if input_scale == 1:
             return cropped(_likeliest(scores, 3 if is_classes_first else 4), *lengths)[..., 0]
         scores = tf.reshape(scores, tf.stack([-1, *_lengths(scores), scores.shape[3] * scores.shape[4]]))
@@ -65,22 +65,11 @@ def class_graph(
     return tf.function(lambda images: {OUTPUT: frozen(images)[0]}, input_signature=[spec])
 
 
-def _body(model: keras.Model) -> keras.Model:
-    """Returns the layers between the padding and the last upsampling."""
-    return keras.Model(model.get_layer("pad").output, _last_upscore(model).input)
-
-
-def _last_upscore(model: keras.Model) -> keras.layers.Conv2DTranspose:
-    names = {layer.name for layer in model.layers}
-    return model.get_layer(next(f"upscore{stride}" for stride in NETWORKS.values() if f"upscore{stride}" in names))
-
-
-def _last_upsampling(model: keras.Model, classes_first: bool):
+def _last_upsampling(layer: keras.layers.Conv2DTranspose, classes_first: bool):
     """Returns the function from scores [N, H, W, C] to those of s s pixels each, s/2 pixels off.
 
     They are [N, H + 1, W + 1, s s, C], or [N, H + 1, W + 1, C, s s].
     """
-    layer = _last_upscore(model)
     stride, num_classes = layer.strides[0], layer.filters
     kernel = np.asarray(layer.kernel).reshape(2, stride, 2, stride, num_classes, num_classes)
     # Of the kernel's rows (columns), the second half belongs to the input before, the first to the one after.

@@ -17,7 +17,7 @@ from keras_fcn.images.photos import as_image
 from keras_fcn.inference.averaging import Score, with_flip, with_scales
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.tiling import Tiled
-from keras_fcn.network.fcn import class_table
+from keras_fcn.network.parts import class_table
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import command_line
 from keras_fcn.system.files import lent_suffix

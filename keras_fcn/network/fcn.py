@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -50,8 +50,7 @@ def build_fcn(
             without its normalization, which features behind batch normalization do not need).
         auxiliary: Whether the model has a second output, for training: logits of a head of its own on P4, which brings
             a loss nearer to the layers before (Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017, section 3.3).
-        input_scale: At which share of its size the network sees an image; the scores come back at the image's size.
-            Weights are the same for every share.
+        input_scale: The fraction of its size at which the network sees an image; see `with_input_scale`.
 
     Returns:
         A functional model: images [N, H, W, 3], RGB in 0-255, to logits float32 [N, H, W, num_classes]; with
@@ -74,86 +73,45 @@ def build_fcn(
         classes = ClassTable.numbered(21 if num_classes is None else num_classes)
     if num_classes not in (None, classes.num_classes):
         raise ValueError(f"classes has {classes.num_classes} classes, but num_classes={num_classes}")
-    if not input_scale >= 0.0001:
-        raise ValueError(f"input_scale must be at least 0.0001. Received: {input_scale}")
     backbone = find_backbone(backbone)
     body = build_backbone(backbone, weights)
     mean, std = np.array(backbone.mean), np.array(backbone.std)
 
     image = keras.Input((None, None, 3), name="image")
-    seen = image if input_scale == 1 else ScaleImage(input_scale, dtype="float32", name="input_scale")(image)
-    normalized = layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name="normalization")(seen)
+    normalized = layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name="normalization")(image)
     features = body(PadToMultiple(32, name="pad")(normalized))
     top = _score(features["P5"], classes.num_classes, context)
     scores = _decode(top, features, NETWORKS[model], UPSCORE_INITS[upscore_init])
     # Whatever the precision of the layers before, the loss and argmax see float32.
-    logits = Logits(classes, input_scale, dtype="float32", name="logits")([scores, image])
-    outputs = [logits, _auxiliary_logits(features["P4"], classes, input_scale, image)] if auxiliary else logits
-    return keras.Model(image, outputs, name=f"{model}_{backbone.name}")
+    logits = Logits(classes, dtype="float32", name="logits")([scores, image])
+    outputs = [logits, _auxiliary_logits(features["P4"], classes, image)] if auxiliary else logits
+    return with_input_scale(keras.Model(image, outputs, name=f"{model}_{backbone.name}"), input_scale)
 
 
-def class_table(model: keras.Model) -> ClassTable:
-    """Returns the class names and colours that a model of `build_fcn` carries.
+def with_input_scale(network: keras.Model, scale: float) -> keras.Model:
+    """Wraps a network: images are resized, go through its layers, and the logits are resized to the images' size.
+
+    Args:
+        network: A network of `build_fcn` that sees images at their size; it is not changed, and shares its weights.
+        scale: The fraction of their height and width at which the network sees images; at 1, it is returned as it is.
 
     Raises:
-        ValueError: If the model has no `Logits` layer: it is not one of ours.
+        ValueError: If `scale` is less than 0.0001.
     """
-    for layer in reversed(model.layers):
+    if not scale >= 0.0001:
+        raise ValueError(f"input_scale must be at least 0.0001. Received: {scale}")
+    if scale == 1:
+        return network
+    resize = ScaleImage(scale, dtype="float32", name="input_scale")
+
+    def call(layer, inputs, **options):
+        if isinstance(layer, layers.Rescaling):
+            inputs = resize(inputs)
         if isinstance(layer, Logits):
-            return layer.classes
-    raise ValueError(f"model {model.name!r} was not built by keras_fcn.build_fcn: it has no Logits layer")
+            layer = Logits(layer.classes, scale, dtype="float32", name=layer.name)
+        return layer(inputs, **options)
 
-
-def flat_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Yields the layers of a model, those of models nested in it included."""
-    for layer in model.layers:
-        yield from flat_layers(layer) if isinstance(layer, keras.Model) else (layer,)
-
-
-def normalize(model: keras.Model, image):
-    """Returns what a model of `build_fcn` feeds its backbone.
-
-    Args:
-        model: The network.
-        image: [N, H, W, 3], RGB in 0-255.
-
-    Returns:
-        float32 [N, H', W', 3], normalized, H' and W' padded to multiples of 32.
-    """
-    return model.get_layer("pad")(model.get_layer("normalization")(image))
-
-
-def upsampling_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Returns the layers that bring scores to the padded image, that of the auxiliary head, if there is one, last."""
-    layers_of = {layer.name: layer for layer in model.layers}
-    names = (*(f"upscore{stride}" for stride in NETWORKS.values()), "auxiliary_upscore")
-    return [layers_of[name] for name in names if name in layers_of]
-
-
-def scorer_of(model: keras.Model, from_features: bool = False) -> keras.Model:
-    """Returns the part of a network before its scores are upsampled to the image, with the same layers.
-
-    Args:
-        model: A network of `build_fcn`, with or without an auxiliary head.
-        from_features: Whether it begins behind the backbone.
-
-    Returns:
-        From images, or from the features that the network uses in the order of `decoder_levels`, to a list of what
-        each of `upsampling_layers` is fed.
-    """
-    features = [model.get_layer(layer).input for layer in decoder_levels(model).values()]
-    scores = [layer.input for layer in upsampling_layers(model)]
-    return keras.Model(features if from_features else model.input, scores, name="scorer")
-
-
-def decoder_levels(model: keras.Model) -> dict[str, str]:
-    """Returns the features that a network uses, each with the name of the layer that takes it."""
-    names = {layer.name for layer in model.layers}
-    taken = {"P5": "score_fr", "P4": "score_pool4", "P3": "score_pool3"}
-    levels = {level: layer for level, layer in taken.items() if layer in names}
-    if "auxiliary_conv" in names:
-        levels.setdefault("P4", "auxiliary_conv")
-    return levels
+    return keras.models.clone_model(network, clone_function=lambda layer: layer, call_function=call)
 
 
 def _score(feature, num_classes: int, context: bool):
@@ -182,14 +140,14 @@ def _decode(scores, features: dict, final_stride: int, initializer: Callable):
     return _upsample(scores, num_classes, stride, initializer(stride), f"upscore{stride}")
 
 
-def _auxiliary_logits(feature, classes: ClassTable, input_scale: float, image):
+def _auxiliary_logits(feature, classes: ClassTable, image):
     """Scores a feature at stride 16 by a 3x3 and a 1x1 convolution, and upsamples without weights."""
     channels = max(feature.shape[-1] // 4, 1)
     x = layers.Conv2D(channels, 3, padding="same", use_bias=False, name="auxiliary_conv")(feature)
     x = layers.ReLU(name="auxiliary_relu")(layers.BatchNormalization(momentum=0.9, name="auxiliary_bn")(x))
     scores = layers.Conv2D(classes.num_classes, 1, name="auxiliary_score")(x)
     scores = layers.UpSampling2D(16, interpolation="bilinear", name="auxiliary_upscore")(scores)
-    return Logits(classes, input_scale, dtype="float32", name="auxiliary_logits")([scores, image])
+    return Logits(classes, dtype="float32", name="auxiliary_logits")([scores, image])
 
 
 def _upsample(scores, num_classes: int, stride: int, initializer: keras.initializers.Initializer, name: str):

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.errors import UserError
-from keras_fcn.network.fcn import decoder_levels
+from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.batches import PARALLEL_READS, shuffled_index
 from keras_fcn.system.files import new_folder, write_json
 from keras_fcn.system.progress import progress_bar
@@ -45,14 +45,11 @@ class Plan:
         return self.count * self.draws * self.sample_bytes / 1e9
 
 
-def plan_cache(
-    model: keras.Model, backbone: str, crop_size: tuple[int, int], count: int, gigabytes: float, passes: int
-) -> Plan:
+def plan_cache(model: keras.Model, crop_size: tuple[int, int], count: int, gigabytes: float, passes: int) -> Plan:
     """Returns how many augmentations of each image can be kept.
 
     Args:
         model: The network.
-        backbone: The name of its backbone.
         crop_size: Height and width of the training samples, in pixels.
         count: Images.
         gigabytes: How much may be used, in 10^9 bytes.
@@ -62,8 +59,8 @@ def plan_cache(
         UserError: If not even one augmentation of each image fits.
     """
     height, width = (-(-size // 32) * 32 for size in crop_size)
-    levels = tuple(decoder_levels(model))
-    shapes = model.get_layer(backbone).compute_output_shape((1, height, width, 3))
+    parts = Parts(model)
+    levels, shapes = tuple(parts.levels), parts.backbone.compute_output_shape((1, height, width, 3))
     numbers = sum(int(np.prod(shapes[level][1:])) for level in levels)
     sample_bytes = 4 * numbers + crop_size[0] * crop_size[1]
     draws = min(int(gigabytes * 1e9 / (count * sample_bytes)), passes)

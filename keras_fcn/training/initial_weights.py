@@ -15,7 +15,7 @@ import numpy as np
 from keras_fcn.errors import UserError
 from keras_fcn.inference.predictor import find_model, load_model
 from keras_fcn.network.backbones import Backbone, find_backbone, published
-from keras_fcn.network.fcn import class_table
+from keras_fcn.network.parts import Parts
 from keras_fcn.network.weights.assignment import assign_tensors
 from keras_fcn.network.weights.files import KINDS, read_weight_file
 from keras_fcn.system.files import lent_suffix
@@ -82,7 +82,7 @@ def _load(backbone: keras.Model, weights: str, entry: Backbone | None) -> Loaded
     return LoadedWeights(f"{weights}, all of {backbone.name}")
 
 
-def load_matching_layers(model: keras.Model, backbone: str, path: Path) -> LoadedWeights:
+def load_matching_layers(model: keras.Model, path: Path) -> LoadedWeights:
     """Takes over from a trained network the layers that fit; scores that it does not have start at 0.
 
     Layers fit that have the same name and shape and, in the head, score the same classes. So FCN-16s starts as the
@@ -90,28 +90,25 @@ def load_matching_layers(model: keras.Model, backbone: str, path: Path) -> Loade
 
     Args:
         model: A network of `build_fcn`.
-        backbone: The name of its backbone.
         path: A run folder or a `.keras` file with the same backbone.
 
     Raises:
         UserError: If there is no such network, or it has another backbone.
     """
     path = find_model(path)
-    source = load_model(path)
-    _load_from_fcn(model.get_layer(backbone), path, source)
-    has_same_classes = class_table(source).names == class_table(model).names
-    theirs = {layer.name: layer for layer in source.layers} if has_same_classes else {}
-    taken, new = [backbone], []
-    for layer in model.layers:
-        if layer.name == backbone or not layer.weights:
-            continue
+    source, parts = load_model(path), Parts(model)
+    _load_from_fcn(parts.backbone, path, source)
+    theirs = Parts(source)
+    decoder = theirs.decoder if theirs.logits.classes.names == parts.logits.classes.names else {}
+    taken, new = [parts.backbone.name], []
+    for name, layer in parts.decoder.items():
         shapes = [weight.shape for weight in layer.weights]
-        if layer.name in theirs and shapes == [weight.shape for weight in theirs[layer.name].weights]:
-            layer.set_weights(theirs[layer.name].get_weights())
-            taken.append(layer.name)
+        if name in decoder and shapes == [weight.shape for weight in decoder[name].weights]:
+            layer.set_weights(decoder[name].get_weights())
+            taken.append(name)
             continue
-        new.append(layer.name)
-        if layer.name.startswith("score"):
+        new.append(name)
+        if isinstance(layer, keras.layers.Conv2D):  # it scores, where the others upsample
             layer.set_weights([np.zeros(shape, np.float32) for shape in shapes])
     start = f"; {', '.join(new)} start anew" if new else ""
     return LoadedWeights(f"{path}: {', '.join(taken)}{start}")
@@ -160,9 +157,10 @@ def _downloads() -> Path:
 
 def _load_from_fcn(backbone: keras.Model, path: Path, source: keras.Model | None = None) -> None:
     source = source or load_model(path)
-    if backbone.name not in [layer.name for layer in source.layers]:
+    theirs = Parts(source).backbone
+    if theirs.name != backbone.name:
         raise UserError(f"{path}: is {source.name}, without the backbone {backbone.name}; choose its --backbone")
-    backbone.set_weights(source.get_layer(backbone.name).get_weights())
+    backbone.set_weights(theirs.get_weights())
 
 
 def _load_h5(backbone: keras.Model, path: Path) -> None:

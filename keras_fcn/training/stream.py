@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_fcn.datasets import Pairs
-from keras_fcn.network.fcn import normalize
+from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.batches import augmented_dataset, explain_failure, shuffled_index, training_dataset
 from keras_fcn.runs.config import TrainConfig
@@ -58,7 +58,7 @@ class TrainingStream:
         if config.cache_features:
             passes = math.ceil(self._frozen_steps * self.images_per_step / count)
             size = self.augmentation.crop_size
-            self.plan = plan_cache(trained, config.backbone, size, count, config.cache_features, passes)
+            self.plan = plan_cache(trained, size, count, config.cache_features, passes)
 
     def open(self, step: int, model: keras.Model, features: Path) -> None:
         """Starts, or goes on, at a step; computes the features first, if they are to be kept and still needed.
@@ -72,10 +72,10 @@ class TrainingStream:
             UserError: If the disk is full.
         """
         if self.plan and step < self._frozen_steps:
-            config, backbone = self._config, model.get_layer(self._config.backbone)
+            config, parts = self._config, Parts(model)
             self._cache = FeatureCache(features, self.plan)
             self._cache.fill(
-                tf.function(lambda images: backbone(normalize(model, tf.cast(images, tf.float32)), training=False)),
+                tf.function(lambda images: parts.features(tf.cast(images, tf.float32))),
                 augmented_dataset(self._pairs, self.augmentation, config.batch_size, config.seed, self.plan.draws),
             )
         self._batches = self._open(step)

@@ -14,11 +14,10 @@ import tensorflow as tf
 from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.inference.predictor import load_model
-from keras_fcn.network.fcn import class_table
+from keras_fcn.network.parts import Parts
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
-from keras_fcn.runs.names import NETWORKS
 from keras_fcn.training.data import TrainingData, open_training_data
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.distributed.devices import build_strategy
@@ -209,12 +208,9 @@ def train(
     name: Any = model
     weights = None
     if isinstance(model, keras.Model):
-        class_table(model)  # raises if it is not one of ours
-        settings = {"input_scale": model.get_layer("logits").input_scale, **settings}
-        name, _, backbone = model.name.partition("_")
-        if name not in NETWORKS:
-            raise ValueError(f"a model of build_fcn is named after its network and backbone. Received: {model.name!r}")
-        settings, weights = {**settings, "backbone": backbone}, model.get_weights()
+        parts = Parts(model)
+        settings = {"input_scale": parts.logits.input_scale, **settings, "backbone": parts.backbone.name}
+        name, weights = parts.network, model.get_weights()
     config = TrainConfig(model=name, data=str(data), **settings)
     run = run_training(config, run_dir, resume, report, callbacks, weights)
     rows = [row.to_json() for row in run.read_history()]

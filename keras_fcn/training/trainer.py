@@ -13,7 +13,8 @@ import tensorflow as tf
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.evaluate import evaluate
 from keras_fcn.inference.predictor import segmenter
-from keras_fcn.network.fcn import build_fcn, normalize
+from keras_fcn.network.fcn import build_fcn, with_input_scale
+from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.batches import training_dataset
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.folder import RunFolder
@@ -57,8 +58,8 @@ class Training:
     Attributes:
         workers: The processes that train this network together.
         model: The network whose weights are trained.
-        kept_model: The network that is measured and kept, in float32; `model` itself, unless weights are averaged,
-            layers compute in another precision, or it is to see images at a share of their size.
+        kept_model: The network that is evaluated and saved, in float32; `model` itself or a wrapper around it, unless
+            weights are averaged or layers compute in another precision.
 
     Raises:
         UserError: If there are more devices than images in a batch, or the weights to start from do not fit.
@@ -81,8 +82,8 @@ class Training:
             self.make_step = TrainingStep(
                 self.strategy, trained, self.groups, config, data.class_weights, self.average, xla
             )
-        is_apart = self.average or bfloat16 or config.input_scale != 1
-        self.kept_model = self._build(input_scale=config.input_scale) if is_apart else self.model
+        self._copy = self._build() if self.average or bfloat16 else None
+        self.kept_model = with_input_scale(self._copy or self.model, config.input_scale)
         self.segment = segmenter(self.kept_model)
         self.finished_epochs = tf.Variable(0, name="finished_epochs")
         self.best_epoch = tf.Variable(0, name="best_epoch")
@@ -107,13 +108,13 @@ class Training:
 
     def _load_weights(self) -> LoadedWeights:
         if self.config.init_from is not None:
-            return load_matching_layers(self.model, self.config.backbone, self.config.init_from)
-        backbone = self.model.get_layer(self.config.backbone)
-        loaded = load_backbone_weights(backbone, self.config.weights)
+            return load_matching_layers(self.model, self.config.init_from)
+        parts = Parts(self.model)
+        loaded = load_backbone_weights(parts.backbone, self.config.weights)
         if loaded.is_folded:
             crops = training_dataset(self.data.pairs, self.stream.augmentation, 1, self.config.seed)
-            images = (normalize(self.model, image) for image, _ in crops.take(STATISTICS_CROPS))
-            restore_statistics(backbone, images)
+            images = (parts.normalize(image) for image, _ in crops.take(STATISTICS_CROPS))
+            restore_statistics(parts.backbone, images)
         return loaded
 
     def start_from(self, weights: list[np.ndarray]) -> None:
@@ -257,9 +258,9 @@ class Training:
 
     def _finish_epoch(self, epoch: int, progress: Progress, output: RunReport | UnwrittenReport) -> EpochRow:
         """Evaluates the network and writes the epoch down; returns its row of the history."""
-        if self.kept_model is not self.model:
+        if self._copy is not None:
             source = self.average.variables if self.average else self.model.weights
-            self.kept_model.set_weights([np.asarray(weight) for weight in source])
+            self._copy.set_weights([np.asarray(weight) for weight in source])
         evaluation = evaluate(self.segment, self.data.held_out, self.interruption.check, self.workers)
         loss = float(self.make_step.loss_sum.numpy()) / self.stream.steps_per_epoch
         row = epoch_row(epoch, self.step, loss, self._rate(), progress, evaluation)

@@ -17,7 +17,7 @@ from export.formats.report import verify_file
 from export.graph.class_graph import class_graph
 from keras_fcn import ClassTable, Predictor, build_fcn
 from keras_fcn.errors import UserError
-from keras_fcn.network.fcn import class_table
+from keras_fcn.network.parts import class_table
 
 FORMATS = {"onnx": onnx.ONNX, "openvino": openvino.OPENVINO, "litert": litert.LITERT}
 SHAPES = [(1, 33, 65), (2, 64, 96), (3, 1, 1), (1, 31, 32)]

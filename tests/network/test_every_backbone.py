@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from keras_fcn.network.backbones import build_backbone
-from keras_fcn.network.fcn import build_fcn, normalize
+from keras_fcn.network.fcn import build_fcn
+from keras_fcn.network.parts import Parts
 from keras_fcn.runs.names import BACKBONES
 from keras_fcn.training.initial_weights import load_backbone_weights
 from keras_fcn.training.step.batch_norm import batch_norms
@@ -29,11 +30,11 @@ def network(request):
 
 @pytest.fixture
 def backbone(network):
-    return network.get_layer(network.name.removeprefix("fcn8s_"))
+    return Parts(network).backbone
 
 
 def test_features_have_strides_8_16_and_32(network, backbone):
-    features = backbone(normalize(network, IMAGE))
+    features = backbone(Parts(network).normalize(IMAGE))
     assert tuple(features) == LEVELS
     assert [tuple(features[level].shape[:3]) for level in LEVELS] == [(2, 12, 16), (2, 6, 8), (2, 3, 4)]
     shapes = backbone.compute_output_shape((2, 96, 128, 3))
@@ -46,7 +47,7 @@ def test_features_have_strides_8_16_and_32(network, backbone):
 def test_every_weight_gets_a_gradient(network, backbone):
     """From each feature that is there for it: the last layers from P5 alone."""
     with tf.GradientTape() as tape:
-        features = backbone(normalize(network, IMAGE), training=True)
+        features = backbone(Parts(network).normalize(IMAGE), training=True)
         loss = tf.add_n([tf.reduce_mean(tf.square(features[level] - 1.0)) for level in LEVELS])
     for variable, gradient in zip(
         backbone.trainable_variables, tape.gradient(loss, backbone.trainable_variables), strict=True
@@ -57,7 +58,7 @@ def test_every_weight_gets_a_gradient(network, backbone):
 
 def test_statistics_follow_the_batch_unless_frozen(network, backbone):
     before = backbone.get_weights()
-    images = normalize(network, IMAGE)
+    images = Parts(network).normalize(IMAGE)
     backbone.trainable = False
     backbone(images, training=True)
     for weight, expected in zip(backbone.get_weights(), before, strict=True):
@@ -78,12 +79,12 @@ def test_a_saved_network_does_the_same(network, tmp_path):
 
 
 def test_weights_go_through_a_file(network, backbone, tmp_path):
-    expected = backbone(normalize(network, IMAGE))
+    expected = backbone(Parts(network).normalize(IMAGE))
     backbone.save_weights(tmp_path / "backbone.weights.h5")
     (tmp_path / "backbone.weights.h5").rename(tmp_path / "recognized by its content")
     other = build_backbone(backbone.name)
     load_backbone_weights(other, str(tmp_path / "recognized by its content"))
-    found = other(normalize(network, IMAGE))
+    found = other(Parts(network).normalize(IMAGE))
     for level in LEVELS:
         np.testing.assert_array_equal(np.asarray(found[level]), np.asarray(expected[level]))
 
@@ -126,8 +127,9 @@ def test_imagenet_weights_give_the_features_of_keras_applications(name, monkeypa
     image = IMAGE[:, :64, :96]
     preprocessed = getattr(keras.applications, module).preprocess_input(image.copy())
     network = build_fcn("fcn32s", name, num_classes=2, weights="imagenet")
-    ours = network.get_layer(name)(normalize(network, image))
-    names = [network.get_layer(name).output[level]._keras_history.operation.name for level in LEVELS]
+    parts = Parts(network)
+    ours = parts.features(image)
+    names = [parts.backbone.output[level]._keras_history.operation.name for level in LEVELS]
     stages = keras.Model(original.input, [original.get_layer(stage).output for stage in names])
     theirs = stages.predict(preprocessed, verbose=0)
     for level, expected in zip(LEVELS, theirs):
@@ -141,7 +143,7 @@ def test_vgg16s_fully_connected_layers_are_convolutions(monkeypatch):
     layers = [original.get_layer(name).output for name in ("block3_pool", "block4_pool", "fc2")]
     pool3, pool4, fc7 = keras.Model(original.input, layers)(keras.applications.vgg16.preprocess_input(image.copy()))
     network = build_fcn("fcn32s", "vgg16", num_classes=2, weights="imagenet")
-    features = network.get_layer("vgg16")(normalize(network, image))
+    features = Parts(network).features(image)
     np.testing.assert_allclose(features["P3"], pool3, rtol=1e-3, atol=1e-4 * np.max(pool3))
     np.testing.assert_allclose(features["P4"], pool4, rtol=1e-3, atol=1e-4 * np.max(pool4))
     assert features["P5"].shape == (1, 7, 7, 4096)

@@ -9,7 +9,8 @@ from conftest import ROOT
 
 from keras_fcn import ClassTable, build_fcn, class_table
 from keras_fcn.network.cost.complexity import summarize
-from keras_fcn.network.fcn import normalize
+from keras_fcn.network.fcn import with_input_scale
+from keras_fcn.network.parts import Parts
 from keras_fcn.runs.names import NETWORKS
 
 TABLE = ClassTable(("floor", "shirt", "shoe"), ((9, 9, 9), (255, 0, 1), (0, 0, 0)), void_color=(1, 2, 3))
@@ -129,7 +130,7 @@ def test_a_model_of_somebody_else_has_no_class_table():
 @pytest.mark.parametrize("name", ["fcn32s", "fcn8s"])
 def test_context_adds_the_scores_of_the_mean_feature_to_every_position(name):
     model = build_fcn(name, "mobilenet_v2", num_classes=3, context=True)
-    features = model.get_layer("mobilenet_v2")(normalize(model, random_images(2, 64, 96)))["P5"]
+    features = Parts(model).features(random_images(2, 64, 96))["P5"]
     scores = model.get_layer("score_fr").output
     assert not np.any(model.get_layer("score_context").kernel), "a network starts as it would without"
     kernel = np.random.default_rng(0).normal(size=(1, 1, 1280, 3))
@@ -179,3 +180,13 @@ def test_a_network_that_sees_a_share_is_kept_in_a_file(tmp_path):
     model.save(tmp_path / "model.keras")
     image = random_images(1, 50, 70)
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(image), model(image))
+
+
+def test_a_wrapped_network_has_the_layers_and_weights_of_the_one_within():
+    network = build_fcn("fcn16s", "mobilenet_v2", num_classes=3, auxiliary=True)
+    scaled = with_input_scale(network, 0.5)
+    assert scaled.name == network.name
+    assert {layer.name for layer in scaled.layers} == {layer.name for layer in network.layers} | {"input_scale"}
+    assert [id(weight) for weight in scaled.weights] == [id(weight) for weight in network.weights]
+    assert [Parts(model).logits.input_scale for model in (network, scaled)] == [1.0, 0.5]
+    assert with_input_scale(network, 1.0) is network

@@ -4,7 +4,8 @@ import pytest
 from tiny_runs import Interruption, assert_same_run, exact_history, silent, tiny
 
 from keras_fcn.errors import UserError
-from keras_fcn.network.fcn import build_fcn, decoder_levels, normalize, scorer_of, upsampling_layers
+from keras_fcn.network.fcn import build_fcn
+from keras_fcn.network.parts import Parts
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.training.feature_cache import FeatureCache, Plan, plan_cache
 from keras_fcn.training.train import run_training
@@ -21,30 +22,31 @@ def test_the_scorer_makes_of_features_what_the_network_makes_of_the_image(model,
     for layer in network.layers:
         if layer.name.startswith("score_pool"):
             layer.kernel.assign(np.random.default_rng(0).normal(size=layer.kernel.shape))
-    assert list(decoder_levels(network)) == levels
+    parts = Parts(network)
+    assert list(parts.levels) == levels
     image = np.random.default_rng(1).integers(0, 256, (2, 45, 70, 3)).astype(np.float32)
-    features = network.get_layer("resnet18_v2")(normalize(network, image))
-    (scores,) = keras.tree.flatten(scorer_of(network, from_features=True)([features[level] for level in levels]))
-    (upsample,) = upsampling_layers(network)
+    features = parts.features(image)
+    (scores,) = keras.tree.flatten(parts.scorer("features")([features[level] for level in levels]))
+    (upsample,) = parts.heads
     scores = upsample(scores)
     np.testing.assert_allclose(np.asarray(scores)[:, :45, :70], network(image), rtol=1e-4, atol=1e-4)
 
 
 def test_the_scorer_of_fcn32s_takes_p4_for_the_auxiliary_head():
-    network = build_fcn("fcn32s", "mobilenet_v2", num_classes=3, auxiliary=True)
-    assert list(decoder_levels(network)) == ["P5", "P4"]
-    assert len(scorer_of(network, from_features=True).outputs) == len(upsampling_layers(network)) == 2
+    parts = Parts(build_fcn("fcn32s", "mobilenet_v2", num_classes=3, auxiliary=True))
+    assert list(parts.levels) == ["P5", "P4"]
+    assert len(parts.scorer("features").outputs) == len(parts.heads) == 2
 
 
 def test_as_many_augmentations_are_kept_as_fit():
     """ResNet-18 at 64x96, FCN-32s: P5 of 2 x 3 x 512 float32 and a label of 64 x 96 bytes, 18,432 in all."""
     network = build_fcn("fcn32s", "resnet18_v2", num_classes=3)
-    plan = plan_cache(network, "resnet18_v2", (64, 96), count=10, gigabytes=1e-9 * 18_432 * 35, passes=50)
+    plan = plan_cache(network, (64, 96), count=10, gigabytes=1e-9 * 18_432 * 35, passes=50)
     assert (plan.draws, plan.sample_bytes, plan.levels) == (3, 18_432, ("P5",))
     assert plan.gigabytes == pytest.approx(30 * 18_432 / 1e9)
-    assert plan_cache(network, "resnet18_v2", (64, 96), 10, 1.0, passes=2).draws == 2
+    assert plan_cache(network, (64, 96), 10, 1.0, passes=2).draws == 2
     with pytest.raises(UserError, match=r"--cache-features 1e-05: the features of 10 images take 0.0 GB; give as much"):
-        plan_cache(network, "resnet18_v2", (64, 96), 10, 1e-5, passes=2)
+        plan_cache(network, (64, 96), 10, 1e-5, passes=2)
     with pytest.raises(UserError, match="--cache-features needs --freeze-backbone N"):
         TrainConfig(cache_features=1.0)
 

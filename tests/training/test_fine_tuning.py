@@ -97,7 +97,7 @@ def test_fcn16s_starts_from_fcn32s_and_fcn8s_from_fcn16s(tmp_path):
     source.save(tmp_path / "32.keras")
     middle = build_fcn("fcn16s", num_classes=4)
     randomized(middle, 2)
-    loaded = load_matching_layers(middle, "resnet18_v2", tmp_path / "32.keras")
+    loaded = load_matching_layers(middle, tmp_path / "32.keras")
     assert loaded.description == (
         f"{tmp_path}/32.keras: resnet18_v2, score_fr; upscore2, score_pool4, upscore16 start anew"
     )
@@ -107,7 +107,7 @@ def test_fcn16s_starts_from_fcn32s_and_fcn8s_from_fcn16s(tmp_path):
     assert not np.any(middle.get_layer("score_pool4").kernel)
 
     middle = build_fcn("fcn16s", num_classes=4)
-    load_matching_layers(middle, "resnet18_v2", tmp_path / "32.keras")
+    load_matching_layers(middle, tmp_path / "32.keras")
     # Away from the border, upsampling twice bilinearly is upsampling once, up to the kernels' discretization: 0.04 of
     # the largest score with this seed, 0.11 with the worst of eight; another function would differ by all of it.
     theirs, ours = (model.predict(image, verbose=0)[0, 24:-24, 24:-24] for model in (source, middle))
@@ -116,7 +116,7 @@ def test_fcn16s_starts_from_fcn32s_and_fcn8s_from_fcn16s(tmp_path):
     middle.get_layer("score_pool4").kernel.assign(np.ones(middle.get_layer("score_pool4").kernel.shape))
     middle.save(tmp_path / "16.keras")
     last = build_fcn("fcn8s", num_classes=4)
-    loaded = load_matching_layers(last, "resnet18_v2", tmp_path / "16.keras")
+    loaded = load_matching_layers(last, tmp_path / "16.keras")
     assert "upscore2, score_pool4; upscore_pool4, score_pool3, upscore8 start anew" in loaded.description
     np.testing.assert_array_equal(last.get_layer("score_pool4").kernel, middle.get_layer("score_pool4").kernel)
 
@@ -125,7 +125,7 @@ def test_scores_of_other_classes_start_at_0(tmp_path):
     build_fcn("fcn32s", classes=ClassTable.numbered(3)).save(tmp_path / "three.keras")
     for other in (ClassTable.numbered(4), ClassTable(("a", "b", "c"), ClassTable.numbered(3).colors)):
         model = build_fcn("fcn32s", classes=other)
-        loaded = load_matching_layers(model, "resnet18_v2", tmp_path / "three.keras")
+        loaded = load_matching_layers(model, tmp_path / "three.keras")
         assert loaded.description.endswith("three.keras: resnet18_v2; score_fr, upscore32 start anew")
         assert not np.any(model.get_layer("score_fr").kernel)
         assert np.any(model.get_layer("upscore32").kernel)
@@ -134,7 +134,7 @@ def test_scores_of_other_classes_start_at_0(tmp_path):
 def test_a_run_of_another_backbone_is_refused(tmp_path):
     build_fcn("fcn32s", "mobilenet_v2", num_classes=3).save(tmp_path / "other.keras")
     with pytest.raises(UserError, match=r"other.keras: is fcn32s_mobilenet_v2, without the backbone resnet18_v2"):
-        load_matching_layers(build_fcn("fcn32s", num_classes=3), "resnet18_v2", tmp_path / "other.keras")
+        load_matching_layers(build_fcn("fcn32s", num_classes=3), tmp_path / "other.keras")
 
 
 def test_a_run_starts_from_another(toy, trained, tmp_path):

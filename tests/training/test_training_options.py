@@ -18,6 +18,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.evaluation.evaluate import evaluate
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.inference.predictor import load_model
+from keras_fcn.network.parts import Parts
 from keras_fcn.training.distributed.devices import XLA_STEPS, uses_bfloat16, uses_xla
 from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.train import run_training
@@ -96,7 +97,7 @@ def test_a_model_that_sees_a_share_stays_one_when_it_is_trained_on(toy, tmp_path
     model = build_fcn("fcn32s", "resnet18_v2", num_classes=21, input_scale=0.6)
     settings = {"crop_size": (64, 96), "batch_size": 4, "epochs": 1}
     trained = keras_fcn.train(model, toy, run_dir=tmp_path / "run", report=silent, **settings)
-    assert trained.model.get_layer("logits").input_scale == 0.6
+    assert Parts(trained.model).logits.input_scale == 0.6
 
 
 def test_the_auxiliary_heads_loss_counts_by_its_share(training, toy, tmp_path):  # noqa: F811

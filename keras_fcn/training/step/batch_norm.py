@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_fcn.network.fcn import flat_layers
+from keras_fcn.network.parts import flat_layers
 
 LARGEST_MOMENTUM = 0.9
 """Share of the old value that the moving statistics keep in a step; Gluon's and PyTorch's default.

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_fcn.network.fcn import flat_layers
+from keras_fcn.network.parts import Parts, flat_layers
 from keras_fcn.runs.config import ScheduleName, TrainConfig
 
 POLY_POWER = 0.9
@@ -115,7 +115,7 @@ def build_parameter_groups(
         steps_per_epoch: Training steps of an epoch.
     """
     steps, frozen_steps = config.epochs * steps_per_epoch, config.freeze_backbone * steps_per_epoch
-    backbone = model.get_layer(config.backbone).trainable_variables
+    backbone = Parts(model).backbone.trainable_variables
     in_backbone = {id(variable) for variable in backbone}
     head = [variable for variable in model.trainable_variables if id(variable) not in in_backbone]
     decayed = {id(variable) for variable in _convolution_kernels(model)}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
-from keras_fcn.network.fcn import scorer_of, upsampling_layers
+from keras_fcn.network.parts import Parts
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.training.losses import SegmentationLoss
 from keras_fcn.training.step.optimizers import ParameterGroup
@@ -48,12 +48,12 @@ class TrainingStep:
         xla: bool = False,
     ) -> None:
         self._strategy, self._groups, self._config = strategy, groups, config
-        self._backbone = model.get_layer(config.backbone)
-        self._score_images = scorer_of(model)
-        self._score_features = scorer_of(model, from_features=True) if config.cache_features else None
+        parts = Parts(model)
+        self._backbone, self._score_images = parts.backbone, parts.scorer()
+        self._score_features = parts.scorer("features") if config.cache_features else None
         self._loss = SegmentationLoss(config.loss, config.label_smoothing, config.ohem, class_weights)
         by_image = not tf.config.list_logical_devices("GPU")
-        self._heads = [ScoreLoss(layer, self._loss, by_image) for layer in upsampling_layers(model)]
+        self._heads = [ScoreLoss(layer, self._loss, by_image) for layer in parts.heads]
         self._average = average
         self._differentiate = tf.function(self._gradients, jit_compile=True) if xla else self._gradients
         self._sums = [_gradient_sum(v) for group in groups for v in group.variables] if config.accumulate > 1 else []

@@ -1,0 +1,114 @@
+"""The parts of a network of `build_fcn`: the one module that takes a network apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import keras
+
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.network.layers import Logits
+from keras_fcn.runs.names import NETWORKS
+
+_SCORED_BY = {"P5": "score_fr", "P4": "score_pool4", "P3": "score_pool3"}
+_AUXILIARY = "auxiliary"
+
+
+class Parts:
+    """Tells the parts of a network by attributes.
+
+    Layers that several networks share, as those that `with_input_scale` wraps do, are taken as the first one of these
+    calls them.
+
+    Args:
+        model: A network of `build_fcn`, with or without an auxiliary head.
+
+    Attributes:
+        logits: The last layer, with the class table and the share of their size at which the network sees images.
+
+    Raises:
+        ValueError: If the model has no `Logits` layer: it is not one of ours.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model, self._layers = model, {layer.name: layer for layer in model.layers}
+        found = [layer for layer in model.layers if isinstance(layer, Logits)]
+        if not found:
+            raise ValueError(f"model {model.name!r} was not built by keras_fcn.build_fcn: it has no Logits layer")
+        self.logits = self._layers.get("logits", found[-1])
+
+    @property
+    def network(self) -> str:
+        """The name of the network without its backbone: "fcn32s", "fcn16s" or "fcn8s"."""
+        return {stride: name for name, stride in NETWORKS.items()}[self.heads[0].strides[0]]
+
+    @cached_property
+    def backbone(self) -> keras.Model:
+        """The model from normalized images to a dict of the features P3, P4 and P5."""
+        return next(layer for layer in self._model.layers if isinstance(layer, keras.Model))
+
+    @cached_property
+    def heads(self) -> list[keras.layers.Layer]:
+        """The layers that bring scores to the padded image, that of the auxiliary head, if there is one, last."""
+        names = (*(f"upscore{stride}" for stride in NETWORKS.values()), f"{_AUXILIARY}_upscore")
+        return [self._layers[name] for name in names if name in self._layers]
+
+    @cached_property
+    def levels(self) -> dict[str, keras.KerasTensor]:
+        """The features that the heads use, by their levels, from P5 on."""
+        takers = {level: self._layers[name] for level, name in _SCORED_BY.items() if name in self._layers}
+        if f"{_AUXILIARY}_conv" in self._layers:
+            takers.setdefault("P4", self._layers[f"{_AUXILIARY}_conv"])
+        return {level: layer.input for level, layer in takers.items()}
+
+    @property
+    def decoder(self) -> dict[str, keras.layers.Layer]:
+        """The layers with weights behind the backbone, by name."""
+        return {name: layer for name, layer in self._layers.items() if layer.weights and layer is not self.backbone}
+
+    def normalize(self, image):
+        """Returns what the backbone is fed.
+
+        Args:
+            image: [N, H, W, 3], RGB in 0-255.
+
+        Returns:
+            [N, H', W', 3], normalized, H' and W' padded to multiples of 32.
+        """
+        return self._layers["pad"](self._layers["normalization"](image))
+
+    def features(self, image):
+        """Returns the backbone's features P3, P4 and P5 in inference, a dict, of images [N, H, W, 3], RGB in 0-255."""
+        return self.backbone(self.normalize(image), training=False)
+
+    def scorer(self, start: str = "image") -> keras.Model:
+        """Returns the part of the network before its scores are upsampled to the image, with the same layers.
+
+        Args:
+            start: "image", "normalized" for what `normalize` returns, or "features" for those of `levels`, in a list.
+
+        Returns:
+            A model from there to what each of `heads` is fed.
+        """
+        inputs = {
+            "image": lambda: self._model.input,
+            "normalized": lambda: self._layers["pad"].output,
+            "features": lambda: list(self.levels.values()),
+        }
+        return keras.Model(inputs[start](), [head.input for head in self.heads], name="scorer")
+
+
+def class_table(model: keras.Model) -> ClassTable:
+    """Returns the class names and colours that a model of `build_fcn` carries.
+
+    Raises:
+        ValueError: If the model has no `Logits` layer: it is not one of ours.
+    """
+    return Parts(model).logits.classes
+
+
+def flat_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yields the layers of a model, those of models nested in it included."""
+    for layer in model.layers:
+        yield from flat_layers(layer) if isinstance(layer, keras.Model) else (layer,)
