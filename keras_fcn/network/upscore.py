@@ -22,7 +22,11 @@ class Upscore(keras.layers.Conv2DTranspose):
     Other kernels, strides and options are computed the usual way.
 
     A loss, to which the order of pixels is the same, can take the products as they are: `windows`, `quarters`,
-    `products` and `in_their_order` spare it the copy that moves them into place.
+    `products` and `in_their_order` spare it the copy that moves them into place. The same methods compute the layer
+    itself. (`export.graph.class_graph` writes it as a convolution instead: LiteRT moves no more than six axes.)
+
+    In the shapes below, 4 stands for the pairs of halves, (above, left), (above, right), (below, left), (below, right),
+    and for the 2 x 2 inputs of a window in the same order; half = s / 2.
     """
 
     @property
@@ -42,67 +46,59 @@ class Upscore(keras.layers.Conv2DTranspose):
 
     def call(self, inputs):
         """Returns [N, s H, s W, filters] for inputs [N, H, W, C]."""
-        return self._upsample(inputs, self.strides[0] // 2) if self.uses_products else super().call(inputs)
-
-    def _upsample(self, inputs, half: int):
+        if not self.uses_products:
+            return super().call(inputs)
         batch, height, width, _ = ops.shape(inputs)
-        # [4 pairs of halves, N H W, 4 C] by [4 pairs of halves, 4 C, half half filters]
-        pixels = ops.matmul(_windows(inputs), _quarters(self.kernel, half))
-        pixels = ops.reshape(pixels, (2, 2, -1, width, half, half * self.filters))
-        pixels = ops.transpose(pixels, (2, 0, 4, 3, 1, 5))  # [N H, 2, half, W, 2, half filters]
-        return ops.reshape(pixels, (batch, 2 * half * height, 2 * half * width, self.filters))
+        stride, half = self.strides[0], self.strides[0] // 2
+        pixels = self.products(self.windows(inputs), self.quarters())
+        # A row of the image is a row of inputs, its upper or lower half, and a row in it; a column likewise.
+        pixels = ops.reshape(pixels, (batch, 2, 2, height, width, half, half * self.filters))
+        pixels = ops.transpose(pixels, (0, 3, 1, 5, 4, 2, 6))  # [N, H, 2, half, W, 2, half filters]
+        return ops.reshape(pixels, (batch, stride * height, stride * width, self.filters))
 
     def windows(self, inputs):
-        """Returns the 2 x 2 inputs of every product, [N, 4 pairs of halves, H W, 4 C], for inputs [N, H, W, C]."""
+        """Returns the 2 x 2 inputs of every product, [N, 4, H W, 4 C], zeros beyond the border, of inputs [N, H, W, C].
+
+        Upper (left) halves depend on an input and the one before it, lower (right) ones on it and the one after it.
+        """
         batch, height, width, channels = ops.shape(inputs)
-        windows = ops.reshape(_windows(inputs), (4, batch, height * width, 4 * channels))
-        return ops.transpose(windows, (1, 0, 2, 3))
+        padded = ops.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]])  # [N, H + 2, W + 2, C]
+        windows = [  # 4 of [N, H, W, 4 C]
+            ops.concatenate(
+                [padded[:, y : y + height, x : x + width] for y in (top, top + 1) for x in (left, left + 1)], axis=-1
+            )
+            for top in (0, 1)
+            for left in (0, 1)
+        ]
+        return ops.reshape(ops.stack(windows, axis=1), (batch, 4, height * width, 4 * channels))
 
     def quarters(self):
-        """Returns the kernel's values that they are multiplied by, [4 pairs of halves, 4 C, s / 2 s / 2 filters]."""
-        return _quarters(ops.cast(self.kernel, self.compute_dtype), self.strides[0] // 2)
+        """Returns the kernel's values that they are multiplied by, [4, 4 C, half half filters].
+
+        Of the four quarters of the kernel's rows (columns), counted from 0, upper (left) halves take 3 for the input
+        before and 1 for their own, lower (right) ones 2 for their own and 0 for the input after it.
+        """
+        kernel, half = ops.cast(self.kernel, self.compute_dtype), self.strides[0] // 2
+        filters, channels = kernel.shape[2:]
+        kernel = ops.reshape(kernel, (4, half, 4, half, filters, channels))  # [quarter, row, quarter, column, ...]
+        kernel = ops.take(ops.take(kernel, (3, 1, 2, 0), axis=0), (3, 1, 2, 0), axis=2)
+        # Each axis of quarters is now [above or below (left or right), input of the window].
+        kernel = ops.reshape(kernel, (2, 2, half, 2, 2, half, filters, channels))
+        kernel = ops.transpose(kernel, (0, 3, 1, 4, 7, 2, 5, 6))  # [halves, 2 x 2 inputs, C, half, half, filters]
+        return ops.reshape(kernel, (4, 4 * channels, half * half * filters))
 
     def products(self, windows, quarters):
-        """Returns the layer's outputs in the order of the products, [N, 4 H W s / 2, s / 2, filters]."""
+        """Returns the layer's outputs in the order of the products, [N, 4 H W half, half, filters]."""
         half = self.strides[0] // 2
-        # Of one image without broadcasting, whose gradient takes longer.
+        # [N, 4, H W, 4 C] by [4, 4 C, half half filters]; of one image without broadcasting: its gradient is slow
         pixels = ops.matmul(windows[0] if windows.shape[0] == 1 else windows, quarters)
         return ops.reshape(pixels, (ops.shape(windows)[0], -1, half, self.filters))
 
     def in_their_order(self, values):
-        """Returns values of the output's pixels, [N, s H, s W], as `products` orders these, [N, 4 H W s / 2, s / 2]."""
+        """Returns values of the output's pixels, [N, s H, s W], as `products` orders these, [N, 4 H W half, half]."""
         batch, height, width = ops.shape(values)
         half = self.strides[0] // 2
+        # [N, H, above or below, row of the half, W, left or right, column of the half]
         values = ops.reshape(values, (batch, height // (2 * half), 2, half, width // (2 * half), 2, half))
-        return ops.reshape(ops.transpose(values, (0, 2, 5, 1, 4, 3, 6)), (batch, -1, half))
-
-
-def _windows(inputs):
-    """Returns the 2 x 2 inputs of every pair of halves, [4, N H W, 4 C], with zeros beyond the border.
-
-    Upper (left) halves depend on an input and the one before it, lower (right) ones on it and the one after it.
-    """
-    _, height, width, channels = ops.shape(inputs)
-    padded = ops.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    windows = [
-        ops.concatenate(
-            [padded[:, y : y + height, x : x + width] for y in (top, top + 1) for x in (left, left + 1)], axis=-1
-        )
-        for top in (0, 1)
-        for left in (0, 1)
-    ]
-    return ops.reshape(ops.stack(windows), (4, -1, 4 * channels))
-
-
-def _quarters(kernel, half: int):
-    """Returns the kernel's values for every pair of halves, [4, 4 C, half half filters].
-
-    Of the four quarters of the kernel's rows (columns), counted from 0, upper (left) halves take 3 for the input before
-    and 1 for their own, lower (right) ones 2 for their own and 0 for the input after it.
-    """
-    filters, channels = kernel.shape[2:]
-    kernel = ops.reshape(kernel, (4, half, 4, half, filters, channels))
-    kernel = ops.take(ops.take(kernel, (3, 1, 2, 0), axis=0), (3, 1, 2, 0), axis=2)
-    kernel = ops.reshape(kernel, (2, 2, half, 2, 2, half, filters, channels))
-    kernel = ops.transpose(kernel, (0, 3, 1, 4, 7, 2, 5, 6))
-    return ops.reshape(kernel, (4, 4 * channels, half * half * filters))
+        values = ops.transpose(values, (0, 2, 5, 1, 4, 3, 6))  # [N, 2, 2, H, W, half, half]
+        return ops.reshape(values, (batch, -1, half))
