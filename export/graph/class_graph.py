@@ -20,9 +20,10 @@ def class_graph(
     """Returns the function of a network as other programs run it best: the weights are constants, and few.
 
     The last upsampling, a transposed convolution of kernel 2 s and stride s, is written as a convolution of 2 x 2
-    inputs that gives s x s pixels at once (Shi et al., CVPR 2016, appendix). Each pixel's class is chosen before the
-    pixels are put into their places, so that one byte of each is moved, not a score for each class; where the network
-    sees images at a share of their size, afterwards.
+    inputs that gives s x s pixels at once (Shi et al., CVPR 2016, appendix). It computes what `Upscore` does, whose
+    products would be moved into place along seven axes: LiteRT moves six, and int8 quantizes convolutions best. Each
+    pixel's class is chosen before the pixels are put into their places, so that one byte of each is moved, not a score
+    for each class; where the network sees images at a fraction of their size, afterwards.
 
     Args:
         model: A network of `build_fcn`.
@@ -41,6 +42,7 @@ def class_graph(
     convolve, stride = _last_upsampling(upscore, is_classes_first), upscore.strides[0]
 
     def cropped(pixels: tf.Tensor, height, width) -> tf.Tensor:
+        """Returns [N, height, width, C] of [N, H + 1, W + 1, s s C], whose pixels begin s/2 before the image's."""
         border = stride // 2
         return tf.nn.depth_to_space(pixels, stride)[:, border : border + height, border : border + width]
 
@@ -55,8 +57,9 @@ def class_graph(
         # LiteRT's converter loses the number of channels in a padding by a computed amount.
         padded = tf.reshape(padded, tf.stack([-1, *_lengths(padded), 3]))
         scores = convolve(tf.cast(keras.tree.flatten(scorer(padded, training=False))[0], tf.float32))
-        if input_scale == 1:
+        if input_scale == 1:  # ids [N, H + 1, W + 1, s s], then [N, height, width, 1]
             return cropped(_likeliest(scores, 3 if is_classes_first else 4), *lengths)[..., 0]
+        # [N, H + 1, W + 1, s s, C] to [N, H + 1, W + 1, s s C], then the scores of the image's pixels
         scores = tf.reshape(scores, tf.stack([-1, *_lengths(scores), scores.shape[3] * scores.shape[4]]))
         scores = tf.image.resize(cropped(scores, *seen), lengths)
         return _likeliest(tf.transpose(scores, (0, 3, 1, 2)), 1) if classes_first else _likeliest(scores, 3)
@@ -71,15 +74,17 @@ def _last_upsampling(layer: keras.layers.Conv2DTranspose, classes_first: bool):
     They are [N, H + 1, W + 1, s s, C], or [N, H + 1, W + 1, C, s s].
     """
     stride, num_classes = layer.strides[0], layer.filters
+    # Of the kernel's rows (columns), the second half belongs to the input before, the first to the one after:
+    # [2 s, 2 s, C out, C in] is cut into halves, which are turned round to be the convolution's 2 x 2 positions, and
+    # becomes [2, 2, C in, s s C out] or [2, 2, C in, C out s s].
     kernel = np.asarray(layer.kernel).reshape(2, stride, 2, stride, num_classes, num_classes)
-    # Of the kernel's rows (columns), the second half belongs to the input before, the first to the one after.
     order = (0, 2, 5, 4, 1, 3) if classes_first else (0, 2, 5, 1, 3, 4)
     kernel = kernel[::-1, :, ::-1].transpose(order).reshape(2, 2, num_classes, -1)
     pixels = (num_classes, stride**2) if classes_first else (stride**2, num_classes)
 
     def convolve(scores: tf.Tensor) -> tf.Tensor:
-        padded = tf.pad(scores, [[0, 0], [1, 1], [1, 1], [0, 0]])
-        scores = tf.nn.conv2d(padded, tf.constant(kernel), 1, "VALID")
+        padded = tf.pad(scores, [[0, 0], [1, 1], [1, 1], [0, 0]])  # [N, H + 2, W + 2, C]
+        scores = tf.nn.conv2d(padded, tf.constant(kernel), 1, "VALID")  # [N, H + 1, W + 1, s s C]
         return tf.reshape(scores, tf.stack([-1, *_lengths(scores), *pixels]))
 
     return convolve

@@ -67,6 +67,8 @@ def _read_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 def _read_jpeg(data: tf.Tensor, is_jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns height, width and orientation, from the first frame header and EXIF segment (ITU T.81, annex B)."""
 
+    # The loop's state are scalars int32: where the next marker is, 0 if the search is over; where the frame header's
+    # marker is, and where the EXIF segment's TIFF header begins, 0 if they were not found yet.
     def go_on(position: tf.Tensor, frame: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
         return (position > 0) & (frame == 0)
 
@@ -82,6 +84,7 @@ def _read_jpeg(data: tf.Tensor, is_jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
 
     start = (tf.where(is_jpeg, 2, 0), tf.constant(0), tf.constant(0))
     _, frame, exif = tf.while_loop(go_on, step, start, maximum_iterations=_MOST_SEGMENTS)
+    # Behind the marker: a length of 2 bytes, a precision of 1, then height and width.
     height, width = (tf.where(frame > 0, _number(data, frame + offset), 0) for offset in (5, 7))
     return height, width, tf.cond(exif > 0, lambda: _read_orientation(data, exif), lambda: tf.constant(1))
 
@@ -96,6 +99,8 @@ def _read_orientation(data: tf.Tensor, tiff: tf.Tensor) -> tf.Tensor:
     offset = number(tiff + 4, tf.int32)
     directory = tiff + tf.clip_by_value(offset, 0, 0xFFFF)  # a segment is no longer than that
     entries = _piece(data, directory + 2, 12 * tf.minimum(number(directory), _MOST_ENTRIES))
+    # Entries of 12 bytes, [entries, 6] numbers of 16 bits: tag, kind, count (2), value (2; a short one in the first).
+    # Both byte orders are decoded, as `decode_raw` takes the order from Python and not from a tensor.
     whole = tf.strings.substr(entries, 0, tf.strings.length(entries) // 12 * 12)
     fields = [tf.reshape(tf.io.decode_raw(whole, tf.uint16, little_endian=little), (-1, 6)) for little in (True, False)]
     tag, kind, _, _, value, _ = tf.unstack(tf.cast(tf.where(is_little, *fields), tf.int32), axis=1)

@@ -64,6 +64,8 @@ class Tiled:
         for top, bottom in self._spans(height, self._tile[0]):
             for left, block in self._row_of_blocks(image[top:bottom], top > 0, bottom < height):
                 columns = slice(left, left + block.shape[1])
+                # A block's first rows lack what the tiles above have of them, and its last rows go into the seam, to
+                # be completed by those below.
                 if seam is not None and top > 0:
                     block[: self._overlap] += seam[:, columns]
                 end = len(block)
@@ -86,7 +88,7 @@ class Tiled:
             The block's first column, and float32 [rows, columns, C].
         """
         width, overlap = band.shape[1], self._overlap
-        seam = None
+        seam = None  # what a tile adds to the first columns of the next one, [rows, overlap, C]
         for left, right in self._spans(width, self._tile[1]):
             block = np.array(self._score(band[None, :, left:right])[0])
             block *= self._weights(len(band), has_above, has_below)[:, None, None]
@@ -106,7 +108,7 @@ class Tiled:
     def _weights(self, size: int, has_before: bool, has_after: bool) -> np.ndarray:
         """Returns the weights of a tile along one axis, float32 [size]."""
         places = (np.arange(self._overlap, dtype=np.float32) + 0.5) / max(self._overlap, 1)
-        rise = np.clip(2 * places - 0.5, 0, 1)
+        rise = np.clip(2 * places - 0.5, 0, 1)  # with its mirror image, it adds up to 1
         weights = np.ones(size, np.float32)
         if has_before:
             weights[: self._overlap] = rise

@@ -67,6 +67,10 @@ class ScoreLoss:
         return self._layer.products(own, *shared) if self._has_products else self._layer(own)
 
     def _at_once(self, labels: tf.Tensor, *sources: tf.Tensor) -> Parts:
+        """Makes the logits of all images, and differentiates each term by itself: their rates are not known yet.
+
+        The rates depend on the pixels of all replicas, and are multiplied with the gradients afterwards.
+        """
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(sources)
             sums, normalizers = self._loss.parts(labels, self._logits(*sources))
@@ -75,13 +79,20 @@ class ScoreLoss:
         return sums, normalizers, [_stack(of_source) for of_source in gradients]
 
     def _image_by_image(self, labels: tf.Tensor, own: tf.Tensor, *shared: tf.Tensor) -> Parts:
+        """Does what `_at_once` does in a loop over the images, which holds the logits of one at a time.
+
+        Args:
+            labels: [N, ...], in the order of the logits.
+            own: The source that images have of their own, [N, ...]; its gradients are kept image by image.
+            *shared: Those that they share; their gradients are summed.
+        """
         terms, images = len(self._loss.terms), tf.shape(own)[0]
         nothing = [tf.zeros([terms, *shape]) for shape in ([], [], *(one.shape for one in shared))]
 
         def add(image: tf.Tensor, parts: list[tf.Tensor], of_own: tf.TensorArray) -> tuple:
             sums, normalizers, (gradient, *of_shared) = self._at_once(labels[image][None], own[image][None], *shared)
             added = [total + part for total, part in zip(parts, (sums, normalizers, *of_shared))]
-            return image + 1, added, of_own.write(image, gradient[:, 0])
+            return image + 1, added, of_own.write(image, gradient[:, 0])  # [terms, 1, ...] without the batch axis
 
         _, (sums, normalizers, *of_shared), of_own = tf.while_loop(
             lambda image, *_: image < images,
@@ -89,7 +100,8 @@ class ScoreLoss:
             (0, nothing, tf.TensorArray(tf.float32, images)),
             parallel_iterations=1,  # more would hold more images' logits
         )
-        return sums, normalizers, [tf.stack(tf.unstack(of_own.stack(), terms, axis=1)), *of_shared]
+        of_terms = tf.unstack(of_own.stack(), terms, axis=1)  # from [N, terms, ...], each [N, ...]
+        return sums, normalizers, [tf.stack(of_terms), *of_shared]
 
 
 def _stack(gradients: tuple[tf.Tensor, ...]) -> tf.Tensor:

@@ -86,6 +86,8 @@ class TrainingStep:
     def _replica_step(self, inputs: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool) -> tf.Tensor:
         """Returns this replica's part of the loss, after it has taken its part in the update."""
         loss, gradients = self._differentiate(inputs, labels, is_backbone_frozen)
+        # With accumulation, each variable's gradients of this replica are summed over the batches; only in the last
+        # one do optimizers read the sums, add up those of the replicas, and the sums start anew.
         for total, gradient in zip(self._sums, gradients):
             total.assign_add(gradient / self._config.accumulate)
         if is_last:
@@ -101,7 +103,12 @@ class TrainingStep:
     def _gradients(
         self, inputs: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Returns this replica's part of the loss of the global batch, and of the gradients."""
+        """Returns this replica's part of the loss of the global batch, and of the gradients.
+
+        The tape ends at the sources of the heads, before the logits: `ScoreLoss` differentiates from there on, term by
+        term. What it finds, times the rates [terms], which need the normalizers of all replicas, is where the tape's
+        backward pass starts.
+        """
         variables = [variable for group in self._trained_groups(is_backbone_frozen) for variable in group.variables]
         with tf.GradientTape() as tape:
             scores = self._scores(inputs)
@@ -111,6 +118,7 @@ class TrainingStep:
             sums, normalizers, of_sources = head.parts(labels, of_head, made)
             rates = factor * self._loss.rates(self._over_replicas(normalizers))
             loss += tf.reduce_sum(rates * sums)
+            # [terms] by [terms, *shape of the source]
             gradients += [tf.cast(tf.tensordot(rates, one, 1), made[0].dtype) for one in of_sources]
         return loss, tape.gradient(tf.nest.flatten(sources), variables, gradients)
 
