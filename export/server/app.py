@@ -160,7 +160,7 @@ async def _until(end: float, work: Awaitable[Result], otherwise: Exception) -> R
     """Returns what is awaited, or raises another exception if it is not there at a time of the loop's clock."""
     try:
         return await asyncio.wait_for(work, end - asyncio.get_running_loop().time())
-    except (asyncio.TimeoutError, TimeoutError):
+    except TimeoutError:
         raise otherwise from None
 
 

@@ -50,7 +50,7 @@ def _extract_all(tar: Path, folder: Path) -> None:
             raise tarfile.ReadError("it breaks off")  # tarfile takes a missing or torn header for the end
         for member in members:
             _require_harmless(member, tar)
-        if hasattr(tarfile, "data_filter"):  # Python 3.10.12: a second lock on the same door
+        if hasattr(tarfile, "data_filter"):  # since Python 3.11.4: a second lock on the same door
             archive.extraction_filter = tarfile.data_filter
         with progress_bar(len(members), "file", f"Extracting {tar.name}") as bar:
             for member in members:

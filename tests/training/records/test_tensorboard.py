@@ -1,5 +1,12 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+import requests
+from servers import wait_until
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from keras_fcn.training.records import tensorboard as tensorboard_log
@@ -70,3 +77,18 @@ def test_event_files_are_read_in_the_order_in_which_they_were_begun(tmp_path, mo
     assert len(files) == 3
     assert files[0] == before
     assert points(tmp_path, "loss") == [(10, 3)]
+
+
+@pytest.mark.slow  # it imports TensorFlow
+def test_the_program_shows_the_curves_of_a_run(tmp_path):
+    TensorBoardLog(tmp_path / "new/tensorboard").scalars({"loss": 0.5}, step=10)
+    program = Path(sys.executable).parent / "tensorboard"
+    command = [program, "--logdir", tmp_path, "--host", "127.0.0.1", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            page = next(found[0] for line in process.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+/", line)))
+            ask = f"{page}data/plugin/scalars/scalars?run=new%2Ftensorboard&tag=loss"
+            wait_until(lambda: "new/tensorboard" in requests.get(f"{page}data/runs").json())
+            assert [point[1:] for point in requests.get(ask).json()] == [[10, 0.5]]
+        finally:
+            process.kill()
