@@ -1,12 +1,16 @@
-# `make help` lists the targets. Nothing but make, git and Python 3.10 to 3.13 is needed.
+# `make help` lists the targets. Nothing but make, git and Python 3.11 to 3.13 is needed.
 PYTHON ?= python3
 # Of the tests; 0 is this one alone. Two halve the time and take up to 9 GB each: the default where there is room.
 PROCESSES ?= $(shell awk '/MemAvailable/ && $$2 > 20000000 {n = 2} END {print n + 0}' /proc/meminfo 2>/dev/null || echo 0)
+# 0 installs the newest versions that requirements*.txt allow, in the place of those that passed the tests.
+PINNED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+VERSIONS := $(if $(filter 0,$(PINNED)),--upgrade --upgrade-strategy eager,--constraint constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train test test-slow bench docs notebooks lint format clean
+.PHONY: help setup setup-dev train test test-slow bench docs notebooks lint format constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,21 +48,26 @@ format: setup-dev ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+constraints: $(BIN)/python ## Write constraints.txt anew for requirements*.txt; PINNED=0 takes the newest versions
+	$(INSTALL) 'uv>=0.9'
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate $(if $(filter 0,$(PINNED)),--upgrade) \
+		--custom-compile-command 'make constraints' --output-file constraints.txt requirements-dev.txt requirements-ray.txt
+
 clean: ## Remove .venv, caches and the drawn data set; runs are kept
 	rm -rf $(VENV) site build *.egg-info data/toy .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
-		{ echo "$(PYTHON) must be Python 3.10 to 3.13; name another: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "$(PYTHON) must be Python 3.11 to 3.13; name another: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+$(VENV)/.installed: requirements.txt constraints.txt pyproject.toml | $(BIN)/python
+	$(INSTALL) $(VERSIONS) -r requirements.txt
+	$(INSTALL) --no-deps --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt requirements-extra.txt requirements-formats.txt requirements-serve.txt \
 		$(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(INSTALL) $(VERSIONS) -r requirements-dev.txt
 	@touch $@
