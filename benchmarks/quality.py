@@ -23,7 +23,7 @@ import numpy as np
 import tyro
 from yardsticks import processor
 
-from keras_fcn.commands.options import parse_train_options
+from keras_fcn.commands.train import parse_train_options
 from keras_fcn.drawing.figures import save_figure
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation

@@ -18,8 +18,7 @@ from typing import Annotated
 import tyro
 from yardsticks import report, run_in_turn, write_figures
 
-from keras_fcn.runs.config import OptimizerName, PrecisionName, SwitchName
-from keras_fcn.runs.names import BackboneName, ModelName
+from keras_fcn.runs.names import BackboneName, ModelName, OptimizerName, PrecisionName, SwitchName
 from keras_fcn.system.command_line import parse_options, run
 from keras_fcn.system.startup import start_tensorflow
 
@@ -77,7 +76,7 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     import tensorflow as tf
 
     from keras_fcn.network.fcn import build_fcn
-    from keras_fcn.runs.config import TrainConfig
+    from keras_fcn.runs.config import OptimizerOptions
     from keras_fcn.training.distributed.devices import (
         XLA_STEPS,
         build_strategy,
@@ -87,26 +86,19 @@ def our_seconds(options: BenchmarkOptions) -> dict:
         uses_bfloat16,
         uses_xla,
     )
+    from keras_fcn.training.losses import SegmentationLoss
     from keras_fcn.training.step.batch_norm import prepare_batch_norms
     from keras_fcn.training.step.optimizers import build_parameter_groups
     from keras_fcn.training.step.step import TrainingStep
 
     keras.utils.set_random_seed(0)
-    config = TrainConfig(
-        model=options.model,
-        backbone=options.backbone,
-        optimizer=options.optimizer,
-        batch_size=options.batch_size,
-        precision=options.precision,
-        xla=options.xla,
-    )
-    strategy = build_strategy(config.strategy, config.batch_size)
-    bfloat16, xla = uses_bfloat16(config.precision), uses_xla(config.xla, strategy, XLA_STEPS)
+    strategy = build_strategy("auto", options.batch_size)
+    bfloat16, xla = uses_bfloat16(options.precision), uses_xla(options.xla, strategy, XLA_STEPS)
     with strategy.scope(), layer_precision(bfloat16):
-        model = build_fcn(config.model, config.backbone, options.num_classes)
+        model = build_fcn(options.model, options.backbone, options.num_classes)
         prepare_batch_norms(model, strategy.num_replicas_in_sync)
-        groups = build_parameter_groups(config, model, 1000)
-        make_step = TrainingStep(strategy, model, groups, config, xla=xla)
+        groups = build_parameter_groups(OptimizerOptions(options.optimizer), model, 8, 1000)
+        make_step = TrainingStep(strategy, model, groups, SegmentationLoss(), xla=xla)
     shape = (options.batch_size, *options.crop_size)
     images = tf.cast(tf.random.uniform((*shape, 3), 0, 256, tf.int32), tf.uint8)
     labels = tf.cast(tf.random.uniform(shape, 0, options.num_classes, tf.int32), tf.uint8)

@@ -11,6 +11,7 @@ import tyro
 
 from keras_fcn.errors import UserError
 from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.options import Options, Range
 from keras_fcn.system.startup import start_tensorflow
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ MAX_PIXELS = 1 << 24
 LEAST_MAX_PIXELS = 10_000
 """What it may be at least: the files that an export is tried on are smaller."""
 
+_ENOUGH_PIXELS = Range(lambda pixels: pixels >= LEAST_MAX_PIXELS, f"must be at least {LEAST_MAX_PIXELS}")
+
 
 @dataclasses.dataclass(frozen=True)
-class ExportOptions:
+class ExportOptions(Options):
     """Exports a trained network as a SavedModel in DIR/1, or in the next free number.
 
     Its signature `serving_default` takes JPEG and PNG files of any sizes and returns masks as PNG files of class ids
@@ -41,12 +44,8 @@ class ExportOptions:
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """The folder of all versions of this model, as TensorFlow Serving wants it."""
 
-    max_pixels: int = MAX_PIXELS
+    max_pixels: Annotated[int, _ENOUGH_PIXELS] = MAX_PIXELS
     """Height times width that an image file may have; larger ones are refused before they are decoded."""
-
-    def __post_init__(self) -> None:
-        if self.max_pixels < LEAST_MAX_PIXELS:
-            raise UserError(f"--max-pixels must be at least {LEAST_MAX_PIXELS}. Received: {self.max_pixels}")
 
 
 def export_saved_model(

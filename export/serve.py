@@ -7,7 +7,7 @@ import socket
 import sys
 
 from export.server.options import ServeOptions
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.system.command_line import parse_options, run
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.startup import start_tensorflow
@@ -25,7 +25,9 @@ def bind(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
-        raise UserError(f"{host}:{port}: cannot be listened at ({error.strerror}); choose another --port") from None
+        raise UserError(
+            f"{host}:{port}: cannot be listened at ({error.strerror}); choose another {argument('port')}"
+        ) from None
     return bound
 
 

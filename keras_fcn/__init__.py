@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import wrapt
 
 if TYPE_CHECKING:
-    from keras_fcn.datasets import open_pairs
+    from keras_fcn.datasets import Pairs, open_pairs
     from keras_fcn.datasets.toy import draw_scene, draw_toy_dataset
+    from keras_fcn.errors import UserError
     from keras_fcn.evaluation.evaluate import evaluate
     from keras_fcn.images.classes import VOID_LABEL, ClassTable
     from keras_fcn.images.masks import read_label, write_label
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from keras_fcn.notebook import show
     from keras_fcn.pipeline.augmentation import Augmentation
     from keras_fcn.pipeline.batches import evaluation_dataset, training_dataset
+    from keras_fcn.runs.config import TrainConfig
     from keras_fcn.system.startup import start_tensorflow
     from keras_fcn.training.losses import SegmentationLoss
     from keras_fcn.training.train import train
@@ -43,8 +45,11 @@ __all__ = [
     "Bilinear",
     "ClassTable",
     "InferenceOptions",
+    "Pairs",
     "Predictor",
     "SegmentationLoss",
+    "TrainConfig",
+    "UserError",
     "build_backbone",
     "build_fcn",
     "class_table",
@@ -70,8 +75,11 @@ _HOME = {
     "Bilinear": "network.initializers",
     "ClassTable": "images.classes",
     "InferenceOptions": "inference.options",
+    "Pairs": "datasets",
     "Predictor": "inference.predictor",
     "SegmentationLoss": "training.losses",
+    "TrainConfig": "runs.config",
+    "UserError": "errors",
     "build_backbone": "network.backbones",
     "build_fcn": "network.fcn",
     "class_table": "network.parts",

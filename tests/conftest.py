@@ -29,7 +29,7 @@ EXPORTED = (
 LONGEST = (
     *EXPORTED, "test_training_options", "test_resuming", "test_formats", "test_notebooks", "test_scripts",
     "test_replicas", "test_every_backbone", "test_trainer", "test_feature_cache", "test_fine_tuning",
-    "test_export_networks", "test_workers", "test_own_classes", "test_training_failures",
+    "test_export_networks", "test_workers", "test_own", "test_training_failures",
 )  # fmt: skip
 """Files that take half a minute or more come first, lest one process is left with one of them at the end."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.datasets import Pairs, open_pairs
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.evaluate import evaluate, require_same_classes
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import read_image
@@ -47,7 +47,9 @@ class Calibration:
         train, held_out = open_pairs(data, "train"), open_pairs(data, "val")
         require_same_classes(classes, held_out.classes)
         if not len(train) or not len(held_out):
-            raise UserError(f"{data}: has no photographs in train or val; --calibrate takes a data set with both")
+            raise UserError(
+                f"{data}: has no photographs in train or val; {argument('calibrate')} takes a data set with both"
+            )
         chosen = np.linspace(0, len(train) - 1, min(count, len(train))).round().astype(int)
         return cls(tuple(train.images[index] for index in chosen), held_out, size)
 

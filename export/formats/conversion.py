@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.system.command_line import parse_options
+from keras_fcn.system.options import AT_LEAST_1, SIZE, Options
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.startup import start_tensorflow, stderr_unless_it_fails
 
@@ -70,7 +71,7 @@ class Format:
 
 
 @dataclasses.dataclass(frozen=True)
-class FormatOptions:
+class FormatOptions(Options):
     """Exports a trained network as a file that takes uint8 images [N, H, W, 3], RGB, and gives uint8 classes [N, H, W].
 
     Normalization, padding, cropping and the choice of the class are inside. The class table lies beside it as
@@ -83,7 +84,7 @@ class FormatOptions:
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """The folder to write to; files of an earlier export are replaced."""
 
-    size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="H W", help_behavior_hint="")] = None
+    size: Annotated[tuple[int, int] | None, SIZE, tyro.conf.arg(metavar="H W", help_behavior_hint="")] = None
     """Height and width of all images; any, if it is left out. The number of images may always be any."""
 
     int8: bool = False
@@ -92,18 +93,14 @@ class FormatOptions:
     calibrate: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """A data set with the model's classes: int8 is set by its split train, the mean IoU is measured on val."""
 
-    photographs: int = 100
+    photographs: Annotated[int, AT_LEAST_1] = 100
     """How many photographs int8 is set by."""
 
     def __post_init__(self) -> None:
-        if self.size is not None and min(self.size) < 1:
-            raise UserError(
-                f"--size takes a height and a width of at least 1. Received: {' '.join(map(str, self.size))}"
-            )
+        super().__post_init__()
         if self.int8 and self.calibrate is None:
-            raise UserError("--int8 needs --calibrate DIR, a data set by whose photographs it is set")
-        if self.photographs < 1:
-            raise UserError(f"--photographs must be at least 1. Received: {self.photographs}")
+            names = f"{argument('int8')} needs {argument('calibrate')}"
+            raise UserError(f"{names} DIR, a data set by whose photographs it is set")
 
 
 def require_installed(form: Format, int8: bool) -> None:

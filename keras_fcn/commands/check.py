@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import tyro
+from tyro.conf import Positional, arg
 
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_pairs
 from keras_fcn.datasets.balance import class_weights
 from keras_fcn.drawing.panels import draw_check
-from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.runs.names import LAYOUTS
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import write_json
+from keras_fcn.system.options import Options, Range, hint
 from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.text import display_width, left_justified
 
@@ -24,26 +25,50 @@ FINDINGS, SHOWN_FINDINGS, PICTURED = 1, 20, 6
 
 
 @dataclasses.dataclass(frozen=True)
-class CheckOptions:
+class CheckOptions(Options):
     """Tells what is in a data set and what is wrong with it: files, sizes, colours, ids, pixels and images per class.
 
     Exit status: 0 if nothing is wrong, 1 with findings, 2 if the data set cannot be read at all.
     """
 
-    data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DIR")]
+    data: Annotated[Positional[str], arg(metavar="DIR")]
     """A folder of photographs and masks, or `toy` for the embedded data set."""
 
-    layout: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
-    """How the folder is arranged, such as `cvat`: docs/reference/layouts.md lists them; `auto` recognizes it."""
+    layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
+    """How the folder is arranged; `auto` recognizes it."""
 
-    splits: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME...")] = ("train", "val")
+    splits: Annotated[tuple[str, ...], Range(bool, "takes the name of a split at least"), arg(metavar="NAME...")] = (
+        "train",
+        "val",
+    )
     """The splits to look at."""
 
-    picture: Annotated[Path, tyro.conf.arg(metavar="FILE")] = Path("check.png")
+    picture: Annotated[Path, arg(metavar="FILE")] = Path("check.png")
     """Where to draw examples and the pixels of each class; an existing file is replaced."""
 
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Where to write all figures and findings, too; an existing file is replaced."""
+
+
+def main() -> int:
+    """Checks, prints, draws, and returns the exit status."""
+    options = parse_options(CheckOptions, sys.argv[1:])
+    summaries, examples = {}, []
+    for split in options.splits:
+        pairs = open_pairs(options.data, split, options.layout)
+        with progress_bar(len(pairs), "pair", split) as bar:
+            inspection = inspect_pairs(pairs, bar.update)
+        summaries[split] = summarize(pairs, inspection)
+        shown = inspection.pixels[:, : pairs.classes.num_classes]
+        examples += [(pairs, index) for index in choose_examples(shown, max(1, PICTURED // len(options.splits)))]
+    print(format_summaries(options.data, pairs, summaries))
+    print(format_findings(summaries))
+    draw_check(options.picture, _read(examples), summaries, pairs.classes)
+    print(f"\nExamples and a histogram of the classes are in {options.picture}")
+    if options.json is not None:
+        about = {"data": options.data, "layout": pairs.layout, "classes": pairs.classes.to_dict()}
+        write_json(options.json, {**about, "splits": summaries})
+    return FINDINGS if any(summary["findings"] for summary in summaries.values()) else 0
 
 
 def summarize(pairs: Pairs, inspection: Inspection) -> dict:
@@ -130,29 +155,6 @@ def format_findings(summaries: dict[str, dict]) -> str:
         if len(findings) > SHOWN_FINDINGS:
             lines += [f"  ... and {len(findings) - SHOWN_FINDINGS} more; --json FILE writes all of them"]
     return "\n".join(lines)
-
-
-def main() -> int:
-    """Checks, prints, draws, and returns the exit status."""
-    options = parse_options(CheckOptions, sys.argv[1:])
-    if not options.splits:
-        raise UserError("--splits takes the name of a split at least")
-    summaries, examples = {}, []
-    for split in options.splits:
-        pairs = open_pairs(options.data, split, options.layout)
-        with progress_bar(len(pairs), "pair", split) as bar:
-            inspection = inspect_pairs(pairs, bar.update)
-        summaries[split] = summarize(pairs, inspection)
-        shown = inspection.pixels[:, : pairs.classes.num_classes]
-        examples += [(pairs, index) for index in choose_examples(shown, max(1, PICTURED // len(options.splits)))]
-    print(format_summaries(options.data, pairs, summaries))
-    print(format_findings(summaries))
-    draw_check(options.picture, _read(examples), summaries, pairs.classes)
-    print(f"\nExamples and a histogram of the classes are in {options.picture}")
-    if options.json is not None:
-        about = {"data": options.data, "layout": pairs.layout, "classes": pairs.classes.to_dict()}
-        write_json(options.json, {**about, "splits": summaries})
-    return FINDINGS if any(summary["findings"] for summary in summaries.values()) else 0
 
 
 def _read(examples: list[tuple[Pairs, int]]) -> list[tuple[str, np.ndarray, np.ndarray]]:

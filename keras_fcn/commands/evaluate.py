@@ -1,58 +1,60 @@
 """Measures trained networks on whole images; `python evaluate.py --help` explains the options."""
 
+from __future__ import annotations
+
 import dataclasses
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from keras_fcn.errors import UserError
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.names import LAYOUTS
 from keras_fcn.system.command_line import parse_options
+from keras_fcn.system.options import NOT_NEGATIVE, Options, hint
 from keras_fcn.system.startup import start_tensorflow
 
 _DATA_HINT = "(default: what the first run was trained with)"
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(Options):
     """Measures trained networks on whole images, each at its own size: pixel accuracy, mean accuracy, mean IoU,
     frequency-weighted IoU; IoU, precision and recall of each class; IoU near boundaries. Several models are compared.
     With --submission, predicts for PASCAL VOC's test server instead.
     """
 
-    models: Annotated[
-        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN_OR_MODEL...", help_behavior_hint="")
-    ]
+    models: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN_OR_MODEL...", help_behavior_hint="")]
     """Run folders, .keras files or SavedModels."""
 
-    data: Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint=_DATA_HINT)] = None
+    data: Annotated[str | None, arg(metavar="DIR", help_behavior_hint=_DATA_HINT)] = None
     """A folder of photographs and masks; `toy`, the embedded data set; or `voc2012`, downloaded at first use."""
 
-    layout: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
-    """How the folder is arranged, such as `cvat`: docs/reference/layouts.md lists them; `auto` recognizes it."""
+    layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
+    """How the folder is arranged; `auto` recognizes it."""
 
-    split: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: val)")] = None
+    split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: val)")] = None
     """The split to measure on."""
 
-    inference: Annotated[InferenceOptions, tyro.conf.arg(name="")] = dataclasses.field(default_factory=InferenceOptions)
+    inference: OmitArgPrefixes[InferenceOptions] = dataclasses.field(default_factory=InferenceOptions)
 
-    trimap: Annotated[int, tyro.conf.arg(metavar="D")] = 5
+    trimap: Annotated[int, NOT_NEGATIVE, arg(metavar="D")] = 5
     """Measure the mean IoU of the pixels at most so many from a true boundary, too; 0 does not."""
 
-    worst: Annotated[int, tyro.conf.arg(metavar="N")] = 5
+    worst: Annotated[int, NOT_NEGATIVE, arg(metavar="N")] = 5
     """List so many images with the lowest mean IoU, and draw them in worst.png."""
 
-    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Where to draw confusion.png and worst.png (of several models in DIR/A, DIR/B, ..., and comparison.png)."""
 
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Where to write the figures, too; an existing file is replaced."""
 
-    submission: Annotated[Path | None, tyro.conf.arg(metavar="FILE.tgz", help_behavior_hint="")] = None
+    submission: Annotated[Path | None, arg(metavar="FILE.tgz", help_behavior_hint="")] = None
     """Write this archive of predictions for VOC's test server; the split, `test` by default, needs no masks."""
 
     competition: Literal["comp5", "comp6"] = "comp6"
@@ -61,9 +63,7 @@ class EvaluateOptions:
     def __post_init__(self) -> None:
         if not self.models:
             raise UserError("evaluate.py needs a run folder or a model")
-        for option, value in (("--trimap", self.trimap), ("--worst", self.worst)):
-            if value < 0:
-                raise UserError(f"{option} must not be negative. Received: {value}")
+        super().__post_init__()
         if self.submission is not None and len(self.models) > 1:
             raise UserError(f"--submission takes the predictions of one model. Received: {len(self.models)}")
 

@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from keras_fcn.errors import UserError
 from keras_fcn.runs.names import BackboneName, ModelName
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import write_json
+from keras_fcn.system.options import AT_LEAST_1, Options, Range, within
 from keras_fcn.system.startup import start_tensorflow
 
 if TYPE_CHECKING:
     from keras_fcn.network.cost.complexity import Feature, LayerCost, Summary
 
-LARGEST_SIDE = 100_000
+_LARGEST_SIDE = 100_000
+_SIZE = Range(
+    lambda size: min(size) >= 1 and max(size) <= _LARGEST_SIDE,
+    f"takes a height and a width of 1 to {_LARGEST_SIDE}",
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class SummaryOptions:
+class SummaryOptions(Options):
     """Tells what a network costs and sees: layers, parameters, multiply-accumulates, memory, receptive fields.
 
     Nothing is trained or run; all of it follows from shapes.
@@ -36,13 +40,13 @@ class SummaryOptions:
     backbone: Annotated[BackboneName, arg(metavar="NAME")] = "resnet18_v2"
     """The network body that the scores are computed from."""
 
-    size: Annotated[tuple[int, int], arg(metavar="H W")] = (320, 480)
+    size: Annotated[tuple[int, int], _SIZE, arg(metavar="H W")] = (320, 480)
     """Height and width of the image in pixels."""
 
-    num_classes: Annotated[int, arg(metavar="N")] = 21
+    num_classes: Annotated[int, within(1, 255), arg(metavar="N")] = 21
     """Classes, background included."""
 
-    batch_size: Annotated[int, arg(metavar="N")] = 8
+    batch_size: Annotated[int, AT_LEAST_1, arg(metavar="N")] = 8
     """Images per training step, for the memory of training."""
 
     layers: bool = False
@@ -51,14 +55,19 @@ class SummaryOptions:
     json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Where to write all figures, of every layer; an existing file is replaced."""
 
-    def __post_init__(self) -> None:
-        height, width = self.size
-        if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
-            raise UserError(f"--size takes a height and a width of 1 to {LARGEST_SIDE}. Received: {height} {width}")
-        if self.batch_size < 1:
-            raise UserError(f"--batch-size must be at least 1. Received: {self.batch_size}")
-        if not 1 <= self.num_classes <= 255:
-            raise UserError(f"--num-classes must be in 1 to 255. Received: {self.num_classes}")
+
+def main() -> None:
+    """Builds the network, prints what it costs, and writes that as JSON if asked to."""
+    options = parse_options(SummaryOptions, sys.argv[1:])
+    start_tensorflow()
+    from keras_fcn.network.cost.complexity import summarize
+    from keras_fcn.network.fcn import build_fcn
+
+    network = build_fcn(options.model, options.backbone, options.num_classes)
+    summary = summarize(network, options.size, options.batch_size)
+    if options.json is not None:
+        write_json(options.json, summary.to_dict())
+    print(format_summary(summary, options.layers))
 
 
 def format_summary(summary: Summary, every_layer: bool = False) -> str:
@@ -149,17 +158,3 @@ def _columns(rows: list[tuple[str, ...]], alignments: str) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join(f"{cell:{a}{width}}" for cell, a, width in zip(row, alignments, widths)) for row in rows]
     return [line.rstrip() for line in lines]
-
-
-def main() -> None:
-    """Builds the network, prints what it costs, and writes that as JSON if asked to."""
-    options = parse_options(SummaryOptions, sys.argv[1:])
-    start_tensorflow()
-    from keras_fcn.network.cost.complexity import summarize
-    from keras_fcn.network.fcn import build_fcn
-
-    network = build_fcn(options.model, options.backbone, options.num_classes)
-    summary = summarize(network, options.size, options.batch_size)
-    if options.json is not None:
-        write_json(options.json, summary.to_dict())
-    print(format_summary(summary, options.layers))

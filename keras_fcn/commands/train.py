@@ -1,10 +1,21 @@
 """Trains a fully convolutional network on photographs and masks; `python train.py --help` explains the options."""
 
-import sys
+from __future__ import annotations
 
-from keras_fcn.commands.options import TrainOptions, parse_train_options
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes, arg
+
+from keras_fcn.errors import UserError
+from keras_fcn.runs.config import GROUP_OF, TrainConfig
+from keras_fcn.runs.config_files import config_words, own_parts, read_config
 from keras_fcn.runs.folder import RunFolder
-from keras_fcn.system.command_line import command_line
+from keras_fcn.system.command_line import command_line, parse_options
+from keras_fcn.system.options import NOT_NEGATIVE, Options, as_words, option
 from keras_fcn.system.startup import start_tensorflow
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.ray import train_on_ray
@@ -16,6 +27,30 @@ Export a SavedModel:      python -m export.saved_model {run} exported
 Look at your own folder:  python -m keras_fcn.check DIR     (images/ and masks/, or what your annotation tool exported)
 Train on your own folder: {train} --data DIR
 Train on VOC2012:         {train} --data voc2012 --epochs 50     (downloads 2 GB)"""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions(Options):
+    """Trains a fully convolutional network on photographs and masks.
+
+    Without options it trains on the embedded data set, in a few minutes and without a download.
+    """
+
+    run_dir: Annotated[
+        Path | None, arg(metavar="DIR", help_behavior_hint="(default: runs/<time>-<model>-<backbone>)")
+    ] = None
+    """The folder to keep the run in; it must not exist."""
+
+    resume: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
+    """Go on with this run, with its own settings; of those, only --epochs and --data may be given."""
+
+    config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Take the settings in this file: one of recipes/, or the config.json of a run; options given besides win."""
+
+    ray_workers: Annotated[int, NOT_NEGATIVE, arg(metavar="N", help_behavior_hint="")] = 0
+    """Train in N workers of the Ray cluster at RAY_ADDRESS or, if that is not set, of one started on this machine."""
+
+    settings: Annotated[OmitArgPrefixes[TrainConfig], arg(name="")] = dataclasses.field(default_factory=TrainConfig)
 
 
 def main() -> None:
@@ -31,6 +66,55 @@ def main() -> None:
     print(f"\nThe best model, its pictures and its history are in {result.root}")
     commands = {name: command_line(name) for name in ("train", "evaluate", "predict")}
     print(NEXT_STEPS.format(run=result.root, **commands))
+
+
+def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
+    """Reads the command line of `train.py`, with the settings of --config or of the run to --resume beneath it.
+
+    Raises:
+        UserError: If an option or a setting is wrong, or an option contradicts the run to resume.
+    """
+    given = parse_options(TrainOptions, arguments)
+    if given.config and given.resume:
+        raise UserError("--config and --resume exclude each other: a run to resume has its own settings")
+    if given.config:
+        _require_no_parts(given.config)
+        read_config(given.config)
+        return parse_options(TrainOptions, [*config_words(given.config), *arguments])
+    if given.resume:
+        return _resumed(given, arguments)
+    return given
+
+
+def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:
+    assert given.resume is not None
+    if given.run_dir is not None:
+        raise UserError("--run-dir and --resume exclude each other: a run goes on in its own folder")
+    path = given.resume / "config.json"
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file, so {given.resume} is no run to resume; runs are kept in runs/ by default"
+        )
+    _require_no_parts(path)
+    kept = read_config(path)
+    merged = parse_options(TrainOptions, [*config_words(path), *arguments])
+    for name in GROUP_OF:
+        now, before = getattr(merged.settings, name), getattr(kept, name)
+        if now != before and name not in ("epochs", "data"):
+            raise UserError(
+                f"{option(name)} is {' '.join(as_words(before))} in {path}. "
+                f"Received: {' '.join(as_words(now))}; "
+                "leave the option out to resume, or start a new run without --resume"
+            )
+    return merged
+
+
+def _require_no_parts(path: Path) -> None:
+    """Raises UserError if a run was handed parts of one's own."""
+    if parts := ", ".join(f"{name}={part}" for name, part in own_parts(path).items()):
+        raise UserError(
+            f"{path}: the run has parts of one's own, which only Python can hand in: keras_fcn.train(..., {parts})"
+        )
 
 
 def _train(options: TrainOptions) -> RunFolder | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 
 from keras_fcn.datasets.download import download_voc2012, unpack_voc2012
 from keras_fcn.datasets.inspection import Inspection, inspect_pairs
-from keras_fcn.datasets.layouts import camvid, cvat, folders, labelme, roboflow, sbd, voc
+from keras_fcn.datasets.layouts import voc
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.toy import draw_toy_dataset
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
+from keras_fcn.runs import names
 
 __all__ = [
     "LAYOUTS", "TOY_ROOT", "Inspection", "Pairs", "find_layout", "inspect_pairs", "open_pairs", "open_voc_photos"
@@ -39,18 +41,13 @@ class Layout:
     shape: str
 
 
-# In the order in which they are recognized: those that a file gives away before those that folder names suggest.
-LAYOUTS: dict[str, Layout] = {
-    "voc_aug": Layout(
-        sbd.recognizes, sbd.read_voc_aug, "VOC2012/ in the layout voc, benchmark_RELEASE/dataset/ of SBD"
-    ),
-    "cvat": Layout(cvat.recognizes, cvat.read_cvat, "labelmap.txt, SegmentationClass/, JPEGImages/"),
-    "labelme": Layout(labelme.recognizes, labelme.read_labelme, "class_names.txt, SegmentationClass/, JPEGImages/"),
-    "roboflow": Layout(roboflow.recognizes, roboflow.read_roboflow, "train/ and valid/ with _classes.csv, x_mask.png"),
-    "camvid": Layout(camvid.recognizes, camvid.read_camvid, "train/, trainannot/, val/, valannot/"),
-    "voc": Layout(voc.recognizes, voc.read_voc, "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/"),
-    "folders": Layout(folders.recognizes, folders.read_folders, "images/, masks/"),
-}
+def _layout(entry: names.LayoutEntry) -> Layout:
+    module = entry.function.partition(":")[0]
+    return Layout(resolve_name(f"{module}:recognizes"), resolve_name(entry.function), entry.shape)
+
+
+LAYOUTS = {name: _layout(entry) for name, entry in names.LAYOUTS.items()}
+"""The layouts, in the order in which they are recognized."""
 
 
 def open_pairs(data: str | Path, split: str, layout: str = "auto") -> Pairs:
@@ -86,7 +83,7 @@ def open_voc_photos(data: str | Path, split: str) -> dict[str, Path]:
 
 
 def _folder(data: str | Path) -> Path:
-    """Returns the folder that --data means, made if it is one that the project can make."""
+    """Returns the folder that `data` means, made if it is one that the project can make."""
     if data == "toy":
         return draw_toy_dataset(TOY_ROOT)
     if data == "voc2012":
@@ -102,9 +99,11 @@ def find_layout(root: Path, layout: str = "auto") -> str:
         UserError: If there is no such folder or layout, or the folder is in no known one.
     """
     if layout not in ("auto", *LAYOUTS):
-        raise UserError(f"--layout {layout}: no such layout; there are auto, {', '.join(LAYOUTS)}")
+        raise UserError(f"{argument('layout', layout)}: no such layout; there are auto, {', '.join(LAYOUTS)}")
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder; --data takes a folder of photographs and masks, `toy` or `voc2012`")
+        raise UserError(
+            f"{root}: no such folder; {argument('data')} takes a folder of photographs and masks, `toy` or `voc2012`"
+        )
     if layout != "auto":
         return layout
     found = _recognized(root)

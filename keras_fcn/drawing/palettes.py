@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from pkgutil import resolve_name
 
 import numpy as np
 
 from keras_fcn.images.classes import ClassTable, Color
-
-PALETTES = ("classes", "colorblind")
-"""Names of palettes for pictures: the classes' own colours, or those of `colorblind_colors`."""
+from keras_fcn.runs.names import PALETTES
 
 OKABE_ITO: tuple[Color, ...] = (
     (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115),
@@ -58,11 +57,19 @@ def picture_colors(classes: ClassTable, palette: str = "classes") -> ClassTable:
 
     Args:
         classes: Names, and the colours of their own.
-        palette: One of `PALETTES`.
+        palette: One of `keras_fcn.runs.names.PALETTES`.
     """
-    if palette == "classes":
-        return classes
-    return dataclasses.replace(classes, colors=colorblind_colors(classes.num_classes, classes.void_color))
+    return dataclasses.replace(classes, colors=resolve_name(PALETTES[palette])(classes))
+
+
+def own(classes: ClassTable) -> tuple[Color, ...]:
+    """Returns the classes' own colours."""
+    return classes.colors
+
+
+def colorblind(classes: ClassTable) -> tuple[Color, ...]:
+    """Returns `colorblind_colors` for the classes."""
+    return colorblind_colors(classes.num_classes, classes.void_color)
 
 
 @functools.lru_cache(maxsize=8)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, arg
 
-from keras_fcn.errors import UserError
-from keras_fcn.system.options import HEIGHT_WIDTH
+from keras_fcn.errors import UserError, argument
+from keras_fcn.system.options import HEIGHT_WIDTH, Options, Range
 
 TILE_MULTIPLE = 32
 """Tiles begin at multiples of the networks' largest stride, so that their features lie where the whole image's do."""
@@ -19,8 +19,14 @@ DEFAULT_OVERLAP = 320
 which see 245 to 304 pixels to either side: outside the overlaps, tiles then change nothing."""
 
 
+_SCALES = Range(
+    lambda scales: bool(scales) and all(0 < scale < math.inf for scale in scales),
+    "must be one or more factors greater than 0",
+)
+
+
 @dataclasses.dataclass(frozen=True)
-class InferenceOptions:
+class InferenceOptions(Options):
     """How an image is predicted; without any, once and whole.
 
     Raises:
@@ -30,7 +36,7 @@ class InferenceOptions:
     flip: Annotated[bool, FlagCreatePairsOff] = False
     """Predict the mirrored image, too, and average the probabilities."""
 
-    scales: Annotated[tuple[float, ...], arg(metavar="FACTOR ...", help_behavior_hint="(default: 1)")] = (1.0,)
+    scales: Annotated[tuple[float, ...], _SCALES, arg(metavar="FACTOR ...", help_behavior_hint="(default: 1)")] = (1.0,)
     """Predict the image at several sizes and average the probabilities; 0.5 0.75 1 1.25 1.5 1.75 are usual."""
 
     tile: Annotated[tuple[int, int] | None, HEIGHT_WIDTH, arg(help_behavior_hint="(multiples of 32)")] = None
@@ -40,21 +46,19 @@ class InferenceOptions:
     """Pixels that neighbouring tiles have in common, a multiple of 32."""
 
     def __post_init__(self) -> None:
-        if not self.scales or not all(0 < scale < math.inf for scale in self.scales):
-            received = " ".join(map(str, self.scales)) or "none"
-            raise UserError(f"--scales must be one or more factors greater than 0. Received: {received}")
+        super().__post_init__()
         if self.tile is not None:
-            _require_multiples("--tile", self.tile, TILE_MULTIPLE)
+            _require_multiples("tile", self.tile, TILE_MULTIPLE)
         if self.overlap is not None:
             self._require_fitting(self.overlap)
 
     def _require_fitting(self, overlap: int) -> None:
         if self.tile is None:
-            raise UserError(f"--overlap is for tiles: give --tile H W, too. Received: {overlap}")
-        _require_multiples("--overlap", (overlap,), 0)
+            raise UserError(f"{argument('overlap')} is for tiles: give {argument('tile')}, too. Received: {overlap}")
+        _require_multiples("overlap", (overlap,), 0)
         if overlap > min(self.tile) // 2:
             most = _rounded_down(min(self.tile) // 2)
-            raise UserError(f"--overlap must be at most half of the tile, here {most}. Received: {overlap}")
+            raise UserError(f"{argument('overlap')} must be at most half of the tile, here {most}. Received: {overlap}")
 
     @property
     def is_plain(self) -> bool:
@@ -69,12 +73,12 @@ class InferenceOptions:
         return min(DEFAULT_OVERLAP, _rounded_down(min(self.tile) // 2))
 
 
-def _require_multiples(option: str, sizes: tuple[int, ...], least: int) -> None:
+def _require_multiples(name: str, sizes: tuple[int, ...], least: int) -> None:
     if any(size % TILE_MULTIPLE or size < least for size in sizes):
         nearest = " ".join(str(max(least, _rounded_down(size + TILE_MULTIPLE // 2))) for size in sizes)
         received = " ".join(map(str, sizes))
         raise UserError(
-            f"{option} takes multiples of {TILE_MULTIPLE}, the networks' stride, such as {nearest}. "
+            f"{argument(name)} takes multiples of {TILE_MULTIPLE}, the networks' stride, such as {nearest}. "
             f"Received: {received}"
         )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import Annotated, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +12,7 @@ from PIL import Image
 
 from keras_fcn.datasets import Pairs
 from keras_fcn.drawing.overlays import overlay
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import read_image
 from keras_fcn.pipeline.transforms import (
     random_color_jitter,
@@ -19,10 +21,13 @@ from keras_fcn.pipeline.transforms import (
     random_rotation,
     random_scaled_crop,
 )
+from keras_fcn.system.options import BELOW_1, SCALES, SIZE, Options, within
+
+Augment: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Options):
     """A recipe for training samples, a function of image, label and seed alone.
 
     Attributes:
@@ -31,24 +36,19 @@ class Augmentation:
         flip: Whether half of the samples are mirrored left to right.
         rotate: The largest angle in degrees by which images are turned.
         color_jitter: By how much brightness, contrast and saturation change, 0 (not at all) to less than 1.
+        augment: One's own function, before everything else: from an image uint8 [H, W, 3], its label uint8 [H, W] and
+            a seed, integers [2], to an image and a label of any size. It is traced into a `tf.data` graph.
 
     Raises:
         UserError: If a value is out of its range.
     """
 
-    crop_size: tuple[int, int]
-    scale: tuple[float, float] = (1.0, 1.0)
+    crop_size: Annotated[tuple[int, int], SIZE]
+    scale: Annotated[tuple[float, float], SCALES] = (1.0, 1.0)
     flip: bool = True
-    rotate: float = 0.0
-    color_jitter: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.scale[0] <= self.scale[1] < float("inf"):
-            raise UserError(f"scale takes two factors greater than 0, the smaller first. Received: {self.scale}")
-        if not 0 <= self.rotate <= 180:
-            raise UserError(f"rotate must be in 0 to 180 degrees. Received: {self.rotate}")
-        if not 0 <= self.color_jitter < 1:
-            raise UserError(f"color_jitter must be at least 0 and less than 1. Received: {self.color_jitter}")
+    rotate: Annotated[float, within(0, 180, " degrees")] = 0.0
+    color_jitter: Annotated[float, BELOW_1] = 0.0
+    augment: Augment | None = None
 
     def __call__(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the sample uint8 [height, width, 3] and [height, width] of an image and its label.
@@ -58,6 +58,9 @@ class Augmentation:
             label: uint8 [H, W].
             seed: Integers [2]; the same seed makes the same sample.
         """
+        if self.augment is not None:
+            own_seed, seed = tf.unstack(tf.random.split(seed, 2))
+            image, label = self._augmented(image, label, own_seed)
         rotation_seed, crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 4))
         if self.rotate:
             image, label = random_rotation(image, label, self.rotate, rotation_seed)
@@ -70,6 +73,14 @@ class Augmentation:
         if self.color_jitter:
             image = random_color_jitter(image, self.color_jitter, color_seed)
         return image, label
+
+    def _augmented(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        assert self.augment is not None
+        image, label = self.augment(image, label, seed)
+        if (image.dtype, label.dtype) != (tf.uint8, tf.uint8):
+            received = f"{image.dtype.name} and {label.dtype.name}"
+            raise UserError(f"{argument('augment')} must return image and label as uint8. Received: {received}")
+        return tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(label, [None, None])
 
 
 def draw_samples(

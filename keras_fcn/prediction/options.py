@@ -8,14 +8,17 @@ from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.runs.names import OUTPUTS, OutputName, PaletteName
+from keras_fcn.system.options import AT_LEAST_1, POSITIVE, Options, Range, hint, within
 
-OutputName = Literal["masks", "overlays", "panels", "cutouts", "json", "probabilities", "geojson", "coco"]
+_WRITE_HINT = hint(OUTPUTS, "masks overlays")
+_OUTPUTS = Range(lambda outputs: len(set(outputs)) == len(outputs) > 0, "takes one or more outputs, each once")
 
 
 @dataclasses.dataclass(frozen=True)
-class PredictOptions:
+class PredictOptions(Options):
     """Segments photographs and videos, and writes masks, pictures, tables and polygons: DIR/OUTPUT/NAME.
 
     Raises:
@@ -32,8 +35,11 @@ class PredictOptions:
     out: Annotated[str, arg(metavar="DIR")]
     """The folder to write to."""
 
-    write: Annotated[tuple[OutputName, ...], arg(metavar="OUTPUT ...")] = ("masks", "overlays")
-    """What to write: masks overlays panels cutouts json probabilities geojson coco."""
+    write: Annotated[tuple[OutputName, ...], _OUTPUTS, arg(metavar="OUTPUT ...", help_behavior_hint=_WRITE_HINT)] = (
+        "masks",
+        "overlays",
+    )
+    """What to write of each image."""
 
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
     """Replace files that are there already."""
@@ -43,37 +49,30 @@ class PredictOptions:
 
     inference: OmitArgPrefixes[InferenceOptions] = dataclasses.field(default_factory=InferenceOptions)
 
-    palette: Literal["classes", "colorblind"] = "classes"
+    palette: PaletteName = "classes"
     """Colours of pictures: the classes' own, or some that the colour-blind tell apart. Masks keep their own."""
 
-    alpha: Annotated[float, arg(metavar="0-1")] = 0.55
+    alpha: Annotated[float, within(0, 1), arg(metavar="0-1")] = 0.55
     """Share of the classes' colours in overlays."""
 
-    batch_size: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 8 on a GPU, 4 on a CPU)")] = None
+    batch_size: Annotated[
+        int | None, AT_LEAST_1, arg(metavar="N", help_behavior_hint="(default: 8 on a GPU, 4 on a CPU)")
+    ] = None
     """How many photographs of one size the network gets at once."""
 
     ray: Annotated[bool, FlagCreatePairsOff] = False
     """Predict on a Ray cluster: the one at RAY_ADDRESS or, if that is not set, one on this machine for the while."""
 
-    fps: Annotated[float, arg(metavar="N")] = 25.0
+    fps: Annotated[float, POSITIVE, arg(metavar="N")] = 25.0
     """Frames per second of image sequences; videos have their own."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.inputs:
             raise UserError("predict.py needs photographs, folders or videos after the model, or - for a list on stdin")
-        if not self.write:
-            raise UserError("--write takes one or more of masks, overlays, panels, cutouts, json, ...")
-        if len(set(self.write)) < len(self.write):
-            raise UserError(f"--write names an output twice. Received: {' '.join(self.write)}")
         if self.overwrite and self.skip_existing:
-            raise UserError("--overwrite and --skip-existing exclude each other; leave one of them out")
-        if not 0 <= self.alpha <= 1:
-            raise UserError(f"--alpha must be in 0 to 1. Received: {self.alpha}")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise UserError(f"--batch-size must be at least 1. Received: {self.batch_size}")
-
-        if self.fps <= 0:
-            raise UserError(f"--fps must be greater than 0. Received: {self.fps}")
+            both = f"{argument('overwrite')} and {argument('skip_existing')}"
+            raise UserError(f"{both} exclude each other; leave one of them out")
 
     @property
     def existing(self) -> Literal["refuse", "overwrite", "skip"]:

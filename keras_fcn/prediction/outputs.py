@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from pkgutil import resolve_name
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import encode_label
 from keras_fcn.prediction.annotations import coco, geojson
+from keras_fcn.runs import names
 
 _JPEG = {"format": "JPEG", "quality": 92, "subsampling": "4:4:4"}
 """Of a photograph of VOC, PNG takes 17 to 49 ms and four times the bytes, JPEG 1.4; fine lines keep their colour."""
@@ -72,15 +74,18 @@ def describe(ids: np.ndarray, classes: ClassTable) -> list[dict]:
     return table
 
 
-def _mask(prediction: Prediction) -> bytes:
+def encode_mask(prediction: Prediction) -> bytes:
+    """Returns a palette PNG of class ids."""
     return encode_label(prediction.ids, prediction.classes)
 
 
-def _overlay(prediction: Prediction) -> bytes:
+def encode_overlay(prediction: Prediction) -> bytes:
+    """Returns a JPEG of the classes laid over the image, with a legend."""
     return _picture(overlay_with_legend(*_reduced(prediction), prediction.shown, prediction.alpha))
 
 
-def _panel(prediction: Prediction) -> bytes:
+def encode_panel(prediction: Prediction) -> bytes:
+    """Returns a JPEG of image, overlay and mask side by side."""
     return _picture(panel(*_reduced(prediction), prediction.shown, prediction.alpha))
 
 
@@ -90,18 +95,21 @@ def _reduced(prediction: Prediction) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(prediction.image[::step, ::step]), np.ascontiguousarray(prediction.ids[::step, ::step])
 
 
-def _cutout(prediction: Prediction) -> bytes:
+def encode_cutout(prediction: Prediction) -> bytes:
+    """Returns a PNG of the image whose background is transparent."""
     image = cutout(prediction.image, prediction.ids, prediction.classes)
     return _encoded(image, format="PNG", compress_level=1)
 
 
-def _json(prediction: Prediction) -> bytes:
+def encode_json(prediction: Prediction) -> bytes:
+    """Returns what `describe` does, as JSON."""
     height, width = prediction.ids.shape
     table = {"image": prediction.name, "height": height, "width": width}
     return _text({**table, "classes": describe(prediction.ids, prediction.classes)})
 
 
-def _probabilities(prediction: Prediction) -> bytes:
+def encode_probabilities(prediction: Prediction) -> bytes:
+    """Returns an .npz of the probabilities, float16 [H, W, classes], and the names of the classes."""
     assert prediction.probabilities is not None
     file = io.BytesIO()
     values = prediction.probabilities.astype(np.float16)
@@ -109,11 +117,13 @@ def _probabilities(prediction: Prediction) -> bytes:
     return file.getvalue()
 
 
-def _geojson(prediction: Prediction) -> bytes:
+def encode_geojson(prediction: Prediction) -> bytes:
+    """Returns the polygons of the classes as GeoJSON."""
     return _text(geojson(prediction.ids, prediction.classes))
 
 
-def _coco(prediction: Prediction) -> bytes:
+def encode_coco(prediction: Prediction) -> bytes:
+    """Returns the annotations of one image as COCO has them."""
     return _text(coco(prediction.name, prediction.ids, prediction.classes))
 
 
@@ -130,16 +140,7 @@ class Output:
     encode: Callable[[Prediction], bytes]
 
 
-OUTPUTS = {
-    "masks": Output(".png", _mask),
-    "overlays": Output(".jpg", _overlay),
-    "panels": Output(".jpg", _panel),
-    "cutouts": Output(".png", _cutout),
-    "json": Output(".json", _json),
-    "probabilities": Output(".npz", _probabilities),
-    "geojson": Output(".geojson", _geojson),
-    "coco": Output(".json", _coco),
-}
+OUTPUTS = {name: Output(entry.suffix, resolve_name(entry.function)) for name, entry in names.OUTPUTS.items()}
 """By the name of the folder that they are written to."""
 
 

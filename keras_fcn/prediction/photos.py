@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.drawing.palettes import picture_colors
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import decode_image, decoded_bytes, read_image
 from keras_fcn.inference.predictor import Predictor
@@ -142,7 +142,9 @@ def in_order(pool: ThreadPoolExecutor, jobs: Iterable[Job]) -> Iterator[Any]:
 
 
 def _too_large(task: Task) -> UserError:
-    return UserError(f"{task.source.location}: does not fit into the device's memory; add --tile 1024 1024")
+    return UserError(
+        f"{task.source.location}: does not fit into the device's memory; add {argument('tile', (1024, 1024))}"
+    )
 
 
 def _reading(task: Task) -> Job:

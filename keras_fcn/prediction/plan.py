@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from keras_fcn.errors import UserError
-from keras_fcn.prediction.outputs import OUTPUTS
+from keras_fcn.errors import UserError, argument
 from keras_fcn.prediction.sources import Source
+from keras_fcn.runs.names import OUTPUTS
 from keras_fcn.system.storage import files_in, is_remote
 
 Existing = Literal["refuse", "overwrite", "skip"]
@@ -76,8 +76,8 @@ def plan(sources: Sequence[Source], out: str, outputs: Sequence[str], existing: 
         if first is None and "coco" in outputs and files_in(coco_file(out)):
             first = coco_file(out)
         if first is not None:
-            cure = "choose another --out, or --skip-existing to go on, or --overwrite"
-            raise UserError(f"{first}: exists already; {cure}")
+            other, resume, replace = argument("out"), argument("skip_existing"), argument("overwrite")
+            raise UserError(f"{first}: exists already; choose another {other}, or {resume} to go on, or {replace}")
     left = [
         Task(task.source, missing)
         for task in tasks

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.prediction.annotations import merged_coco
 from keras_fcn.prediction.options import PredictOptions
 from keras_fcn.prediction.plan import Plan, Task, coco_file, plan
 from keras_fcn.prediction.sources import find_photographs
+from keras_fcn.runs.names import OUTPUTS
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.startup import start_tensorflow
@@ -54,15 +55,14 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
         UserError: If there is no model or nothing to predict, a file is in the way, or a package is missing.
         KeyboardInterrupt: After Ctrl-C; its text says how to go on.
     """
-    for output, modules in {"geojson": ["rasterio"], "coco": ["pycocotools", "scipy"]}.items():
-        if output in options.write:
-            require_packages(f"--write {output}", "extra", *modules)
+    for output in options.write:
+        require_packages(argument("write", output), "extra", *OUTPUTS[output].packages)
     sources = find_photographs(options.inputs, stdin, options.out)
     if options.ray:
-        require_packages("--ray", "ray", "ray")
+        require_packages(argument("ray"), "ray", "ray")
     if any(source.is_video for source in sources):
         if options.ray:
-            raise UserError("--ray is for photographs; predict videos without it")
+            raise UserError(f"{argument('ray')} is for photographs; predict videos without it")
         require_packages("videos", "extra", "av")
     planned = plan(sources, options.out, options.write, options.existing)
     try:

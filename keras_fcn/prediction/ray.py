@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_fcn.errors import LostWorkerError, UserError
+from keras_fcn.errors import LostWorkerError, UserError, argument
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.plan import Task, remove_half_written
 from keras_fcn.system.ray import connect, last_line
@@ -60,7 +60,9 @@ def predict_on_ray(
                 failures |= {int(number): str(text) for number, text in zip(lot["number"], lot["failure"]) if text}
                 advance(len(lot["number"]))
     except ray.exceptions.RayError as error:
-        raise LostWorkerError(f"Ray gave up; --skip-existing goes on. Ray says: {last_line(error)}") from None
+        raise LostWorkerError(
+            f"Ray gave up; {argument('skip_existing')} goes on. Ray says: {last_line(error)}"
+        ) from None
     finally:
         ray.shutdown()
         remove_half_written({target for task in tasks for target in task.targets.values()})

@@ -5,37 +5,33 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from tyro.conf import FlagConversionOff, OmitArgPrefixes, arg
 
 from keras_fcn.errors import UserError, argument
-from keras_fcn.runs.names import BACKBONES, BackboneName, ModelName
-from keras_fcn.system.options import BELOW_1, HEIGHT_WIDTH, NOT_NEGATIVE, POSITIVE, Options, Range, number, within
+from keras_fcn.runs import names
+from keras_fcn.system.options import (
+    BELOW_1,
+    HEIGHT_WIDTH,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SCALES,
+    SIZE,
+    Options,
+    Range,
+    hint,
+    number,
+    within,
+)  # fmt: skip
 
-LossName = Literal["cross_entropy", "dice", "lovasz"]
-Balance = Literal["none", "weights", "sampling"]
-StrategyName = Literal["auto", "mirrored", "multiworker", "none"]
-PrecisionName = Literal["auto", "float32", "bfloat16"]
-SwitchName = Literal["auto", "on", "off"]
-UpscoreInit = Literal["bilinear", "xavier"]
-OptimizerName = Literal["sgd", "adamw"]
-ScheduleName = Literal["poly", "cosine", "constant"]
-
-_BACKBONES_HINT = f"({', '.join(BACKBONES)}; default: resnet18_v2)"
-_RATE_HINT, _DECAY_HINT = "(default: 0.05 for sgd, 0.001 for adamw)", "(default: 0.0001 for sgd, 0.01 for adamw)"
-_LOSS_HINT = f"({', '.join(get_args(LossName))}; default: cross_entropy)"
+_BACKBONES_HINT, _LOSS_HINT = hint(names.BACKBONES, "resnet18_v2"), hint(names.LOSSES, "cross_entropy")
+_RATE_HINT = f"(default: {', '.join(f'{entry.rate} for {name}' for name, entry in names.OPTIMIZERS.items())})"
+_DECAY_HINT = f"(default: {', '.join(f'{entry.decay} for {name}' for name, entry in names.OPTIMIZERS.items())})"
 _CROP_HINT = "(default: 320 480, or the largest training image rounded up to a multiple of 32, where that is less)"
 
-_DEFAULT_RATE = {"sgd": 0.05, "adamw": 1e-3}
-_DEFAULT_DECAY = {"sgd": 1e-4, "adamw": 1e-2}
-
-_SIZE = Range(lambda size: min(size) >= 1, "takes a height and a width of at least 1")
-_SCALES = Range(
-    lambda scale: 0 < scale[0] <= scale[1] < math.inf, "takes two factors greater than 0, the smaller first"
-)
 _INPUT_SCALE = Range(lambda scale: 0.0001 <= scale < math.inf, "must be at least 0.0001")
-_LOSSES = Range(lambda names: len(set(names)) == len(names) > 0, "takes one or more losses, each once")
+_LOSSES = Range(lambda losses: len(set(losses)) == len(losses) > 0, "takes one or more losses, each once")
 _OHEM = Range(lambda fraction: 0 < fraction <= 1, "must be greater than 0 and at most 1")
 
 
@@ -46,8 +42,8 @@ class DataOptions(Options):
     data: Annotated[str, arg(metavar="DIR")] = "toy"
     """A folder of photographs and masks; `toy`, embedded, drawn into data/toy; or `voc2012`, downloaded into data."""
 
-    layout: Annotated[str, arg(metavar="NAME")] = "auto"
-    """How the data folder is arranged, such as `cvat`: docs/reference/layouts.md lists them; `auto` recognizes it."""
+    layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *names.LAYOUTS), "auto"))] = "auto"
+    """How the data folder is arranged; `auto` recognizes it."""
 
     split: Annotated[str, arg(metavar="NAME")] = "train"
     """The split to train on."""
@@ -60,17 +56,17 @@ class DataOptions(Options):
 class NetworkOptions(Options):
     """The network, and the weights that it starts from."""
 
-    model: ModelName = "fcn8s"
+    model: names.ModelName = "fcn8s"
     """The network: the smaller the stride at which it upsamples its scores, the finer its outlines."""
 
-    backbone: Annotated[BackboneName, arg(metavar="NAME", help_behavior_hint=_BACKBONES_HINT)] = "resnet18_v2"
+    backbone: Annotated[names.BackboneName, arg(metavar="NAME", help_behavior_hint=_BACKBONES_HINT)] = "resnet18_v2"
     """The network body that the scores are computed from."""
 
     weights: Annotated[str, arg(metavar="FILE")] = "none"
     """The backbone's first weights: `none` (random), `imagenet` (downloaded), or a file: .keras, .weights.h5,
     .safetensors (torchvision, timm), .params (Gluon) or .npz."""
 
-    upscore_init: UpscoreInit = "bilinear"
+    upscore_init: names.UpscoreInit = "bilinear"
     """What the upsampling layers start from: bilinear interpolation, or random numbers."""
 
     context: Annotated[bool, FlagConversionOff] = False
@@ -91,18 +87,18 @@ class NetworkOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.init_from is not None and self.weights != "none":
-            names = f"{argument('init_from')} and {argument('weights')}"
-            raise UserError(f"{names} exclude each other: a run has the weights of its backbone")
+            both = f"{argument('init_from')} and {argument('weights')}"
+            raise UserError(f"{both} exclude each other: a run has the weights of its backbone")
 
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationOptions(Options):
     """How training samples are varied."""
 
-    crop_size: Annotated[tuple[int, int] | None, _SIZE, HEIGHT_WIDTH, arg(help_behavior_hint=_CROP_HINT)] = None
+    crop_size: Annotated[tuple[int, int] | None, SIZE, HEIGHT_WIDTH, arg(help_behavior_hint=_CROP_HINT)] = None
     """Height and width of the training crops in pixels; smaller images are padded."""
 
-    scale: Annotated[tuple[float, float], _SCALES, arg(metavar="MIN MAX")] = (1.0, 1.0)
+    scale: Annotated[tuple[float, float], SCALES, arg(metavar="MIN MAX")] = (1.0, 1.0)
     """Scale each training image by a random factor between these before it is cropped; 0.5 2 suits photographs."""
 
     flip: Annotated[bool, FlagConversionOff] = True
@@ -119,7 +115,7 @@ class AugmentationOptions(Options):
 class OptimizerOptions(Options):
     """How the weights are changed."""
 
-    optimizer: OptimizerName = "sgd"
+    optimizer: names.OptimizerName = "sgd"
     """Stochastic gradient descent with momentum 0.9, or AdamW."""
 
     batch_size: Annotated[int, POSITIVE, arg(metavar="N")] = 8
@@ -131,7 +127,7 @@ class OptimizerOptions(Options):
     learning_rate: Annotated[float | None, POSITIVE, number("RATE"), arg(help_behavior_hint=_RATE_HINT)] = None
     """The highest learning rate. With pretrained weights, 0.01 suits sgd."""
 
-    schedule: ScheduleName = "poly"
+    schedule: names.ScheduleName = "poly"
     """How the rate falls to 0: with the power 0.9, as a half cosine, or not at all."""
 
     warmup_steps: Annotated[int, NOT_NEGATIVE, arg(metavar="N")] = 0
@@ -162,27 +158,29 @@ class OptimizerOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.cache_features and not self.freeze_backbone:
-            names = f"{argument('cache_features')} needs {argument('freeze_backbone')}"
-            raise UserError(f"{names} N: features of a backbone in training change")
+            both = f"{argument('cache_features')} needs {argument('freeze_backbone')}"
+            raise UserError(f"{both} N: features of a backbone in training change")
 
     @property
     def peak_rate(self) -> float:
         """The highest learning rate."""
-        return _DEFAULT_RATE[self.optimizer] if self.learning_rate is None else self.learning_rate
+        return names.OPTIMIZERS[self.optimizer].rate if self.learning_rate is None else self.learning_rate
 
     @property
     def decay(self) -> float:
         """The share of the kernels, times the learning rate, that every step takes away."""
-        return _DEFAULT_DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
+        return names.OPTIMIZERS[self.optimizer].decay if self.weight_decay is None else self.weight_decay
 
 
 @dataclasses.dataclass(frozen=True)
 class LossOptions(Options):
     """What is minimized."""
 
-    loss: Annotated[tuple[LossName, ...], _LOSSES, arg(metavar="NAME ...", help_behavior_hint=_LOSS_HINT)] = (
-        "cross_entropy",
-    )
+    loss: Annotated[
+        tuple[names.LossName, ...],
+        _LOSSES,
+        arg(metavar="NAME ...", help_behavior_hint=_LOSS_HINT),
+    ] = ("cross_entropy",)
     """What is minimized, the sum of: the mean cross-entropy of pixels, and the mean dice or Lovász-softmax loss of
     images, which count a small thing as much as a large one."""
 
@@ -193,7 +191,7 @@ class LossOptions(Options):
     """In the cross-entropy, only the hardest pixels of each image count, this share of them (online hard example
     mining); 0.25, say."""
 
-    balance: Balance = "none"
+    balance: names.Balance = "none"
     """Even out rare classes: by `weights` in the loss, or by `sampling` their images more often."""
 
     def __post_init__(self) -> None:
@@ -212,14 +210,14 @@ class LossOptions(Options):
 class DeviceOptions(Options):
     """What is computed where."""
 
-    strategy: StrategyName = "auto"
+    strategy: names.StrategyName = "auto"
     """The devices: `mirrored` takes all GPUs or, without any, the CPU, `none` one, `multiworker` those of all machines
     that TF_CONFIG names; `auto` looks what there is."""
 
-    precision: PrecisionName = "auto"
+    precision: names.PrecisionName = "auto"
     """What layers compute in; auto: bfloat16 on GPUs that have it, float32 elsewhere. Weights are always float32."""
 
-    xla: SwitchName = "auto"
+    xla: names.SwitchName = "auto"
     """Whether XLA compiles the step, which takes up to a minute; auto: on a single GPU, for 5,000 steps and more."""
 
     deterministic: Annotated[bool, FlagConversionOff] = False

@@ -11,6 +11,9 @@ from keras_fcn.runs.config import GROUP_OF, TrainConfig
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.options import as_words, option
 
+OWN = "own"
+"""The key of a run's config.json beside the settings; see `own_parts`."""
+
 
 def read_config(path: Path) -> TrainConfig:
     """Reads settings from a YAML or JSON file.
@@ -26,18 +29,26 @@ def read_config(path: Path) -> TrainConfig:
 
 def config_words(path: Path) -> list[str]:
     """Returns a file's settings as words of a command line, so that both are checked by the same rules."""
+    given = {name: value for name, value in _read(path).items() if name != OWN and value is not None}
+    return [word for name, value in given.items() for word in (option(name), *as_words(value))]
+
+
+def own_parts(path: Path) -> dict[str, str]:
+    """Returns the names of the parts of one's own that a run was handed in Python, by the argument."""
+    return _read(path).get(OWN, {})
+
+
+def _read(path: Path) -> dict:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: is neither YAML nor JSON ({' '.join(str(error).split())})") from None
-    if not isinstance(settings, dict) or not GROUP_OF.keys() >= settings.keys():
-        unknown = (
-            ", ".join(sorted(map(str, settings.keys() - GROUP_OF))) if isinstance(settings, dict) else "no settings"
-        )
+    known = {*GROUP_OF, OWN}
+    if not isinstance(settings, dict) or not settings.keys() <= known:
+        unknown = ", ".join(sorted(map(str, settings.keys() - known))) if isinstance(settings, dict) else "no settings"
         raise UserError(
             f"{path}: holds {unknown}, which train.py does not know; settings are {', '.join(sorted(GROUP_OF))}"
         )
-    given = {name: value for name, value in settings.items() if value is not None}
-    return [word for name, value in given.items() for word in (option(name), *as_words(value))]
+    return settings

@@ -9,8 +9,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_fcn.errors import UserError
-from keras_fcn.runs.config import TrainConfig
+from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.files import new_folder, read_lines, replaced_file, write_json
 
@@ -74,31 +73,31 @@ class RunFolder:
         return self.root / "worst.png"
 
     @staticmethod
-    def default_root(config: TrainConfig) -> Path:
+    def default_root(model: str, backbone: str) -> Path:
         """Returns the folder for a run that begins now, where none is given."""
         time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        return Path("runs") / f"{time}-{config.model}-{config.backbone}"
+        return Path("runs") / f"{time}-{model}-{backbone}"
 
     @classmethod
-    def create(cls, root: Path | None, config: TrainConfig) -> RunFolder:
+    def create(cls, root: Path, settings: dict) -> RunFolder:
         """Makes a new run's folder with its settings inside.
 
         Args:
-            root: The folder, which must not exist; runs/<time>-<model>-<backbone> if None.
-            config: The settings.
+            root: The folder, which must not exist.
+            settings: What config.json is to hold.
 
         Raises:
             UserError: If the folder exists or cannot be made.
         """
-        root = root or cls.default_root(config)
         if root.exists():
-            raise UserError(f"{root}: exists already; choose another --run-dir, or go on with --resume {root}")
+            other, resume = argument("run_dir"), argument("resume", root)
+            raise UserError(f"{root}: exists already; choose another {other}, or go on with {resume}")
         try:
             with new_folder(root) as folder:
-                write_json(cls(folder).config, config.to_dict())
+                write_json(cls(folder).config, settings)
         except OSError as error:
             raise UserError(
-                f"{root}: cannot make this run folder ({error.strerror}); choose another --run-dir"
+                f"{root}: cannot make this run folder ({error.strerror}); choose another {argument('run_dir')}"
             ) from None
         return cls(root)
 

@@ -54,9 +54,124 @@ BACKBONES = {
     "efficientnet_v2_s": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("S", "d", "i"), _KERAS),
 }
 
+
+LOSSES = {
+    "cross_entropy": "keras_fcn.training.losses.cross_entropy:summed_cross_entropy",
+    "dice": "keras_fcn.training.losses.dice:summed_dice",
+    "lovasz": "keras_fcn.training.losses.lovasz:summed_lovasz",
+}
+"""The losses, each a "module:function" from labels and logits to a sum and the number of its summands."""
+
+
+class OptimizerEntry(NamedTuple):
+    """An optimizer.
+
+    Attributes:
+        function: "module:class"; it is called with a schedule, `weight_decay`, and the other arguments.
+        rate: Its default learning rate.
+        decay: Its default weight decay.
+        arguments: The other arguments.
+    """
+
+    function: str
+    rate: float
+    decay: float
+    arguments: dict[str, float]
+
+
+_OPTIMIZERS = "keras_fcn.training.step.optimizers"
+
+OPTIMIZERS = {
+    "sgd": OptimizerEntry(f"{_OPTIMIZERS}:SGD", 0.05, 0.0001, {"momentum": 0.9}),
+    "adamw": OptimizerEntry(f"{_OPTIMIZERS}:AdamW", 0.001, 0.01, {}),
+}
+
+SCHEDULES = {name: f"{_OPTIMIZERS}:{name}" for name in ("poly", "cosine", "constant")}
+"""Schedules, each a "module:function" from the progress of a run, 0-1, to a fraction of the highest learning rate."""
+
+
+class LayoutEntry(NamedTuple):
+    """A way to keep images and masks in folders.
+
+    Attributes:
+        function: "module:function", which lists the pairs of one split of a folder; `recognizes` of the same module
+            tells whether a folder looks like it.
+        shape: What such a folder holds, human-readable.
+    """
+
+    function: str
+    shape: str
+
+
+_LAYOUTS = "keras_fcn.datasets.layouts"
+
+# In the order in which they are recognized: those that a file gives away before those that folder names suggest.
+LAYOUTS = {
+    "voc_aug": LayoutEntry(
+        f"{_LAYOUTS}.sbd:read_voc_aug", "VOC2012/ in the layout voc, benchmark_RELEASE/dataset/ of SBD"
+    ),
+    "cvat": LayoutEntry(f"{_LAYOUTS}.cvat:read_cvat", "labelmap.txt, SegmentationClass/, JPEGImages/"),
+    "labelme": LayoutEntry(f"{_LAYOUTS}.labelme:read_labelme", "class_names.txt, SegmentationClass/, JPEGImages/"),
+    "roboflow": LayoutEntry(f"{_LAYOUTS}.roboflow:read_roboflow", "train/ and valid/ with _classes.csv, x_mask.png"),
+    "camvid": LayoutEntry(f"{_LAYOUTS}.camvid:read_camvid", "train/, trainannot/, val/, valannot/"),
+    "voc": LayoutEntry(f"{_LAYOUTS}.voc:read_voc", "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/"),
+    "folders": LayoutEntry(f"{_LAYOUTS}.folders:read_folders", "images/, masks/"),
+}
+
+
+class OutputEntry(NamedTuple):
+    """A kind of file that a prediction writes.
+
+    Attributes:
+        function: "module:function" from a `keras_fcn.prediction.outputs.Prediction` to the file's bytes.
+        suffix: What its name ends in.
+        packages: What must be installed, by the names of import, besides what the project takes.
+    """
+
+    function: str
+    suffix: str
+    packages: tuple[str, ...] = ()
+
+
+_OUTPUTS = "keras_fcn.prediction.outputs"
+
+OUTPUTS = {
+    "masks": OutputEntry(f"{_OUTPUTS}:encode_mask", ".png"),
+    "overlays": OutputEntry(f"{_OUTPUTS}:encode_overlay", ".jpg"),
+    "panels": OutputEntry(f"{_OUTPUTS}:encode_panel", ".jpg"),
+    "cutouts": OutputEntry(f"{_OUTPUTS}:encode_cutout", ".png"),
+    "json": OutputEntry(f"{_OUTPUTS}:encode_json", ".json"),
+    "probabilities": OutputEntry(f"{_OUTPUTS}:encode_probabilities", ".npz"),
+    "geojson": OutputEntry(f"{_OUTPUTS}:encode_geojson", ".geojson", ("rasterio",)),
+    "coco": OutputEntry(f"{_OUTPUTS}:encode_coco", ".json", ("pycocotools", "scipy")),
+}
+"""What a prediction writes, by the name of the folder that it is written to."""
+
+PALETTES = {
+    "classes": "keras_fcn.drawing.palettes:own",
+    "colorblind": "keras_fcn.drawing.palettes:colorblind",
+}
+"""Palettes of pictures, each a "module:function" from a class table to as many colours."""
+
+Balance = Literal["none", "weights", "sampling"]
+StrategyName = Literal["auto", "mirrored", "multiworker", "none"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
+SwitchName = Literal["auto", "on", "off"]
+UpscoreInit = Literal["bilinear", "xavier"]
+
 if TYPE_CHECKING:
     ModelName = str
     BackboneName = str
+    LossName = str
+    OptimizerName = str
+    ScheduleName = str
+    OutputName = str
+    PaletteName = str
 else:  # what the command line takes
     ModelName = Literal[tuple(NETWORKS)]
     BackboneName = Literal[tuple(BACKBONES)]
+    LossName = Literal[tuple(LOSSES)]
+    OptimizerName = Literal[tuple(OPTIMIZERS)]
+    ScheduleName = Literal[tuple(SCHEDULES)]
+    OutputName = Literal[tuple(OUTPUTS)]
+    PaletteName = Literal[tuple(PALETTES)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Collection
-from typing import Any, get_type_hints
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from tyro.constructors import PrimitiveConstructorSpec
 
@@ -30,15 +30,13 @@ NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must not be negative"
 AT_LEAST_1 = Range(lambda value: value >= 1, "must be at least 1")
 BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and less than 1")
 
+SCALES = Range(lambda scale: 0 < scale[0] <= scale[1] < math.inf, "takes two factors greater than 0, the smaller first")
+SIZE = Range(lambda size: min(size) >= 1, "takes a height and a width of at least 1")
+
 
 def within(least: float, most: float, unit: str = "") -> Range:
     """Returns the range from `least` to `most`, both included."""
     return Range(lambda value: least <= value <= most, f"must be in {least} to {most}{unit}")
-
-
-def one_of(names: Collection[str]) -> Range:
-    """Returns the range of a name."""
-    return Range(lambda value: value in names, f"must be one of {', '.join(names)}")
 
 
 class Options:
@@ -52,13 +50,28 @@ class Options:
         for name, allowed in _ranges(type(self)):
             value = getattr(self, name)
             if value is not None and not allowed.holds(value):
-                raise UserError(f"{argument(name)} {allowed.wanted}. Received: {' '.join(as_words(value))}")
+                raise UserError(f"{argument(name)} {allowed.wanted}. Received: {' '.join(as_words(value)) or 'none'}")
 
 
-def _ranges(options: type) -> list[tuple[str, Range]]:
-    hints = get_type_hints(options, include_extras=True)
-    beside = {field.name: getattr(hints[field.name], "__metadata__", ()) for field in dataclasses.fields(options)}
-    return [(name, entry) for name, entries in beside.items() for entry in entries if isinstance(entry, Range)]
+def _ranges(options: type) -> Iterator[tuple[str, Range]]:
+    """Yields the fields that have a range or are one of some names, or a tuple of these."""
+    for name, hint in get_type_hints(options, include_extras=True).items():
+        yield from ((name, entry) for entry in getattr(hint, "__metadata__", ()) if isinstance(entry, Range))
+        kind = hint.__origin__ if get_origin(hint) is Annotated else hint
+        is_several = get_origin(kind) is tuple
+        choices = get_args(kind)[0] if is_several else kind
+        if get_origin(choices) is Literal:
+            yield name, _one_of(get_args(choices), is_several)
+
+
+def _one_of(names: tuple[str, ...], is_several: bool) -> Range:
+    wanted = f"must be {'some' if is_several else 'one'} of {', '.join(names)}"
+    return Range(lambda value: set(value if is_several else [value]) <= set(names), wanted)
+
+
+def hint(names: Iterable[str], default: str) -> str:
+    """Returns what `--help` says of an option's values: "(auto, voc, folders; default: auto)"."""
+    return f"({', '.join(names)}; default: {default})"
 
 
 def option(field: str) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 
 from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs
 from keras_fcn.datasets.balance import class_weights, repeat_factors
-from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.config import DataOptions
+from keras_fcn.runs.names import Balance
 
 LARGEST_DEFAULT_CROP = (320, 480)
 
@@ -19,10 +20,10 @@ class TrainingData:
     """What a run trains and measures on.
 
     Attributes:
-        pairs: What to train on; with `--balance sampling`, images of rare classes several times.
+        pairs: What to train on; with `balance="sampling"`, images of rare classes several times.
         held_out: What to measure on.
         crop_size: Height and width of the training crops, in pixels.
-        class_weights: With `--balance weights`, how much a pixel of each class counts in the loss.
+        class_weights: With `balance="weights"`, how much a pixel of each class counts in the loss.
     """
 
     pairs: Pairs
@@ -31,20 +32,24 @@ class TrainingData:
     class_weights: tuple[float, ...] | None = None
 
 
-def open_training_data(config: TrainConfig, report: Callable[[str], None]) -> TrainingData:
+def open_training_data(
+    options: DataOptions, balance: Balance, crop_size: tuple[int, int] | None, report: Callable[[str], None]
+) -> TrainingData:
     """Opens the data and decodes all of it once, so that nothing is trained on a file that is not understood.
 
     Args:
-        config: Which data, and how to balance its classes.
+        options: Which data.
+        balance: How to even out its classes.
+        crop_size: Height and width of the training crops; chosen by the sizes of the images if None.
         report: Is told, line by line, what is found.
 
     Raises:
         UserError: If there is no such data, or a file of it is not fit to train on.
     """
-    pairs = open_pairs(config.data, config.split, config.layout)
-    held_out = open_pairs(config.data, config.val_split, config.layout)
+    pairs = open_pairs(options.data, options.split, options.layout)
+    held_out = open_pairs(options.data, options.val_split, options.layout)
     report(
-        f"Data     {config.data}: {pairs.layout}, {pairs.classes.num_classes} classes, {len(pairs)} training and "
+        f"Data     {options.data}: {pairs.layout}, {pairs.classes.num_classes} classes, {len(pairs)} training and "
         f"{len(held_out)} held-out images; checking every file ..."
     )
     inspections = [inspect_pairs(pairs), inspect_pairs(held_out)]
@@ -52,13 +57,13 @@ def open_training_data(config: TrainConfig, report: Callable[[str], None]) -> Tr
         inspection.require_sound()
     left_out = len({str(finding) for inspection in inspections for finding in inspection.findings})
     if left_out:
-        report(f"         {left_out} files are left out: python -m keras_fcn.check {config.data} says which and why")
+        report(f"         {left_out} files are left out: python -m keras_fcn.check {options.data} says which and why")
     pixels = inspections[0].pixels[:, : pairs.classes.num_classes]
     return TrainingData(
-        pairs.repeated(repeat_factors(pixels)) if config.balance == "sampling" else pairs,
+        pairs.repeated(repeat_factors(pixels)) if balance == "sampling" else pairs,
         held_out,
-        config.crop_size or default_crop_size(inspections[0].sizes),
-        tuple(class_weights(pixels).tolist()) if config.balance == "weights" else None,
+        crop_size or default_crop_size(inspections[0].sizes),
+        tuple(class_weights(pixels).tolist()) if balance == "weights" else None,
     )
 
 

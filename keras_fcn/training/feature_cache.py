@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.batches import PARALLEL_READS, shuffled_index
 from keras_fcn.system.files import new_folder, write_json
@@ -66,8 +66,8 @@ def plan_cache(model: keras.Model, crop_size: tuple[int, int], count: int, gigab
     draws = min(int(gigabytes * 1e9 / (count * sample_bytes)), passes)
     if draws < 1:
         raise UserError(
-            f"--cache-features {gigabytes:g}: the features of {count} images take {count * sample_bytes / 1e9:.1f} GB; "
-            "give as much, or take a smaller --crop-size"
+            f"{argument('cache_features', gigabytes)}: the features of {count} images take "
+            f"{count * sample_bytes / 1e9:.1f} GB; give as much, or take a smaller {argument('crop_size')}"
         )
     return Plan(levels, count, draws, sample_bytes)
 
@@ -104,7 +104,7 @@ class FeatureCache:
         except OSError as error:
             raise UserError(
                 f"{self._folder}: cannot hold {self._plan.gigabytes:.1f} GB of features ({error.strerror}); make room, "
-                "or lower --cache-features"
+                f"or lower {argument('cache_features')}"
             ) from None
 
     def _write(self, folder: Path, features_of: Callable, samples: tf.data.Dataset) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.predictor import find_model, load_model
 from keras_fcn.network.backbones import Backbone, find_backbone, published
 from keras_fcn.network.parts import Parts
@@ -57,7 +57,9 @@ def load_backbone_weights(backbone: keras.Model, weights: str, entry: Backbone |
         loaded = _load(backbone, weights, entry)
         for variable in backbone.variables:
             if not np.isfinite(np.asarray(variable)).all():
-                raise UserError(f"--weights {weights}: {variable.path} holds NaN or infinity; take another file")
+                raise UserError(
+                    f"{argument('weights', weights)}: {variable.path} holds NaN or infinity; take another file"
+                )
     except UserError:
         backbone.set_weights(before)
         raise
@@ -70,8 +72,8 @@ def _load(backbone: keras.Model, weights: str, entry: Backbone | None) -> Loaded
         _load_imagenet(backbone, entry or find_backbone(backbone.name))
     elif not path.is_file():
         raise UserError(
-            f"--weights takes none, imagenet, or a file: .keras, .weights.h5, {KINDS}; there is no such file. "
-            f"Received: {weights}"
+            f"{argument('weights')} takes none, imagenet, or a file: .keras, .weights.h5, {KINDS}; there is no such "
+            f"file. Received: {weights}"
         )
     elif _is_keras(path):
         _load_from_fcn(backbone, path)
@@ -130,23 +132,25 @@ def _load_tensors(backbone: keras.Model, path: Path) -> LoadedWeights:
     tensors = read_weight_file(path)
     try:
         assigned = assign_tensors(backbone, tensors)
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error.marked}") from None
     start = f", but {', '.join(assigned.absent)}, which start random" if assigned.absent else ""
     return LoadedWeights(f"{path}, {assigned.title}, all of {backbone.name}{start}", assigned.is_folded)
 
 
 def _load_imagenet(backbone: keras.Model, entry: Backbone) -> None:
     if entry.load_imagenet is None:
-        raise UserError(f"--weights imagenet: none are published for {backbone.name}; they are for {published()}")
+        raise UserError(
+            f"{argument('weights', 'imagenet')}: none are published for {backbone.name}; they are for {published()}"
+        )
     try:
         entry.load_imagenet(backbone)
     except UserError:
         raise
     except Exception as error:  # keras.utils.get_file raises a bare Exception without a network
         raise UserError(
-            f"--weights imagenet: the download failed ({reason_of(error)}); fetch that file by hand into "
-            f"{_downloads()}, or train from random weights with --weights none"
+            f"{argument('weights', 'imagenet')}: the download failed ({reason_of(error)}); fetch that file by hand "
+            f"into {_downloads()}, or train from random weights with {argument('weights', 'none')}"
         ) from None
 
 
@@ -159,7 +163,9 @@ def _load_from_fcn(backbone: keras.Model, path: Path, source: keras.Model | None
     source = source or load_model(path)
     theirs = Parts(source).backbone
     if theirs.name != backbone.name:
-        raise UserError(f"{path}: is {source.name}, without the backbone {backbone.name}; choose its --backbone")
+        raise UserError(
+            f"{path}: is {source.name}, without the backbone {backbone.name}; choose its {argument('backbone')}"
+        )
     backbone.set_weights(theirs.get_weights())
 
 

@@ -11,9 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from keras_fcn.errors import LostWorkerError, UserError
+from keras_fcn.errors import LostWorkerError, UserError, argument
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.system.command_line import command_line
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.ray import connect, last_line
 from keras_fcn.system.startup import start_tensorflow
@@ -47,9 +48,10 @@ def train_on_ray(
         KeyboardInterrupt: After Ctrl-C; its text says how to go on.
     """
     if config.strategy not in ("auto", "multiworker"):
-        raise UserError(f"--ray-workers and --strategy {config.strategy} exclude each other; leave one of them out")
-    require_packages("--ray-workers", "ray", "ray")
-    run = RunFolder(resume or run_dir or RunFolder.default_root(config))
+        both = f"{argument('ray_workers')} and {argument('strategy', config.strategy)}"
+        raise UserError(f"{both} exclude each other; leave one of them out")
+    require_packages(argument("ray_workers"), "ray", "ray")
+    run = RunFolder(resume or run_dir or RunFolder.default_root(config.model, config.backbone))
     task = {"config": config, "run_dir": None if resume else run.root, "resume": resume, "folder": Path.cwd()}
     try:
         for number in range(1 + RESTARTS):
@@ -59,9 +61,11 @@ def train_on_ray(
             if failure is None:
                 return run
     except KeyboardInterrupt as interrupt:
-        raise type(interrupt)(f"go on from the last checkpoint with --resume {run.root}") from None
+        raise type(interrupt)(
+            f"go on from the last checkpoint with {command_line('train')} --resume {run.root}"
+        ) from None
     raise LostWorkerError(
-        f"workers were lost {1 + RESTARTS} times; go on with --resume {run.root}. Ray says: {failure}"
+        f"workers were lost {1 + RESTARTS} times; go on with {argument('resume', run.root)}. Ray says: {failure}"
     )
 
 
@@ -81,7 +85,9 @@ def _connect(num_workers: int) -> Any:
     cpus = int(ray.cluster_resources().get("CPU", 0))
     if cpus < num_workers:
         ray.shutdown()
-        raise UserError(f"--ray-workers takes at most {cpus} here, one per CPU of the cluster. Received: {num_workers}")
+        raise UserError(
+            f"{argument('ray_workers')} takes at most {cpus} here, one per CPU of the cluster. Received: {num_workers}"
+        )
     return ray
 
 
@@ -152,7 +158,7 @@ def _work(task: dict) -> None:
 
         run_training(task["config"], task["run_dir"], task["resume"], lambda line: messages.put(("line", line)))
     except UserError as error:
-        messages.put(("user error", str(error)))
+        messages.put(("user error", error.marked))
         raise
     except LostWorkerError:
         raise

@@ -12,16 +12,20 @@ import keras
 import tensorflow as tf
 
 from keras_fcn.datasets import open_pairs
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.predictor import load_model
+from keras_fcn.network.backbones import Backbone
 from keras_fcn.network.parts import Parts
+from keras_fcn.pipeline.augmentation import Augment
 from keras_fcn.runs.config import TrainConfig
-from keras_fcn.runs.config_files import read_config
+from keras_fcn.runs.config_files import OWN, own_parts, read_config
 from keras_fcn.runs.folder import RunFolder
-from keras_fcn.training.data import TrainingData, open_training_data
+from keras_fcn.training.build import OwnParts, build_data, build_training
+from keras_fcn.training.data import TrainingData
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.distributed.devices import build_strategy
 from keras_fcn.training.distributed.workers import Workers
+from keras_fcn.training.losses import Term
 from keras_fcn.training.trainer import Training
 
 Report = Callable[[str], None]
@@ -34,6 +38,7 @@ def run_training(
     report: Report = print,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     initial_weights: list | None = None,
+    own: OwnParts | None = None,
 ) -> RunFolder:
     """Trains a network and keeps everything about it in a run folder.
 
@@ -47,6 +52,7 @@ def run_training(
         report: Is told, line by line, what happens.
         callbacks: Keras callbacks, called as `fit` calls them.
         initial_weights: The network's weights, in the order of `get_weights`, instead of those of `config`.
+        own: Parts of one's own; a run is resumed with the same.
 
     Returns:
         The run's folder; its metrics.json holds the figures of best.keras.
@@ -57,8 +63,11 @@ def run_training(
         KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to go on.
     """
     run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
+    own = own or OwnParts()
     if run_dir is not None and run_dir.exists():
         resume = _same_run(run_dir, config)
+    if resume is not None:
+        _require_same_parts(RunFolder(resume).config, own)
     strategy = _meet(config, run_dir or resume, report)
     workers = Workers(strategy)
     with workers.explain_loss(f"start all of them again, as before, to go on with {run_dir or resume}"):
@@ -67,11 +76,9 @@ def run_training(
         keras.utils.set_random_seed(config.seed)
         if config.deterministic:
             tf.config.experimental.enable_op_determinism()
-        training = Training(config, data, strategy)
-        if initial_weights is not None:
-            training.start_from(initial_weights)
-        report(training.describe())
-        run = _open_run(training, run_dir, resume, report)
+        training = build_training(config, data, strategy, initial_weights, own)
+        report(training.description)
+        run = _open_run(config, own, data, training, run_dir, resume, report)
         finished = f", finished in epoch {int(training.finished_epochs)}" if training.is_finished else ""
         report(f"Run      {run.root}{finished}")
         training.run(run, report, callbacks)
@@ -86,9 +93,13 @@ def _meet(config: TrainConfig, folder: Path | None, report: Report) -> tf.distri
     """
     if cluster := joined_cluster(config.strategy):
         if folder is None:
-            raise UserError("several workers need --run-dir, a folder that all of them see: each goes on from it")
+            raise UserError(
+                f"several workers need {argument('run_dir')}, a folder that all of them see: each goes on from it"
+            )
         if config.cache_features:
-            raise UserError("--cache-features is for one process; leave it out, or train without a cluster")
+            raise UserError(
+                f"{argument('cache_features')} is for one process; leave it out, or train without a cluster"
+            )
         report(f"Worker   {cluster.name}, one of {cluster.num_workers}, at {cluster.address}; waiting for all")
     return build_strategy(config.strategy, config.batch_size)
 
@@ -109,7 +120,7 @@ def _open_data(config: TrainConfig, workers: Workers, report: Report) -> Trainin
     if workers.count > 1 and workers.is_chief:
         open_pairs(config.data, config.split, config.layout)
     workers.wait()
-    data = open_training_data(config, report)
+    data = build_data(config, report)
     names = "\n".join([*data.pairs.names, "", *data.held_out.names])
     workers.require_alike(
         names, f"{config.data}: the workers see different photographs there; give all of them the same"
@@ -117,14 +128,23 @@ def _open_data(config: TrainConfig, workers: Workers, report: Report) -> Trainin
     return data
 
 
-def _open_run(training: Training, run_dir: Path | None, resume: Path | None, report: Report) -> RunFolder:
+def _open_run(
+    config: TrainConfig,
+    own: OwnParts,
+    data: TrainingData,
+    training: Training,
+    run_dir: Path | None,
+    resume: Path | None,
+    report: Report,
+) -> RunFolder:
     """Makes a new run's folder, or takes over the position of the run to go on with."""
-    workers, data = training.workers, training.data
+    workers = training.workers
     if resume is not None:
         run = RunFolder(resume)
         training.restore(run, report)
     elif workers.is_chief:
-        run = RunFolder.create(run_dir, training.config)
+        root = run_dir or RunFolder.default_root(config.model, own.names.get("backbone", config.backbone))
+        run = RunFolder.create(root, config.to_dict() | ({OWN: own.names} if own.names else {}))
     else:
         assert run_dir is not None
         run = RunFolder(run_dir)
@@ -144,16 +164,25 @@ def _same_run(run_dir: Path, config: TrainConfig) -> Path:
     """
     kept = RunFolder(run_dir).config
     if not kept.is_file():
-        raise UserError(f"{run_dir}: exists already and is no run; choose another --run-dir")
+        raise UserError(f"{run_dir}: exists already and is no run; choose another {argument('run_dir')}")
     before = read_config(kept).to_dict()
     differing = [name for name, value in config.to_dict().items() if value != before[name]]
     if differing:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in differing)
+        others = ", ".join(argument(name) for name in differing)
         raise UserError(
-            f"{run_dir}: exists already, with another {options}; choose another --run-dir, or go on with "
-            f"--resume {run_dir}"
+            f"{run_dir}: exists already, with another {others}; choose another {argument('run_dir')}, or go on "
+            f"with {argument('resume', run_dir)}"
         )
     return run_dir
+
+
+def _require_same_parts(config: Path, own: OwnParts) -> None:
+    """Raises UserError unless a run is resumed with the parts of one's own that it began with."""
+    began = own_parts(config) if config.is_file() else own.names
+    if began != own.names:
+        parts = ", ".join(f"{name}={part}" for name, part in began.items()) or "no parts"
+        now = ", ".join(f"{name}={part}" for name, part in own.names.items()) or "none"
+        raise UserError(f"{config}: the run began with {parts} of one's own; hand in the same. Received: {now}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,9 +204,12 @@ class TrainedRun:
 
 
 def train(
-    model: str | keras.Model = "fcn8s",
-    data: str | Path = "toy",
+    model: str | keras.Model | TrainConfig = "fcn8s",
+    data: str | Path | None = None,
     *,
+    backbone: str | Backbone | None = None,
+    loss: str | Term | Sequence[str | Term] | None = None,
+    augment: Augment | None = None,
     run_dir: str | Path | None = None,
     resume: str | Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -187,12 +219,19 @@ def train(
     """Trains a network as `train.py` does, in one call.
 
     Args:
-        model: "fcn32s", "fcn16s", "fcn8s", or a model of `build_fcn`: training starts from its weights, and it has the
-            best model's weights afterwards.
-        data: A folder of photographs and masks, "toy", or "voc2012".
+        model: "fcn32s", "fcn16s", "fcn8s"; a model of `build_fcn`: training starts from its weights, and it has the
+            best model's weights afterwards; or the settings as a whole.
+        data: A folder of photographs and masks, "toy", or "voc2012"; that of the settings if None.
+        backbone: A name, or a `Backbone` of one's own.
+        loss: A name, a function of one's own, or several of these, whose sum is minimized. A function returns, of
+            labels, integers [N, H, W], and logits, float32 [N, H, W, num_classes], the sum over pixels or images and
+            their number, void not among them, float32 scalars.
+        augment: One's own function, before the augmentation of the settings: from an image uint8 [H, W, 3], its label
+            uint8 [H, W] and a seed, integers [2], to an image and a label of any size.
         run_dir: The folder of the run; runs/<time>-<model>-<backbone> if None. A run of the same settings that is there
             already is gone on with.
-        resume: The folder of a run to go on with, instead of `run_dir`.
+        resume: The folder of a run to go on with, instead of `run_dir`. One with parts of one's own, which config.json
+            names, is handed the same again.
         callbacks: Keras callbacks, called as `fit` calls them.
         report: Is told, line by line, what happens.
         **settings: The other options of `train.py`, such as `epochs=20`; see `TrainConfig`.
@@ -205,16 +244,33 @@ def train(
         >>> trained = keras_fcn.train("fcn16s", "my_data", backbone="resnet18_v2", epochs=20)
         >>> best = max(trained.history["val_mean_iou"])
     """
-    name: Any = model
+    config = model if isinstance(model, TrainConfig) else TrainConfig()
+    losses = (loss,) if isinstance(loss, str) or callable(loss) else tuple(loss or ())
+    own_loss = losses if any(map(callable, losses)) else ()
+    own = OwnParts(backbone if isinstance(backbone, Backbone) else None, own_loss, augment)
     weights = None
-    if isinstance(model, keras.Model):
-        parts = Parts(model)
-        settings = {"input_scale": parts.logits.input_scale, **settings, "backbone": parts.backbone.name}
-        name, weights = parts.network, model.get_weights()
-    config = TrainConfig(model=name, data=str(data), **settings)
-    run = run_training(config, run_dir, resume, report, callbacks, weights)
+    if isinstance(model, str):
+        settings["model"] = model
+    elif isinstance(model, keras.Model):
+        settings = {**_settings_of(model, own), **settings}
+        weights = model.get_weights()
+    if data is not None:
+        settings["data"] = str(data)
+    if isinstance(backbone, str):
+        settings["backbone"] = backbone
+    if losses and not own_loss:
+        settings["loss"] = losses
+    config = dataclasses.replace(config, **settings)
+    run = run_training(config, run_dir, resume, report, callbacks, weights, own)
     rows = [row.to_json() for row in run.read_history()]
     trained = TrainedRun({column: [row[column] for row in rows] for column in rows[0]}, run)
     if isinstance(model, keras.Model):
         model.set_weights(trained.model.get_weights())
     return trained
+
+
+def _settings_of(model: keras.Model, own: OwnParts) -> dict[str, Any]:
+    """Returns the settings that a model of `build_fcn` was built by, without a backbone of one's own."""
+    parts = Parts(model)
+    settings = {"model": parts.network, "input_scale": parts.logits.input_scale}
+    return settings if own.backbone else {**settings, "backbone": parts.backbone.name}

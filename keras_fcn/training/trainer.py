@@ -1,4 +1,4 @@
-"""Training: a network and its devices, the epochs, and what a run leaves behind."""
+"""Training: the epochs, and what a run leaves behind."""
 
 from __future__ import annotations
 
@@ -10,145 +10,73 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_fcn.errors import UserError
+from keras_fcn.datasets import Pairs
+from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.evaluate import evaluate
 from keras_fcn.inference.predictor import segmenter
-from keras_fcn.network.fcn import build_fcn, with_input_scale
-from keras_fcn.network.parts import Parts
-from keras_fcn.pipeline.batches import training_dataset
-from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.config import RunOptions
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.command_line import command_line
 from keras_fcn.system.signals import Interruption
-from keras_fcn.training.data import TrainingData
-from keras_fcn.training.distributed.devices import (
-    build_strategy,
-    describe_devices,
-    layer_precision,
-    uses_bfloat16,
-    uses_xla,
-)
 from keras_fcn.training.distributed.workers import Workers
-from keras_fcn.training.initial_weights import LoadedWeights, load_backbone_weights, load_matching_layers
 from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.records.progress import Progress
 from keras_fcn.training.records.report import RunReport, UnwrittenReport, epoch_row
-from keras_fcn.training.step.batch_norm import prepare_batch_norms, restore_statistics
-from keras_fcn.training.step.optimizers import build_parameter_groups
 from keras_fcn.training.step.step import TrainingStep
-from keras_fcn.training.step.weight_average import WeightAverage
 from keras_fcn.training.stream import TrainingStream
 
 LARGEST_LOSS = 1000.0
 """Per pixel; a network that is this sure of wrong classes has exploded."""
-
-STATISTICS_CROPS = 64
-"""Training crops from which statistics are restored that folded weights lack."""
 
 
 class Training:
     """A network in training.
 
     Args:
-        config: The settings.
-        data: What to train and measure on.
-        strategy: The devices; those of `config` if not given.
-
-    Attributes:
+        trained: The network whose weights are trained, with its auxiliary head, if it has one.
+        model: The same without that head.
+        copy: The network that is given averaged weights, or those of layers that compute in another precision, before
+            it is evaluated; None if that is `model` itself.
+        kept_model: The network that is evaluated and saved, in float32: `copy` or `model`, or a wrapper around it.
+        make_step: Makes a training step.
+        stream: The batches to train on.
+        held_out: What to evaluate on.
+        options: How long to train, and how many checkpoints to keep.
         workers: The processes that train this network together.
-        model: The network whose weights are trained.
-        kept_model: The network that is evaluated and saved, in float32; `model` itself or a wrapper around it, unless
-            weights are averaged or layers compute in another precision.
-
-    Raises:
-        UserError: If there are more devices than images in a batch, or the weights to start from do not fit.
+        description: What is trained on what, human-readable.
     """
 
-    def __init__(self, config: TrainConfig, data: TrainingData, strategy: tf.distribute.Strategy | None = None) -> None:
-        self.config, self.data = config, data
-        self.strategy = strategy or build_strategy(config.strategy, config.batch_size)
-        self.stream = TrainingStream(config, data.pairs, data.crop_size, self.strategy)
-        self.workers = Workers(self.strategy)
-        bfloat16, xla = uses_bfloat16(config.precision), uses_xla(config.xla, self.strategy, self.stream.steps)
-        with self.strategy.scope():
-            with layer_precision(bfloat16):
-                trained = self._build(auxiliary=config.auxiliary > 0)
-            self.model = keras.Model(trained.input, tf.nest.flatten(trained.output)[0], name=trained.name)
-            self.loaded = self._load_weights()
-            prepare_batch_norms(trained, self.strategy.num_replicas_in_sync)
-            self.groups = build_parameter_groups(config, trained, self.stream.steps_per_epoch)
-            self.average = WeightAverage(self.model, config.average) if config.average else None
-            self.make_step = TrainingStep(
-                self.strategy, trained, self.groups, config, data.class_weights, self.average, xla
-            )
-        self._copy = self._build() if self.average or bfloat16 else None
-        self.kept_model = with_input_scale(self._copy or self.model, config.input_scale)
-        self.segment = segmenter(self.kept_model)
+    def __init__(
+        self,
+        trained: keras.Model,
+        model: keras.Model,
+        copy: keras.Model | None,
+        kept_model: keras.Model,
+        make_step: TrainingStep,
+        stream: TrainingStream,
+        held_out: Pairs,
+        options: RunOptions,
+        workers: Workers,
+        description: str,
+    ) -> None:
+        self.model, self.kept_model, self.make_step, self.stream = model, kept_model, make_step, stream
+        self.options, self.workers, self.description = options, workers, description
+        self._copy, self._held_out, self._segment = copy, held_out, segmenter(kept_model)
         self.finished_epochs = tf.Variable(0, name="finished_epochs")
         self.best_epoch = tf.Variable(0, name="best_epoch")
         self.best_mean_iou = tf.Variable(-1.0, name="best_mean_iou")
         self.checkpoint = tf.train.Checkpoint(
             model=trained,
-            optimizers=[group.optimizer for group in self.groups],
-            average=self.average.variables if self.average else [],
-            step=self.make_step.step,
-            loss_sum=self.make_step.loss_sum,
+            optimizers=[group.optimizer for group in make_step.groups],
+            average=make_step.average.variables if make_step.average else [],
+            step=make_step.step,
+            loss_sum=make_step.loss_sum,
             finished_epochs=self.finished_epochs,
             best_epoch=self.best_epoch,
             best_mean_iou=self.best_mean_iou,
         )
-        self.stream.keep_features(trained)
-        self.interruption = Interruption(self.workers.highest)
-        self.describe_precision = ("bfloat16" if bfloat16 else "float32") + (", XLA" if xla else "")
-
-    def _build(self, **options) -> keras.Model:
-        options |= {name: getattr(self.config, name) for name in ("model", "backbone", "upscore_init", "context")}
-        return build_fcn(classes=self.data.pairs.classes, **options)
-
-    def _load_weights(self) -> LoadedWeights:
-        if self.config.init_from is not None:
-            return load_matching_layers(self.model, self.config.init_from)
-        parts = Parts(self.model)
-        loaded = load_backbone_weights(parts.backbone, self.config.weights)
-        if loaded.is_folded:
-            crops = training_dataset(self.data.pairs, self.stream.augmentation, 1, self.config.seed)
-            images = (parts.normalize(image) for image, _ in crops.take(STATISTICS_CROPS))
-            restore_statistics(parts.backbone, images)
-        return loaded
-
-    def start_from(self, weights: list[np.ndarray]) -> None:
-        """Starts from a network's weights, in the order of `get_weights`, instead of those of the settings.
-
-        Raises:
-            ValueError: If they are not of this network, with the classes of the data.
-        """
-        self.model.set_weights(weights)
-        self.loaded = LoadedWeights("those of the model that was given")
-        if self.average:
-            self.average.restart()
-
-    def describe(self) -> str:
-        """Returns what is trained on what, for people."""
-        config, stream, (height, width) = self.config, self.stream, self.data.crop_size
-        rate = f"{config.optimizer} at {config.optimization.peak_rate:g}, {config.schedule}"
-        if config.backbone_rate != 1:
-            rate += f", the backbone at {config.backbone_rate * config.optimization.peak_rate:g}"
-        if config.freeze_backbone:
-            rate += f"; the backbone is frozen for {config.freeze_backbone} epochs"
-        if stream.plan:
-            rate += f", its features kept of {stream.plan.draws} augmentations ({stream.plan.gigabytes:.2g} GB)"
-        network = f"{config.model} over {config.backbone}, {self.model.count_params() / 1e6:.1f} million weights"
-        if config.input_scale != 1:
-            network += f", kept to see images at {config.input_scale:g} of their size"
-        return (
-            f"Network  {network}\n"
-            f"Weights  {self.loaded.description}\n"
-            f"Steps    {config.epochs} epochs of {stream.steps_per_epoch}, each of {stream.images_per_step} crops "
-            f"of {height}x{width} pixels, on {describe_devices(self.strategy)} in {self.describe_precision}\n"
-            f"Rate     {rate}\n"
-            f"Loss     {' + '.join(config.loss)}"
-        )
+        self.interruption = Interruption(workers.highest)
 
     @property
     def step(self) -> int:
@@ -157,10 +85,10 @@ class Training:
 
     @property
     def is_finished(self) -> bool:
-        """Whether all epochs are over, or the last ones were no better for as many as `--patience` says."""
+        """Whether all epochs are over, or the last ones were no better for as many as `patience` says."""
         finished = int(self.finished_epochs.numpy())
         waited = finished - int(self.best_epoch.numpy())
-        return finished >= self.config.epochs or 0 < self.config.patience <= waited
+        return finished >= self.options.epochs or 0 < self.options.patience <= waited
 
     def restore(self, run: RunFolder, report: Callable[[str], None]) -> None:
         """Restores weights, optimizer and position from a run's newest checkpoint that is undamaged, if it has any.
@@ -168,10 +96,10 @@ class Training:
         Raises:
             UserError: If there are checkpoints, but none is undamaged and of this network.
         """
-        self._checkpoints(run).restore(f"{self.config.model} over {self.config.backbone}", report)
+        self._checkpoints(run).restore(self.model.name.replace("_", " over ", 1), report)
 
     def _checkpoints(self, run: RunFolder) -> Checkpoints:
-        return Checkpoints(run, self.checkpoint, self.config.keep_checkpoints, self.workers.is_chief)
+        return Checkpoints(run, self.checkpoint, self.options.keep_checkpoints, self.workers.is_chief)
 
     def run(
         self, run: RunFolder, report: Callable[[str], None], callbacks: Sequence[keras.callbacks.Callback] = ()
@@ -185,7 +113,7 @@ class Training:
         checkpoints = self._checkpoints(run)
         output: RunReport | UnwrittenReport = UnwrittenReport()
         if self.workers.is_chief:
-            output = RunReport(run, self.data.held_out, int(self.finished_epochs.numpy()), self.step)
+            output = RunReport(run, self._held_out, int(self.finished_epochs.numpy()), self.step)
         self.model.stop_training = False  # callbacks may set it, as under `fit`
         listeners = keras.callbacks.CallbackList(list(callbacks), model=self.model)
         listeners.on_train_begin()
@@ -209,11 +137,11 @@ class Training:
         output: RunReport | UnwrittenReport,
         listeners: keras.callbacks.CallbackList,
     ) -> None:
-        self.stream.open(self.step, self.model, run.features)
+        self.stream.open(self.step, run.features)
         started, first_step = time.perf_counter(), self.step
         while not (self.is_finished or self.workers.highest(self.model.stop_training)):
             epoch = int(self.finished_epochs.numpy()) + 1
-            report(f"\nEpoch {epoch}/{self.config.epochs}{self._time_left(started, first_step)}")
+            report(f"\nEpoch {epoch}/{self.options.epochs}{self._time_left(started, first_step)}")
             listeners.on_epoch_begin(epoch - 1)
             progress = self._train_epoch(epoch, checkpoints, listeners)
             row = self._finish_epoch(epoch, progress, output)
@@ -233,18 +161,18 @@ class Training:
                 started = time.perf_counter()
                 batches = stream.next(before + number)
                 fetched = time.perf_counter()
-                self.make_step(batches, epoch <= self.config.freeze_backbone)
+                self.make_step(batches, epoch <= stream.frozen_epochs)
                 loss = float(self.make_step.loss_sum.numpy()) / (number + 1)
                 self._require_sane(loss, checkpoints)
                 progress.made_step(loss, self._rate(), fetched - started, time.perf_counter() - fetched)
                 listeners.on_train_batch_end(number, {"loss": loss})
-                if time.perf_counter() - saved > 60 * self.config.checkpoint_minutes:
+                if time.perf_counter() - saved > 60 * self.options.checkpoint_minutes:
                     checkpoints.save()
                     saved = time.perf_counter()
         return progress
 
     def _rate(self) -> float:
-        return float(self.groups[0].optimizer.learning_rate.numpy())
+        return float(self.make_step.groups[0].optimizer.learning_rate.numpy())
 
     def _require_sane(self, loss: float, checkpoints: Checkpoints) -> None:
         """Raises UserError if the loss of the step just made is no number, or has exploded."""
@@ -252,20 +180,21 @@ class Training:
             return
         names = ", ".join(self.stream.file_names(self.step))
         raise UserError(
-            f"the loss became {loss:.4g} in step {self.step}, on {names}; try a lower --learning-rate, or "
-            f"--clip-norm 1. The last good checkpoint: {checkpoints.newest}"
+            f"the loss became {loss:.4g} in step {self.step}, on {names}; try a lower {argument('learning_rate')}, "
+            f"or {argument('clip_norm', 1)}. The last good checkpoint: {checkpoints.newest}"
         )
 
     def _finish_epoch(self, epoch: int, progress: Progress, output: RunReport | UnwrittenReport) -> EpochRow:
         """Evaluates the network and writes the epoch down; returns its row of the history."""
         if self._copy is not None:
-            source = self.average.variables if self.average else self.model.weights
+            average = self.make_step.average
+            source = average.variables if average else self.model.weights
             self._copy.set_weights([np.asarray(weight) for weight in source])
-        evaluation = evaluate(self.segment, self.data.held_out, self.interruption.check, self.workers)
+        evaluation = evaluate(self._segment, self._held_out, self.interruption.check, self.workers)
         loss = float(self.make_step.loss_sum.numpy()) / self.stream.steps_per_epoch
         row = epoch_row(epoch, self.step, loss, self._rate(), progress, evaluation)
         is_best = row.val_mean_iou > float(self.best_mean_iou.numpy())
-        output.add_epoch(row, evaluation, self.segment, self.kept_model if is_best else None)
+        output.add_epoch(row, evaluation, self._segment, self.kept_model if is_best else None)
         if is_best:
             self.best_mean_iou.assign(row.val_mean_iou)
             self.best_epoch.assign(epoch)
@@ -277,7 +206,9 @@ class Training:
         done = self.step - first_step
         if not done:
             return ""
-        seconds = (time.perf_counter() - started) / done * (self.stream.steps - self.step)
+        seconds = (
+            (time.perf_counter() - started) / done * (self.options.epochs * self.stream.steps_per_epoch - self.step)
+        )
         return f", about {math.ceil(seconds / 60)} min left"
 
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_fcn.datasets.balance import class_weights, repeat_factors
-from keras_fcn.training.losses import summed_cross_entropy
+from keras_fcn.training.losses.cross_entropy import summed_cross_entropy
 
 #           sky  cat  dog  never
 PIXELS = [

@@ -149,7 +149,7 @@ def test_masks_keep_their_colours_whatever_pictures_show():
     shown = picture_colors(VOC, "colorblind")
     assert (shown.names, shown.void_color) == (VOC.names, VOC.void_color)
     assert shown.colors == colorblind_colors(21)
-    assert picture_colors(VOC) is VOC
+    assert picture_colors(VOC) == VOC
 
 
 def test_text_is_black_or_white_by_the_contrast_ratio():

@@ -183,5 +183,5 @@ def test_what_cannot_be_exported_is_one_line(tmp_path, exported, tiny):
         assert len(call.err.splitlines()) == 1
     with pytest.raises(UserError, match="file: is a file; give a folder to export to"):
         export_saved_model(tiny, tmp_path / "file")
-    with pytest.raises(UserError, match=r"--max-pixels must be at least 10000\. Received: 9999"):
+    with pytest.raises(UserError, match=r"max_pixels must be at least 10000\. Received: 9999"):
         ExportOptions(tmp_path, tmp_path, max_pixels=9999)

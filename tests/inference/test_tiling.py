@@ -190,14 +190,14 @@ def test_the_mask_of_tiles_is_the_argmax_of_their_probabilities(predictor):
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"scales": ()}, "--scales must be one or more factors greater than 0. Received: none"),
-        ({"scales": (1.0, 0.0)}, "--scales must be .* Received: 1.0 0.0"),
-        ({"scales": (float("nan"),)}, "--scales must be .* Received: nan"),
-        ({"tile": (1000, 1024)}, "--tile takes multiples of 32, the networks' stride, such as 992 1024"),
-        ({"tile": (0, 512)}, "--tile takes multiples of 32, .* such as 32 512. Received: 0 512"),
-        ({"tile": (512, 512), "overlap": 100}, "--overlap takes multiples of 32, .* such as 96. Received: 100"),
-        ({"tile": (512, 256), "overlap": 160}, "--overlap must be at most half of the tile, here 128. Received: 160"),
-        ({"overlap": 64}, "--overlap is for tiles: give --tile H W, too. Received: 64"),
+        ({"scales": ()}, "scales must be one or more factors greater than 0. Received: none"),
+        ({"scales": (1.0, 0.0)}, "scales must be .* Received: 1.0 0.0"),
+        ({"scales": (float("nan"),)}, "scales must be .* Received: nan"),
+        ({"tile": (1000, 1024)}, "tile takes multiples of 32, the networks' stride, such as 992 1024"),
+        ({"tile": (0, 512)}, "tile takes multiples of 32, .* such as 32 512. Received: 0 512"),
+        ({"tile": (512, 512), "overlap": 100}, "overlap takes multiples of 32, .* such as 96. Received: 100"),
+        ({"tile": (512, 256), "overlap": 160}, "overlap must be at most half of the tile, here 128. Received: 160"),
+        ({"overlap": 64}, "overlap is for tiles: give tile, too. Received: 64"),
     ],
 )
 def test_options_out_of_range_are_one_line(options, complaint):

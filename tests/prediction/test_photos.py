@@ -168,7 +168,7 @@ def test_one_that_the_device_has_no_room_for_is_named(tmp_path):
     photos = make_photos(tmp_path / "in", 5)
     failures = predict_all(Predictor(segment, VOC), tasks_of(photos, tmp_path / "out", "masks"), batch_size=2)
     assert list(failures) == [1, 3]
-    assert str(failures[1]) == f"{photos}/0001.png: does not fit into the device's memory; add --tile 1024 1024"
+    assert str(failures[1]) == f"{photos}/0001.png: does not fit into the device's memory; add tile=(1024, 1024)"
     assert list(contents(tmp_path / "out")) == [f"masks/000{number}.png" for number in (0, 2, 4)]
 
 

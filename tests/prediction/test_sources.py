@@ -109,7 +109,10 @@ def test_videos_are_taken_where_they_are_named_only(folder):
         (["one/a.png", "--overwrite", "--skip-existing"], "--overwrite and --skip-existing exclude each other"),
         (["one/a.png", "--alpha", "2"], "--alpha must be in 0 to 1. Received: 2.0"),
         (["one/a.png", "--batch-size", "0"], "--batch-size must be at least 1. Received: 0"),
-        (["one/a.png", "--write", "masks", "masks"], "--write names an output twice. Received: masks masks"),
+        (
+            ["one/a.png", "--write", "masks", "masks"],
+            "--write takes one or more outputs, each once. Received: masks masks",
+        ),
         (["one/a.png", "--write", "drawings"], "drawings"),
         ([], "predict.py needs photographs, folders or videos after the model"),
     ],

@@ -5,7 +5,6 @@ import re
 import runpy
 import subprocess
 import sys
-from typing import get_args
 
 import pytest
 from conftest import ROOT
@@ -13,8 +12,7 @@ from conftest import ROOT
 import keras_fcn
 from keras_fcn.datasets import LAYOUTS
 from keras_fcn.prediction.outputs import OUTPUTS
-from keras_fcn.runs.config import LossName
-from keras_fcn.runs.names import BACKBONES
+from keras_fcn.runs.names import BACKBONES, LOSSES
 
 HOOKS = runpy.run_path(str(ROOT / "docs/hooks.py"))
 DOCS = ROOT / "docs"
@@ -105,7 +103,7 @@ def test_the_table_of_backbones_is_the_program_s():
     ("page", "option", "names"),
     [
         ("reference/layouts.md", "`--layout`", list(LAYOUTS)),  # in the order in which they are recognized
-        ("reference/training_options.md", "`--loss`", list(get_args(LossName))),
+        ("reference/training_options.md", "`--loss`", list(LOSSES)),
         ("reference/outputs.md", "`--write`", list(OUTPUTS)),
     ],
 )

@@ -5,7 +5,7 @@ import shlex
 import pytest
 from conftest import ROOT
 
-from keras_fcn.commands.options import parse_train_options
+from keras_fcn.commands.train import parse_train_options
 from keras_fcn.runs.names import BACKBONES
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Call
 
-from keras_fcn.commands.options import parse_train_options
+from keras_fcn.commands.train import parse_train_options
 from keras_fcn.errors import UserError
 from keras_fcn.runs.config import RunOptions, TrainConfig
 from keras_fcn.runs.config_files import read_config
@@ -28,7 +28,7 @@ SETTINGS = TrainConfig(
 
 @pytest.fixture
 def run(tmp_path):
-    return RunFolder.create(tmp_path / "run", SETTINGS).root
+    return RunFolder.create(tmp_path / "run", SETTINGS.to_dict()).root
 
 
 def test_no_options_are_the_defaults():
@@ -47,7 +47,7 @@ def test_options_become_settings():
 
 @pytest.mark.parametrize("settings", [SETTINGS, TrainConfig()], ids=["some", "defaults"])
 def test_a_runs_settings_are_read_back(tmp_path, settings):
-    run = RunFolder.create(tmp_path / "run", settings)
+    run = RunFolder.create(tmp_path / "run", settings.to_dict())
     assert read_config(run.config) == settings
 
 

@@ -9,7 +9,6 @@ import pytest
 from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
-from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.files import new_folder, replaced_file, write_json
@@ -83,16 +82,16 @@ def test_json_that_cannot_be_written_leaves_the_old(tmp_path):
 
 def test_runs_get_a_folder_named_after_time_and_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = RunFolder.create(None, TrainConfig(model="fcn32s"))
-    assert run.root.parts[0] == "runs"
-    assert run.root.name.endswith("-fcn32s-resnet18_v2")
+    root = RunFolder.default_root("fcn32s", "resnet18_v2")
+    assert root.parts[0] == "runs"
+    assert root.name.endswith("-fcn32s-resnet18_v2")
 
 
 def test_a_run_never_writes_over_another(tmp_path):
-    run = RunFolder.create(tmp_path / "run", TrainConfig(seed=1))
+    run = RunFolder.create(tmp_path / "run", {"seed": 1})
     before = run.config.read_text()
-    with pytest.raises(UserError, match=r"run: exists already; choose another --run-dir, or go on with --resume"):
-        RunFolder.create(tmp_path / "run", TrainConfig(seed=2))
+    with pytest.raises(UserError, match=r"run: exists already; choose another run_dir, or go on with resume="):
+        RunFolder.create(tmp_path / "run", {"seed": 2})
     assert run.config.read_text() == before
 
 
@@ -101,7 +100,7 @@ def epoch(number, loss, **val_iou):
 
 
 def test_history_is_read_back(tmp_path):
-    run = RunFolder.create(tmp_path / "run", TrainConfig())
+    run = RunFolder.create(tmp_path / "run", {})
     assert run.read_history() == []
     rows = [epoch(1, 0.123456789, sky=0.25), epoch(2, 1e-7, sky=0.0)]
     run.write_history(rows)
@@ -119,7 +118,7 @@ def test_history_is_read_back(tmp_path):
 
 def test_the_history_of_an_early_run_has_fewer_columns(tmp_path):
     """It gets the others, without values, when the run is resumed."""
-    run = RunFolder.create(tmp_path / "run", TrainConfig())
+    run = RunFolder.create(tmp_path / "run", {})
     later = epoch(2, 0.25, sky=0.75)
     early = {name: value for name, value in later.to_json().items() if name not in ("waiting_share", "val_iou/sky")}
     run.history.write_text(f"{','.join(early)}\n{','.join(map(str, early.values()))}\n")
@@ -131,7 +130,7 @@ def test_the_history_of_an_early_run_has_fewer_columns(tmp_path):
 
 
 def test_a_run_goes_on_with_the_images_it_began_with_only(tmp_path):
-    run = RunFolder.create(tmp_path / "run", TrainConfig())
+    run = RunFolder.create(tmp_path / "run", {})
     began = [Path(f"data/JPEGImages/{name}.jpg") for name in ("a", "b", "été 🐈")]
     run.keep_images(began, [Path("data/JPEGImages/c.jpg")])
     moved = [Path("/elsewhere") / path for path in began]
@@ -148,9 +147,9 @@ def test_a_folder_that_is_no_run_was_trained_on_nothing(tmp_path):
 
 
 def test_an_epoch_that_cannot_be_written_down_says_how_to_go_on(tmp_path, toy):
-    run = RunFolder.create(tmp_path / "run", TrainConfig())
+    run = RunFolder.create(tmp_path / "run", {})
     report = RunReport(run, open_pairs(toy, "val"), finished_epochs=0, step=0)
     run.history.mkdir()
     evaluation = Evaluation(("cat",), 1, np.array([[1]]), {"a": 1.0})
-    with pytest.raises(UserError, match=r"epoch 1 cannot be written down \(.*\); make room and go on with --resume"):
+    with pytest.raises(UserError, match=r"epoch 1 cannot be written down \(.*\); make room and go on with resume="):
         report.add_epoch(epoch(1, 0.5), evaluation, segment=None, best=None)

@@ -10,10 +10,10 @@ from tiny_runs import Interruption, assert_same_run, silent, tiny
 from keras_fcn import ClassTable, build_fcn
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.errors import UserError
+from keras_fcn.training.build import build_training
 from keras_fcn.training.data import TrainingData
 from keras_fcn.training.initial_weights import load_matching_layers
 from keras_fcn.training.train import run_training as train
-from keras_fcn.training.trainer import Training
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -23,7 +23,7 @@ def training(toy):
     def make(**settings):
         keras.utils.set_random_seed(0)
         pairs = read_voc(toy, "train")
-        return Training(tiny(toy, **settings), TrainingData(pairs, pairs, (64, 96)))
+        return build_training(tiny(toy, **settings), TrainingData(pairs, pairs, (64, 96)))
 
     return make
 
@@ -31,7 +31,7 @@ def training(toy):
 def step(training, is_backbone_frozen=False):
     """Makes a step; returns, by path, by how much it changed each variable."""
     before = {variable.path: np.asarray(variable) for variable in training.model.variables}
-    training.stream.open(0, training.model, Path("unused"))
+    training.stream.open(0, Path("unused"))
     training.make_step(training.stream.next(0), is_backbone_frozen)
     return {variable.path: np.asarray(variable) - before[variable.path] for variable in training.model.variables}
 

@@ -81,7 +81,7 @@ def test_without_a_network_the_line_says_which_file_to_fetch_and_where_to_put_it
     message = str(caught.value)
     assert asked
     assert asked[0].endswith("no_top.h5")
-    assert message.startswith("--weights imagenet: the download failed (URL fetch failure on https://")
+    assert message.startswith("weights='imagenet': the download failed (URL fetch failure on https://")
     assert asked[0] in message
     assert f"fetch that file by hand into {tmp_path}/home/models, or train from random weights with" in message
     assert "\n" not in message

@@ -10,10 +10,10 @@ from keras_fcn import build_fcn
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.inference.predictor import load_model
+from keras_fcn.training.build import build_training
 from keras_fcn.training.data import TrainingData, default_crop_size
 from keras_fcn.training.initial_weights import load_backbone_weights
 from keras_fcn.training.train import run_training as train
-from keras_fcn.training.trainer import Training
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -69,8 +69,8 @@ def test_more_devices_than_images_in_a_batch_are_refused(toy, monkeypatch):
     devices = tf.config.list_logical_devices("CPU") * 3
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: devices if kind == "CPU" else [])
     pairs = read_voc(toy, "train")
-    with pytest.raises(UserError, match=r"--batch-size must be at least 3, one per device. Received: 2"):
-        Training(tiny(toy, batch_size=2), TrainingData(pairs, pairs, (64, 96)))
+    with pytest.raises(UserError, match=r"batch_size must be at least 3, one per device. Received: 2"):
+        build_training(tiny(toy, batch_size=2), TrainingData(pairs, pairs, (64, 96)))
 
 
 def test_crops_are_as_large_as_the_images_but_no_larger_than_the_tutorials():
@@ -109,9 +109,9 @@ def test_weights_of_another_backbone_are_refused(trained, tmp_path):
 @pytest.mark.parametrize(
     ("weights", "complaint"),
     [
-        ("imagenet", "--weights imagenet: none are published for resnet18_v2; they are for resnet50_v2"),
+        ("imagenet", "weights='imagenet': none are published for resnet18_v2; they are for resnet50_v2"),
         ("nothing.keras", "there is no such file. Received: nothing.keras"),
-        ("vgg16", "--weights takes none, imagenet, or a file: .keras, .weights.h5, .*no such file. Received: vgg16"),
+        ("vgg16", "weights takes none, imagenet, or a file: .keras, .weights.h5, .*no such file. Received: vgg16"),
     ],
 )
 def test_weights_that_cannot_be_had_are_named(weights, complaint):

@@ -144,9 +144,7 @@ def test_the_same_command_goes_on_with_the_same_run(toy, tmp_path):
     assert run_training(config, tmp_path / "run", report=lines.append).root == run.root
     assert any("finished in epoch 1" in line for line in lines)
     assert {path: path.read_bytes() for path in run.root.rglob("ckpt*")} == before
-    with pytest.raises(
-        UserError, match=r"run: exists already, with another --epochs, --seed; choose another --run-dir"
-    ):
+    with pytest.raises(UserError, match=r"run: exists already, with another epochs, seed; choose another run_dir"):
         run_training(dataclasses.replace(config, epochs=2, seed=1), tmp_path / "run", report=silent)
     (tmp_path / "mine").mkdir()
     with pytest.raises(UserError, match="mine: exists already and is no run"):
@@ -228,7 +226,7 @@ def test_xla_is_for_a_single_gpu_and_long_runs(monkeypatch):
     assert not uses_xla("auto", one, XLA_STEPS - 1)
     monkeypatch.setattr(type(two), "num_replicas_in_sync", 2)
     assert not uses_xla("auto", two, XLA_STEPS)
-    with pytest.raises(UserError, match="--xla on works on one device only"):
+    with pytest.raises(UserError, match="xla='on' works on one device only"):
         uses_xla("on", two, XLA_STEPS)
 
 
@@ -248,10 +246,10 @@ def test_xla_makes_the_same_step(training):  # noqa: F811
 
 def test_wrong_options_are_refused():
     for words, complaint in (
-        ({"clip_norm": -1.0}, "--clip-norm must not be negative. Received: -1.0"),
-        ({"accumulate": 0}, "--accumulate must be greater than 0. Received: 0"),
-        ({"average": 1.0}, "--average must be at least 0 and less than 1. Received: 1.0"),
-        ({"keep_checkpoints": 0}, "--keep-checkpoints must be greater than 0"),
+        ({"clip_norm": -1.0}, "clip_norm must not be negative. Received: -1.0"),
+        ({"accumulate": 0}, "accumulate must be greater than 0. Received: 0"),
+        ({"average": 1.0}, "average must be at least 0 and less than 1. Received: 1.0"),
+        ({"keep_checkpoints": 0}, "keep_checkpoints must be greater than 0"),
     ):
         with pytest.raises(UserError, match=complaint):
             keras_fcn.runs.config.TrainConfig(**words)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_fcn.errors import UserError, argument
 from keras_fcn.network.weights.names import CONVENTIONS, Convention
 
 Tensors = dict[str, np.ndarray]
@@ -58,7 +59,7 @@ def assign_tensors(backbone: keras.Model, tensors: Tensors) -> Assigned:
         tensors: What `read_weight_file` returned.
 
     Raises:
-        ValueError: If the names are of no known convention or of one for other backbones, or a tensor is missing, left
+        UserError: If the names are of no known convention or of one for other backbones, or a tensor is missing, left
             over, or of another type or shape.
     """
     tensors = {
@@ -67,7 +68,8 @@ def assign_tensors(backbone: keras.Model, tensors: Tensors) -> Assigned:
     convention = _recognize(tensors)
     if backbone.name not in convention.backbones:
         fitting = " or ".join(convention.backbones)
-        raise ValueError(f"holds {convention.title}, for --backbone {fitting}. Received: --backbone {backbone.name}")
+        received = argument("backbone", backbone.name)
+        raise UserError(f"holds {convention.title}, for {argument('backbone')} {fitting}. Received: {received}")
     wanted = list(_wanted(backbone, convention))
     absent = _absent_layers(wanted, tensors, convention.may_lack)
     wanted = [item for item in wanted if item.layer not in absent]
@@ -91,7 +93,7 @@ def _recognize(tensors: Tensors) -> Convention:
             return convention
     some = ", ".join(list(tensors)[:3])
     known = "; ".join(dict.fromkeys(convention.title for convention in CONVENTIONS))
-    raise ValueError(f"its tensors ({some}, ...) are named in no way that is known here: {known}")
+    raise UserError(f"its tensors ({some}, ...) are named in no way that is known here: {known}")
 
 
 def _wanted(backbone: keras.Model, convention: Convention) -> Iterator[Wanted]:
@@ -133,12 +135,12 @@ def _fitting(item: Wanted, tensor: np.ndarray, shape: tuple[int, ...]) -> np.nda
     value = item.convert(tensor)
     if value.shape != shape or value.dtype.kind != "f":
         found = "x".join(map(str, value.shape)) or "a scalar"
-        raise ValueError(
+        raise UserError(
             f"{item.tensor}, which would be the {item.weight} of {item.layer}, is {found} of {value.dtype} "
             f"in our order of axes; it must be {'x'.join(map(str, shape))} of float32"
         )
     if item.weight == "moving_variance" and value.min() < 0:
-        raise ValueError(f"{item.tensor} is a variance, but holds {value.min()}")
+        raise UserError(f"{item.tensor} is a variance, but holds {value.min()}")
     return value
 
 
@@ -166,10 +168,10 @@ def _require_all_names(wanted: list[Wanted], tensors: Tensors, convention: Conve
     names = {item.tensor for item in wanted}
     missing = [item.tensor for item in wanted if item.tensor not in tensors]
     if missing:
-        raise ValueError(f"lacks {_some(missing)} of {backbone}")
+        raise UserError(f"lacks {_some(missing)} of {backbone}")
     left_over = [name for name in tensors if name not in names and not re.fullmatch(convention.ignored, name)]
     if left_over:
-        raise ValueError(f"holds {_some(left_over)}, for which {backbone} has no place")
+        raise UserError(f"holds {_some(left_over)}, for which {backbone} has no place")
 
 
 def _some(names: list[str]) -> str:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.network.weights.assignment import Tensors, assign_tensors
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.text import reason_of
@@ -43,16 +43,17 @@ def load_kerashub_preset(backbone: keras.Model) -> None:
         UserError: If KerasHub is not installed, or the download fails.
     """
     preset, timm = PRESETS[backbone.name]
-    require_packages(f"--weights imagenet for {backbone.name}", "extra", "keras_hub")
+    weights, imagenet, none = argument("weights"), argument("weights", "imagenet"), argument("weights", "none")
+    require_packages(f"{imagenet} for {backbone.name}", "extra", "keras_hub")
     try:
         import keras_hub  # takes seconds
 
         copy_kerashub_weights(keras_hub.models.Backbone.from_preset(preset), backbone)
     except Exception as error:  # which one, depends on KerasHub's own ways to download
         raise UserError(
-            f"--weights imagenet: KerasHub could not load {preset} ({reason_of(error)}); fetch model.safetensors from "
-            f"https://huggingface.co/{timm} by hand and take it as --weights FILE, or train from random weights with "
-            "--weights none"
+            f"{imagenet}: KerasHub could not load {preset} ({reason_of(error)}); fetch model.safetensors from "
+            f"https://huggingface.co/{timm} by hand and take it as {weights} FILE, or train from random weights with "
+            f"{none}"
         ) from None
 
 

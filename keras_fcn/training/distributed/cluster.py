@@ -6,8 +6,8 @@ import dataclasses
 import json
 import os
 
-from keras_fcn.errors import UserError
-from keras_fcn.runs.config import StrategyName
+from keras_fcn.errors import UserError, argument
+from keras_fcn.runs.names import StrategyName
 
 _EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 _TRAINING_TASKS = ("chief", "worker")
@@ -68,7 +68,9 @@ def joined_cluster(strategy: StrategyName) -> Cluster | None:
     text = os.environ.get("TF_CONFIG", "").strip()
     cluster = parse_cluster(text) if text not in ("", "{}") else None
     if strategy == "multiworker" and cluster is None:
-        raise UserError(f"--strategy multiworker needs the environment variable TF_CONFIG, such as {_EXAMPLE}")
+        raise UserError(
+            f"{argument('strategy', 'multiworker')} needs the environment variable TF_CONFIG, such as {_EXAMPLE}"
+        )
     return cluster if cluster and (strategy == "multiworker" or cluster.num_workers > 1) else None
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from keras_fcn.errors import LostWorkerError, UserError
-from keras_fcn.runs.config import PrecisionName, StrategyName, SwitchName
+from keras_fcn.errors import LostWorkerError, UserError, argument
+from keras_fcn.runs.names import PrecisionName, StrategyName, SwitchName
 from keras_fcn.system.signals import handling
 from keras_fcn.training.distributed.cluster import Cluster, joined_cluster
 
@@ -42,7 +42,9 @@ def build_strategy(name: StrategyName, batch_size: int) -> tf.distribute.Strateg
     if name == "none" or (name == "auto" and len(devices) == 1):
         return tf.distribute.get_strategy()
     if batch_size < len(devices):
-        raise UserError(f"--batch-size must be at least {len(devices)}, one per device. Received: {batch_size}")
+        raise UserError(
+            f"{argument('batch_size')} must be at least {len(devices)}, one per device. Received: {batch_size}"
+        )
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
@@ -68,8 +70,8 @@ def _meet(cluster: Cluster, batch_size: int) -> tf.distribute.Strategy:
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise UserError(
-            f"--batch-size must be a multiple of {replicas}, the number of devices of all {cluster.num_workers} "
-            f"workers. Received: {batch_size}"
+            f"{argument('batch_size')} must be a multiple of {replicas}, the number of devices of all "
+            f"{cluster.num_workers} workers. Received: {batch_size}"
         )
     return strategy
 
@@ -115,7 +117,8 @@ def uses_xla(xla: SwitchName, strategy: tf.distribute.Strategy, steps: int) -> b
     """
     is_alone = strategy.num_replicas_in_sync == 1
     if xla == "on" and not is_alone:
-        raise UserError("--xla on works on one device only; add --strategy none, or leave --xla out")
+        xla_on, one_device = argument("xla", "on"), argument("strategy", "none")
+        raise UserError(f"{xla_on} works on one device only; add {one_device}, or leave {argument('xla')} out")
     pays = is_alone and steps >= XLA_STEPS and bool(tf.config.list_logical_devices("GPU"))
     return xla == "on" or (xla == "auto" and pays)
 

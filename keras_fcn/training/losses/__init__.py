@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import get_args
+import functools
+from collections.abc import Callable, Sequence
+from pkgutil import resolve_name
+from typing import TypeAlias
 
 import keras
 import tensorflow as tf
 
-from keras_fcn.runs.config import LossName
-from keras_fcn.training.losses.cross_entropy import summed_cross_entropy
-from keras_fcn.training.losses.dice import summed_dice
-from keras_fcn.training.losses.lovasz import summed_lovasz
+from keras_fcn.runs.names import LOSSES
+
+Term: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+"""From labels, int32 [N, H, W], class ids or 255, and logits, float32 [N, H, W, num_classes], to a sum over pixels or
+images and their number, void not among them, float32 scalars."""
 
 
 @keras.saving.register_keras_serializable("keras_fcn")
@@ -22,7 +25,8 @@ class SegmentationLoss(keras.losses.Loss):
     not the same where void is spread unevenly. Training steps of our own add up `parts` instead.
 
     Args:
-        terms: "cross_entropy", the mean over pixels; "dice" or "lovasz", the mean over images.
+        terms: Names of losses, "cross_entropy", the mean over pixels, "dice" or "lovasz", the mean over images; or
+            functions of one's own (`Term`).
         label_smoothing: Share of the truth that the cross-entropy gives to all classes alike, in 0 to 1.
         ohem: Share of each image's pixels that the cross-entropy counts, those of the greatest loss.
         class_weights: How much a pixel of each class counts in the cross-entropy; 1 if not given.
@@ -37,21 +41,22 @@ class SegmentationLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        terms: Sequence[LossName] = ("cross_entropy",),
+        terms: Sequence[str | Term] = ("cross_entropy",),
         label_smoothing: float = 0.0,
         ohem: float = 1.0,
         class_weights: Sequence[float] | None = None,
         name: str = "segmentation_loss",
     ) -> None:
         super().__init__(name=name)
-        if not terms or not set(terms) <= set(get_args(LossName)):
-            raise ValueError(f"terms must be some of {', '.join(get_args(LossName))}. Received: terms={terms!r}")
+        if not terms or not all(callable(term) or term in LOSSES for term in terms):
+            raise ValueError(f"terms must be some of {', '.join(LOSSES)}, or functions. Received: terms={terms!r}")
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be at least 0 and less than 1. Received: {label_smoothing}")
         if not 0 < ohem <= 1:
             raise ValueError(f"ohem must be greater than 0 and at most 1. Received: {ohem}")
         self.terms, self.label_smoothing, self.ohem = tuple(terms), label_smoothing, ohem
         self.class_weights = None if class_weights is None else tuple(class_weights)
+        self._functions = [self._function(term) for term in self.terms]
 
     def parts(self, labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns what replicas add up: the loss is `total(sums, normalizers)` of their totals.
@@ -63,17 +68,19 @@ class SegmentationLoss(keras.losses.Loss):
         Returns:
             Of each term, the sum over these pixels or images and their number, both float32 [terms].
         """
-        logits = tf.cast(logits, tf.float32)
-        parts = [self._term(term, labels, logits) for term in self.terms]
-        sums, normalizers = zip(*parts)
+        labels, logits = tf.cast(labels, tf.int32), tf.cast(logits, tf.float32)
+        sums, normalizers = zip(*(function(labels, logits) for function in self._functions))
         return tf.stack(sums), tf.stack(normalizers)
 
-    def _term(self, term: LossName, labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if term == "dice":
-            return summed_dice(labels, logits)
-        if term == "lovasz":
-            return summed_lovasz(labels, logits)
-        return summed_cross_entropy(labels, logits, self.class_weights, self.label_smoothing, self.ohem)
+    def _function(self, term: str | Term) -> Term:
+        if callable(term):
+            return term
+        function = resolve_name(LOSSES[term])
+        if term != "cross_entropy":
+            return function
+        return functools.partial(
+            function, class_weights=self.class_weights, label_smoothing=self.label_smoothing, hardest=self.ohem
+        )
 
     @staticmethod
     def rates(normalizers: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.text import reason_of
 
@@ -50,7 +50,7 @@ class Checkpoints:
         except (OSError, tf.errors.OpError) as error:
             raise UserError(
                 f"{self._run.checkpoints}: a checkpoint cannot be written ({reason_of(error)}); the last good one is "
-                f"{self.newest}; make room and go on with --resume {self._run.root}"
+                f"{self.newest}; make room and go on with {argument('resume', self._run.root)}"
             ) from None
 
     def restore(self, network: str, report: Callable[[str], None]) -> None:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_fcn.datasets import Pairs
 from keras_fcn.drawing.charts import draw_curves
 from keras_fcn.drawing.panels import draw_predictions, side_by_side
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.pictures import draw_evaluation, predicted_samples
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.inference.predictor import Segment, load_model, segmenter
@@ -86,7 +86,7 @@ class RunReport:
         except (OSError, UserError, tf.errors.OpError) as error:
             raise UserError(
                 f"{self._run.root}: epoch {row.epoch} cannot be written down ({reason_of(error)}); make room and "
-                f"go on with --resume {self._run.root}"
+                f"go on with {argument('resume', self._run.root)}"
             ) from None
 
     def _write_events(self, row: EpochRow, segment: Segment) -> None:

@@ -5,26 +5,43 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from pkgutil import resolve_name
 
 import keras
 import tensorflow as tf
 from keras import ops
 
 from keras_fcn.network.parts import Parts, flat_layers
-from keras_fcn.runs.config import ScheduleName, TrainConfig
+from keras_fcn.runs.config import OptimizerOptions
+from keras_fcn.runs.names import OPTIMIZERS, SCHEDULES, ScheduleName
 
 POLY_POWER = 0.9
 """Chen et al.: DeepLab, TPAMI 2018, section 4.1.1."""
 
 
+def poly(progress):
+    """Returns (1 - p) ** 0.9."""
+    return (1.0 - progress) ** POLY_POWER
+
+
+def cosine(progress):
+    """Returns (1 + cos(pi p)) / 2 (Loshchilov, Hutter: SGDR, ICLR 2017, equation 5)."""
+    return (1.0 + ops.cos(math.pi * progress)) / 2.0
+
+
+def constant(progress):
+    """Returns 1."""
+    return ops.ones_like(progress)
+
+
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises linearly over a warm-up, then falls.
 
-    After the warm-up, with p from 0 to 1 over the steps that are left: "poly" is (1 - p) ** 0.9 of the peak, "cosine"
-    (1 + cos(pi p)) / 2 of it (Loshchilov, Hutter: SGDR, ICLR 2017, equation 5), "constant" all of it.
+    After the warm-up it is the fraction of the peak that one of `SCHEDULES` makes of p, from 0 to 1 over the steps that
+    are left.
 
     Args:
-        kind: "poly", "cosine" or "constant".
+        kind: The name of the schedule: "poly", "cosine" or "constant".
         peak: The rate at the end of the warm-up.
         steps: Training steps of the whole run.
         warmup_steps: Steps in which the rate rises, less than `steps`.
@@ -32,20 +49,15 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(self, kind: ScheduleName, peak: float, steps: int, warmup_steps: int = 0, first_step: int = 0) -> None:
-        self.kind, self.peak, self.steps = kind, peak, steps
+        self.kind, self.peak, self.steps, self._shape = kind, peak, steps, resolve_name(SCHEDULES[kind])
         self.warmup_steps, self.first_step = warmup_steps, first_step
 
     def __call__(self, step):
         """Returns the rate, a float32 scalar, of a step counted from 0."""
         step = ops.cast(step, "float32") + self.first_step
         progress = ops.clip((step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1), 0.0, 1.0)
-        shares = {
-            "poly": lambda: (1.0 - progress) ** POLY_POWER,
-            "cosine": lambda: (1.0 + ops.cos(math.pi * progress)) / 2.0,
-            "constant": lambda: ops.ones_like(progress),
-        }
         warm = ops.minimum((step + 1.0) / max(self.warmup_steps, 1), 1.0)
-        return self.peak * warm * shares[self.kind]()
+        return self.peak * warm * self._shape(progress)
 
     def get_config(self) -> dict:
         """Returns the arguments of the constructor."""
@@ -103,39 +115,33 @@ class ParameterGroup:
 
 
 def build_parameter_groups(
-    config: TrainConfig, model: keras.Model, steps_per_epoch: int
+    options: OptimizerOptions, model: keras.Model, epochs: int, steps_per_epoch: int
 ) -> tuple[ParameterGroup, ParameterGroup]:
     """Returns two groups: the head, and the backbone with a learning rate of its own.
 
     The backbone's optimizer starts to count when the backbone is no longer frozen, on the same schedule.
 
     Args:
-        config: Optimizer, schedule, rates and weight decay.
+        options: Optimizer, schedule, rates and weight decay.
         model: The network to train.
+        epochs: How many the run has.
         steps_per_epoch: Training steps of an epoch.
     """
-    steps, frozen_steps = config.epochs * steps_per_epoch, config.freeze_backbone * steps_per_epoch
+    steps, frozen_steps = epochs * steps_per_epoch, options.freeze_backbone * steps_per_epoch
     backbone = Parts(model).backbone.trainable_variables
     in_backbone = {id(variable) for variable in backbone}
     head = [variable for variable in model.trainable_variables if id(variable) not in in_backbone]
     decayed = {id(variable) for variable in _convolution_kernels(model)}
 
     def group(variables: list[keras.Variable], share: float, first_step: int) -> ParameterGroup:
-        schedule = Schedule(
-            config.schedule, share * config.optimization.peak_rate, steps, config.warmup_steps, first_step
-        )
-        optimizer = _build_optimizer(config, schedule)
+        schedule = Schedule(options.schedule, share * options.peak_rate, steps, options.warmup_steps, first_step)
+        entry = OPTIMIZERS[options.optimizer]
+        optimizer = resolve_name(entry.function)(schedule, weight_decay=options.decay, **entry.arguments)
         optimizer.exclude_from_weight_decay([v for v in variables if id(v) not in decayed])
         optimizer.build(variables)
         return ParameterGroup(optimizer, variables)
 
-    return group(head, 1.0, 0), group(backbone, config.backbone_rate, frozen_steps)
-
-
-def _build_optimizer(config: TrainConfig, schedule: Schedule) -> keras.optimizers.Optimizer:
-    if config.optimizer == "adamw":
-        return AdamW(schedule, weight_decay=config.optimization.decay)
-    return SGD(schedule, momentum=0.9, weight_decay=config.optimization.decay)
+    return group(head, 1.0, 0), group(backbone, options.backbone_rate, frozen_steps)
 
 
 def _convolution_kernels(model: keras.Model) -> Iterator[keras.Variable]:

@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 from keras_fcn.network.parts import Parts
-from keras_fcn.runs.config import TrainConfig
 from keras_fcn.training.losses import SegmentationLoss
 from keras_fcn.training.step.optimizers import ParameterGroup
 from keras_fcn.training.step.score_loss import ScoreLoss
@@ -24,15 +23,20 @@ class TrainingStep:
 
     Args:
         strategy: On whose devices, each of which takes an equal share of every batch; create this in its scope.
-        model: The network. Of several outputs, the first are the logits, and the others' losses count as
-            `config.auxiliary` says.
+        model: The network. Of several outputs, the first are the logits.
         groups: Which optimizer trains which of its variables: those of the head, then those of the backbone.
-        config: The settings of the step.
-        class_weights: How much a pixel of each class counts in the loss; 1 if not given.
+        loss: The loss of logits.
+        auxiliary: How much the losses of the other outputs count.
+        accumulate: Batches whose gradients are averaged for a step.
+        clip_norm: The greatest length of the gradient of all weights together; 0 for any.
+        freeze_batch_norm: Whether to normalize as in prediction.
+        from_features: Whether batches may hold the backbone's features instead of images.
         average: Follows the weights, if given.
         xla: Whether to compile forward and backward pass.
 
     Attributes:
+        groups: As given.
+        average: As given.
         step: Steps made so far, int64.
         loss_sum: Sum of their losses since it was last set to 0, float32.
     """
@@ -42,21 +46,25 @@ class TrainingStep:
         strategy: tf.distribute.Strategy,
         model: keras.Model,
         groups: tuple[ParameterGroup, ParameterGroup],
-        config: TrainConfig,
-        class_weights: Sequence[float] | None = None,
+        loss: SegmentationLoss,
+        auxiliary: float = 0.0,
+        accumulate: int = 1,
+        clip_norm: float = 0.0,
+        freeze_batch_norm: bool = False,
+        from_features: bool = False,
         average: WeightAverage | None = None,
         xla: bool = False,
     ) -> None:
-        self._strategy, self._groups, self._config = strategy, groups, config
+        self.groups, self.average = groups, average
+        self._strategy, self._loss, self._factors = strategy, loss, (1.0, auxiliary)
+        self._accumulate, self._clip_norm, self._normalizes_by_batch = accumulate, clip_norm, not freeze_batch_norm
         parts = Parts(model)
         self._backbone, self._score_images = parts.backbone, parts.scorer()
-        self._score_features = parts.scorer("features") if config.cache_features else None
-        self._loss = SegmentationLoss(config.loss, config.label_smoothing, config.ohem, class_weights)
+        self._score_features = parts.scorer("features") if from_features else None
         by_image = not tf.config.list_logical_devices("GPU")
-        self._heads = [ScoreLoss(layer, self._loss, by_image) for layer in parts.heads]
-        self._average = average
+        self._heads = [ScoreLoss(layer, loss, by_image) for layer in parts.heads]
         self._differentiate = tf.function(self._gradients, jit_compile=True) if xla else self._gradients
-        self._sums = [_gradient_sum(v) for group in groups for v in group.variables] if config.accumulate > 1 else []
+        self._sums = [_gradient_sum(v) for group in groups for v in group.variables] if accumulate > 1 else []
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         self.loss_sum = tf.Variable(0.0, name="loss_sum")
 
@@ -77,10 +85,10 @@ class TrainingStep:
         with _frozen(self._backbone) if is_backbone_frozen else contextlib.nullcontext():
             losses = self._strategy.run(self._replica_step, args=(inputs, labels, is_backbone_frozen, is_last))
         loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
-        self.loss_sum.assign_add(loss / self._config.accumulate)
+        self.loss_sum.assign_add(loss / self._accumulate)
         if is_last:
-            if self._average is not None:
-                self._average.update(self.step)
+            if self.average is not None:
+                self.average.update(self.step)
             self.step.assign_add(1)
 
     def _replica_step(self, inputs: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool) -> tf.Tensor:
@@ -89,7 +97,7 @@ class TrainingStep:
         # With accumulation, each variable's gradients of this replica are summed over the batches; only in the last
         # one do optimizers read the sums, add up those of the replicas, and the sums start anew.
         for total, gradient in zip(self._sums, gradients):
-            total.assign_add(gradient / self._config.accumulate)
+            total.assign_add(gradient / self._accumulate)
         if is_last:
             groups = self._trained_groups(is_backbone_frozen)
             self._update(groups, [total.read_value() for total in self._sums[: len(gradients)]] or gradients)
@@ -98,7 +106,7 @@ class TrainingStep:
         return loss
 
     def _trained_groups(self, is_backbone_frozen: bool) -> tuple[ParameterGroup, ...]:
-        return self._groups[:1] if is_backbone_frozen else self._groups
+        return self.groups[:1] if is_backbone_frozen else self.groups
 
     def _gradients(
         self, inputs: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool
@@ -114,7 +122,7 @@ class TrainingStep:
             scores = self._scores(inputs)
             sources = [head.sources(of_head) for head, of_head in zip(self._heads, scores)]
         loss, gradients = 0.0, []
-        for head, of_head, made, factor in zip(self._heads, scores, sources, (1.0, self._config.auxiliary)):
+        for head, of_head, made, factor in zip(self._heads, scores, sources, self._factors):
             sums, normalizers, of_sources = head.parts(labels, of_head, made)
             rates = factor * self._loss.rates(self._over_replicas(normalizers))
             loss += tf.reduce_sum(rates * sums)
@@ -124,7 +132,7 @@ class TrainingStep:
 
     def _scores(self, inputs: tf.Tensor | tuple[tf.Tensor, ...]) -> list[tf.Tensor]:
         """Returns the scores of all heads, from images or from their features."""
-        training = not self._config.freeze_batch_norm
+        training = self._normalizes_by_batch
         if isinstance(inputs, tuple):
             assert self._score_features is not None
             return tf.nest.flatten(self._score_features(list(inputs), training=training))
@@ -137,7 +145,7 @@ class TrainingStep:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
     def _update(self, groups: tuple[ParameterGroup, ...], gradients: list[tf.Tensor]) -> None:
-        if self._config.clip_norm:
+        if self._clip_norm:
             gradients = self._clipped(gradients)
         for group in groups:
             own, gradients = gradients[: len(group.variables)], gradients[len(group.variables) :]
@@ -147,7 +155,7 @@ class TrainingStep:
 
     def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """Returns equal parts, one per replica, of the gradients' sum over all replicas, of limited length."""
-        clipped, _ = tf.clip_by_global_norm(self._over_replicas(gradients), self._config.clip_norm)
+        clipped, _ = tf.clip_by_global_norm(self._over_replicas(gradients), self._clip_norm)
         return [gradient / self._strategy.num_replicas_in_sync for gradient in clipped]
 
 

@@ -37,8 +37,3 @@ class WeightAverage:
         for average, weight in zip(self.variables, self._model.weights):
             value = tf.convert_to_tensor(weight.value)
             average.assign_add((1.0 - decay) * (value - average))  # in place, unlike `assign`
-
-    def restart(self) -> None:
-        """Begins anew at the present weights."""
-        for average, weight in zip(self.variables, self._model.weights):
-            average.assign(tf.convert_to_tensor(weight.value))

@@ -55,7 +55,7 @@ def test_a_layout_is_added_by_an_entry(tmp_path, monkeypatch):
     write_folders(tmp_path)
     entry = Layout(lambda root: True, lambda root, split: read_folders(root, split), "anything")
     monkeypatch.setitem(LAYOUTS, "mine", entry)
-    with pytest.raises(UserError, match=r"--layout yours: no such layout; there are auto, .*, folders, mine$"):
+    with pytest.raises(UserError, match=r"layout='yours': no such layout; there are auto, .*, folders, mine$"):
         open_pairs(tmp_path, "train", "yours")
     call = Call("keras_fcn/check.py", tmp_path, "--layout", "mine", "--picture", tmp_path / "check.png")
     assert (call.status, call.err) == (0, "")

@@ -138,7 +138,7 @@ def test_mistakes_are_one_line(exported, tmp_path, monkeypatch):
             ([tmp_path / "file"], "file: is a file; give the folder of an exported model"),
             ([tmp_path / "broken"], "broken/1: is no SavedModel of python -m export.saved_model"),
             ([exported, "--port", port], f"127.0.0.1:{port}: cannot be listened at (Address already in use)"),
-            ([exported, "--port", 70000], "--port must be 0 to 65535. Received: 70000"),
+            ([exported, "--port", 70000], "--port must be in 0 to 65535. Received: 70000"),
             ([exported, "--timeout", 0], "--timeout must be greater than 0. Received: 0"),
             ([exported, "--max-delay-ms", -1], "--max-delay-ms must not be negative. Received: -1"),
             ([exported, "--name", "a/b"], "--name must be usable in an address"),

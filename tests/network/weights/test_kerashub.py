@@ -72,7 +72,7 @@ def test_features_equal_kerashubs(hub, name):
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"block_type": "bottleneck_block"}, r"holds torchvision's .* ResNet-50.*Received: --backbone resnet18_v1$"),
+        ({"block_type": "bottleneck_block"}, r"holds torchvision's .* ResNet-50.*Received: backbone='resnet18_v1'$"),
         ({"use_pre_activation": True}, r"Received: use_pre_activation=True, block_type=basic_block, stackwise_num"),
         ({"block_type": "basic_block_vd"}, r"Received: .*block_type=basic_block_vd"),
         ({"stackwise_num_strides": [1, 2, 2, 1]}, r"Received: .*stackwise_num_strides=\[1, 2, 2, 1\]$"),
@@ -113,7 +113,7 @@ def test_without_kerashub_the_user_learns_how_to_install_it(backbone, monkeypatc
     monkeypatch.setitem(sys.modules, "keras_hub", None)
     with pytest.raises(
         UserError,
-        match=r"^--weights imagenet for resnet18_v1: needs keras_hub, .* requirements-extra.txt",
+        match=r"^weights='imagenet' for resnet18_v1: needs keras_hub, .* requirements-extra.txt",
     ):
         load_backbone_weights(backbone, "imagenet")
 
@@ -125,7 +125,7 @@ def test_without_a_network_the_user_learns_which_file_to_fetch(backbone, monkeyp
     module = types.ModuleType("keras_hub")
     module.models = types.SimpleNamespace(Backbone=types.SimpleNamespace(from_preset=from_preset))
     monkeypatch.setitem(sys.modules, "keras_hub", module)
-    with pytest.raises(UserError, match=r"cannot resolve\).* --weights FILE, .* --weights none$") as caught:
+    with pytest.raises(UserError, match=r"cannot resolve\).* weights FILE, .* weights='none'$") as caught:
         load_backbone_weights(backbone, "imagenet")
     assert "fetch model.safetensors from https://huggingface.co/timm/resnet18.a1_in1k by hand" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -183,13 +183,9 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded(torchvision, tmp_path,
 def test_weights_for_another_backbone_are_refused(torchvision, gluon, tmp_path):
     save_file(torchvision[1], tmp_path / "v1.safetensors")
     save_file(gluon[1], tmp_path / "v2.safetensors")
-    with pytest.raises(
-        UserError, match=r"for --backbone resnet18_v1 or resnet34_v1. Received: --backbone resnet18_v2$"
-    ):
+    with pytest.raises(UserError, match=r"for backbone resnet18_v1 or resnet34_v1. Received: backbone='resnet18_v2'$"):
         load_backbone_weights(build_backbone("resnet18_v2"), str(tmp_path / "v1.safetensors"))
-    with pytest.raises(
-        UserError, match=r"holds Gluon's ResNet-18 or -34 V2, for --backbone resnet18_v2 or resnet34_v2"
-    ):
+    with pytest.raises(UserError, match=r"holds Gluon's ResNet-18 or -34 V2, for backbone resnet18_v2 or resnet34_v2"):
         load_backbone_weights(build_backbone("resnet18_v1"), str(tmp_path / "v2.safetensors"))
     with pytest.raises(UserError, match=r"lacks layer1.2.conv1.weight, .* more of resnet34_v1$"):
         load_backbone_weights(build_backbone("resnet34_v1"), str(tmp_path / "v1.safetensors"))

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from keras_fcn.commands.options import parse_train_options
+from keras_fcn.commands.train import parse_train_options
 from keras_fcn.errors import UserError
 from keras_fcn.training.distributed.cluster import Cluster, joined_cluster, parse_cluster
 
@@ -95,7 +95,7 @@ def test_a_wrong_cluster_is_one_line(config, complaint):
 def test_the_strategy_says_whether_to_join_the_cluster(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert joined_cluster("auto") is None
-    with pytest.raises(UserError, match="--strategy multiworker needs the environment variable TF_CONFIG"):
+    with pytest.raises(UserError, match="strategy='multiworker' needs the environment variable TF_CONFIG"):
         joined_cluster("multiworker")
     for nothing in ("", "{}", '{"task": {"type": "worker", "index": 0}}'):
         monkeypatch.setenv("TF_CONFIG", nothing)

@@ -25,20 +25,20 @@ from pathlib import Path
 from keras_fcn.system.startup import start_tensorflow
 start_tensorflow()
 import keras, numpy as np, tensorflow as tf
-from keras_fcn.training import trainer as training
+from keras_fcn.training import build
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.training.data import TrainingData
 keras.config.set_floatx("float64")
 keras.config.set_dtype_policy("float64")
-training.layer_precision = lambda _: contextlib.nullcontext()
+build.layer_precision = lambda _: contextlib.nullcontext()
 pairs = read_voc(Path(sys.argv[1]), "train")
 model, loss = sys.argv[3].split(), tuple(sys.argv[4].split())
 config = TrainConfig(model=model[0], backbone=model[1], xla=sys.argv[5], loss=loss, batch_size=4, learning_rate=0.01)
 keras.utils.set_random_seed(0)
-run = training.Training(config, TrainingData(pairs, pairs, (64, 96)))
+run = build.build_training(config, TrainingData(pairs, pairs, (64, 96)))
 before = run.model.get_weights()
-run.stream.open(0, run.model, Path("none"))
+run.stream.open(0, Path("none"))
 run.make_step(run.stream.next(0), False)
 flat = {name: np.concatenate([w.ravel() for w in weights])
         for name, weights in (("before", before), ("after", run.model.get_weights()))}

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT, TINY
 from tiny_runs import exact_history, silent, tiny
 
-from keras_fcn.commands.options import parse_train_options
+from keras_fcn.commands.train import parse_train_options
 from keras_fcn.errors import UserError
 from keras_fcn.inference.predictor import load_model
 from keras_fcn.runs.folder import RunFolder
@@ -35,12 +35,12 @@ def start(*words, **more):
 
 def test_without_ray_it_says_so(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"--ray-workers: needs ray, .*: pip install -r requirements-ray.txt"):
+    with pytest.raises(UserError, match=r"ray_workers: needs ray, .*: pip install -r requirements-ray.txt"):
         train_on_ray(tiny("toy"), 2)
 
 
 def test_ray_brings_its_own_strategy():
-    with pytest.raises(UserError, match="--ray-workers and --strategy mirrored exclude each other"):
+    with pytest.raises(UserError, match="ray_workers and strategy='mirrored' exclude each other"):
         train_on_ray(tiny("toy", strategy="mirrored"), 2)
     with pytest.raises(UserError, match=r"--ray-workers must not be negative. Received: -1"):
         parse_train_options(["--ray-workers", "-1"])
@@ -83,7 +83,7 @@ def test_a_signal_ends_the_workers_of_ray(toy, tmp_path, sent, status):
         process.send_signal(sent)
         _, err = process.communicate(timeout=120)
     assert process.returncode == status
-    assert err == f"\ninterrupted: go on from the last checkpoint with --resume {run}\n"
+    assert err == f"\ninterrupted: go on from the last checkpoint with python train.py --resume {run}\n"
     assert not training_workers(name)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 

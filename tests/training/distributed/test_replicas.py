@@ -20,22 +20,22 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_visible_devices([], "GPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
 import keras, numpy as np
-from keras_fcn.training import trainer as training
+from keras_fcn.training import build
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.training.data import TrainingData
 keras.config.set_floatx("float64")
 keras.config.set_dtype_policy("float64")
-training.layer_precision = lambda _: contextlib.nullcontext()
+build.layer_precision = lambda _: contextlib.nullcontext()
 pairs = read_voc(Path(sys.argv[1]), "train")
 config = TrainConfig(model="fcn16s", batch_size=4, epochs=1, learning_rate=0.01, loss=("cross_entropy", "dice"))
 for replicas in map(int, sys.argv[3:]):
     keras.utils.set_random_seed(0)
     devices = [f"CPU:{number}" for number in range(replicas)]
     strategy = tf.distribute.MirroredStrategy(devices) if replicas > 1 else tf.distribute.OneDeviceStrategy("CPU:0")
-    run = training.Training(config, TrainingData(pairs, pairs, (64, 96)), strategy)
+    run = build.build_training(config, TrainingData(pairs, pairs, (64, 96)), strategy)
     before = run.model.get_weights()
-    run.stream.open(0, run.model, Path(sys.argv[2]))
+    run.stream.open(0, Path(sys.argv[2]))
     for step in range(3):
         run.make_step(run.stream.next(step), False)
     flat = {name: np.concatenate([w.ravel() for w in weights])

@@ -27,11 +27,11 @@ from keras_fcn.images.masks import write_label
 from keras_fcn.inference.predictor import load_model
 from keras_fcn.pipeline.batches import shuffled_index, training_dataset
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.training.build import build_training
 from keras_fcn.training.data import TrainingData
 from keras_fcn.training.distributed.workers import Workers
 from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.train import run_training
-from keras_fcn.training.trainer import Training
 
 SECONDS = 300
 """Until a test gives up on a worker; the machine may be busy."""
@@ -122,7 +122,7 @@ def test_two_workers_train_as_one_process_does(uneven, tmp_path, settings):
 
     keras.utils.set_random_seed(config.seed)
     pairs = read_voc(uneven, "train")
-    before = Training(config, TrainingData(pairs, pairs, (64, 96))).model
+    before = build_training(config, TrainingData(pairs, pairs, (64, 96))).model
     models = [load_model(RunFolder(run).best_model), load_model(one.best_model), before]
     two, expected, start = (flat(model.trainable_weights) for model in models)
     np.testing.assert_allclose(two, expected, rtol=0, atol=1e-5)
@@ -183,7 +183,7 @@ def test_workers_with_different_settings_stop(toy, tmp_path):
 
 def test_workers_need_a_folder_that_all_see(toy, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["h0:1", "h1:1"]}, "task": {"type": "worker", "index": 0}}')
-    with pytest.raises(UserError, match="several workers need --run-dir, a folder that all of them see"):
+    with pytest.raises(UserError, match="several workers need run_dir, a folder that all of them see"):
         run_training(tiny(toy), report=silent)
 
 

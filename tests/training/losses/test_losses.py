@@ -9,7 +9,9 @@ from conftest import ROOT
 from numpy_losses import VOID, numpy_loss, numpy_parts, softmax
 
 from keras_fcn import SegmentationLoss
-from keras_fcn.training.losses import summed_cross_entropy, summed_dice, summed_lovasz
+from keras_fcn.training.losses.cross_entropy import summed_cross_entropy
+from keras_fcn.training.losses.dice import summed_dice
+from keras_fcn.training.losses.lovasz import summed_lovasz
 
 LOSSES = {
     "cross_entropy": SegmentationLoss(),
@@ -260,7 +262,7 @@ def test_lovasz_gradients_of_large_images_keep_their_digits():
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"terms": []}, r"terms must be some of cross_entropy, dice, lovasz. Received: terms=\[\]"),
+        ({"terms": []}, r"must be some of cross_entropy, dice, lovasz, or functions. Received: terms=\[\]"),
         ({"terms": ["focal"]}, r"Received: terms=\['focal'\]"),
         ({"label_smoothing": 1.0}, "label_smoothing must be at least 0 and less than 1. Received: 1.0"),
         ({"ohem": 0.0}, "ohem must be greater than 0 and at most 1. Received: 0.0"),

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_fcn.network.fcn import build_fcn
-from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.config import OptimizerOptions
 from keras_fcn.training.step.optimizers import SGD, AdamW, Schedule, build_parameter_groups
 from keras_fcn.training.step.weight_average import WeightAverage
 
@@ -50,11 +50,9 @@ def test_decay_pulls_on_convolution_kernels_only(backbone, optimizer):
     keras.utils.set_random_seed(0)
     model = build_fcn("fcn8s", backbone, num_classes=3)
     model.get_layer("score_pool3").kernel.assign(keras.ops.ones_like(model.get_layer("score_pool3").kernel))
-    config = TrainConfig(
-        backbone=backbone, optimizer=optimizer, learning_rate=0.1, weight_decay=0.01, backbone_rate=0.5, epochs=10**6
-    )
+    options = OptimizerOptions(optimizer, learning_rate=0.1, weight_decay=0.01, backbone_rate=0.5)
     before = {variable.path: np.asarray(variable) for variable in model.trainable_variables}
-    for group in build_parameter_groups(config, model, steps_per_epoch=1):
+    for group in build_parameter_groups(options, model, 10**6, 1):
         group.optimizer.apply([keras.ops.zeros_like(variable) for variable in group.variables], group.variables)
     in_backbone = {variable.path for variable in model.get_layer(backbone).trainable_variables}
     for variable in model.trainable_variables:
@@ -86,7 +84,7 @@ def test_what_a_step_changes_is_changed_in_place(optimizer):
     """Assigned tensors, instead of added ones, would make TensorFlow's pool of memory grow with the steps."""
     model = build_fcn("fcn8s", num_classes=3)
     average = WeightAverage(model, 0.9)
-    groups = build_parameter_groups(TrainConfig(optimizer=optimizer), model, 7)
+    groups = build_parameter_groups(OptimizerOptions(optimizer), model, 8, 7)
 
     @tf.function
     def update(step):
@@ -104,7 +102,7 @@ def test_what_a_step_changes_is_changed_in_place(optimizer):
 
 def test_every_variable_is_in_one_group():
     model = build_fcn("fcn8s", "resnet18_v2", num_classes=3)
-    head, backbone = build_parameter_groups(TrainConfig(), model, 1)
+    head, backbone = build_parameter_groups(OptimizerOptions(), model, 8, 1)
     paths = [variable.path for group in (head, backbone) for variable in group.variables]
     assert sorted(paths) == sorted(variable.path for variable in model.trainable_variables)
     assert {variable.path.split("/")[0] for variable in head.variables} == {
@@ -114,12 +112,12 @@ def test_every_variable_is_in_one_group():
 
 def test_rates_and_momentum_of_the_groups():
     model = build_fcn("fcn32s", num_classes=2)
-    config = TrainConfig(backbone_rate=0.1, freeze_backbone=3, epochs=10)
-    head, backbone = (group.optimizer for group in build_parameter_groups(config, model, 7))
+    options = OptimizerOptions(backbone_rate=0.1, freeze_backbone=3)
+    head, backbone = (group.optimizer for group in build_parameter_groups(options, model, epochs=10, steps_per_epoch=7))
     assert isinstance(head, keras.optimizers.SGD)
     assert head.momentum == backbone.momentum == 0.9
     assert math.isclose(float(head.learning_rate), 0.05, rel_tol=1e-6)
     assert math.isclose(float(backbone.learning_rate), 0.005 * (1 - 21 / 70) ** 0.9, rel_tol=1e-6)
-    adamw, _ = build_parameter_groups(TrainConfig(optimizer="adamw"), model, 7)
+    adamw, _ = build_parameter_groups(OptimizerOptions("adamw"), model, 8, 7)
     assert math.isclose(float(adamw.optimizer.learning_rate), 0.001, rel_tol=1e-6)
     assert adamw.optimizer.weight_decay == 0.01

@@ -1,15 +1,22 @@
-"""A data set's own names and colours travel from labelmap.txt through training to every file that comes out."""
+"""One's own names and colours travel from labelmap.txt to every file that comes out; one's own parts take part."""
 
 import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import TINY, Call
+from keras import layers
 from layouts import CVAT_COLORS, CVAT_NAMES, CVAT_VOID, NAMES, write_camvid, write_cvat
 from PIL import Image
+from tiny_runs import silent, tiny
 
 import keras_fcn
+from keras_fcn.commands.evaluate import EvaluateOptions
+from keras_fcn.commands.train import parse_train_options
+from keras_fcn.errors import UserError
 from keras_fcn.inference.predictor import load_model
+from keras_fcn.network.backbones import Backbone
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +82,56 @@ def test_it_is_measured_on_data_with_the_same_classes_only(run, data, tmp_path):
         "the model has 4 classes, the data 11: class 0 is 'background' in the model and 'Sky' in the data" in call.err
     )
     assert len(call.err.splitlines()) == 1
+
+
+def build_plain(image):
+    x, features = image, []
+    for stage, filters in enumerate((8, 8, 8, 16, 16), start=1):
+        x = layers.Conv2D(filters, 3, 2, padding="same", activation="relu", name=f"conv{stage}")(x)
+        features.append(x)
+    return features[2:]
+
+
+def summed_errors(labels, logits):
+    valid = tf.not_equal(labels, 255)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.where(valid, tf.cast(labels, tf.int32), 0), logits)
+    return tf.reduce_sum(tf.where(valid, losses, 0.0)), tf.reduce_sum(tf.cast(valid, tf.float32))
+
+
+def darken(image, label, seed):
+    return image // 2, label
+
+
+def test_a_run_takes_parts_of_ones_own_and_is_resumed_with_the_same(toy, tmp_path, no_pictures):
+    run, lines, config = tmp_path / "run", [], tiny(toy, epochs=1, flip=False)
+    own = {"backbone": Backbone(build_plain, name="plain"), "loss": summed_errors, "augment": darken}
+    trained = keras_fcn.train(config, **own, run_dir=run, report=lines.append)
+    assert "fcn32s over plain" in lines[1]
+    assert lines[1].endswith("Loss     summed_errors")
+    assert trained.model.name == "fcn32s_plain"
+    kept = json.loads((run / "config.json").read_text())
+    assert kept["own"] == {"loss": "summed_errors", "augment": "darken", "backbone": "plain"}
+    assert kept["epochs"] == 1
+    again = keras_fcn.train(config, epochs=2, **own, resume=run, report=silent)
+    assert again.history["epoch"] == [1, 2]
+    parts = "loss=summed_errors, augment=darken, backbone=plain"
+    with pytest.raises(UserError, match=f"the run began with {parts} of one's own; hand in the same"):
+        keras_fcn.train(config, epochs=3, resume=run, report=silent)
+    with pytest.raises(UserError, match=rf"only Python can hand in: keras_fcn.train\(..., {parts}\)"):
+        parse_train_options(["--resume", str(run)])
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    with pytest.raises(UserError, match=r"began with no parts of one's own; .* Received: augment=darken"):
+        keras_fcn.train(config, augment=darken, resume=tmp_path, report=silent)
+    assert EvaluateOptions((run,)).dataset()[0] == str(toy)
+
+
+def test_a_loss_of_ones_own_is_minimized_as_ours_are(toy, tmp_path, plain, no_pictures):
+    run = keras_fcn.train(tiny(toy, epochs=1), loss=[summed_errors], run_dir=tmp_path / "run", report=silent).run
+    (ours,), (row,) = plain.read_history(), run.read_history()
+    assert row.loss == pytest.approx(ours.loss, rel=1e-4)
+
+
+def test_a_loss_without_a_number_is_refused_before_anything_is_trained(toy, tmp_path):
+    with pytest.raises(UserError, match=r"^loss must return a sum and the number of its .* Received of <lambda>: 0.0$"):
+        keras_fcn.train(tiny(toy), loss=lambda labels, logits: tf.reduce_mean(logits), run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
