@@ -114,8 +114,8 @@ def test_the_chapter_uses_the_public_names_only():
             assert node.attr in keras_fcn.__all__
 
 
-def test_own_data_takes_ten_cells():
-    assert len(code_cells(opened("your_own_data.ipynb"))) == 10
+def test_own_data_takes_eleven_cells():
+    assert len(code_cells(opened("your_own_data.ipynb"))) == 11
 
 
 def test_keeping_outputs(tmp_path):
