@@ -8,9 +8,11 @@ import runpy
 import sys
 from pathlib import Path
 
+import narrow
 import pytest
 from servers import ids_in, serving
 
+from keras_fcn.system.memory import return_free_memory
 from keras_fcn.system.startup import start_tensorflow
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -83,6 +85,21 @@ def freed_networks():
     for name in [name for name in ops.gradient_registry._registry if name.startswith("CustomGradient-")]:
         del ops.gradient_registry._registry[name]
     gc.collect()
+    return_free_memory()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def width(request):
+    """Tries the networks themselves at their full width, and all around them with the narrow one."""
+    with narrow.full_width() if "network" in request.path.parts else contextlib.nullcontext():
+        yield
+
+
+@pytest.fixture
+def full_width():
+    """Builds the real ResNet-18 V2 in a test."""
+    with narrow.full_width():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -104,11 +121,13 @@ def trained(toy, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def no_pictures():
-    """Spares trainings the seconds that the pictures at their end take; those of `trained` are looked at."""
-    from keras_fcn.training.records.report import RunReport
+    """Spares trainings a third of their time, which pictures take; those of `trained` are looked at."""
+    from keras_fcn.training.records import report
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunReport, "draw_pictures", lambda self: None)
+        patch.setattr(report, "predicted_samples", lambda *_: ())
+        for drawing in ("draw_curves", "draw_pictures"):
+            patch.setattr(report.RunReport, drawing, lambda self: None)
         yield
 
 

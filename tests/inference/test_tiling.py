@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ROOT
+from narrow import full_width
 
 from keras_fcn import Predictor, build_fcn
 from keras_fcn.errors import UserError
@@ -42,7 +43,8 @@ def random_image(height, width, seed=0):
 def network():
     """A network whose classes compete everywhere, unlike those of a fresh one, where one wins by far."""
     tf.keras.utils.set_random_seed(1)
-    model = build_fcn("fcn8s", "resnet18_v2", classes=CLASSES)
+    with full_width():
+        model = build_fcn("fcn8s", "resnet18_v2", classes=CLASSES)
     heads = [model.get_layer(name) for name in ("score_fr", "score_pool4", "score_pool3")]
     for head in heads:
         head.kernel.assign(np.random.default_rng(2).normal(0, 0.1, head.kernel.shape))

@@ -12,6 +12,7 @@ import keras_fcn
 WITH_EXAMPLES = [path for path in sorted((ROOT / "keras_fcn").rglob("*.py")) if "    >>> " in path.read_text("utf-8")]
 
 
+@pytest.mark.usefixtures("full_width")
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_examples_run(path, trained, toy, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()

@@ -1,12 +1,16 @@
 """Trainings that take seconds, and what two of them must have in common."""
 
 import math
+import sys
 
 import numpy as np
 
 from keras_fcn.inference.predictor import load_model
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.training.step.step import TrainingStep
+
+NARROW_TRAINING = (sys.executable, "-u", "tests/support/narrow.py", "train.py")
+"""Trains the network of these trainings in a process of its own, from the project's folder."""
 
 MEASURED = ("seconds", "images_per_second", "waiting_share")
 """Columns of the history that measure time."""

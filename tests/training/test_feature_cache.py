@@ -38,6 +38,7 @@ def test_the_scorer_of_fcn32s_takes_p4_for_the_auxiliary_head():
     assert len(parts.scorer("features").outputs) == len(parts.heads) == 2
 
 
+@pytest.mark.usefixtures("full_width")
 def test_as_many_augmentations_are_kept_as_fit():
     """ResNet-18 at 64x96, FCN-32s: P5 of 2 x 3 x 512 float32 and a label of 64 x 96 bytes, 18,432 in all."""
     network = build_fcn("fcn32s", "resnet18_v2", num_classes=3)

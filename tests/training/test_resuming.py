@@ -6,11 +6,10 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 
 import pytest
 from conftest import ROOT, TINY
-from tiny_runs import Interruption, assert_same_run, silent, tiny
+from tiny_runs import NARROW_TRAINING, Interruption, assert_same_run, silent, tiny
 
 from keras_fcn.errors import UserError
 from keras_fcn.runs.folder import RunFolder
@@ -47,7 +46,7 @@ def test_a_checkpoint_of_another_network_is_refused_and_kept(toy, tmp_path):
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path, sent, status):
     run = tmp_path / "run"
-    command = [sys.executable, "-u", "train.py", "--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "500"]
+    command = [*NARROW_TRAINING, "--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "500"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if line.startswith("loss"):  # the first epoch is over
@@ -70,7 +69,7 @@ def test_a_killed_run_ends_in_the_weights_of_one_that_was_not(toy, tmp_path):
     run = tmp_path / "killed"
     start = ["--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "4"]
     for arguments in (start, ["--resume", str(run)], ["--resume", str(run)]):
-        command = [sys.executable, "-u", "train.py", *arguments]
+        command = [*NARROW_TRAINING, *arguments]
         with subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as process:

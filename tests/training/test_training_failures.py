@@ -6,12 +6,11 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 from conftest import ROOT, TINY
-from tiny_runs import assert_same_run, silent, tiny
+from tiny_runs import NARROW_TRAINING, assert_same_run, silent, tiny
 
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.training.records.checkpoints import Checkpoints
@@ -19,7 +18,7 @@ from keras_fcn.training.train import run_training
 
 
 def command(*words):
-    return [sys.executable, "-u", "train.py", *map(str, words)]
+    return [*NARROW_TRAINING, *map(str, words)]
 
 
 @pytest.fixture
@@ -33,12 +32,12 @@ def after_one_epoch(whole, tmp_path):
 
 
 def test_a_full_disk_ends_in_one_line_and_loses_nothing(after_one_epoch, toy, whole):
-    """Files of more than 20 MB cannot be written: neither the model nor the checkpoint."""
+    """Files of more than 5 MB cannot be written: neither the model nor the checkpoint."""
     run = after_one_epoch
     before = {path: path.read_bytes() for path in [run.best_model, *run.checkpoints.glob("ckpt-1.*")]}
     failed = subprocess.run(
         command("--resume", run.root), cwd=ROOT, capture_output=True, text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, 20_000_000)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, 5_000_000)),
     )  # fmt: skip
     assert failed.returncode == 2, failed.stderr
     assert failed.stderr.startswith("error: ")

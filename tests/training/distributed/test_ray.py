@@ -46,6 +46,7 @@ def test_ray_brings_its_own_strategy():
         parse_train_options(["--ray-workers", "-1"])
 
 
+@pytest.mark.usefixtures("full_width")
 @needs_ray
 def test_two_workers_of_ray_train_as_one_process_does(toy, tmp_path):
     run = tmp_path / "run"

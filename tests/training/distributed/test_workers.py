@@ -97,6 +97,7 @@ def flat(weights):
     return np.concatenate([np.asarray(weight).ravel() for weight in weights])
 
 
+@pytest.mark.usefixtures("full_width")
 @pytest.mark.parametrize("settings", [{}, pytest.param({"accumulate": 2, "batch_size": 4}, marks=pytest.mark.slow)])
 def test_two_workers_train_as_one_process_does(uneven, tmp_path, settings):
     """Void is spread unevenly over them, batch normalization sees all images, and the held-out ones are three.
