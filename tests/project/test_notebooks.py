@@ -14,7 +14,8 @@ FOLDER = ROOT / "notebooks"
 NAMES = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 FAST = {
     "fcn.ipynb": "TRAINING_SCENES, HELD_OUT_SCENES = 16, 24\nEPOCHS = MORE_EPOCHS = HEAD_EPOCHS = 1",
-    "your_own_data.ipynb": "import keras_fcn\nSCENES, EPOCHS = 12, 1\nkeras_fcn.start_tensorflow()",
+    "your_own_data.ipynb": f"import sys\nsys.path.append({str(ROOT / 'tests/support')!r})\nimport narrow, keras_fcn\n"
+    "SCENES, EPOCHS = 12, 1\nkeras_fcn.start_tensorflow()",
 }
 """What stands for the cell of parameters where only the code is to be tried."""
 

@@ -14,6 +14,8 @@ from keras_fcn.images.masks import write_label
 STEPS_ON_REPLICAS = """
 import contextlib, sys
 from pathlib import Path
+sys.path.append("tests/support")
+import narrow
 from keras_fcn.system.startup import start_tensorflow
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
