@@ -25,7 +25,7 @@ def loaded(exported):
 @pytest.fixture(scope="module")
 def tiny():
     """A network with scores as large as a trained one's; those of a fresh one are nearly equal."""
-    model = build_fcn("fcn32s", "mobilenet_v2", num_classes=5)
+    model = build_fcn("fcn32s", "resnet18_v2", num_classes=5)
     kernel = model.get_layer("score_fr").kernel
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3)).astype(np.float32)
     kernel.assign(kernel / np.std(model(images)))

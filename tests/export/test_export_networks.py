@@ -15,7 +15,7 @@ from keras_fcn.runs.names import BACKBONES, NETWORKS
 
 @pytest.mark.parametrize("num_classes", [2, 150, pytest.param(254, marks=pytest.mark.slow)])
 def test_the_last_of_many_classes_reaches_the_mask(num_classes, tmp_path):
-    model = build_fcn("fcn8s", "mobilenet_v2", classes=ClassTable.numbered(num_classes))
+    model = build_fcn("fcn8s", "resnet18_v2", classes=ClassTable.numbered(num_classes))
     score = model.get_layer("score_fr")
     score.bias.assign(100.0 * np.eye(num_classes)[-1])
     version, _ = export_saved_model(model, tmp_path / "out")
@@ -32,7 +32,7 @@ def test_the_last_of_many_classes_reaches_the_mask(num_classes, tmp_path):
 
 def test_a_network_with_context_is_exported(tmp_path):
     """Context is the mean over an image: another image in the batch must not change it."""
-    model = build_fcn("fcn8s", "mobilenet_v2", num_classes=3, context=True)
+    model = build_fcn("fcn8s", "resnet18_v2", num_classes=3, context=True)
     for name in ("score_fr", "score_context"):
         kernel = model.get_layer(name).kernel
         kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))

@@ -29,22 +29,28 @@ def needed(name, int8=False):
         pytest.importorskip(module, reason="pip install -r requirements-formats.txt")
 
 
+def varied(backbone):
+    """A network whose scores are as large as a trained one's, and whose last upsampling is not bilinear any more."""
+    classes = ClassTable.named(["floor", "red shirt", "帽子"])
+    model, rng = build_fcn("fcn8s", backbone, classes=classes), np.random.default_rng(0)
+    for name in ("score_fr", "score_pool4", "score_pool3", "upscore8"):
+        kernel = model.get_layer(name).kernel
+        kernel.assign(kernel + rng.normal(0, 0.3, kernel.shape))
+    return model
+
+
 @pytest.fixture(scope="module")
 def model():
-    """A network whose scores are as large as a trained one's, and whose last upsampling is not bilinear any more."""
-    keras_model = build_fcn("fcn8s", "mobilenet_v2", classes=ClassTable.named(["floor", "red shirt", "帽子"]))
-    rng = np.random.default_rng(0)
-    for name in ("score_fr", "score_pool4", "score_pool3", "upscore8"):
-        kernel = keras_model.get_layer(name).kernel
-        kernel.assign(kernel + rng.normal(0, 0.3, kernel.shape))
-    return keras_model
+    """A network with convolutions of all kinds."""
+    return varied("mobilenet_v2")
 
 
 @pytest.fixture(scope="module")
-def scaled(model):
-    """The same weights, in a network that sees images at a share of their size."""
-    keras_model = build_fcn("fcn8s", "mobilenet_v2", classes=class_table(model), input_scale=0.8)
-    keras_model.set_weights(model.get_weights())
+def scaled():
+    """A network that sees images at a share of their size."""
+    plain = varied("resnet18_v2")
+    keras_model = build_fcn("fcn8s", "resnet18_v2", classes=class_table(plain), input_scale=0.8)
+    keras_model.set_weights(plain.get_weights())
     return keras_model
 
 
