@@ -124,7 +124,7 @@ def test_versions_count_on_and_large_networks_keep_variables(tmp_path, monkeypat
 WRONG = {
     "images": lambda output: {"classes": (output["classes"] + 1) % 5},
     "probabilities": lambda output: {"probabilities": output["probabilities"] ** 1.1},
-    "serving_default": lambda output: {**output, "class_shares": output["class_shares"][:, ::-1]},
+    "serving_default": lambda output: {**output, "class_shares": tf.roll(output["class_shares"], 1, 1)},
     "metadata": lambda output: {**output, "version": output["version"] + 1},
 }
 

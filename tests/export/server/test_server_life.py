@@ -117,8 +117,8 @@ def test_limits_of_number_and_time(exported):
             assert (answer.status, json.loads(answer.read())["error"]) == (408, "the request did not arrive in time")
         assert server.ask("POST", PREDICT, body)[0] == 200
         plain = io.BytesIO()
-        Image.new("RGB", (800, 800)).save(plain, "JPEG")
-        many = json.dumps({"instances": [b64(plain.getvalue())] * 12})
+        Image.new("RGB", (1600, 1600)).save(plain, "JPEG")
+        many = json.dumps({"instances": [b64(plain.getvalue())] * 24})
         status, _, content = server.ask("POST", PREDICT, many)
         assert status == 504
         assert "no answer within 1.5 seconds" in json.loads(content)["error"]
