@@ -29,11 +29,12 @@ EXPORTED = (
 """Files that share a SavedModel and its server: one process runs them all, so that there is one of each."""
 
 LONGEST = (
-    *EXPORTED, "test_training_options", "test_resuming", "test_formats", "test_notebooks", "test_scripts",
-    "test_replicas", "test_every_backbone", "test_trainer", "test_feature_cache", "test_fine_tuning",
-    "test_export_networks", "test_workers", "test_own", "test_training_failures",
+    *EXPORTED, "test_training_options", "test_resuming", "test_formats", "test_notebooks", "test_every_backbone",
+    "test_scripts", "test_export_networks", "test_fcn", "test_replicas", "test_fine_tuning", "test_trainer",
+    "test_feature_cache", "test_workers", "test_transforms", "test_training_failures", "test_old_files",
+    "test_weight_names", "test_own", "test_complexity",
 )  # fmt: skip
-"""Files that take half a minute or more come first, lest one process is left with one of them at the end."""
+"""Files that take longest come first, lest one process is left with one of them at the end."""
 
 
 def pytest_collection_modifyitems(items) -> None:
@@ -44,7 +45,10 @@ def pytest_collection_modifyitems(items) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Deals out files to processes, those of `EXPORTED` as one."""
+    """Deals out files to processes, those of `EXPORTED` as one.
+
+    xdist's own `loadgroup` would do, but xdist 3.8 writes groups to `Item._nodeid`, which pytest 9.2 has no more.
+    """
     from xdist.scheduler import LoadFileScheduling
 
     class Files(LoadFileScheduling):

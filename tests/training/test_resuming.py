@@ -29,14 +29,14 @@ def test_an_interrupted_run_goes_on_exactly_where_it_was(toy, whole, tmp_path, m
     assert_same_run(whole, parts)
 
 
-def test_a_finished_run_can_be_given_more_epochs(toy, tmp_path):
-    run = train(tiny(toy, epochs=1), tmp_path / "run", report=silent)
-    longer = train(tiny(toy, epochs=3), resume=run.root, report=silent)
+def test_a_finished_run_can_be_given_more_epochs(plain, toy, tmp_path):
+    shutil.copytree(plain.root, tmp_path / "run")
+    longer = train(tiny(toy, epochs=3), resume=tmp_path / "run", report=silent)
     assert [row.epoch for row in longer.read_history()] == [1, 2, 3]
 
 
-def test_a_checkpoint_of_another_network_is_refused_and_kept(toy, tmp_path):
-    run = train(tiny(toy, epochs=1), tmp_path / "run", report=silent)
+def test_a_checkpoint_of_another_network_is_refused_and_kept(plain, toy, tmp_path):
+    run = RunFolder(shutil.copytree(plain.root, tmp_path / "run"))
     before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match=r"ckpt-1: is damaged or not a checkpoint of fcn8s over mobilenet_v2"):
         train(tiny(toy, model="fcn8s", backbone="mobilenet_v2"), resume=run.root, report=silent)

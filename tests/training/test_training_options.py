@@ -19,6 +19,7 @@ from keras_fcn.evaluation.evaluate import evaluate
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.inference.predictor import load_model
 from keras_fcn.network.parts import Parts
+from keras_fcn.runs.folder import RunFolder
 from keras_fcn.training.distributed.devices import XLA_STEPS, uses_bfloat16, uses_xla
 from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.train import run_training
@@ -136,9 +137,9 @@ def test_training_stops_when_nothing_gets_better(toy, tmp_path):
     assert len(run.read_history()) == 3
 
 
-def test_the_same_command_goes_on_with_the_same_run(toy, tmp_path):
+def test_the_same_command_goes_on_with_the_same_run(plain, toy, tmp_path):
     config = tiny(toy, epochs=1)
-    run = run_training(config, tmp_path / "run", report=silent)
+    run = RunFolder(shutil.copytree(plain.root, tmp_path / "run"))
     before = {path: path.read_bytes() for path in run.root.rglob("ckpt*")}
     lines = []
     assert run_training(config, tmp_path / "run", report=lines.append).root == run.root
