@@ -259,3 +259,10 @@ def test_colours_and_palette_of_a_mask(tmp_path):
     assert palette_in_use(tmp_path / "palette.png") == dict(zip((0, 1, 2, 255), (*COLORS.colors, COLORS.void_color)))
     grey_palette(FEW).save(tmp_path / "grey.png")
     assert palette_in_use(tmp_path / "grey.png") is None
+
+
+def test_a_file_shorter_than_what_formats_look_at_is_named(tmp_path):
+    Image.init()  # all formats, as after a file of a rare one
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(UserError, match=r"a\.jpg: cannot be decoded \(cannot identify image file\)"):
+        read_image(tmp_path / "a.jpg")
