@@ -89,6 +89,7 @@ def randomized(model, seed=0):
     return model
 
 
+@pytest.mark.usefixtures("full_width")
 def test_fcn16s_starts_from_fcn32s_and_fcn8s_from_fcn16s(tmp_path):
     keras.utils.set_random_seed(0)
     image = np.random.default_rng(1).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
