@@ -193,7 +193,7 @@ class Training:
         evaluation = evaluate(self._segment, self._held_out, self.interruption.check, self.workers)
         loss = float(self.make_step.loss_sum.numpy()) / self.stream.steps_per_epoch
         row = epoch_row(epoch, self.step, loss, self._rate(), progress, evaluation)
-        is_best = row.val_mean_iou > float(self.best_mean_iou.numpy())
+        is_best = np.float32(row.val_mean_iou) > self.best_mean_iou.numpy()  # as rounded as what it is compared with
         output.add_epoch(row, evaluation, self._segment, self.kept_model if is_best else None)
         if is_best:
             self.best_mean_iou.assign(row.val_mean_iou)
