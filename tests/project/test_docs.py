@@ -10,9 +10,7 @@ import pytest
 from conftest import ROOT
 
 import keras_fcn
-from keras_fcn.datasets import LAYOUTS
-from keras_fcn.prediction.outputs import OUTPUTS
-from keras_fcn.runs.names import BACKBONES, LOSSES
+from keras_fcn.runs.names import BACKBONES, LAYOUTS, LOSSES, OUTPUTS
 
 HOOKS = runpy.run_path(str(ROOT / "docs/hooks.py"))
 DOCS = ROOT / "docs"
