@@ -108,7 +108,7 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     start_tensorflow(look_at_devices=False)
     import tensorflow as tf
 
-    from keras_fcn.inference.predictor import SIGNATURE
+    from keras_fcn.inference.models import SIGNATURE
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     loaded = tf.saved_model.load(str(options.only_ours))

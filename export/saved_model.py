@@ -70,7 +70,9 @@ def export_saved_model(
     from export.graph.signatures import Metadata, build_signatures, variables_to_save
     from export.graph.warmup import write_warmup
     from export.verification import verify
-    from keras_fcn.inference.predictor import LABELS_FILE, Predictor, scorer, segmenter
+    from keras_fcn.inference.graphs import scorer, segmenter
+    from keras_fcn.inference.models import LABELS_FILE
+    from keras_fcn.inference.predictor import Predictor
     from keras_fcn.network.parts import class_table
     from keras_fcn.system.files import new_folder, write_json
 
@@ -104,7 +106,7 @@ def main() -> None:
     options = parse_options(ExportOptions, sys.argv[1:])
     start_tensorflow()
     from export.verification import format_comparisons
-    from keras_fcn.inference.predictor import find_model, load_model
+    from keras_fcn.inference.models import find_model, load_model
 
     model = load_model(find_model(options.model))
     version, comparisons = export_saved_model(model, options.directory, options.max_pixels)

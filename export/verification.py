@@ -13,7 +13,8 @@ from PIL import Image
 
 from export.graph.signatures import FILE_SIGNATURE, METADATA_SIGNATURE, Metadata
 from keras_fcn.errors import UserError
-from keras_fcn.inference.predictor import SCORE_SIGNATURE, SIGNATURE, Predictor
+from keras_fcn.inference.models import SCORE_SIGNATURE, SIGNATURE
+from keras_fcn.inference.predictor import Predictor
 
 CHECKED_SHAPES = ((1, 64, 96), (2, 33, 131), (3, 1, 1))
 """Number, height and width of the images on which an export is compared with the live model."""

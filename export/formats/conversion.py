@@ -191,7 +191,7 @@ def export_as(form: Format, arguments: list[str]) -> None:
     start_tensorflow()
     from export.formats.calibration import Calibration
     from export.verification import format_comparisons
-    from keras_fcn.inference.predictor import find_model, load_model
+    from keras_fcn.inference.models import find_model, load_model
     from keras_fcn.network.parts import class_table
 
     model = load_model(find_model(options.model))
@@ -211,7 +211,7 @@ def _report(form: Format, path: Path, model: keras.Model, options: FormatOptions
 
     from export.formats.report import Program, format_programs
     from export.graph.signatures import Metadata, build_signatures
-    from keras_fcn.inference.predictor import SIGNATURE
+    from keras_fcn.inference.models import SIGNATURE
     from keras_fcn.network.parts import class_table
 
     metadata = Metadata(model.name, 1, class_table(model), 1)

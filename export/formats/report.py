@@ -11,7 +11,8 @@ import numpy as np
 
 from export.verification import CHECKED_SHAPES, LEAST_AGREEMENT, TOLERANCE, Comparison, compare_classes
 from keras_fcn.errors import UserError
-from keras_fcn.inference.predictor import Predictor, Segment
+from keras_fcn.inference.graphs import Segment
+from keras_fcn.inference.predictor import Predictor
 
 LEAST_INT8_AGREEMENT = 0.5
 """Share of pixels that must get the live model's class from a quantized file; below, it is broken, not coarse."""

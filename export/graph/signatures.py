@@ -12,7 +12,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from export.graph.image_bytes import IMAGE_BYTES, segment_files
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.inference.predictor import IMAGES, SCORE_SIGNATURE, SIGNATURE
+from keras_fcn.inference.graphs import IMAGES
+from keras_fcn.inference.models import SCORE_SIGNATURE, SIGNATURE
 
 FILE_SIGNATURE, METADATA_SIGNATURE = "serving_default", "metadata"
 """The signatures from image files to masks as PNG files, and from nothing to what the model is."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from export.graph.signatures import FILE_SIGNATURE
-from keras_fcn.inference.predictor import SCORE_SIGNATURE, SIGNATURE
+from keras_fcn.inference.models import SCORE_SIGNATURE, SIGNATURE
 
 WARMUP_FILE = Path("assets.extra/tf_serving_warmup_requests")
 """Where TensorFlow Serving looks for them in a SavedModel."""

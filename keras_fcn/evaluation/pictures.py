@@ -13,7 +13,7 @@ from keras_fcn.drawing.charts import draw_confusion
 from keras_fcn.drawing.panels import draw_worst
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.images.photos import read_image
-from keras_fcn.inference.predictor import Segment
+from keras_fcn.inference.graphs import Segment
 
 
 def draw_evaluation(folder: Path, segment: Segment, pairs: Pairs, evaluation: Evaluation, worst: int) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-Score = Callable[[tf.Tensor], tf.Tensor]
-"""From images uint8 [N, H, W, 3] to the probabilities of the classes, float32 [N, H, W, C]."""
+from keras_fcn.inference.graphs import Score
 
 
 def with_flip(score: Score) -> Score:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from keras_fcn.inference.averaging import Score
+from keras_fcn.inference.graphs import Score, likeliest
 
 
 class Tiled:
@@ -35,7 +35,7 @@ class Tiled:
         ids = np.empty(images.shape[:3], np.uint8)
         for image, result in zip(images, ids):
             for rows, columns, block in self.blocks(image):
-                result[rows, columns] = tf.argmax(block, axis=-1, output_type=tf.int32)
+                result[rows, columns] = likeliest(block)
         return ids
 
     def score(self, images: np.ndarray | tf.Tensor) -> np.ndarray:

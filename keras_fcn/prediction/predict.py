@@ -100,7 +100,7 @@ def _predict_here(options: PredictOptions, predictor: Predictor, photos: list[Ta
 
 
 def _predict_on_ray(options: PredictOptions, predictor: Predictor, photos: list[Task]) -> list[UserError]:
-    from keras_fcn.inference.predictor import find_model
+    from keras_fcn.inference.models import find_model
     from keras_fcn.prediction.photos import PictureStyle
     from keras_fcn.prediction.ray import predict_on_ray
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError, argument
-from keras_fcn.inference.predictor import load_model
+from keras_fcn.inference.models import load_model
 from keras_fcn.network.backbones import Backbone
 from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.augmentation import Augment

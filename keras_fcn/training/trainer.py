@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras_fcn.datasets import Pairs
 from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.evaluate import evaluate
-from keras_fcn.inference.predictor import segmenter
+from keras_fcn.inference.graphs import segmenter
 from keras_fcn.runs.config import RunOptions
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow

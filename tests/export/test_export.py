@@ -14,7 +14,7 @@ from PIL import Image
 from export.saved_model import ExportOptions, export_saved_model
 from keras_fcn import ClassTable, Predictor, build_fcn, read_image
 from keras_fcn.errors import UserError
-from keras_fcn.inference.predictor import load_model
+from keras_fcn.inference.models import load_model
 
 
 @pytest.fixture(scope="module")

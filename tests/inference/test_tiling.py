@@ -15,8 +15,9 @@ from keras_fcn import Predictor, build_fcn
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import image_size
+from keras_fcn.inference.graphs import IMAGES, scorer, segmenter
+from keras_fcn.inference.models import LABELS_FILE, SIGNATURE
 from keras_fcn.inference.options import InferenceOptions
-from keras_fcn.inference.predictor import IMAGES, LABELS_FILE, SIGNATURE, scorer, segmenter
 from keras_fcn.inference.tiling import Tiled
 from keras_fcn.network.cost.receptive_field import receptive_fields
 from keras_fcn.network.cost.trace import trace_model

@@ -11,8 +11,9 @@ from conftest import Call
 from test_photos import contents, make_photos, tasks_of
 
 from keras_fcn.errors import UserError
+from keras_fcn.inference.models import find_model
 from keras_fcn.inference.options import InferenceOptions
-from keras_fcn.inference.predictor import Predictor, find_model
+from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction.photos import predict_all
 from keras_fcn.prediction.ray import packed, predict_on_ray, unpacked
 from keras_fcn.system.storage import files_in, read_bytes, write_bytes

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from keras_fcn.inference.predictor import load_model
+from keras_fcn.inference.models import load_model
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.training.step.step import TrainingStep
 

@@ -15,7 +15,7 @@ import keras_fcn
 from keras_fcn.commands.evaluate import EvaluateOptions
 from keras_fcn.commands.train import parse_train_options
 from keras_fcn.errors import UserError
-from keras_fcn.inference.predictor import load_model
+from keras_fcn.inference.models import load_model
 from keras_fcn.network.backbones import Backbone
 
 

@@ -9,7 +9,7 @@ from tiny_runs import assert_same_run, exact_history, silent, tiny
 from keras_fcn import build_fcn
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.errors import UserError
-from keras_fcn.inference.predictor import load_model
+from keras_fcn.inference.models import load_model
 from keras_fcn.training.build import build_training
 from keras_fcn.training.data import TrainingData, default_crop_size
 from keras_fcn.training.initial_weights import load_backbone_weights

@@ -17,7 +17,7 @@ from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.evaluate import evaluate
 from keras_fcn.evaluation.results import Evaluation
-from keras_fcn.inference.predictor import load_model
+from keras_fcn.inference.models import load_model
 from keras_fcn.network.parts import Parts
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.training.distributed.devices import XLA_STEPS, uses_bfloat16, uses_xla

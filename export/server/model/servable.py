@@ -20,7 +20,7 @@ from export.graph.signatures import METADATA_SIGNATURE
 from export.server.model.grey_png import encode_grey
 from export.server.model.plain_header import read_plain_header
 from keras_fcn.errors import UserError
-from keras_fcn.inference.predictor import SIGNATURE
+from keras_fcn.inference.models import SIGNATURE
 from keras_fcn.system.text import reason_of
 
 WARM_SIZE = (320, 480)

@@ -12,7 +12,8 @@ from keras_fcn.drawing.panels import draw_predictions, side_by_side
 from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.pictures import draw_evaluation, predicted_samples
 from keras_fcn.evaluation.results import Evaluation
-from keras_fcn.inference.predictor import Segment, load_model, segmenter
+from keras_fcn.inference.graphs import Segment, segmenter
+from keras_fcn.inference.models import load_model
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.files import replaced_file, write_json

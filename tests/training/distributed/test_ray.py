@@ -15,7 +15,7 @@ from tiny_runs import exact_history, silent, tiny
 
 from keras_fcn.commands.train import parse_train_options
 from keras_fcn.errors import UserError
-from keras_fcn.inference.predictor import load_model
+from keras_fcn.inference.models import load_model
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.training.ray import train_on_ray
 from keras_fcn.training.train import run_training

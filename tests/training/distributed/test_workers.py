@@ -24,7 +24,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.evaluation.evaluate import evaluate
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.images.masks import write_label
-from keras_fcn.inference.predictor import load_model
+from keras_fcn.inference.models import load_model
 from keras_fcn.pipeline.batches import shuffled_index, training_dataset
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.training.build import build_training

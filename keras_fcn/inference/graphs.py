@@ -1,0 +1,48 @@
+"""The graphs of a network: from images to class ids, and to probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
+"""What the graphs take."""
+
+Segment = Callable[[tf.Tensor], tf.Tensor]
+"""From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W]."""
+
+Score = Callable[[tf.Tensor], tf.Tensor]
+"""From images uint8 [N, H, W, 3] to the probabilities of the classes, float32 [N, H, W, C]."""
+
+
+def likeliest(scores: tf.Tensor | np.ndarray, axis: int = -1) -> tf.Tensor:
+    """Returns the class with the highest score, uint8 [N, H, W], for logits or probabilities [N, H, W, C].
+
+    Args:
+        scores: Logits or probabilities.
+        axis: The axis of the classes, if it is not the last.
+    """
+    return tf.cast(tf.argmax(scores, axis=axis, output_type=tf.int32), tf.uint8)
+
+
+def segmenter(model: keras.Model) -> Segment:
+    """Returns the graph from images uint8 [N, H, W, 3] of any size to class ids uint8 [N, H, W]."""
+
+    @tf.function(input_signature=[IMAGES])
+    def segment(images: tf.Tensor) -> tf.Tensor:
+        return likeliest(model(tf.cast(images, tf.float32), training=False))
+
+    return segment
+
+
+def scorer(model: keras.Model) -> Score:
+    """Returns the graph from images uint8 [N, H, W, 3] of any size to probabilities float32 [N, H, W, C]."""
+
+    @tf.function(input_signature=[IMAGES])
+    def score(images: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(model(tf.cast(images, tf.float32), training=False))
+
+    return score
