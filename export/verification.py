@@ -13,6 +13,7 @@ from PIL import Image
 
 from export.graph.signatures import FILE_SIGNATURE, METADATA_SIGNATURE, Metadata
 from keras_fcn.errors import UserError
+from keras_fcn.inference.graphs import likeliest
 from keras_fcn.inference.models import SCORE_SIGNATURE, SIGNATURE
 from keras_fcn.inference.predictor import Predictor
 
@@ -97,7 +98,7 @@ def _compare_images(signatures: dict[str, Callable], live: Predictor) -> Iterato
         classes = signatures[SIGNATURE](images=tf.constant(images))["classes"].numpy()
         yield Comparison(SIGNATURE, batch, *compare_classes(classes, expected))
         scores = signatures[SCORE_SIGNATURE](images=tf.constant(images))["probabilities"].numpy()
-        agreement = compare_classes(scores.argmax(axis=-1).astype(np.uint8), expected)[1]
+        agreement = compare_classes(likeliest(scores).numpy(), expected)[1]
         yield Comparison(SCORE_SIGNATURE, batch, _largest_difference(scores, expected), agreement)
 
 

@@ -12,7 +12,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from export.graph.image_bytes import IMAGE_BYTES, segment_files
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.inference.graphs import IMAGES
+from keras_fcn.inference.graphs import IMAGES, likeliest
 from keras_fcn.inference.models import SCORE_SIGNATURE, SIGNATURE
 
 FILE_SIGNATURE, METADATA_SIGNATURE = "serving_default", "metadata"
@@ -64,7 +64,7 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.typ
     logits = _logits(model)
 
     def segment(images: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.argmax(logits(images), axis=-1, output_type=tf.int32), tf.uint8)
+        return likeliest(logits(images))
 
     @tf.function(input_signature=[IMAGE_BYTES])
     def from_files(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tensorflow as tf
 import uvicorn
 from starlette.applications import Starlette
 
@@ -20,6 +19,7 @@ from export.server.model.batching import BatchingOptions
 from export.server.model.segmentation import Segmentation
 from export.server.model.servable import Servable
 from export.server.model.versions import Versions
+from keras_fcn.inference.batches import default_batch_size
 from keras_fcn.system.signals import handling
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def serve(options: ServeOptions, listener: socket.socket) -> None:
 
 def build(options: ServeOptions) -> tuple[Versions, Starlette]:
     """Loads the model and makes the application that serves it; raises UserError if there is no model to serve."""
-    max_batch = options.max_batch or (8 if tf.config.list_physical_devices("GPU") else 4)
+    max_batch = options.max_batch or default_batch_size()
 
     def load(folder: Path) -> Servable:
         servable = Servable(folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.prediction.annotations import merged_coco
@@ -16,9 +15,6 @@ from keras_fcn.system.packages import require_packages
 from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.startup import start_tensorflow
 from keras_fcn.system.storage import read_bytes, write_bytes
-
-if TYPE_CHECKING:
-    from keras_fcn.inference.predictor import Predictor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,52 +71,39 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
 
 
 def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
+    """Predicts photographs, then videos; returns what is wrong with those that failed."""
     start_tensorflow(look_at_devices=not options.ray)
     import tensorflow as tf
 
+    from keras_fcn.inference.models import find_model
     from keras_fcn.inference.predictor import Predictor
+    from keras_fcn.prediction.outputs import PictureStyle
+    from keras_fcn.prediction.photos import predict_all
+    from keras_fcn.prediction.ray import predict_on_ray
+    from keras_fcn.prediction.videos import predict_video
 
     if options.ray:
         tf.config.set_visible_devices([], "GPU")  # they are the workers'
     predictor = Predictor.open(options.model, options.inference)
     if any("probabilities" in task.targets for task in left):
         _ = predictor.score  # complains if the model gives none
-    photos = [task for task in left if not task.source.is_video]
-    videos = [task for task in left if task.source.is_video]
-    predict = _predict_on_ray if options.ray else _predict_here
-    return [*predict(options, predictor, photos), *_predict_videos(options, predictor, videos)]
-
-
-def _predict_here(options: PredictOptions, predictor: Predictor, photos: list[Task]) -> list[UserError]:
-    from keras_fcn.prediction.photos import PictureStyle, predict_all
-
     style = PictureStyle(options.palette, options.alpha)
+    photos = [task for task in left if not task.source.is_video]
     with progress_bar(len(photos), "photo") as bar:
-        return [*predict_all(predictor, photos, style, options.batch_size, bar.update).values()]
-
-
-def _predict_on_ray(options: PredictOptions, predictor: Predictor, photos: list[Task]) -> list[UserError]:
-    from keras_fcn.inference.models import find_model
-    from keras_fcn.prediction.photos import PictureStyle
-    from keras_fcn.prediction.ray import predict_on_ray
-
-    settings = {"style": PictureStyle(options.palette, options.alpha), "batch_size": options.batch_size}
-    with progress_bar(len(photos), "photo") as bar:
-        return predict_on_ray(find_model(options.model), photos, options.inference, settings, bar.update)
-
-
-def _predict_videos(options: PredictOptions, predictor: Predictor, videos: list[Task]) -> list[UserError]:
-    from keras_fcn.prediction.photos import PictureStyle
-    from keras_fcn.prediction.videos import predict_video
-
-    failures = []
-    for task in videos:
-        with progress_bar(None, "frame") as bar:
+        if options.ray:
+            model = find_model(options.model)
+            failures = predict_on_ray(model, photos, options.inference, style, options.batch_size, bar.update)
+        else:
+            failures = predict_all(predictor, photos, style, options.batch_size, bar.update)
+    failed = [*failures.values()]
+    for task in left:
+        if task.source.is_video:
             try:
-                predict_video(predictor, task, PictureStyle(options.palette, options.alpha), options.fps, bar.update)
+                with progress_bar(None, "frame") as bar:
+                    predict_video(predictor, task, style, options.fps, bar.update)
             except UserError as error:
-                failures.append(error)
-    return failures
+                failed.append(error)
+    return failed
 
 
 def merge_coco(out: str, planned: Plan) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_fcn.errors import LostWorkerError, UserError, argument
 from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.prediction.outputs import PictureStyle
 from keras_fcn.prediction.plan import Task, remove_half_written
 from keras_fcn.system.ray import connect, last_line
 from keras_fcn.system.startup import start_tensorflow, stderr_unless_it_fails
@@ -29,9 +30,10 @@ def predict_on_ray(
     model: Path,
     tasks: Sequence[Task],
     inference: InferenceOptions,
-    settings: dict[str, Any],
+    style: PictureStyle | None = None,
+    batch_size: int | None = None,
     advance: Callable[[int], object] = lambda count: None,
-) -> list[UserError]:
+) -> dict[int, UserError]:
     """Predicts photographs as `predict_all` does, in workers of a Ray cluster, to the same files.
 
     There is a worker for each GPU or, if there are none, for each CPU. What a lost worker was at is done again by
@@ -41,11 +43,12 @@ def predict_on_ray(
         model: A .keras file or the folder of a SavedModel.
         tasks: What to read and to write.
         inference: Flipping, scales and tiles.
-        settings: Further arguments of `predict_all`.
+        style: How pictures are drawn.
+        batch_size: As for `predict_all`.
         advance: Is called with the number of tasks that were done.
 
     Returns:
-        For each photograph that failed, in the order of the tasks, what is wrong with it.
+        What `predict_all` does.
 
     Raises:
         UserError: If no cluster answers.
@@ -53,11 +56,13 @@ def predict_on_ray(
     """
     ray = connect()
     rows = [{"number": number, "task": pickle.dumps(_absolute(task))} for number, task in enumerate(tasks)]
-    failures: dict[int, str] = {}
+    failures: dict[int, UserError] = {}
     try:
         with stderr_unless_it_fails():  # Ray's core writes there, past its own log level
-            for lot in _lots(ray, rows, (ray.put(packed(model)), inference, settings)).iter_batches(batch_size=None):
-                failures |= {int(number): str(text) for number, text in zip(lot["number"], lot["failure"]) if text}
+            arguments = (ray.put(packed(model)), inference, style, batch_size)
+            for lot in _lots(ray, rows, arguments).iter_batches(batch_size=None):
+                told = zip(lot["number"], lot["failure"])
+                failures |= {int(number): UserError(str(text)) for number, text in told if text}
                 advance(len(lot["number"]))
     except ray.exceptions.RayError as error:
         raise LostWorkerError(
@@ -66,7 +71,7 @@ def predict_on_ray(
     finally:
         ray.shutdown()
         remove_half_written({target for task in tasks for target in task.targets.values()})
-    return [UserError(failures[number]) for number in sorted(failures)]
+    return dict(sorted(failures.items()))
 
 
 def _lots(ray: Any, rows: list[dict], arguments: tuple) -> Any:
@@ -92,10 +97,13 @@ class Worker:
     Args:
         model: What `packed` returned.
         inference: Flipping, scales and tiles.
-        settings: Further arguments of `predict_all`.
+        style: How pictures are drawn.
+        batch_size: As for `predict_all`.
     """
 
-    def __init__(self, model: Any, inference: InferenceOptions, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, model: Any, inference: InferenceOptions, style: PictureStyle | None, batch_size: int | None
+    ) -> None:
         import ray
 
         os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Ray sets it, for Keras 2
@@ -104,14 +112,14 @@ class Worker:
 
         with tempfile.TemporaryDirectory() as folder:
             self._predictor = Predictor.open(unpacked(ray.get(model), Path(folder)), inference)
-        self._settings = settings
+        self._style, self._batch_size = style, batch_size
 
     def __call__(self, lot: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Predicts the tasks of a lot, and returns their numbers with what went wrong, or an empty text."""
         from keras_fcn.prediction.photos import predict_all
 
         tasks = [pickle.loads(task) for task in lot["task"]]
-        failures = predict_all(self._predictor, tasks, **self._settings)
+        failures = predict_all(self._predictor, tasks, self._style, self._batch_size)
         texts = [str(failures.get(place, "")) for place in range(len(tasks))]
         return {"number": lot["number"], "failure": np.array(texts, object)}
 

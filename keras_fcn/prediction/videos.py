@@ -13,10 +13,10 @@ import numpy as np
 from keras_fcn.drawing.overlays import labelled_overlay
 from keras_fcn.drawing.palettes import picture_colors
 from keras_fcn.inference.predictor import Predictor
-from keras_fcn.prediction.outputs import OUTPUTS
-from keras_fcn.prediction.photos import Job, PictureStyle, Writer, in_order, segment, thread_pool
+from keras_fcn.prediction.outputs import OUTPUTS, PictureStyle, Writer
+from keras_fcn.prediction.photos import segment
 from keras_fcn.prediction.plan import Task
-from keras_fcn.prediction.sources import Source
+from keras_fcn.prediction.threads import Job, in_order, thread_pool
 from keras_fcn.prediction.video_files import VideoReader, VideoWriter
 from keras_fcn.system.files import replaced_file, replaced_folder
 
@@ -56,7 +56,7 @@ def predict_video(
 
         def finish(number: int, time: int, image: np.ndarray, ids: np.ndarray, scores) -> tuple[int, np.ndarray | None]:
             """Writes the files of a frame, and returns its overlay for the video."""
-            writer.write(_frame_task(task.source, places, number), image, ids, scores)
+            writer.write(f"{task.source.name}/{number:06d}", _frame_files(places, number), image, ids, scores)
             drawn = labelled_overlay(image, ids, shown, style.alpha) if "overlays" in places else None
             return time, None if drawn is None else np.asarray(drawn)
 
@@ -94,13 +94,13 @@ def _frames_ahead(reader: VideoReader) -> Generator[tuple[int, np.ndarray], None
         yield from iter(lambda: next(ahead), None)
 
 
-def _frame_task(source: Source, places: dict[str, Path], number: int) -> Task:
-    targets = {
+def _frame_files(places: dict[str, Path], number: int) -> dict[str, str]:
+    """Returns where the files of a frame are written, by output; its overlay goes into the video."""
+    return {
         output: str(path / f"{number:06d}{OUTPUTS[output].suffix}")
         for output, path in places.items()
         if output != "overlays"
     }
-    return Task(Source(source.location, source.name / f"{number:06d}"), targets)
 
 
 @contextlib.contextmanager

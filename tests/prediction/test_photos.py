@@ -20,20 +20,12 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction import outputs as outputs_module
-from keras_fcn.prediction.outputs import OUTPUTS, Prediction, describe
-from keras_fcn.prediction.photos import (
-    THREADS,
-    WAITING_BYTES,
-    Job,
-    PictureStyle,
-    batches,
-    in_order,
-    predict_all,
-    thread_pool,
-)
+from keras_fcn.prediction.outputs import OUTPUTS, PictureStyle, Prediction, describe
+from keras_fcn.prediction.photos import batches, predict_all
 from keras_fcn.prediction.plan import plan
 from keras_fcn.prediction.predict import merge_coco
 from keras_fcn.prediction.sources import find_photographs
+from keras_fcn.prediction.threads import THREADS, WAITING_BYTES, Job, in_order, thread_pool
 
 VOC = ClassTable.voc()
 ALL = [name for name in OUTPUTS if name not in ("geojson", "coco")]

@@ -88,12 +88,14 @@ def test_workers_write_the_same_files_also_when_one_is_killed(trained, tmp_path,
     kill, killed = killed_workers
     counts = []
     failures = predict_on_ray(
-        find_model(trained), tasks_of(photos, tmp_path / "ray", *outputs), InferenceOptions(), {},
-        lambda count: (counts.append(count), kill(count)),
+        find_model(trained), tasks_of(photos, tmp_path / "ray", *outputs), InferenceOptions(),
+        advance=lambda count: (counts.append(count), kill(count)),
     )  # fmt: skip
     assert killed
     assert sum(counts) == 120
-    assert [str(failure) for failure in failures] == [str(failure) for failure in alone.values()]
+    assert {number: str(failure) for number, failure in failures.items()} == {
+        number: str(failure) for number, failure in alone.items()
+    }
     assert contents(tmp_path / "ray") == contents(tmp_path / "alone")
     assert len(contents(tmp_path / "ray")) == 119 * 3
 

@@ -13,9 +13,7 @@ from concurrent.futures import Executor
 import numpy as np
 
 from export.server.model.servable import Servable
-
-BATCH_PIXELS = 1 << 22
-"""The most pixels in a batch of several images: beyond, there is nothing to gain, but memory to lose."""
+from keras_fcn.inference.batches import batch_room
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,8 +103,7 @@ class Batcher:
                 await asyncio.wait_for(self._arrival.wait(), left)
 
     def _room(self, entry: _Entry) -> int:
-        height, width = entry.image.shape[:2]
-        return max(1, min(self._options.max_batch, BATCH_PIXELS // (height * width)))
+        return batch_room(entry.image, self._options.max_batch)
 
     def _is_full(self) -> bool:
         first = self._waiting[0]

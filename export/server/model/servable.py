@@ -20,6 +20,7 @@ from export.graph.signatures import METADATA_SIGNATURE
 from export.server.model.grey_png import encode_grey
 from export.server.model.plain_header import read_plain_header
 from keras_fcn.errors import UserError
+from keras_fcn.inference.batches import stacked
 from keras_fcn.inference.models import SIGNATURE
 from keras_fcn.system.text import reason_of
 
@@ -137,8 +138,7 @@ class Servable:
 
     def segment(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the class ids, uint8 [N, H, W], of images uint8 [H, W, 3] of one size."""
-        batch = images[0][None] if len(images) == 1 else np.stack(images)
-        return self._network(images=tf.constant(batch))["classes"].numpy()
+        return self._network(images=tf.constant(stacked(images)))["classes"].numpy()
 
     def encode(self, ids: np.ndarray) -> Mask:
         """Returns class ids uint8 [H, W] as a PNG, and the classes' shares."""
