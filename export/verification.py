@@ -16,6 +16,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.inference.graphs import likeliest
 from keras_fcn.inference.models import SCORE_SIGNATURE, SIGNATURE
 from keras_fcn.inference.predictor import Predictor
+from keras_fcn.system.text import table
 
 CHECKED_SHAPES = ((1, 64, 96), (2, 33, 131), (3, 1, 1))
 """Number, height and width of the images on which an export is compared with the live model."""
@@ -84,10 +85,8 @@ def verify(folder: Path, live: Predictor, metadata: Metadata) -> list[Comparison
 
 def format_comparisons(comparisons: Sequence[Comparison]) -> str:
     """Returns a table of what was compared."""
-    width = 2 + max(len(comparison.batch) for comparison in comparisons)
-    lines = [f"{'signature':<17}{'images':<{width}}difference  same class"]
-    lines += [f"{c.signature:<17}{c.batch:<{width}}{c.difference:>10.1e}{c.agreement:>12.3%}" for c in comparisons]
-    return "\n".join(lines)
+    rows = [(c.signature, c.batch, f"{c.difference:.1e}", f"{c.agreement:.3%}") for c in comparisons]
+    return table(("signature", "images", "difference", "same class"), rows, "<<>>")
 
 
 def _compare_images(signatures: dict[str, Callable], live: Predictor) -> Iterator[Comparison]:

@@ -13,6 +13,7 @@ from export.verification import CHECKED_SHAPES, LEAST_AGREEMENT, TOLERANCE, Comp
 from keras_fcn.errors import UserError
 from keras_fcn.inference.graphs import Segment
 from keras_fcn.inference.predictor import Predictor
+from keras_fcn.system.text import table
 
 LEAST_INT8_AGREEMENT = 0.5
 """Share of pixels that must get the live model's class from a quantized file; below, it is broken, not coarse."""
@@ -111,16 +112,14 @@ def format_programs(programs: Sequence[Program], size: tuple[int, int] | None) -
     images = _noise((1, *(size or TIMED_SIZE)))
     seconds = _time_in_turn([program.segment for program in programs], images)
     shape = " x ".join(map(str, images.shape[1:3]))
-    width = 2 + max(len(program.name) for program in programs)
-    is_measured = any(program.mean_iou is not None for program in programs)
-    lines = [f"{'':<{width}}{'MB':>8}{'ms, ' + shape:>16}{'speed':>8}{'mean IoU' if is_measured else '':>10}".rstrip()]
+    rows = [["", "MB", f"ms, {shape}", "speed", "mean IoU"]]
     for program, each in zip(programs, seconds):
-        iou = "" if program.mean_iou is None else f"{100 * program.mean_iou:.1f}"
         megabytes = "" if program.megabytes is None else f"{program.megabytes:.1f}"
-        lines.append(
-            f"{program.name:<{width}}{megabytes:>8}{1000 * each:>16.1f}{seconds[0] / each:>7.2f}x{iou:>10}".rstrip()
-        )
-    return "\n".join(lines)
+        iou = "" if program.mean_iou is None else f"{100 * program.mean_iou:.1f}"
+        rows.append([program.name, megabytes, f"{1000 * each:.1f}", f"{seconds[0] / each:.2f}x", iou])
+    shown = 5 if any(program.mean_iou is not None for program in programs) else 4
+    headers, *cells = (row[:shown] for row in rows)
+    return table(headers, cells)
 
 
 def _time_in_turn(functions: Sequence[Callable], images: np.ndarray) -> list[float]:

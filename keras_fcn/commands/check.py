@@ -19,7 +19,7 @@ from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import write_json
 from keras_fcn.system.options import Options, Range, hint
 from keras_fcn.system.progress import progress_bar
-from keras_fcn.system.text import display_width, left_justified
+from keras_fcn.system.text import table
 
 FINDINGS, SHOWN_FINDINGS, PICTURED = 1, 20, 6
 
@@ -100,19 +100,19 @@ def summarize(pairs: Pairs, inspection: Inspection) -> dict:
 def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str:
     """Returns the figures of all splits as tables in plain text."""
     lines = [f"{data}: {pairs.layout}, {pairs.classes.num_classes} classes", ""]
-    lines += [f"{'split':<10}{'pairs':>7}{'sound':>7}   {'height x width':<24}{'void':>7}{'findings':>10}"]
+    rows = []
     for split, summary in summaries.items():
         sizes = " to ".join("x".join(map(str, summary[key] or "-")) for key in ("smallest", "largest"))
         void = "-" if summary["void_share"] is None else f"{summary['void_share']:.1%}"
-        counts = f"{summary['pairs']:>7}{summary['sound_pairs']:>7}"
-        lines += [f"{split:<10}{counts}   {sizes:<24}{void:>7}{len(summary['findings']):>10}"]
+        rows.append((split, summary["pairs"], summary["sound_pairs"], sizes, void, len(summary["findings"])))
+    lines += [table(("split", "pairs", "sound", "height x width", "void", "findings"), rows, "<>><>>"), ""]
     first = next(iter(summaries))
-    width = max(display_width(name) for name in (*pairs.classes.names, "class")) + 2
-    head = "".join(f"{split + ' pixels':>16}{'images':>8}" for split in summaries)
-    lines += ["", f"{'class':<{width}}{head}{'weight':>9}"]
-    for name in pairs.classes.names:
-        cells = "".join(f"{_share(summary, name):>16}{summary['images'][name]:>8}" for summary in summaries.values())
-        lines += [f"{left_justified(name, width)}{cells}{summaries[first]['class_weights'][name]:>9.2f}"]
+    headers = [header for split in summaries for header in (f"{split} pixels", "images")]
+    rows = []
+    for name, weight in summaries[first]["class_weights"].items():
+        cells = [cell for summary in summaries.values() for cell in (_share(summary, name), summary["images"][name])]
+        rows.append((name, *cells, f"{weight:.2f}"))
+    lines += [table(("class", *headers, "weight"), rows)]
     for split, summary in summaries.items():
         absent = [name for name in pairs.classes.names if not summary["images"][name]]
         lines += [f"In no image of {split}: {', '.join(absent)}"] if absent else []

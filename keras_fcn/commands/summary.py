@@ -16,6 +16,7 @@ from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import write_json
 from keras_fcn.system.options import AT_LEAST_1, Options, Range, within
 from keras_fcn.system.startup import start_tensorflow
+from keras_fcn.system.text import table
 
 if TYPE_CHECKING:
     from keras_fcn.network.cost.complexity import Feature, LayerCost, Summary
@@ -78,12 +79,12 @@ def format_summary(summary: Summary, every_layer: bool = False) -> str:
         every_layer: Whether to list every layer of nested models, instead of their stages.
     """
     height, width = summary.size
-    rows = [("layer", "kind", "output", "parameters", "million MACs"), *_layer_rows(summary.layers, every_layer)]
+    rows = _layer_rows(summary.layers, every_layer)
     parameters = summary.trainable_parameters + summary.other_parameters
     lines = [
         f"{summary.name}, one image of {height}x{width} pixels (height x width)",
         "",
-        *_columns(rows, "<<>>>"),
+        table(("layer", "kind", "output", "parameters", "million MACs"), rows, "<<>>>"),
         "",
         f"Parameters: {parameters:,}; {summary.trainable_parameters:,} trainable, {summary.other_parameters:,} not",
         f"Multiply-accumulates (MACs) of convolutions and dense layers: {summary.macs / 1e9:.2f} x 10^9",
@@ -92,7 +93,7 @@ def format_summary(summary: Summary, every_layer: bool = False) -> str:
         f"Memory of tensors kept for the gradients: {_megabytes(summary.kept_bytes)}, batch of {summary.batch_size}",
         "(each layer writes a new tensor, freed after its last use; MB are 10^6 bytes)",
         "",
-        *_columns([("feature", "stride", "size", "channels", "receptive field"), *_features(summary)], "<>>>>"),
+        table(("feature", "stride", "size", "channels", "receptive field"), _features(summary)),
     ]
     return "\n".join(lines)
 
@@ -151,10 +152,3 @@ def _seen(feature: Feature) -> str:
 
 def _megabytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB"
-
-
-def _columns(rows: list[tuple[str, ...]], alignments: str) -> list[str]:
-    """Returns the rows as lines whose columns are aligned to the left (<) or to the right (>)."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join(f"{cell:{a}{width}}" for cell, a, width in zip(row, alignments, widths)) for row in rows]
-    return [line.rstrip() for line in lines]

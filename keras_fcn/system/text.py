@@ -1,14 +1,34 @@
-"""Texts for people: columns in any script, figures, the errors of other programs."""
+"""Texts for people: tables in plain text, figures, the errors of other programs."""
 
 from __future__ import annotations
 
-import unicodedata
+from collections.abc import Iterable, Sequence
+
+from wcwidth import wcswidth
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], alignment: str = "") -> str:
+    """Returns rows in columns under headers, aligned whatever script they are in.
+
+    Args:
+        headers: One for each column.
+        rows: The cells of each row; `tabulate.SEPARATING_LINE` for a line across.
+        alignment: "<" for each column that is aligned to the left, ">" to the right; the first one to the left, all
+            others to the right if not given.
+    """
+    from tabulate import tabulate
+
+    sides = {"<": "left", ">": "right"}
+    columns = [sides[side] for side in alignment or "<".ljust(len(headers), ">")]
+    return tabulate(
+        rows, headers, disable_numparse=True, preserve_whitespace=True, colalign=columns, headersalign=columns
+    )
 
 
 def display_width(text: str) -> int:
     """Returns how many columns a terminal gives to a text: two to wide characters, none to combining ones."""
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
+    width = wcswidth(text)
+    return len(text) if width < 0 else width  # characters that no terminal shows
 
 
 def left_justified(text: str, width: int) -> str:
