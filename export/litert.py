@@ -7,30 +7,35 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if not __package__:  # started by its path, the folder of this file would hide packages of the same names
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from export.formats.conversion import Contents, Format, export_as
+from export.formats.conversion import Format, export_as
 from keras_fcn.system.command_line import run
+
+if TYPE_CHECKING:
+    import keras
 
 LABELS_IN_FILE = "labels.txt"
 """The names of the classes, one a line, in the ZIP archive at the end of the file, where LiteRT keeps such."""
 
 
-def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
+def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
     """Writes the function of `class_graph` as a LiteRT file with `LABELS_IN_FILE` in it.
 
     Args:
         graph: The function.
         path: The file.
-        contents: What the file is to say of itself.
+        network: Whose name and classes the file is to tell.
         images: Yields images uint8 [1, H, W, 3] by which to quantize; float32 if not given.
     """
     import tensorflow as tf
+
+    from keras_fcn.network.parts import class_table
 
     with tempfile.TemporaryDirectory() as folder:
         # From a concrete function, the converter makes a file that computes NaN.
@@ -41,7 +46,7 @@ def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Itera
             converter.representative_dataset = lambda: ({"images": image} for image in images())
         path.write_bytes(converter.convert())
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(LABELS_IN_FILE, "".join(f"{name}\n" for name in contents.classes.names))
+        archive.writestr(LABELS_IN_FILE, "".join(f"{name}\n" for name in class_table(network).names))
 
 
 def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:

@@ -6,15 +6,18 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if not __package__:  # started by its path, the folder of this file would hide packages of the same names
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from export.formats.conversion import Contents, Format, export_as
+from export.formats.conversion import Format, export_as
 from keras_fcn.system.command_line import run
+
+if TYPE_CHECKING:
+    import keras
 
 OPSET = 18
 """Version of the operators: ONNX 1.13 of December 2022, ONNX Runtime 1.14."""
@@ -24,17 +27,19 @@ EXACT_CONVOLUTIONS = {False: 3, True: 6}
 blocks of the latter have more of them, and cheaper ones."""
 
 
-def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
+def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
     """Writes the function of `class_graph` as an ONNX file; its metadata name the model, the classes and colours.
 
     Args:
         graph: The function.
         path: The file.
-        contents: What the file is to say of itself.
+        network: Whose name and classes the file is to tell.
         images: Yields images uint8 [1, H, W, 3] by which to quantize; float32 if not given.
     """
     import onnx
     import tf2onnx
+
+    from keras_fcn.network.parts import class_table
 
     converted, _ = tf2onnx.convert.from_function(graph, graph.input_signature, opset=OPSET)
     onnx.save(converted, path)
@@ -42,9 +47,9 @@ def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Itera
         _quantize(path, images())
     model = onnx.load(path)
     metadata = {
-        "model_name": contents.model_name,
-        "class_names": json.dumps(contents.classes.names, ensure_ascii=False),
-        "class_colors": json.dumps(contents.classes.colors),
+        "model_name": network.name,
+        "class_names": json.dumps(class_table(network).names, ensure_ascii=False),
+        "class_colors": json.dumps(class_table(network).colors),
     }
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)

@@ -7,44 +7,49 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if not __package__:  # started by its path, the folder of this file would hide packages of the same names
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from export.formats.conversion import Contents, Format, export_as
+from export.formats.conversion import Format, export_as
 from keras_fcn.system.command_line import run
+
+if TYPE_CHECKING:
+    import keras
 
 EXACT_CONVOLUTIONS = 3
 """The first ones, which stay in float32 in an int8 file."""
 
 
-def write(graph: Any, path: Path, contents: Contents, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
+def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
     """Writes the function of `class_graph` as OpenVINO's .xml and .bin; `model_info` names model, classes and colours.
 
     Args:
         graph: The function.
         path: The .xml file.
-        contents: What the file is to say of itself.
+        network: Whose name and classes the file is to tell.
         images: Yields images uint8 [1, H, W, 3] by which to quantize; float32 if not given.
     """
     import openvino
     import tensorflow as tf
+
+    from keras_fcn.network.parts import class_table
 
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(tf.Module(), folder, {"serving_default": graph})
         model = openvino.convert_model(folder)
     if images is not None:
         model = _quantized(model, images())
-    names = contents.classes.names
+    names = class_table(network).names
     for key, value in {
         "model_type": "Segmentation",
-        "model_name": contents.model_name,
+        "model_name": network.name,
         "labels": " ".join(name.replace(" ", "_") for name in names),  # as OpenVINO's Model API reads them
         "class_names": json.dumps(names, ensure_ascii=False),
-        "class_colors": json.dumps(contents.classes.colors),
+        "class_colors": json.dumps(class_table(network).colors),
     }.items():
         model.set_rt_info(value, ["model_info", key])
     openvino.save_model(model, path, compress_to_fp16=False)

@@ -74,24 +74,21 @@ def export_saved_model(
     from keras_fcn.inference.models import LABELS_FILE
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.network.parts import class_table
-    from keras_fcn.system.files import new_folder, write_json
+    from keras_fcn.system.files import new_folder, write_json, written
 
     directory = Path(directory)
     number = 1 + max((int(path.name) for path in _versions(directory)), default=0)
     metadata = Metadata(model.name, number, class_table(model), max_pixels)
     version = directory / str(number)
-    try:
-        with new_folder(version) as folder:
-            module = tf.Module()
-            module.weights = variables_to_save(model)
-            # Nobody trains it further; and gradients of swish cannot be saved with weights that are constants.
-            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-            tf.saved_model.save(module, str(folder), build_signatures(model, metadata), options=options)
-            write_json(folder / LABELS_FILE, metadata.classes.to_dict())
-            write_warmup(folder)
-            comparisons = verify(folder, Predictor(segmenter(model), metadata.classes, scorer(model)), metadata)
-    except OSError as error:
-        raise UserError(f"{version}: cannot be written ({error.strerror}); choose another DIR") from None
+    with written(version), new_folder(version) as folder:
+        module = tf.Module()
+        module.weights = variables_to_save(model)
+        # Nobody trains it further; and gradients of swish cannot be saved with weights that are constants.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, str(folder), build_signatures(model, metadata), options=options)
+        write_json(folder / LABELS_FILE, metadata.classes.to_dict())
+        write_warmup(folder)
+        comparisons = verify(folder, Predictor(segmenter(model), metadata.classes, scorer(model)), metadata)
     return version, comparisons
 
 

@@ -17,8 +17,8 @@ import numpy as np
 import tyro
 
 from keras_fcn.errors import UserError, argument
-from keras_fcn.images.classes import ClassTable
 from keras_fcn.system.command_line import parse_options
+from keras_fcn.system.files import write_json, written
 from keras_fcn.system.options import AT_LEAST_1, SIZE, Options
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.startup import start_tensorflow, stderr_unless_it_fails
@@ -34,19 +34,6 @@ LABELS = "labels.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Contents:
-    """What a file says of itself.
-
-    Attributes:
-        model_name: The network and its backbone, as `build_fcn` names them.
-        classes: What the ids mean.
-    """
-
-    model_name: str
-    classes: ClassTable
-
-
-@dataclasses.dataclass(frozen=True)
 class Format:
     """A kind of file, and the programs that write and run it.
 
@@ -56,7 +43,8 @@ class Format:
         modules: What must be installed to write and to check it.
         int8_modules: What must be installed to quantize.
         classes_first: What `class_graph` takes.
-        write: Writes the function of `class_graph` to a path, quantized by images uint8 [1, H, W, 3] if there are any.
+        write: Writes the function of `class_graph` to a path, with the name and the classes of a network, quantized by
+            what the last argument yields, images uint8 [1, H, W, 3], if it is given.
         load: Returns the function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W] of a file; a second
             argument says how many threads it takes.
     """
@@ -66,7 +54,7 @@ class Format:
     modules: tuple[str, ...]
     int8_modules: tuple[str, ...]
     classes_first: bool
-    write: Callable[[Any, Path, Contents, Callable[[], Iterable[np.ndarray]] | None], None]
+    write: Callable[[Any, Path, keras.Model, Callable[[], Iterable[np.ndarray]] | None], None]
     load: Callable[..., Callable[[np.ndarray], np.ndarray]]
 
 
@@ -137,18 +125,16 @@ def export_format(
     from export.graph.class_graph import class_graph
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.network.parts import class_table
-    from keras_fcn.system.files import write_json
 
     require_installed(form, int8)
     directory, images = Path(directory), calibration.images if calibration and int8 else None
-    contents = Contents(model.name, class_table(model))
     with _folder_in(directory) as folder:
         with _quiet():
-            form.write(class_graph(model, size, form.classes_first), folder / form.files[-1], contents, images)
+            form.write(class_graph(model, size, form.classes_first), folder / form.files[-1], model, images)
         photographs = list(itertools.islice(calibration.images(), 3)) if calibration else []
         segment = form.load(folder / form.files[-1])
         comparisons = verify_file(form.files[-1], segment, Predictor(model), size, photographs, not int8)
-        write_json(folder / LABELS, contents.classes.to_dict())
+        write_json(folder / LABELS, class_table(model).to_dict())
         # An old file must not be opened with new weights: it goes first, and the new one comes last.
         (directory / form.files[-1]).unlink(missing_ok=True)
         for name in (LABELS, *form.files):
@@ -161,11 +147,10 @@ def _folder_in(directory: Path) -> Iterator[Path]:
     """Gives a temporary folder in another, which is made, and removed if nothing came into it."""
     existed = directory.exists()
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export.", dir=directory) as folder:
-            yield Path(folder)
-    except OSError as error:
-        raise UserError(f"{directory}: cannot be written ({error.strerror or error}); choose another DIR") from None
+        with written(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".export.", dir=directory) as folder:
+                yield Path(folder)
     finally:
         if not existed:
             with contextlib.suppress(OSError):

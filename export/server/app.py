@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,6 +26,7 @@ from export.server.metrics import Metrics
 from export.server.model.segmentation import BadFilesError, Segmentation, size_of
 from export.server.model.servable import Servable
 from export.server.model.versions import Versions
+from export.server.options import ServeOptions
 from keras_fcn import __version__
 
 LOG = logging.getLogger("keras_fcn.server")
@@ -44,41 +44,20 @@ MOST_BODIES = 8
 Result = TypeVar("Result")
 
 
-@dataclasses.dataclass(frozen=True)
-class ServerSettings:
-    """What the server takes.
-
-    Attributes:
-        name: The model's, in addresses.
-        timeout: Seconds from a request to its answer.
-        max_body_bytes: Of a request.
-        max_waiting: Requests that are not answered yet.
-        poll_seconds: How often to look for a newer version.
-    """
-
-    name: str
-    timeout: float
-    max_body_bytes: int
-    max_waiting: int
-    poll_seconds: float
-
-
 class Endpoints:
     """Answers requests for masks, by either protocol.
 
     Args:
-        settings: Names and limits.
+        options: Names and limits.
         versions: The model.
         segmentation: What segments files.
         metrics: Where answers are counted.
     """
 
-    def __init__(
-        self, settings: ServerSettings, versions: Versions, segmentation: Segmentation, metrics: Metrics
-    ) -> None:
-        self._settings, self._versions, self._segmentation = settings, versions, segmentation
+    def __init__(self, options: ServeOptions, versions: Versions, segmentation: Segmentation, metrics: Metrics) -> None:
+        self._options, self._versions, self._segmentation = options, versions, segmentation
         self._metrics = metrics
-        self._admission = Admission(settings.max_waiting, MOST_BODIES * settings.max_body_bytes)
+        self._admission = Admission(options.max_waiting, MOST_BODIES * options.max_body_bytes)
 
     async def predict(self, request: Request) -> Response:
         """Answers POST /v1/models/NAME:predict."""
@@ -99,7 +78,7 @@ class Endpoints:
         call = self._segmentation.call
         wanted = await call(len(body), v2.parse, body, request.headers.get(v2.LENGTH_HEADER))
         masks = await self._segmentation.segment(servable, wanted.files)
-        arguments = (self._settings.name, servable.version, wanted, masks)
+        arguments = (self._options.name, servable.version, wanted, masks)
         content, headers = await call(size_of(masks), v2.format_answer, *arguments)
         return Response(content, headers=headers)
 
@@ -117,13 +96,13 @@ class Endpoints:
         self, request: Request, answer: Callable[[Servable, bytes, Request], Awaitable[Response]]
     ) -> Response:
         servable = self.model(request)
-        settings, loop = self._settings, asyncio.get_running_loop()
-        end = loop.time() + settings.timeout
+        options, loop = self._options, asyncio.get_running_loop()
+        end = loop.time() + options.timeout
         try:
             with self._admission.request() as admitted:
-                reading = read_body(request, settings.max_body_bytes, admitted)
+                reading = read_body(request, options.max_body_bytes, admitted)
                 body = await _until(end, reading, HTTPException(408, "the request did not arrive in time"))
-                late = HTTPException(504, f"no answer within {settings.timeout:g} seconds; the server has much to do")
+                late = HTTPException(504, f"no answer within {options.timeout:g} seconds; the server has much to do")
                 return await _until(end, answer(servable, body, request), late)
         except BusyError as error:
             return problem(503, str(error), {"Retry-After": str(RETRY_SECONDS)})
@@ -142,8 +121,8 @@ class Endpoints:
     def model(self, request: Request) -> Servable:
         """Returns the version that an address names; raises HTTPException if it is not served."""
         name, version, servable = *map(request.path_params.get, ("name", "version")), self._versions.current
-        if name != self._settings.name:
-            raise HTTPException(404, f"model {name} is not served here, but {self._settings.name} is")
+        if name != self._options.name:
+            raise HTTPException(404, f"model {name} is not served here, but {self._options.name} is")
         if version not in (None, servable.version):
             raise HTTPException(404, f"version {version} of {name} is not served, but {servable.version} is")
         return servable
@@ -169,32 +148,32 @@ def problem(status: int, message: str, headers: dict[str, str] | None = None) ->
     return JSONResponse({"error": message}, status, headers)
 
 
-def build_app(settings: ServerSettings, versions: Versions, segmentation: Segmentation, metrics: Metrics) -> Starlette:
+def build_app(options: ServeOptions, versions: Versions, segmentation: Segmentation, metrics: Metrics) -> Starlette:
     """Returns the application.
 
     Args:
-        settings: Names and limits.
+        options: Names and limits.
         versions: The model.
         segmentation: What segments files.
         metrics: Where answers are counted.
     """
-    endpoints = Endpoints(settings, versions, segmentation, metrics)
+    endpoints = Endpoints(options, versions, segmentation, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         with ThreadPoolExecutor(1, "loader") as loader:
-            async with segmentation.running(), versions.watched(settings.poll_seconds, loader):
+            async with segmentation.running(), versions.watched(options.poll_seconds, loader):
                 yield
 
     async def on_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         return problem(error.status_code, error.detail, dict(error.headers or {}))
 
-    routes = [*_routes(settings, endpoints), *_page_routes()]
+    routes = [*_routes(options, endpoints), *_page_routes()]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: on_error})
 
 
-def _routes(settings: ServerSettings, endpoints: Endpoints) -> list[Route]:
+def _routes(options: ServeOptions, endpoints: Endpoints) -> list[Route]:
     async def alive(request: Request) -> Response:
         return JSONResponse({"live": True, "ready": True})
 
@@ -202,16 +181,16 @@ def _routes(settings: ServerSettings, endpoints: Endpoints) -> list[Route]:
         return JSONResponse({"name": "keras_fcn", "version": __version__, "extensions": ["binary_tensor_data"]})
 
     async def models(request: Request) -> Response:
-        return JSONResponse({"models": [settings.name]})
+        return JSONResponse({"models": [options.name]})
 
     async def status(request: Request) -> Response:
-        return JSONResponse(v1.status(settings.name, endpoints.model(request)))
+        return JSONResponse(v1.status(options.name, endpoints.model(request)))
 
     async def model(request: Request) -> Response:
-        return JSONResponse(v2.model_metadata(settings.name, endpoints.model(request)))
+        return JSONResponse(v2.model_metadata(options.name, endpoints.model(request)))
 
     async def ready(request: Request) -> Response:
-        return JSONResponse({"name": settings.name, "ready": endpoints.model(request) is not None})
+        return JSONResponse({"name": options.name, "ready": endpoints.model(request) is not None})
 
     async def metrics(request: Request) -> Response:
         content, kind = endpoints.exposition()

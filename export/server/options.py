@@ -54,3 +54,8 @@ class ServeOptions(Options):
 
     poll_seconds: Annotated[float, POSITIVE] = 1.0
     """How often to look for a newer version."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Bytes that a request may have."""
+        return int(self.max_body_mb * 1e6)

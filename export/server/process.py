@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from starlette.applications import Starlette
 
-from export.server.app import ServerSettings, build_app
+from export.server.app import build_app
 from export.server.metrics import Metrics
 from export.server.model.batching import BatchingOptions
 from export.server.model.segmentation import Segmentation
@@ -80,6 +80,4 @@ def build(options: ServeOptions) -> tuple[Versions, Starlette]:
     batching = BatchingOptions(max_batch, options.max_delay_ms / 1000)
     threads = max(2, os.cpu_count() or 1)
     segmentation = Segmentation(threads, batching, versions.current.max_pixels, metrics.observe_batch)
-    body = int(options.max_body_mb * 1e6)
-    settings = ServerSettings(options.name, options.timeout, body, options.max_waiting, options.poll_seconds)
-    return versions, build_app(settings, versions, segmentation, metrics)
+    return versions, build_app(options, versions, segmentation, metrics)

@@ -12,6 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keras_fcn.errors import UserError
+from keras_fcn.system.text import reason_of
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Turns an error of the system in the block, which writes to `path`, into a UserError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({reason_of(error)}); choose a place that you may write to"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -26,12 +38,10 @@ def replaced_file(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{path}: cannot be written ({reason}); choose a place that you may write to") from None
+        with written(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            temporary.replace(path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -63,15 +73,13 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{path}: cannot be written ({reason}); choose a place that you may write to") from None
+        with written(path):
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            yield temporary
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -9,9 +9,11 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import AbstractAsyncContextManager
 
 import numpy as np
 
+from export.server.background import in_background
 from export.server.model.servable import Servable
 from keras_fcn.inference.batches import batch_room
 
@@ -65,16 +67,9 @@ class Batcher:
         self._arrival.set()
         return await entry.result
 
-    @contextlib.asynccontextmanager
-    async def running(self):
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Serves the queue while the block runs."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        return in_background(self._run())
 
     async def _run(self) -> None:
         while True:

@@ -83,7 +83,9 @@ class Segmentation:
         finally:
             for task in tasks:
                 task.cancel()
-        faults = [f"image_bytes[{place}] {fault}" for place, fault in enumerate(results) if _is_fault(fault)]
+        faults = [
+            f"image_bytes[{place}] {fault}" for place, fault in enumerate(results) if isinstance(fault, BadImageError)
+        ]
         if faults:
             raise BadFilesError("; ".join(faults))
         masks = []
@@ -102,10 +104,6 @@ class Segmentation:
             except tf.errors.ResourceExhaustedError:
                 raise BadImageError("does not fit into the memory of the server; send a smaller image") from None
             return await self._in_thread(servable.encode, ids)
-
-
-def _is_fault(result: object) -> bool:
-    return isinstance(result, BadImageError)
 
 
 def size_of(masks: Sequence[Mask]) -> int:

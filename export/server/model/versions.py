@@ -7,8 +7,10 @@ import contextlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from export.server.background import in_background
 from export.server.model.servable import Servable
 from keras_fcn.errors import UserError
 
@@ -90,16 +92,9 @@ class Versions:
             self.failures += 1
             return None
 
-    @contextlib.asynccontextmanager
-    async def watched(self, seconds: float, loader: Executor):
+    def watched(self, seconds: float, loader: Executor) -> AbstractAsyncContextManager[None]:
         """Looks for a newer version every so many seconds while the block runs."""
-        task = asyncio.create_task(self._watch(seconds, loader))
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        return in_background(self._watch(seconds, loader))
 
     async def _watch(self, seconds: float, loader: Executor) -> None:
         while True:
