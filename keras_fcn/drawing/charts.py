@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_fcn.drawing.figures import save_figure
+from keras_fcn.drawing.figures import name_entries, save_figure
 from keras_fcn.images.classes import ClassTable, Color
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.text import display_width
@@ -111,10 +111,7 @@ def _draw_class_iou(
         [lines[name] for name in order], order, loc="outside right upper", ncols=legend_columns, fontsize="small",
         frameon=False, handlelength=3,
     )  # fmt: skip
-    for text, name in zip(legend.get_texts(), order):
-        # Set afterwards: Matplotlib takes $ for a formula.
-        text.set_parse_math(False)
-        text.set_text(f"{last[name]:4.1f}  {_shortened(name)}")
+    name_entries(legend, [f"{last[name]:4.1f}  {_shortened(name)}" for name in order])
 
 
 def _line_styles(colors: Sequence[Color]) -> list[tuple[tuple[float, float, float], str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_fcn.drawing.figures import save_figure
+from keras_fcn.drawing.figures import name_entries, save_figure
 from keras_fcn.system.text import display_width, signed
 
 if TYPE_CHECKING:
@@ -54,10 +54,7 @@ def draw_comparison(path: Path, names: Sequence[str], means: Rows, classes: Rows
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     legend = figure.legend(bars, ["-"] * len(names), loc="outside upper left", frameon=False)
-    for text, name in zip(legend.get_texts(), names):
-        # Set afterwards: Matplotlib takes $ for a formula.
-        text.set_parse_math(False)
-        text.set_text(name)
+    name_entries(legend, names)
     save_figure(figure, path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from keras_fcn.system.files import replaced_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -30,6 +32,13 @@ def save_figure(figure: Figure, path: Path) -> None:
         # Where no font has a letter, the picture shows a box in its place.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(temporary, dpi=120, format="png")
+
+
+def name_entries(legend: Legend, names: Iterable[str]) -> None:
+    """Writes the entries of a legend as they are; given at once, $ would begin a formula, and _a be left out."""
+    for text, name in zip(legend.get_texts(), names):
+        text.set_parse_math(False)
+        text.set_text(name)
 
 
 def _font_families() -> list[str]:

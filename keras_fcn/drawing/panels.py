@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_fcn.drawing.figures import save_figure
+from keras_fcn.drawing.figures import name_entries, save_figure
 from keras_fcn.drawing.overlays import overlay
 from keras_fcn.images.classes import VOID_LABEL, ClassTable, Color, shares
 from keras_fcn.system.text import display_width
@@ -196,10 +196,7 @@ def _draw_rows(
     drawn = figure.legend(
         handles=patches, loc="outside lower center", ncols=entries_a_line, frameon=False, fontsize="medium"
     )
-    for label, (name, _) in zip(drawn.get_texts(), legend):
-        # Set afterwards: Matplotlib leaves labels such as _background_ out, and takes $ for a formula.
-        label.set_parse_math(False)
-        label.set_text(name)
+    name_entries(drawn, [name for name, _ in legend])
     save_figure(figure, path)
 
 
