@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import tensorflow as tf
 
 from keras_fcn.images.classes import VOID_LABEL
 
@@ -23,34 +24,12 @@ def trimap(truth: np.ndarray, width: int) -> np.ndarray:
     Returns:
         uint8 [H, W], the truth within the band and 255 elsewhere.
     """
-    height, columns = truth.shape
-    across = np.zeros(truth.shape, bool)
-    across[:, 1:] = truth[:, 1:] != truth[:, :-1]
-    down = np.zeros(truth.shape, bool)
-    down[1:] = truth[1:] != truth[:-1]
-    # The window around a pixel is of one label unless some step inside of it, from one pixel to the next, changes it.
-    steps = (_boxes(across, width, height, columns, (0, 1)), _boxes(down, width, height, columns, (1, 0)))
-    return np.where((steps[0] > 0) | (steps[1] > 0), truth, VOID_LABEL).astype(np.uint8)
+    labels = tf.cast(truth, tf.float32)[None, ..., None]
 
+    def highest(values: tf.Tensor) -> tf.Tensor:
+        """Returns the highest value in the window around each pixel, float32 [1, H, W, 1]: down, then across."""
+        size = 2 * width + 1
+        return tf.nn.max_pool2d(tf.nn.max_pool2d(values, (size, 1), 1, "SAME"), (1, size), 1, "SAME")
 
-def _boxes(marks: np.ndarray, width: int, height: int, columns: int, without_first: tuple[int, int]) -> np.ndarray:
-    """Counts the marks in the window of `width` pixels to each side of every pixel, int [H, W], by a summed-area table.
-
-    Args:
-        marks: boolean [H, W].
-        width: Pixels to each side.
-        height: H.
-        columns: W.
-        without_first: Rows and columns to leave out at the beginning of each window.
-    """
-    table = np.zeros((height + 1, columns + 1), np.int32)
-    np.cumsum(np.cumsum(marks, axis=0, dtype=np.int32), axis=1, out=table[1:, 1:])
-    rows, places = np.arange(height), np.arange(columns)
-    top, left = np.maximum(rows - width, 0) + without_first[0], np.maximum(places - width, 0) + without_first[1]
-    bottom, right = np.minimum(rows + width + 1, height), np.minimum(places + width + 1, columns)
-    return (
-        table[np.ix_(bottom, right)]
-        - table[np.ix_(top, right)]
-        - table[np.ix_(bottom, left)]
-        + table[np.ix_(top, left)]
-    )
+    is_near = highest(labels) != -highest(-labels)  # two labels in the window
+    return np.where(is_near[0, ..., 0], truth, VOID_LABEL).astype(np.uint8)
