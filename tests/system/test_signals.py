@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from keras_fcn.system.signals import Interruption, Terminated
+from keras_fcn.system.signals import Interruption, Terminated, handling
 
 
 def send(number):
@@ -43,3 +43,13 @@ def test_a_second_signal_does_not_wait():
         send(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             send(signal.SIGINT)
+
+
+def test_handlers_come_back_whoever_changed_them():
+    before, taken = signal.getsignal(signal.SIGTERM), []
+    with handling(lambda number, frame: taken.append(number)):
+        send(signal.SIGTERM)
+    with handling():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert taken == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGTERM) is before
