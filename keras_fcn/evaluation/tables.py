@@ -7,9 +7,11 @@ import string
 import textwrap
 from collections.abc import Sequence
 
+from tabulate import SEPARATING_LINE
+
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
-from keras_fcn.system.text import display_width, left_justified, signed
+from keras_fcn.system.text import signed, table
 
 Rows = dict[str, list[float]]
 """By name of a class or a mean, the value of each model, 0-1 or NaN."""
@@ -35,13 +37,9 @@ def format_metrics(evaluation: Evaluation) -> str:
         means["trimap mean IoU"] = trimap.mean_iou
     classes = {name: values for name, *values in zip(evaluation.class_names, *columns.values())}
     shown = {name: values for name, values in classes.items() if not math.isnan(values[0])}
-    width = _name_width([*shown, *means])
-    heading = f"{'class':<{width}}" + "".join(_right(title, title) for title in columns)
-    rows = [heading, "-" * len(heading)]
-    for name, values in shown.items():
-        rows.append(left_justified(name, width) + "".join(map(_right, map(_percent, values), columns)))
-    rows += ["-" * len(heading)]
-    rows += [left_justified(title, width) + _right(_percent(value), "IoU") for title, value in means.items()]
+    cells = [[name, *map(_percent, values)] for name, values in shown.items()]
+    cells += [SEPARATING_LINE, *([title, _percent(value)] for title, value in means.items())]
+    rows = [table(("class", *columns), cells)]
     rows += [f"Percent, over {evaluation.num_images} whole images; void pixels count nowhere."]
     if trimap:
         rows += [f"Trimap: the pixels at most {trimap.width} from a boundary in the truth."]
@@ -74,22 +72,18 @@ def format_comparison(names: Sequence[str], evaluations: Sequence[Evaluation]) -
     """
     letters = model_letters(names)
     classes, means = comparison_rows(evaluations)
-    width = _name_width([*classes, *means])
-    heading = f"{'IoU of class':<{width}}" + f"{'A':>6}" + "".join(f"{letter:>15}" for letter in list(letters)[1:])
-    line = "-" * len(heading)
     rows = [f"{letter}  {name}" for letter, name in letters.items()]
-    rows += ["", heading, line, *_compared(classes, width), line, *_compared(means, width)]
+    rows += ["", table(("IoU of class", *letters), [*_compared(classes), SEPARATING_LINE, *_compared(means)])]
     images = evaluations[0].num_images
     rows += [f"Percent, and the difference to A, over {images} whole images; void pixels count nowhere."]
     return "\n".join(rows + _absent([name for name in evaluations[0].class_names if name not in classes]))
 
 
-def _compared(rows: Rows, width: int) -> list[str]:
-    lines = []
-    for title, (first, *others) in rows.items():
-        cells = [f"{_percent(value)} {_difference(value, first):>7}" for value in others]
-        lines.append(left_justified(title, width) + f"{_percent(first):>6}" + "".join(f"{c:>15}" for c in cells))
-    return lines
+def _compared(rows: Rows) -> list[list[str]]:
+    return [
+        [title, _percent(first), *(f"{_percent(value)} {_difference(value, first):>7}" for value in others)]
+        for title, (first, *others) in rows.items()
+    ]
 
 
 def comparison_rows(evaluations: Sequence[Evaluation]) -> tuple[Rows, Rows]:
@@ -109,15 +103,6 @@ def _absent(names: Sequence[str]) -> list[str]:
     if not names:
         return []
     return [_ABSENT, *textwrap.wrap(", ".join(names), 78, initial_indent="  ", subsequent_indent="  ")]
-
-
-def _name_width(names: Sequence[str]) -> int:
-    return max(map(display_width, names)) + 2
-
-
-def _right(text: str, title: str) -> str:
-    """Returns a cell of the column of that title."""
-    return f"{text:>{max(6, len(title) + 2)}}"
 
 
 def _percent(value: float) -> str:

@@ -31,11 +31,6 @@ def display_width(text: str) -> int:
     return len(text) if width < 0 else width  # characters that no terminal shows
 
 
-def left_justified(text: str, width: int) -> str:
-    """Returns the text with blanks behind it, `width` columns wide."""
-    return text + " " * (width - display_width(text))
-
-
 def signed(difference: float) -> str:
     """Returns a difference with its sign and one digit, never as -0.0."""
     return f"{round(difference, 1) + 0.0:+.1f}"

@@ -166,7 +166,7 @@ def test_the_command_says_what_it_did(trained, tmp_path):
     call = Call("export/saved_model.py", trained, tmp_path / "out")
     assert (call.status, call.err) == (0, "")
     assert f"{tmp_path}/out/1: " in call.out
-    assert {line.split()[0] for line in call.out.splitlines()[1:-2]} == {"images", "probabilities", "serving_default"}
+    assert {line.split()[0] for line in call.out.splitlines()[2:-2]} == {"images", "probabilities", "serving_default"}
     assert f"saved_model_cli run --dir {tmp_path}/out/1" in call.out
 
 

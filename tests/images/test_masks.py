@@ -114,6 +114,10 @@ def test_a_text_file_named_png_is_an_error(tmp_path, read):
         read(tmp_path / "note.png")
     with pytest.raises(UserError, match=r"absent.png: no such file"):
         read(tmp_path / "absent.png")
+    for size in range(8):  # less than the signature of a PNG
+        (tmp_path / "short.png").write_bytes(b"\x89PNG\r\n\x1a\n"[:size])
+        with pytest.raises(UserError, match=r"short.png: cannot be decoded"):
+            read(tmp_path / "short.png")
 
 
 def test_a_file_that_claims_too_many_pixels_is_refused_before_it_takes_memory(tmp_path):
