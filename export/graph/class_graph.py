@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from keras_fcn.inference.graphs import likeliest
 from keras_fcn.network.layers import scaled_length
 from keras_fcn.network.parts import Parts
 
@@ -58,11 +59,11 @@ def class_graph(
         padded = tf.reshape(padded, tf.stack([-1, *_lengths(padded), 3]))
         scores = convolve(tf.cast(keras.tree.flatten(scorer(padded, training=False))[0], tf.float32))
         if input_scale == 1:  # ids [N, H + 1, W + 1, s s], then [N, height, width, 1]
-            return cropped(_likeliest(scores, 3 if is_classes_first else 4), *lengths)[..., 0]
+            return cropped(likeliest(scores, 3 if is_classes_first else 4), *lengths)[..., 0]
         # [N, H + 1, W + 1, s s, C] to [N, H + 1, W + 1, s s C], then the scores of the image's pixels
         scores = tf.reshape(scores, tf.stack([-1, *_lengths(scores), scores.shape[3] * scores.shape[4]]))
         scores = tf.image.resize(cropped(scores, *seen), lengths)
-        return _likeliest(tf.transpose(scores, (0, 3, 1, 2)), 1) if classes_first else _likeliest(scores, 3)
+        return likeliest(tf.transpose(scores, (0, 3, 1, 2)), 1) if classes_first else likeliest(scores, 3)
 
     frozen = convert_variables_to_constants_v2(classes.get_concrete_function())
     return tf.function(lambda images: {OUTPUT: frozen(images)[0]}, input_signature=[spec])
@@ -88,10 +89,6 @@ def _last_upsampling(layer: keras.layers.Conv2DTranspose, classes_first: bool):
         return tf.reshape(scores, tf.stack([-1, *_lengths(scores), *pixels]))
 
     return convolve
-
-
-def _likeliest(scores: tf.Tensor, axis: int) -> tf.Tensor:
-    return tf.cast(tf.argmax(scores, axis=axis, output_type=tf.int32), tf.uint8)
 
 
 def _lengths(tensor: tf.Tensor) -> list:
