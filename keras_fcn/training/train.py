@@ -244,23 +244,17 @@ def train(
         >>> trained = keras_fcn.train("fcn16s", "my_data", backbone="resnet18_v2", epochs=20)
         >>> best = max(trained.history["val_mean_iou"])
     """
-    config = model if isinstance(model, TrainConfig) else TrainConfig()
     losses = (loss,) if isinstance(loss, str) or callable(loss) else tuple(loss or ())
     own_loss = losses if any(map(callable, losses)) else ()
     own = OwnParts(backbone if isinstance(backbone, Backbone) else None, own_loss, augment)
-    weights = None
-    if isinstance(model, str):
-        settings["model"] = model
-    elif isinstance(model, keras.Model):
-        settings = {**_settings_of(model, own), **settings}
-        weights = model.get_weights()
-    if data is not None:
-        settings["data"] = str(data)
-    if isinstance(backbone, str):
-        settings["backbone"] = backbone
-    if losses and not own_loss:
-        settings["loss"] = losses
-    config = dataclasses.replace(config, **settings)
+    named = {
+        "data": data and str(data),
+        "backbone": None if own.backbone else backbone,
+        "loss": None if own_loss else losses or None,
+    }
+    settings |= {name: value for name, value in named.items() if value is not None}
+    weights = model.get_weights() if isinstance(model, keras.Model) else None
+    config = _config(model, own, settings)
     run = run_training(config, run_dir, resume, report, callbacks, weights, own)
     rows = [row.to_json() for row in run.read_history()]
     trained = TrainedRun({column: [row[column] for row in rows] for column in rows[0]}, run)
@@ -269,8 +263,12 @@ def train(
     return trained
 
 
-def _settings_of(model: keras.Model, own: OwnParts) -> dict[str, Any]:
-    """Returns the settings that a model of `build_fcn` was built by, without a backbone of one's own."""
+def _config(model: str | keras.Model | TrainConfig, own: OwnParts, settings: dict[str, Any]) -> TrainConfig:
+    """Returns the settings of a model, by its name, as it was built or as they are, with others in their place."""
+    if isinstance(model, TrainConfig):
+        return dataclasses.replace(model, **settings)
+    if isinstance(model, str):
+        return TrainConfig(model=model, **settings)
     parts = Parts(model)
-    settings = {"model": parts.network, "input_scale": parts.logits.input_scale}
-    return settings if own.backbone else {**settings, "backbone": parts.backbone.name}
+    of_model = {"model": parts.network, "input_scale": parts.logits.input_scale}
+    return TrainConfig(**of_model | ({} if own.backbone else {"backbone": parts.backbone.name}) | settings)
