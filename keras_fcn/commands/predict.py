@@ -1,12 +1,95 @@
 """Segments photographs and videos with a trained network; `python predict.py --help` explains the options."""
 
-import sys
+from __future__ import annotations
 
-from keras_fcn.prediction.options import PredictOptions
-from keras_fcn.prediction.predict import run_prediction
-from keras_fcn.system.command_line import USER_ERROR, parse_options
+import dataclasses
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
+
+from keras_fcn.errors import UserError, argument
+from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.prediction.annotations import merged_coco
+from keras_fcn.prediction.plan import Plan, Task, coco_file, plan
+from keras_fcn.prediction.sources import find_photographs
+from keras_fcn.runs.names import OUTPUTS, OutputName, PaletteName
+from keras_fcn.system.command_line import USER_ERROR, as_options, parse_options
+from keras_fcn.system.options import AT_LEAST_1, POSITIVE, Options, Range, hint, within
+from keras_fcn.system.packages import require_packages
+from keras_fcn.system.progress import progress_bar
+from keras_fcn.system.startup import start_tensorflow
+from keras_fcn.system.storage import read_bytes, write_bytes
 
 SOME_FAILED = 1
+
+_WRITE_HINT = hint(OUTPUTS, "masks overlays")
+_OUTPUTS = Range(lambda outputs: len(set(outputs)) == len(outputs) > 0, "takes one or more outputs, each once")
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictOptions(Options):
+    """Segments photographs and videos, and writes masks, pictures, tables and polygons: DIR/OUTPUT/NAME.
+
+    Raises:
+        UserError: If options are missing, exclude each other or are out of their range.
+    """
+
+    model: Annotated[Positional[Path], arg(metavar="RUN_OR_MODEL")]
+    """A run folder, a .keras file or a SavedModel."""
+
+    inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...")]
+    """Photographs, folders of them, quoted patterns such as "day*/**/*.jpg", videos, image sequences such as
+    frame_%04d.png, and - for a list on the standard input."""
+
+    out: Annotated[str, arg(metavar="DIR")]
+    """The folder to write to."""
+
+    write: Annotated[tuple[OutputName, ...], _OUTPUTS, arg(metavar="OUTPUT ...", help_behavior_hint=_WRITE_HINT)] = (
+        "masks",
+        "overlays",
+    )
+    """What to write of each image."""
+
+    overwrite: Annotated[bool, FlagCreatePairsOff] = False
+    """Replace files that are there already."""
+
+    skip_existing: Annotated[bool, FlagCreatePairsOff] = False
+    """Keep files that are there already and make those that are missing: goes on where a run was stopped."""
+
+    inference: OmitArgPrefixes[InferenceOptions] = dataclasses.field(default_factory=InferenceOptions)
+
+    palette: PaletteName = "classes"
+    """Colours of pictures: the classes' own, or some that the colour-blind tell apart. Masks keep their own."""
+
+    alpha: Annotated[float, within(0, 1), arg(metavar="0-1")] = 0.55
+    """Share of the classes' colours in overlays."""
+
+    batch_size: Annotated[
+        int | None, AT_LEAST_1, arg(metavar="N", help_behavior_hint="(default: 8 on a GPU, 4 on a CPU)")
+    ] = None
+    """How many photographs of one size the network gets at once."""
+
+    ray: Annotated[bool, FlagCreatePairsOff] = False
+    """Predict on a Ray cluster: the one at RAY_ADDRESS or, if that is not set, one on this machine for the while."""
+
+    fps: Annotated[float, POSITIVE, arg(metavar="N")] = 25.0
+    """Frames per second of image sequences; videos have their own."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.inputs:
+            raise UserError("predict.py needs photographs, folders or videos after the model, or - for a list on stdin")
+        if self.overwrite and self.skip_existing:
+            both = f"{argument('overwrite')} and {argument('skip_existing')}"
+            raise UserError(f"{both} exclude each other; leave one of them out")
+
+    @property
+    def existing(self) -> Literal["refuse", "overwrite", "skip"]:
+        """What to do about files that are there already."""
+        return "overwrite" if self.overwrite else "skip" if self.skip_existing else "refuse"
 
 
 def main() -> int:
@@ -14,10 +97,113 @@ def main() -> int:
     options = parse_options(PredictOptions, sys.argv[1:])
     outcome = run_prediction(options, sys.stdin)
     for failure in outcome.failures:
-        print(f"error: {failure}", file=sys.stderr)
+        print(f"error: {as_options(failure)}", file=sys.stderr)
     if outcome.failures and len(outcome.failures) == outcome.total:
         return USER_ERROR
     there = f", {outcome.skipped} were there already" if outcome.skipped else ""
     folders = ", ".join(f"{name}/" for name in options.write)
     print(f"{outcome.done} of {outcome.total} segmented{there}: {folders} in {options.out}")
     return SOME_FAILED if outcome.failures else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a prediction went.
+
+    Attributes:
+        total: Photographs and videos that were named.
+        skipped: Those of them whose files were all there.
+        failures: What is wrong with those that failed.
+    """
+
+    total: int
+    skipped: int
+    failures: list[UserError]
+
+    @property
+    def done(self) -> int:
+        """Photographs and videos that were predicted."""
+        return self.total - self.skipped - len(self.failures)
+
+
+def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcome:
+    """Predicts what the options name and writes what they ask for.
+
+    Nothing that takes long is begun before all names are known to be free, and TensorFlow is only started if something
+    is left to do.
+
+    Args:
+        options: The options of `predict.py`.
+        stdin: Lines that stand for "-" among the inputs.
+
+    Raises:
+        UserError: If there is no model or nothing to predict, a file is in the way, or a package is missing.
+        KeyboardInterrupt: After Ctrl-C; its text says how to go on.
+    """
+    for output in options.write:
+        require_packages(argument("write", output), "extra", *OUTPUTS[output].packages)
+    sources = find_photographs(options.inputs, stdin, options.out)
+    if options.ray:
+        require_packages(argument("ray"), "ray", "ray")
+    if any(source.is_video for source in sources):
+        if options.ray:
+            raise UserError(f"{argument('ray')} is for photographs; predict videos without it")
+        require_packages("videos", "extra", "av")
+    planned = plan(sources, options.out, options.write, options.existing)
+    try:
+        failures = _predict(options, planned.left) if planned.left else []
+    except KeyboardInterrupt as interrupt:
+        raise type(interrupt)("the same command with --skip-existing goes on") from None
+    if "coco" in options.write:
+        merge_coco(options.out, planned)
+    return Outcome(len(planned.tasks), len(planned.tasks) - len(planned.left), failures)
+
+
+def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
+    """Predicts photographs, then videos; returns what is wrong with those that failed."""
+    start_tensorflow(look_at_devices=not options.ray)
+    import tensorflow as tf
+
+    from keras_fcn.inference.models import find_model
+    from keras_fcn.inference.predictor import Predictor
+    from keras_fcn.prediction.outputs import PictureStyle
+    from keras_fcn.prediction.photos import predict_all
+    from keras_fcn.prediction.ray import predict_on_ray
+    from keras_fcn.prediction.videos import predict_video
+
+    if options.ray:
+        tf.config.set_visible_devices([], "GPU")  # they are the workers'
+    predictor = Predictor.open(options.model, options.inference)
+    if any("probabilities" in task.targets for task in left):
+        _ = predictor.score  # complains if the model gives none
+    style = PictureStyle(options.palette, options.alpha)
+    photos = [task for task in left if not task.source.is_video]
+    with progress_bar(len(photos), "photo") as bar:
+        if options.ray:
+            model = find_model(options.model)
+            failures = predict_on_ray(model, photos, options.inference, style, options.batch_size, bar.update)
+        else:
+            failures = predict_all(predictor, photos, style, options.batch_size, bar.update)
+    failed = [*failures.values()]
+    for task in left:
+        if task.source.is_video:
+            try:
+                with progress_bar(None, "frame") as bar:
+                    predict_video(predictor, task, style, options.fps, bar.update)
+            except UserError as error:
+                failed.append(error)
+    return failed
+
+
+def merge_coco(out: str, planned: Plan) -> None:
+    """Writes the annotations of all photographs, those of earlier runs included, as one file."""
+
+    def files() -> Iterable[bytes]:
+        for task in planned.tasks:
+            if not task.source.is_video:
+                try:
+                    yield read_bytes(task.targets["coco"])
+                except UserError:
+                    continue  # it failed, and is named elsewhere
+
+    write_bytes(coco_file(out), b"".join(merged_coco(files())))

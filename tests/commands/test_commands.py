@@ -13,9 +13,9 @@ from export.formats.conversion import FormatOptions
 from export.server.options import ServeOptions
 from keras_fcn.commands.check import CheckOptions
 from keras_fcn.commands.evaluate import EvaluateOptions
+from keras_fcn.commands.predict import PredictOptions
 from keras_fcn.commands.summary import SummaryOptions
 from keras_fcn.commands.train import NEXT_STEPS, TrainOptions, parse_train_options
-from keras_fcn.prediction.options import PredictOptions
 from keras_fcn.system.command_line import parse_options
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]

@@ -16,6 +16,7 @@ from conftest import ROOT
 from PIL import Image
 from test_annotations import needs_pycocotools, needs_rasterio
 
+from keras_fcn.commands.predict import merge_coco
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.predictor import Predictor
@@ -23,7 +24,6 @@ from keras_fcn.prediction import outputs as outputs_module
 from keras_fcn.prediction.outputs import OUTPUTS, PictureStyle, Prediction, describe
 from keras_fcn.prediction.photos import batches, predict_all
 from keras_fcn.prediction.plan import plan
-from keras_fcn.prediction.predict import merge_coco
 from keras_fcn.prediction.sources import find_photographs
 from keras_fcn.prediction.threads import THREADS, WAITING_BYTES, Job, in_order, thread_pool
 
