@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 from conftest import ROOT, TINY
@@ -45,6 +46,7 @@ def test_a_checkpoint_of_another_network_is_refused_and_kept(plain, toy, tmp_pat
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path, sent, status):
+    """Within ten seconds, as schedulers that send SIGTERM want it; in the midst of a long training."""
     run = tmp_path / "run"
     command = [*NARROW_TRAINING, "--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "500"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -52,7 +54,9 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path, sent, s
             if line.startswith("loss"):  # the first epoch is over
                 os.kill(process.pid, sent)
                 break
+        told = time.monotonic()
         _, complaint = process.communicate(timeout=120)
+    assert time.monotonic() - told < 10
     assert process.returncode == status
     assert complaint == f"\ninterrupted: go on with python train.py --resume {run}\n"
     with (run / "history.csv").open() as file:

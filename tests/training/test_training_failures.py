@@ -4,9 +4,7 @@ import dataclasses
 import random
 import resource
 import shutil
-import signal
 import subprocess
-import time
 
 import pytest
 from conftest import ROOT, TINY
@@ -46,23 +44,6 @@ def test_a_full_disk_ends_in_one_line_and_loses_nothing(after_one_epoch, toy, wh
     assert {path: path.read_bytes() for path in before} == before
     assert not list(run.root.rglob(".*"))
     assert_same_run(whole, run_training(tiny(toy), resume=run.root, report=silent))
-
-
-def test_sigterm_leaves_a_checkpoint_within_ten_seconds(toy, tmp_path):
-    """As schedulers send it; in the midst of a long epoch."""
-    run = tmp_path / "run"
-    words = command("--data", toy, "--run-dir", run, *TINY, "--epochs", "500")
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            if line.startswith("loss"):
-                break
-        started = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        _, complaint = process.communicate(timeout=120)
-    assert time.monotonic() - started < 10
-    assert process.returncode == 143
-    assert complaint == f"\ninterrupted: go on with python train.py --resume {run}\n"
-    assert Checkpoints.paths(RunFolder(run))
 
 
 def kill_in_the_midst(words, run, rng):
