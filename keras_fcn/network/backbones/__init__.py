@@ -78,7 +78,7 @@ def build_backbone(backbone: str | Backbone, weights: str | None = None) -> kera
             for.
 
     Examples:
-        >>> build_backbone("resnet18_v2").output_shape["P3"]
+        >>> build_backbone("resnet18_v2").output["P3"].shape
         (None, None, None, 128)
     """
     entry = find_backbone(backbone)
