@@ -45,7 +45,7 @@ class TrainOptions(Options):
     """Go on with this run, with its own settings; of those, only --epochs and --data may be given."""
 
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Take the settings in this file: one of recipes/, or the config.json of a run; options given besides win."""
+    """Take the settings of a recipe (half_an_hour) or in a file (a run's config.json); options given besides win."""
 
     ray_workers: Annotated[int, NOT_NEGATIVE, arg(metavar="N", help_behavior_hint="")] = 0
     """Train in N workers of the Ray cluster at RAY_ADDRESS or, if that is not set, of one started on this machine."""

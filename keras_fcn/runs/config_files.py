@@ -13,6 +13,8 @@ from keras_fcn.system.options import as_words, option
 
 OWN = "own"
 """The key of a run's config.json beside the settings; see `own_parts`."""
+RECIPES = Path(__file__).parent / "recipes"
+"""Files of settings that are installed with the package."""
 
 
 def read_config(path: Path) -> TrainConfig:
@@ -38,7 +40,15 @@ def own_parts(path: Path) -> dict[str, str]:
     return _read(path).get(OWN, {})
 
 
+def _recipe(path: Path) -> Path | None:
+    """Returns the recipe that `NAME` or `recipes/NAME.yaml` means where there is no such file."""
+    recipe = RECIPES / f"{path.stem}.yaml"
+    named = path.parent.name in ("", "recipes") and not path.exists()
+    return recipe if named and recipe.is_file() else None
+
+
 def _read(path: Path) -> dict:
+    path = _recipe(path) or path
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
     except OSError as error:

@@ -6,6 +6,7 @@ import pytest
 from conftest import ROOT
 
 from keras_fcn.commands.train import parse_train_options
+from keras_fcn.errors import UserError
 from keras_fcn.runs.names import BACKBONES
 
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
@@ -28,3 +29,18 @@ def test_a_recipe_opens_with_its_command_its_time_and_its_result(path, monkeypat
     assert "Time" in "".join(comments)
     assert "esult" in "".join(comments)
     assert config.weights != "imagenet" or BACKBONES[config.backbone].imagenet
+
+
+@pytest.mark.parametrize("name", ["half_an_hour", "recipes/half_an_hour.yaml"])
+def test_a_recipe_is_found_by_its_name_from_anywhere_unless_there_is_such_a_file(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse_train_options(["--config", name]).settings.epochs == 8
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("epochs: 3")
+    assert parse_train_options(["--config", name]).settings.epochs == 3
+
+
+def test_a_recipe_that_is_not_there_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="half_a_day: cannot be read"):
+        parse_train_options(["--config", "half_a_day"])
