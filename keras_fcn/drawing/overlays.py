@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from keras_fcn.drawing.fonts import font_for
 from keras_fcn.drawing.palettes import text_color
-from keras_fcn.images.classes import ClassTable, Color, shares
+from keras_fcn.images.classes import ClassTable, Color, class_fractions
 
 Box = tuple[int, int, int, int]
 """The first and the last column and row of a rectangle: left, top, right, bottom."""
@@ -59,7 +59,7 @@ def labelled_overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, al
         classes: Names and colours.
         alpha: Share of the colour in the mixture, 0-1.
     """
-    return _labelled(image, ids, classes, alpha, shares(ids, classes))
+    return _labelled(image, ids, classes, alpha, class_fractions(ids, classes))
 
 
 def _labelled(
@@ -83,7 +83,7 @@ def _labelled(
 
 def overlay_with_legend(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float = 0.55) -> Image.Image:
     """Returns the labelled overlay at the photograph's own size, and under it `legend` of what is in it."""
-    present = shares(ids, classes)
+    present = class_fractions(ids, classes)
     size = _text_size(max(ids.shape))
     return above(_labelled(image, ids, classes, alpha, present), legend(present, classes, image.shape[1], size))
 
@@ -98,7 +98,7 @@ def panel(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float 
     mask = Image.fromarray(classes.palette()[ids])
     for number, picture in enumerate((Image.fromarray(image), labelled_overlay(image, ids, classes, alpha), mask)):
         page.paste(picture, (number * step[0], number * step[1]))
-    return above(page, legend(shares(ids, classes), classes, page.width, _text_size(max(ids.shape))))
+    return above(page, legend(class_fractions(ids, classes), classes, page.width, _text_size(max(ids.shape))))
 
 
 def cutout(image: np.ndarray, ids: np.ndarray, classes: ClassTable) -> Image.Image:

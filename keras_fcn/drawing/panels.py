@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_fcn.drawing.figures import name_entries, save_figure
 from keras_fcn.drawing.overlays import overlay
-from keras_fcn.images.classes import VOID_LABEL, ClassTable, Color, shares
+from keras_fcn.images.classes import VOID_LABEL, ClassTable, Color, class_fractions
 from keras_fcn.system.text import display_width
 
 _ERROR_COLORS: dict[str, Color] = {
@@ -137,7 +137,7 @@ def _draw_examples(grid: np.ndarray, examples: Sequence[tuple[str, np.ndarray, n
         axes.set_axis_off()
     for axes, (name, image, ids) in zip(grid, examples):
         axes.imshow(overlay(image, ids, classes))
-        shown = ", ".join(f"{classes.names[index]} {share:.0%}" for index, share in shares(ids, classes)[:3])
+        shown = ", ".join(f"{classes.names[index]} {share:.0%}" for index, share in class_fractions(ids, classes)[:3])
         axes.set_title(f"{name}\n{shown}", fontsize="small", parse_math=False)
 
 
@@ -219,5 +219,7 @@ def _classes_in(samples: Sequence[Sequence[np.ndarray]], classes: ClassTable) ->
 
 def _things(ids: np.ndarray, classes: ClassTable) -> str:
     """Returns the classes that take most of a label, background left out, with their shares."""
-    found = [(classes.names[index], share) for index, share in shares(ids, classes) if index != classes.background]
+    found = [
+        (classes.names[index], share) for index, share in class_fractions(ids, classes) if index != classes.background
+    ]
     return ", ".join(f"{name} {share:.0%}" for name, share in found[:3]) or "background only"

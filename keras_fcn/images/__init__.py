@@ -1,1 +1,1 @@
-"""Image files and arrays, and what the colours of a mask mean."""
+"""Reading image and label files into arrays, and the table of classes and colours."""

@@ -19,7 +19,7 @@ VOC_CLASS_NAMES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 
-_UNKNOWN = 254  # what the colour table holds where no class is: neither a class id nor void
+_UNKNOWN = 254  # the colour table's value for a colour without a class; neither a class id nor void
 
 Color = tuple[int, int, int]
 
@@ -107,13 +107,13 @@ class ClassTable:
 
     @property
     def background(self) -> int | None:
-        """The id of the class named background, or None where every class is a thing."""
+        """The id of the class named background, or None if there is none."""
         return next((index for index, name in enumerate(self.names) if name.strip("_").lower() == "background"), None)
 
     def palette(self) -> np.ndarray:
         """Returns the RGB colour of each of the 256 ids, uint8 [256, 3].
 
-        Ids that are no class have the colours of the VOC palette: a palette must name 256.
+        Ids that are no class keep the colours of the VOC palette, since a palette file has 256 entries.
         """
         palette = voc_palette()
         palette[: self.num_classes] = self.colors
@@ -121,7 +121,7 @@ class ClassTable:
         return palette
 
     def to_ids(self, rgb: np.ndarray) -> np.ndarray:
-        """Looks colours up: the id of each RGB pixel.
+        """Returns the id of each RGB pixel.
 
         Args:
             rgb: uint8 [..., 3].
@@ -130,7 +130,7 @@ class ClassTable:
             uint8 [...], class ids and 255 where the colour is void's.
 
         Raises:
-            UserError: If a colour belongs to no class: it names the most frequent such colour and its pixels.
+            UserError: If a colour belongs to no class; the message names the most frequent one and its pixel count.
         """
         packed = _pack(rgb)
         ids = _id_of_packed_color(self)[packed]
@@ -156,16 +156,16 @@ class ClassTable:
         return _id_of_packed_color(self)[_pack(rgb)] != _UNKNOWN
 
     def require_known(self, ids: np.ndarray) -> None:
-        """Raises DataError if an id is neither a class nor void; it names the most frequent one and its pixels."""
+        """Raises DataError if an id is neither a class nor void, with the most frequent one and its pixel count."""
         wrong = ids[(ids >= self.num_classes) & (ids != VOID_LABEL)]
         if wrong.size:
             raise DataError("id out of range", self.describe_wrong_id(*most_frequent(wrong)))
 
     def describe_wrong_id(self, value: int, pixels: int, kinds: int) -> str:
-        """Returns what is wrong with the most frequent of `kinds` values that are no class ids."""
+        """Returns the error message about the most frequent of `kinds` values that are no class ids."""
         others = f" and {kinds - 1} other ids" if kinds > 1 else ""
         known = f"ids here are 0 to {self.num_classes - 1}, and {VOID_LABEL} for void"
-        return f"class id {value} ({pixels} pixels){others} is out of range: {known}; mend the mask or the class list"
+        return f"class id {value} ({pixels} pixels){others} is out of range: {known}; fix the mask or the class list"
 
 
 def _pack(rgb: np.ndarray) -> np.ndarray:
@@ -184,34 +184,34 @@ def _id_of_packed_color(classes: ClassTable) -> np.ndarray:
 
 
 def most_frequent(values: np.ndarray) -> tuple[int, int, int]:
-    """Returns the most frequent integer, how often it occurs, and how many different ones there are."""
+    """Returns the most frequent integer, its count, and the number of distinct integers."""
     different, counts = np.unique(values, return_counts=True)
     most = np.argmax(counts)
     return int(different[most]), int(counts[most]), len(different)
 
 
 def unknown_colors(packed: np.ndarray, classes: ClassTable) -> DataError:
-    """Returns the error about colours that belong to no class, with the likely reason and its cure.
+    """Returns the error about colours that belong to no class, with the likely cause and its fix.
 
     Args:
         packed: Unknown colours, one 0xRRGGBB per pixel, not empty.
-        classes: The table that they are not in.
+        classes: The table that lacks them.
     """
     most, count, kinds = most_frequent(packed)
     color = (most >> 16, most >> 8 & 255, most & 255)
     others = f" and {kinds - 1} other unknown colours ({packed.size} pixels in all)" if kinds > 1 else ""
     if classes.known(np.array(color[::-1], np.uint8)):
-        kind, cure = "swapped channels", "with red and blue swapped it does, as after OpenCV's imwrite: swap them back"
+        kind, fix = "swapped channels", "with red and blue swapped it does, as after OpenCV's imwrite: swap them back"
     else:
-        kind, cure = _near_miss(np.unique(packed), color, classes)
-    return DataError(kind, f"colour {color} ({count} pixels){others} belongs to no class; {cure}")
+        kind, fix = _likely_cause(np.unique(packed), color, classes)
+    return DataError(kind, f"colour {color} ({count} pixels){others} belongs to no class; {fix}")
 
 
-_FEW_COLORS = 8  # up to so many unknown colours are somebody's choice; compression and smoothing make more
+_FEW_COLORS = 8  # up to this many unknown colours are deliberate; compression and smoothing make more
 
 
-def _near_miss(packed: np.ndarray, most: Color, classes: ClassTable) -> tuple[str, str]:
-    """Returns the kind of fault that unknown colours hint at, and the cure."""
+def _likely_cause(packed: np.ndarray, most: Color, classes: ClassTable) -> tuple[str, str]:
+    """Returns the kind of fault that explains the unknown colours, and its fix."""
     known = np.array([*classes.colors, classes.void_color], float)
     names = (*classes.names, "void")
     sample = packed[:: max(1, packed.size // 500)]
@@ -225,22 +225,22 @@ def _near_miss(packed: np.ndarray, most: Color, classes: ClassTable) -> tuple[st
     if np.abs(known[nearest] - most).max() <= 16:
         right = tuple(int(value) for value in known[nearest])
         return "unknown colour", f"{names[nearest]} is {right}: paint it in that colour"
-    return "unknown colour", "give it a class, or mend the mask"
+    return "unknown colour", "give it a class, or fix the mask"
 
 
 def _distance_to_mixtures(colors: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Returns the distance of each colour [N, 3] to the nearest straight line between two known ones [K, 3]."""
+    """Returns the distance of each colour [N, 3] to the nearest line segment between two known ones [K, 3]."""
     first, second = np.triu_indices(len(known), 1)
-    start, way = known[first], known[second] - known[first]
+    start, direction = known[first], known[second] - known[first]
     best = np.full(len(colors), np.inf)
     for index, color in enumerate(colors):
-        along = np.clip(((color - start) * way).sum(axis=1) / (way**2).sum(axis=1), 0, 1)
-        best[index] = np.abs(start + along[:, None] * way - color).max(axis=1).min()
+        along = np.clip(((color - start) * direction).sum(axis=1) / (direction**2).sum(axis=1), 0, 1)
+        best[index] = np.abs(start + along[:, None] * direction - color).max(axis=1).min()
     return best
 
 
-def shares(ids: np.ndarray, classes: ClassTable) -> list[tuple[int, float]]:
-    """Returns the ids that occur in `ids` with their share of all pixels, the largest first.
+def class_fractions(ids: np.ndarray, classes: ClassTable) -> list[tuple[int, float]]:
+    """Returns the class ids that occur in `ids` with their fractions of all pixels, the largest first.
 
     Args:
         ids: uint8 [H, W], class ids or 255.

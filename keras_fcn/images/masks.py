@@ -1,4 +1,4 @@
-"""Label files: read into class ids, and written as palette PNGs."""
+"""Reading label files to class ids, and writing them as palette PNGs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from keras_fcn.system.files import replaced_file
 
 
 def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
-    """Decodes a label file of VOC's kind to class ids.
+    """Decodes a label file in VOC's format to class ids.
 
-    In a colour or palette PNG, a pixel's colour says which class it is; in a grey PNG, or one whose palette is grey,
-    its value is the id.
+    In a colour or palette PNG, a pixel's colour determines its class; in a grey PNG, or one whose palette is grey, its
+    value is the id.
 
     Returns:
         uint8 [H, W], class ids and 255 for void.
@@ -38,7 +38,7 @@ def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
 
 
 def read_color_label(path: str | Path, classes: ClassTable) -> np.ndarray:
-    """Decodes a label file whose colours, black, white and grey included, say which class a pixel is.
+    """Decodes a label file by its colours, with black, white and grey as colours like any other.
 
     Returns:
         uint8 [H, W], class ids and 255 for void.
@@ -51,12 +51,12 @@ def read_color_label(path: str | Path, classes: ClassTable) -> np.ndarray:
 
 
 def read_value_label(path: str | Path, classes: ClassTable, ids: tuple[int, ...]) -> np.ndarray:
-    """Decodes a label file whose pixel values (grey, or the indices of a palette) stand for classes.
+    """Decodes a label file by its pixel values: grey values or palette indices.
 
     Args:
         path: The file.
         classes: The classes.
-        ids: For each pixel value 0 to 255 the class id, 255 for void, or 254 for none.
+        ids: The class id of each pixel value 0 to 255; 255 for void, 254 for none.
 
     Returns:
         uint8 [H, W], class ids and 255 for void.
@@ -69,7 +69,7 @@ def read_value_label(path: str | Path, classes: ClassTable, ids: tuple[int, ...]
 
 
 def label_values(path: str | Path) -> np.ndarray:
-    """Decodes a label file of grey values or palette indices, uint8 [H, W], whatever they stand for.
+    """Returns the grey values or palette indices of a label file, uint8 [H, W], without mapping them to classes.
 
     Raises:
         DataError: If the file cannot be decoded or is in colour.
@@ -79,7 +79,7 @@ def label_values(path: str | Path) -> np.ndarray:
 
 
 def label_colors(path: str | Path) -> dict[Color, int]:
-    """Returns the colours in a label file, whatever they stand for, with the number of pixels of each.
+    """Returns the colours in a label file with their pixel counts, without mapping them to classes.
 
     Raises:
         DataError: If the file cannot be decoded.
@@ -91,7 +91,7 @@ def label_colors(path: str | Path) -> dict[Color, int]:
 
 
 def palette_in_use(path: str | Path) -> dict[int, Color] | None:
-    """Returns the palette indices in a label file with their colours, or None where it has no palette, or a grey one.
+    """Returns the palette indices that occur in a label file with their colours; None without palette or if it is grey.
 
     Raises:
         DataError: If the file cannot be decoded.
@@ -107,12 +107,12 @@ def palette_in_use(path: str | Path) -> dict[int, Color] | None:
 
 
 def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
-    """Writes class ids as a palette PNG, whole or not at all: indices are the ids, colours those of the classes.
+    """Writes class ids atomically as a palette PNG: the indices are the ids, the palette holds the classes' colours.
 
     Args:
-        path: Where to write.
+        path: The PNG to write.
         ids: uint8 [H, W].
-        classes: Whose colours to use.
+        classes: The table that has the colours.
     """
     with replaced_file(Path(path)) as temporary:
         _palette_image(ids, classes).save(temporary, format="PNG", optimize=False)
@@ -133,7 +133,7 @@ def _palette_image(ids: np.ndarray, classes: ClassTable) -> Image.Image:
 
 @contextlib.contextmanager
 def _opened_label(path: Path) -> Iterator[Image.Image]:
-    """Opens a label file upright and without an alpha channel that hides nothing, and names it in what is wrong."""
+    """Opens a label file upright and without an opaque alpha channel, and adds its path to errors in the block."""
     image = decoded(path)
     try:
         is_opaque = image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() == (255, 255)
@@ -144,9 +144,9 @@ def _opened_label(path: Path) -> Iterator[Image.Image]:
 
 
 def _values(image: Image.Image, path: Path) -> np.ndarray:
-    """Returns grey values, those of 1-bit images being 0 and 1, or palette indices: uint8 [H, W]."""
+    """Returns grey values (0 and 1 for 1-bit images) or palette indices, uint8 [H, W]."""
     if image.mode == "L" and (bits := _grey_bits(path)) in (2, 4):
-        # Some programs store ids as they are, others shrink files whose grey values happen to fit: 85 becomes 1.
+        # Some programs store ids, others compress grey values that fit: 85 becomes 1. Both look the same.
         raise DataError("bit depth", f"is grey in {bits} bits, where ids cannot be told from shades; export 8-bit grey")
     if image.mode in ("L", "P", "1"):
         return np.asarray(image).astype(np.uint8, copy=False)
@@ -162,7 +162,7 @@ def _values(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def _grey_bits(path: Path) -> int | None:
-    """Returns the bits per pixel of a grey PNG, None for other files; Pillow spreads 2 and 4 bits over 0 to 255."""
+    """Returns the bits per pixel of a grey PNG, None for other files; Pillow scales 2 and 4 bits to 0 to 255."""
     with path.open("rb") as file:
         header = file.read(26)
     return header[24] if header.startswith(b"\x89PNG") and header[25] == 0 else None
@@ -175,10 +175,10 @@ def _ids_of_values(values: np.ndarray, classes: ClassTable, ids: np.ndarray) -> 
     if wrong:
         most = max(wrong, key=lambda value: counts[value])
         known = np.flatnonzero((ids < classes.num_classes) & (ids != np.arange(256)))
-        if known.size:  # values that are not the ids themselves: to speak of ids would mislead
+        if known.size:  # values differ from ids, so the message must not call them ids
             values_here = ", ".join(str(value) for value in np.flatnonzero(ids < classes.num_classes).tolist())
             message = f"value {most} ({counts[most]} pixels) stands for no class; values here are {values_here}"
-            raise DataError("id out of range", f"{message}; mend the mask or the class list")
+            raise DataError("id out of range", f"{message}; fix the mask or the class list")
         raise DataError("id out of range", classes.describe_wrong_id(most, int(counts[most]), len(wrong)))
     return values if (ids[used] == used).all() else ids[values]
 
@@ -192,7 +192,7 @@ def _ids_of_colors(image: Image.Image, classes: ClassTable) -> np.ndarray:
 
 
 def _ids_of_palette_image(image: Image.Image, classes: ClassTable, grey_is_id: bool = False) -> np.ndarray:
-    """Returns ids by the colours of a palette; with `grey_is_id`, greys that are no classes are ids."""
+    """Returns ids by the colours of a palette; with `grey_is_id`, a grey palette that matches no class holds ids."""
     used = np.flatnonzero(image.histogram())
     packed, indices = _packed_palette(image), np.asarray(image)
     ids, is_known = _ids_of_palette(packed, classes)
@@ -200,7 +200,7 @@ def _ids_of_palette_image(image: Image.Image, classes: ClassTable, grey_is_id: b
         palette = _palette(packed)
         if grey_is_id and (palette[used] == used[:, None]).all():
             return _ids_of_values(indices, classes, np.arange(256, dtype=np.uint8))
-        classes.to_ids(palette[indices])  # raises: it names the colour and counts its pixels
+        classes.to_ids(palette[indices])  # raises DataError with the colour and its pixel count
     return indices if (ids[used] == used).all() else ids[indices]
 
 
@@ -210,7 +210,7 @@ def _packed_palette(image: Image.Image) -> bytes:
 
 @functools.lru_cache(maxsize=64)
 def _ids_of_palette(packed: bytes, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the class id of each of a palette's 256 indices, and whether its colour is known at all."""
+    """Returns the class id of each of a palette's 256 indices, and whether its colour has a class."""
     palette = _palette(packed)
     is_known = classes.known(palette)
     ids = np.zeros(256, np.uint8)
@@ -219,7 +219,7 @@ def _ids_of_palette(packed: bytes, classes: ClassTable) -> tuple[np.ndarray, np.
 
 
 def _palette(packed: bytes) -> np.ndarray:
-    """Returns the colours of all 256 indices, uint8 [256, 3]; those that the file does not name are black."""
+    """Returns the colours of all 256 indices, uint8 [256, 3]; those missing in the file are black."""
     palette = np.zeros((256, 3), np.uint8)
     stored = np.frombuffer(packed, np.uint8).reshape(-1, 3)
     palette[: len(stored)] = stored

@@ -1,4 +1,4 @@
-"""Photographs: files, and images as programs have them, decoded to RGB arrays."""
+"""Images, from files or from memory, as RGB arrays."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from PIL import Image
 
 from keras_fcn.errors import UserError
-from keras_fcn.images.pillow import decoded, opened, orientation, refused_by_name, upright
+from keras_fcn.images.pillow import decoded, named_in_errors, opened, orientation, upright
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _BAND_PIXELS = 1 << 23
-"""Pixels that are taken from Pillow at a time: its way to NumPy holds each three times."""
+"""Pixels that are converted at a time: Pillow's conversion to NumPy holds three copies of them."""
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Decodes a photograph of any mode to RGB, upright: an EXIF orientation is applied.
+    """Decodes an image file of any mode to RGB, with its EXIF orientation applied.
 
     Returns:
-        uint8 [H, W, 3]. Of 16 bits the upper 8 are kept; transparency is dropped.
+        uint8 [H, W, 3]. The upper 8 of 16 bits are kept; transparency is dropped.
 
     Raises:
         DataError: If the file cannot be read or decoded to its last pixel.
@@ -30,11 +30,11 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def decode_image(content: bytes, name: str) -> np.ndarray:
-    """Decodes a photograph from the bytes of its file, as `read_image` does.
+    """Decodes an image from the bytes of its file, as `read_image` does.
 
     Args:
-        content: The file.
-        name: What it is called in complaints.
+        content: The file's bytes.
+        name: The file's name in error messages.
 
     Raises:
         DataError: If it cannot be decoded to its last pixel.
@@ -43,7 +43,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
 
 
 def as_image(image: Any) -> np.ndarray:
-    """Returns an image as the networks take it, uint8 [H, W, 3].
+    """Returns an image in the networks' input format, uint8 [H, W, 3].
 
     Args:
         image: A path; an image of Pillow's of any mode, whose EXIF orientation is applied; or an array uint8 [H, W, 3],
@@ -67,33 +67,33 @@ def as_image(image: Any) -> np.ndarray:
 
 
 def is_plain_jpeg(path: Path) -> bool:
-    """Returns whether a file is a JPEG that any decoder reads alike: RGB or grey, without an orientation.
+    """Returns whether a file is a JPEG that every decoder reads alike: RGB or grey, without an orientation.
 
     Only its header is read.
 
     Raises:
-        DataError: If it cannot be read or is not an image.
+        DataError: If the file cannot be read or is not an image.
     """
     with opened(path) as image:
         return image.format == "JPEG" and image.mode in ("RGB", "L") and orientation(image) == 1
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Returns height and width that an image has once it is decoded and upright, and decodes it to be sure.
+    """Returns height and width of an image with its EXIF orientation applied, after a check that it can be decoded.
 
     Raises:
-        DataError: If it cannot be decoded to its end.
+        DataError: If the file cannot be decoded to its last pixel.
     """
     with opened(path) as image:
         width, height = image.size
         is_turned = orientation(image) >= 5
-        image.draft("RGB", (1, 1))  # decodes a JPEG at an eighth of its size, but all its data
+        image.draft("RGB", (1, 1))  # decodes a JPEG to an eighth of its size, but reads all its data
         image.load()
     return (width, height) if is_turned else (height, width)
 
 
 def decoded_bytes(path: str | Path) -> int:
-    """Returns the bytes that a photograph takes when it is decoded to RGB, by its header alone; 0 if it is none."""
+    """Returns the bytes of an image decoded to RGB, from its header alone; 0 if the file is no image."""
     try:
         with opened(path) as image:
             return 3 * image.width * image.height
@@ -102,10 +102,10 @@ def decoded_bytes(path: str | Path) -> int:
 
 
 def _read(path: str | Path, content: bytes | None = None) -> np.ndarray:
-    """Returns an image as RGB, uint8 [H, W, 3]; it holds hardly more than Pillow's copy and the result."""
+    """Returns an image as RGB, uint8 [H, W, 3], with hardly more memory than for Pillow's copy and the result."""
     image = decoded(path, content)
     rows = max(1, _BAND_PIXELS // max(1, image.width))
-    with refused_by_name(path):
+    with named_in_errors(path):
         if image.height <= rows:
             return _rgb(image)
         pixels = np.empty((image.height, image.width, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Files as Pillow opens and decodes them, large ones included; what it cannot decode is named."""
+"""Opening and decoding image files with Pillow, large ones included; errors name the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_fcn.errors import DataError, UserError
 from keras_fcn.system.text import reason_of
 
 MOST_PIXELS = 2**30
-"""What is larger is taken for a file made to fill memory; aerial photographs of 20,000 x 20,000 pixels are not."""
+"""Larger images are refused as decompression bombs; aerial images of 20,000 x 20,000 pixels are accepted."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -27,30 +27,30 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes an image of each EXIF orientation upright (Exif 2.32, 4.6.4); Pillow turns counterclockwise."""
+"""The transposition that undoes each EXIF orientation (Exif 2.32, 4.6.4); Pillow rotates counterclockwise."""
 
 
 @contextlib.contextmanager
 def opened(path: Path | str, content: bytes | None = None) -> Iterator[Image.Image]:
-    """Opens an image, of which only the header is read; errors in the block are about its file.
+    """Opens an image and reads its header; errors in the block name its file.
 
     Args:
         path: The file.
-        content: Its bytes, if they are at hand; then `path` is only what it is called.
+        content: The file's bytes, if they are in memory; `path` is then only its name in error messages.
 
     Raises:
         DataError: If the file cannot be read, is no image, or has more than `MOST_PIXELS`.
     """
-    with refused_by_name(path), Path(path).open("rb") if content is None else io.BytesIO(content) as file:
+    with named_in_errors(path), Path(path).open("rb") if content is None else io.BytesIO(content) as file:
         yield _identified(file)
 
 
 def decoded(path: Path | str, content: bytes | None = None) -> Image.Image:
-    """Returns an image, decoded and upright.
+    """Returns a decoded image with its EXIF orientation applied.
 
     Args:
         path: The file.
-        content: Its bytes, if they are at hand; then `path` is only what it is called.
+        content: The file's bytes, if they are in memory; `path` is then only its name in error messages.
 
     Raises:
         DataError: If the file cannot be read or decoded to its last pixel.
@@ -61,20 +61,20 @@ def decoded(path: Path | str, content: bytes | None = None) -> Image.Image:
 
 
 def orientation(image: Image.Image) -> int:
-    """Returns the EXIF orientation of an image, 1 to 8; from 5 on, its width is the height of the upright image."""
+    """Returns the EXIF orientation of an image, 1 to 8; 5 and more exchange height and width."""
     found = image.getexif().get(ExifTags.Base.Orientation, 1)
     return found if found in _TURNS else 1
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Returns an image turned as its EXIF orientation says."""
+    """Returns an image with its EXIF orientation applied."""
     turn = _TURNS.get(orientation(image))
     return image if turn is None else image.transpose(turn)
 
 
 @contextlib.contextmanager
-def refused_by_name(path: Path | str) -> Iterator[None]:
-    """Turns what Pillow raises about a file into one line with its name."""
+def named_in_errors(path: Path | str) -> Iterator[None]:
+    """Turns Pillow's errors in the block into a DataError of one line that names the file."""
     try:
         yield
     except FileNotFoundError:
@@ -92,14 +92,14 @@ def refused_by_name(path: Path | str) -> Iterator[None]:
 
 
 def _identified(file: BinaryIO) -> Image.Image:
-    """Opens an image as `Image.open` does, but for the limit: its own, MAX_IMAGE_PIXELS, is the whole process's."""
+    """Opens an image as `Image.open` does, but with our limit: Pillow's MAX_IMAGE_PIXELS is global to the process."""
     prefix = file.read(16)
-    for load_plugins in (Image.preinit, Image.init):  # the common ones, all
+    for load_plugins in (Image.preinit, Image.init):  # the common formats first, then all
         load_plugins()
         for factory, accept in [Image.OPEN[name] for name in Image.ID]:
             with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
                 is_accepted = accept is None or accept(prefix)
-                if not is_accepted or isinstance(is_accepted, str):  # a text says why not
+                if not is_accepted or isinstance(is_accepted, str):  # a string is the reason for a refusal
                     continue
                 file.seek(0)
                 image = factory(file, "")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from keras_fcn.images.classes import ClassTable, shares
+from keras_fcn.images.classes import ClassTable, class_fractions
 
 Polygon = list[list[tuple[int, int]]]
 """An outer ring, and a ring for each hole; the first point of a ring is its last, too.
@@ -73,7 +73,7 @@ def coco(name: str, ids: np.ndarray, classes: ClassTable) -> dict:
     height, width = ids.shape
     named = [(index, name) for index, name in enumerate(classes.names) if index != classes.background]
     annotations: list[dict] = []
-    for index in sorted(index for index, _ in shares(ids, classes) if index != classes.background):
+    for index in sorted(index for index, _ in class_fractions(ids, classes) if index != classes.background):
         runs = [{"size": [height, width], "counts": counts} for counts in _run_lengths(ids == index)]
         masks = mask.frPyObjects(runs, height, width)
         for encoded, area, box in zip(masks, mask.area(masks), mask.toBbox(masks)):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_fcn.errors import UserError
-from keras_fcn.images.classes import VOC_CLASS_NAMES, VOID_LABEL, ClassTable, shares, voc_palette
+from keras_fcn.images.classes import VOC_CLASS_NAMES, VOID_LABEL, ClassTable, class_fractions, voc_palette
 
 # The colours as the ancestor's tutorial lists them, in the order of the classes.
 PUBLISHED_COLORS = [
@@ -64,7 +64,7 @@ def test_id_out_of_range_is_named_with_its_pixels(method):
 
 
 @pytest.mark.parametrize(
-    ("names", "colors", "complaint"),
+    ("names", "colors", "message"),
     [
         ((), (), "1 to 254 classes"),
         (("a", "b"), ((0, 0, 0),), "2 class names, but 1 colours"),
@@ -73,8 +73,8 @@ def test_id_out_of_range_is_named_with_its_pixels(method):
         (("a", "b"), ((0, 0, 0), (224, 224, 192)), r"colour \(224, 224, 192\) occurs twice"),
     ],
 )
-def test_a_table_that_cannot_be_read_back_is_refused(names, colors, complaint):
-    with pytest.raises(UserError, match=complaint):
+def test_a_table_that_cannot_be_read_back_is_refused(names, colors, message):
+    with pytest.raises(UserError, match=message):
         ClassTable(names, colors)
 
 
@@ -82,6 +82,6 @@ def test_dict_round_trip():
     assert ClassTable.from_dict(SHIRTS.to_dict()) == SHIRTS
 
 
-def test_shares_leave_void_out_and_begin_with_the_largest():
+def test_class_fractions_leave_void_out_and_begin_with_the_largest():
     ids = np.array([[2, 2, 0, 255]], np.uint8)
-    assert shares(ids, SHIRTS) == [(2, 0.5), (0, 0.25)]
+    assert class_fractions(ids, SHIRTS) == [(2, 0.5), (0, 0.25)]

@@ -29,7 +29,7 @@ def test_written_labels_are_palette_pngs_of_ids_in_the_classes_colors(tmp_path):
 
 
 def shuffled_palette(ids):
-    """A palette PNG as drawing programs write it: the colours are right, the indices are their own."""
+    """Returns a palette PNG as drawing programs write it: correct colours, arbitrary indices."""
     image = Image.fromarray(voc_palette()[ids]).quantize(8)
     np.testing.assert_array_equal(np.asarray(image.convert("RGB")), voc_palette()[ids])
     return image
@@ -79,7 +79,7 @@ def test_transparency_is_refused_and_opaqueness_is_none(tmp_path):
         read_label(tmp_path / "label.png", VOC)
 
 
-def test_a_failed_write_leaves_the_file_that_was_there(tmp_path):
+def test_a_failed_write_leaves_the_existing_file(tmp_path):
     write_label(tmp_path / "label.png", IDS, VOC)
     before = (tmp_path / "label.png").read_bytes()
     with pytest.raises(TypeError):
@@ -88,7 +88,7 @@ def test_a_failed_write_leaves_the_file_that_was_there(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["label.png"]
 
 
-def test_photographs_become_rgb_whatever_their_mode(tmp_path):
+def test_images_become_rgb_whatever_their_mode(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "grey.png")
     np.testing.assert_array_equal(read_image(tmp_path / "grey.png"), np.repeat(pixels[..., None], 3, axis=2))
@@ -141,7 +141,7 @@ def test_the_limits_of_pillow_are_the_users_own_and_not_ours(tmp_path, monkeypat
 
 @pytest.mark.parametrize("band_pixels", [1 << 23, 200, 1])
 @pytest.mark.parametrize("name", list(PHOTOS))
-def test_photographs_of_every_kind_are_read_upright_by_all_readers_alike(tmp_path, monkeypatch, name, band_pixels):
+def test_images_of_every_kind_are_read_upright_by_all_readers_alike(tmp_path, monkeypatch, name, band_pixels):
     monkeypatch.setattr("keras_fcn.images.photos._BAND_PIXELS", band_pixels)
     path = write_photo(tmp_path, name)
     pixels = read_image(path)
@@ -163,7 +163,7 @@ VALUES = (0, 1, 2, *[254] * 252, 255)
 
 
 def readers(path):
-    """A mask as the three readers of grey values see it."""
+    """Returns a mask's ids from each of the three readers of grey values."""
     return [read_label(path, COLORS), read_value_label(path, COLORS, VALUES), label_values(path)]
 
 
@@ -227,7 +227,7 @@ def test_colour_masks_of_every_kind(tmp_path, mode):
 
 
 @pytest.mark.parametrize(
-    ("image", "complaint"),
+    ("image", "message"),
     [
         (Image.fromarray(COLORS.to_rgb(FEW)).convert("RGBA"), "pixels of mode RGBA"),
         (Image.fromarray(FEW).convert("LA"), "pixels of mode LA"),
@@ -235,11 +235,11 @@ def test_colour_masks_of_every_kind(tmp_path, mode):
     ],
     ids=["RGBA", "LA", "16 bits"],
 )
-def test_masks_that_could_be_misread_are_refused_by_name(tmp_path, image, complaint):
+def test_masks_that_could_be_misread_are_refused(tmp_path, image, message):
     if image.mode in ("RGBA", "LA"):
         image.putalpha(200)
     image.save(tmp_path / "mask.png")
-    with pytest.raises(UserError, match=f"mask.png: has {complaint}"):
+    with pytest.raises(UserError, match=f"mask.png: has {message}"):
         read_color_label(tmp_path / "mask.png", COLORS)
     with pytest.raises(UserError, match=r"mask.png: (has pixels of mode|holds the value)"):
         label_values(tmp_path / "mask.png")

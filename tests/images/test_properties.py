@@ -1,4 +1,4 @@
-"""What must hold for any class table and any data set: drawn at random, the same draws every time."""
+"""Properties of every class table and data set, checked on random examples with a fixed seed."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ names = st.lists(st.text(min_size=1), min_size=2, max_size=60, unique=True)
 
 @st.composite
 def tables(draw):
-    """A class table of distinct colours, and ids of its classes and void."""
+    """Draws a class table of distinct colours, and ids of its classes and void."""
     chosen = draw(st.lists(colors, min_size=2, max_size=40, unique=True))
     classes = ClassTable(tuple(f"c{index}" for index in range(len(chosen) - 1)), tuple(chosen[1:]), chosen[0])
     seed = draw(st.integers(0, 2**32 - 1))
