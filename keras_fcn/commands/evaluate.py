@@ -96,12 +96,12 @@ def main() -> None:
 
 
 def _submit(options: EvaluateOptions, archive: Path, data: str) -> None:
-    from keras_fcn.datasets import open_voc_photos
+    from keras_fcn.datasets import open_voc_images
     from keras_fcn.evaluation.submission import write_submission
     from keras_fcn.inference.predictor import Predictor
 
     split = options.split or "test"
-    photos = open_voc_photos(data, split)
+    photos = open_voc_images(data, split)
     predictor = Predictor.open(options.models[0], options.inference)
     write_submission(archive, predictor, photos, options.competition, split)
     print(f"{archive}: {len(photos)} masks for {options.competition}, read back and complete")

@@ -1,4 +1,4 @@
-"""Where photographs and masks come from: the layouts that are read as they are."""
+"""Data sets of images and masks, read in the layouts in which tools write them."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.runs import names
 
 __all__ = [
-    "LAYOUTS", "TOY_ROOT", "Inspection", "Pairs", "find_layout", "inspect_pairs", "open_pairs", "open_voc_photos"
+    "LAYOUTS", "TOY_ROOT", "Inspection", "Pairs", "find_layout", "inspect_pairs", "open_pairs", "open_voc_images"
 ]  # fmt: skip
 
 TOY_ROOT = Path("data/toy")
-"""Where the embedded data set is drawn, from the current folder."""
+"""Folder of the embedded data set, relative to the current folder."""
 
 DOWNLOADS = Path("data")
-"""Where data sets are downloaded and extracted, from the current folder."""
+"""Folder for downloaded and extracted data sets, relative to the current folder."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """A way to keep photographs and masks in folders.
+    """An arrangement of images and masks in folders.
 
     Attributes:
-        recognizes: Whether a folder looks like it.
+        recognizes: Returns whether a folder is in this layout.
         read: Lists the pairs of one split of a folder.
-        shape: What such a folder holds, for people.
+        shape: Contents of such a folder, human-readable.
     """
 
     recognizes: Callable[[Path], bool]
@@ -66,24 +66,24 @@ def open_pairs(data: str | Path, split: str, layout: str = "auto") -> Pairs:
     return LAYOUTS[find_layout(root, layout)].read(root, split)
 
 
-def open_voc_photos(data: str | Path, split: str) -> dict[str, Path]:
-    """Lists the photographs of one split of a folder in VOC's layout by their names; there need be no masks.
+def open_voc_images(data: str | Path, split: str) -> dict[str, Path]:
+    """Lists the images of one split of a folder in VOC's layout by name; masks are not needed.
 
     Args:
         data: As for `open_pairs`.
         split: The name of a split, such as "test".
 
     Raises:
-        UserError: If the folder is not in that layout, has no such split, or a photograph is missing.
+        UserError: If the folder is not in that layout, has no such split, or an image is missing.
     """
     root = _folder(data)
     if not voc.recognizes(root):
         raise UserError(f"{root}: is not in VOC's layout, without which there is no archive for its test server")
-    return voc.read_voc_photos(root, split)
+    return voc.read_voc_images(root, split)
 
 
 def _folder(data: str | Path) -> Path:
-    """Returns the folder that `data` means, made if it is one that the project can make."""
+    """Returns the folder of `data`; draws, downloads or extracts it if needed."""
     if data == "toy":
         return draw_toy_dataset(TOY_ROOT)
     if data == "voc2012":
@@ -93,16 +93,16 @@ def _folder(data: str | Path) -> Path:
 
 
 def find_layout(root: Path, layout: str = "auto") -> str:
-    """Returns the name of the layout that a folder is in.
+    """Returns the name of a folder's layout.
 
     Raises:
-        UserError: If there is no such folder or layout, or the folder is in no known one.
+        UserError: If the folder or the layout does not exist, or the folder is in no known layout.
     """
     if layout not in ("auto", *LAYOUTS):
         raise UserError(f"{argument('layout', layout)}: no such layout; there are auto, {', '.join(LAYOUTS)}")
     if not root.is_dir():
         raise UserError(
-            f"{root}: no such folder; {argument('data')} takes a folder of photographs and masks, `toy` or `voc2012`"
+            f"{root}: no such folder; {argument('data')} takes a folder of images and masks, `toy` or `voc2012`"
         )
     if layout != "auto":
         return layout

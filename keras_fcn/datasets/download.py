@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 fetched from its mirrors: resumed where it broke off, and checked."""
+"""Downloading PASCAL VOC 2012 from its mirrors, with resumption and a checksum."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """A file that is published in several places.
+    """A file that is published on several mirrors.
 
     Attributes:
-        name: Its name.
-        size: Its length in bytes.
+        name: The file's name.
+        size: The file's length in bytes.
         sha1: The SHA-1 of its contents, in hexadecimal.
-        urls: Where it is published, in the order in which to try.
+        urls: Mirrors, in the order in which they are tried.
     """
 
     name: str
@@ -46,34 +46,34 @@ VOC2012 = Archive(
     ),
 )
 
-_INSIDE = "VOCdevkit/VOC2012"  # the folder of the data set in the tar, and where `tar xf` would leave it
+_INSIDE = "VOCdevkit/VOC2012"  # the folder of the data set in the tar
 
-_TRIES = 8  # connections to one mirror, as long as each brings it forward
-_TIMEOUT = (10, 60)  # seconds until a mirror answers, and between two pieces of its answer
+_TRIES = 8  # connections to one mirror, as long as each makes progress
+_TIMEOUT = (10, 60)  # seconds to connect, and between two chunks of the response
 _CHUNK = 1 << 16
 
 
 class _MirrorError(Exception):
-    """Why a mirror did not give the archive, in a few words."""
+    """A mirror failed; the message is the reason in a few words."""
 
 
 def download_voc2012(folder: Path) -> Path:
-    """Returns the folder of PASCAL VOC 2012 in `folder`, fetched and extracted unless it is there.
+    """Returns the folder of PASCAL VOC 2012 in `folder`, downloaded and extracted unless it already exists.
 
-    A `VOCtrainval_11-May-2012.tar` in `folder` is taken instead of downloading it. The tar is kept.
+    An existing `VOCtrainval_11-May-2012.tar` in `folder` is used instead of a download. The tar is kept.
 
     Raises:
-        UserError: If no mirror has it, the tar is damaged, or there is no room.
+        UserError: If no mirror has it, the tar is damaged, or the disk is full.
     """
     root = folder / _INSIDE
     return root if root.exists() else extract(fetch(VOC2012, folder), root, _INSIDE)
 
 
 def unpack_voc2012(tar: Path, folder: Path) -> Path:
-    """Returns the folder of PASCAL VOC 2012 in `folder`, extracted from `tar` unless it is there.
+    """Returns the folder of PASCAL VOC 2012 in `folder`, extracted from `tar` unless it already exists.
 
     Raises:
-        UserError: If the tar is not VOC's, or is damaged, or there is no room.
+        UserError: If the tar is not VOC's, or is damaged, or the disk is full.
     """
     _require_size(tar, VOC2012, "only that tar is read as it is: unpack others and give the folder")
     root = folder / _INSIDE
@@ -84,16 +84,16 @@ def unpack_voc2012(tar: Path, folder: Path) -> Path:
 
 
 def fetch(archive: Archive, folder: Path) -> Path:
-    """Downloads an archive from the first mirror that has it, unless it is in `folder` already.
+    """Downloads an archive from the first mirror that has it, unless it already exists in `folder`.
 
-    What has come is kept as `NAME.part`, and the next call goes on from there, whatever ended this one. `NAME` appears
-    when its length and SHA-1 are right.
+    A partial download is kept as `NAME.part`, which the next call resumes. It is renamed to `NAME` when its length and
+    SHA-1 are correct.
 
     Returns:
         The path of the archive, checked.
 
     Raises:
-        UserError: If no mirror has it: one line says why for each. Also if the file that is there is damaged, or
+        UserError: If no mirror has it (the message gives each mirror's reason), the existing file is damaged, or
             `folder` cannot be written to.
     """
     path = folder / archive.name
@@ -114,32 +114,32 @@ def fetch(archive: Archive, folder: Path) -> Path:
     except OSError as error:
         raise UserError(
             f"{part}: cannot be written ({error.strerror}); make room for {gigabytes(archive.size)} in a folder that "
-            "you may write to, and what has come by then is not fetched again"
+            "you may write to; the part already downloaded is kept"
         ) from None
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{part} keeps what has come; the same command goes on from there") from None
+        raise KeyboardInterrupt(f"{part} keeps the partial download; the same command resumes it") from None
     raise UserError(
-        f"{archive.name}: no mirror gave it: {', '.join(reasons)}; try again later, or fetch it by hand and put it at "
-        f"{path}"
+        f"{archive.name}: all mirrors failed: {', '.join(reasons)}; try again later, or download it by hand and put it "
+        f"at {path}"
     )
 
 
 def require_intact(path: Path, archive: Archive) -> None:
     """Raises UserError if a file's length or SHA-1 is not the archive's."""
-    _require_size(path, archive, f"remove it to download it anew, or rename it to {archive.name}.part to go on with it")
+    _require_size(path, archive, f"remove it to download it again, or rename it to {archive.name}.part to resume")
     found = _sha1(path)
     if found != archive.sha1:
-        raise UserError(f"{path}: is damaged: its SHA-1 is {found}, not {archive.sha1}; remove it and fetch it anew")
+        raise UserError(f"{path}: is damaged: its SHA-1 is {found}, not {archive.sha1}; download it again")
 
 
 def _fetch_from(url: str, archive: Archive, part: Path) -> None:
-    """Completes `part` from one mirror, over several connections if need be.
+    """Completes `part` from one mirror, over several connections if needed.
 
     Raises:
-        _MirrorError: If that mirror does not give the archive.
+        _MirrorError: If that mirror does not serve the archive.
     """
-    is_others = file_size(part) > 0  # begun elsewhere, so a wrong sum at the end may not be this mirror's fault
-    print(f"Fetching {archive.name} ({gigabytes(archive.size)}) from {urlsplit(url).netloc}", file=sys.stderr)
+    is_others = file_size(part) > 0  # begun on another mirror, which may be the cause of a wrong checksum
+    print(f"Downloading {archive.name} ({gigabytes(archive.size)}) from {urlsplit(url).netloc}", file=sys.stderr)
     for _ in range(_TRIES):
         before = file_size(part)
         try:
@@ -154,11 +154,11 @@ def _fetch_from(url: str, archive: Archive, part: Path) -> None:
         if not is_others:
             raise _MirrorError("another file of the same length: its SHA-1 is wrong")
         is_others = False
-    raise _MirrorError(f"broke off {_TRIES} times")
+    raise _MirrorError(f"connection lost {_TRIES} times")
 
 
 def _transfer(url: str, archive: Archive, part: Path) -> None:
-    """Goes on with `part` over one connection until it has the archive's length."""
+    """Resumes `part` over one connection until it has the archive's length."""
     import requests
 
     if file_size(part) > archive.size:
@@ -170,13 +170,13 @@ def _transfer(url: str, archive: Archive, part: Path) -> None:
         try:
             _append(response, start, archive, part)
         except requests.RequestException:
-            raise _MirrorError("broke off") from None
+            raise _MirrorError("connection lost") from None
     if file_size(part) < archive.size:
-        raise _MirrorError("broke off")
+        raise _MirrorError("connection lost")
 
 
 def _answer(url: str, have: int) -> requests.Response:
-    """Asks for all that comes after the first `have` bytes, or for everything if the server cannot do that."""
+    """Requests the bytes from `have` on, or the whole file if the server cannot resume."""
     resuming = {"Range": f"bytes={have}-"} if have else {}
     response = _get(url, resuming)
     if resuming and response.status_code == 416:
@@ -192,7 +192,7 @@ def _get(url: str, headers: dict[str, str]) -> requests.Response:
         headers = {"Accept-Encoding": "identity", **headers}
         return requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT)
     except requests.Timeout:
-        raise _MirrorError("no answer in time") from None
+        raise _MirrorError("timeout") from None
     except requests.exceptions.SSLError:
         raise _MirrorError("no valid certificate") from None
     except requests.RequestException:
@@ -200,10 +200,10 @@ def _get(url: str, headers: dict[str, str]) -> requests.Response:
 
 
 def _first_byte(response: requests.Response, archive: Archive, have: int) -> int:
-    """Returns which byte of the archive an answer begins with: 0 from a server that cannot resume, else `have`.
+    """Returns the byte position at which a response begins: 0 from a server that cannot resume, else `have`.
 
     Raises:
-        _MirrorError: If it is not the archive that the server answers with.
+        _MirrorError: If the response is not the archive.
     """
     if response.status_code not in (200, 206):
         raise _MirrorError(f"HTTP {response.status_code}")
@@ -213,7 +213,7 @@ def _first_byte(response: requests.Response, archive: Archive, have: int) -> int
     if response.status_code == 206:
         given = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if given is None or int(given[1]) != have:
-            raise _MirrorError("another part of the file than asked for")
+            raise _MirrorError("another part of the file than requested")
         start, length = have, given[2]
     if length not in (None, "*", str(archive.size)):
         raise _MirrorError(f"a file of {length} bytes instead of {archive.size}")
@@ -221,7 +221,7 @@ def _first_byte(response: requests.Response, archive: Archive, have: int) -> int
 
 
 def _append(response: requests.Response, start: int, archive: Archive, part: Path) -> None:
-    """Appends an answer that begins with byte `start` to `part`, without what is there already."""
+    """Appends a response that begins with byte `start` to `part`, without the bytes that `part` already has."""
     position, have = start, file_size(part)
     bar = progress_bar(archive.size, "B", archive.name, initial=start, unit_scale=True)
     with bar, part.open("ab") as file:
@@ -233,9 +233,9 @@ def _append(response: requests.Response, start: int, archive: Archive, part: Pat
             bar.update(len(chunk))
 
 
-def _require_size(path: Path, archive: Archive, cure: str) -> None:
+def _require_size(path: Path, archive: Archive, fix: str) -> None:
     if file_size(path) != archive.size:
-        raise UserError(f"{path}: is {file_size(path)} bytes, but {archive.name} has {archive.size}; {cure}")
+        raise UserError(f"{path}: is {file_size(path)} bytes, but {archive.name} has {archive.size}; {fix}")
 
 
 def _sha1(path: Path) -> str:

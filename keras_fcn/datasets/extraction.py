@@ -1,4 +1,4 @@
-"""Tar archives extracted whole or not at all, and nothing of them outside of their own folder."""
+"""Extracting tar archives atomically, with no file outside of their own folder."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from keras_fcn.system.progress import progress_bar
 
 
 def extract(tar: Path, folder: Path, inside: str) -> Path:
-    """Extracts a tar, and puts one folder of it in its place when all of it is on disk.
+    """Extracts one folder of a tar atomically.
 
     Args:
-        tar: The archive. It may hold files and folders only, and nothing that would leave its own folder.
-        folder: What to make; it appears under this name only when it is complete.
+        tar: The archive. It may hold only files and folders, with paths inside its own folder.
+        folder: The folder to make; it appears under this name only when it is complete.
         inside: The folder in the tar that becomes `folder`.
 
     Returns:
         `folder`.
 
     Raises:
-        UserError: If the tar is damaged, holds something else, or cannot be written to disk; nothing is left then.
+        UserError: If the tar is damaged, holds other members, or cannot be written to disk; no file is left then.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
             _extract_all(tar, Path(temporary))
             if not (Path(temporary) / inside).is_dir():
-                raise UserError(f"{tar}: holds no folder {inside}; fetch the archive anew")
+                raise UserError(f"{tar}: holds no folder {inside}; download the archive again")
             (Path(temporary) / inside).rename(folder)
     except (tarfile.TarError, EOFError) as error:
-        raise UserError(f"{tar}: is no sound tar ({error}); fetch it anew") from None
+        raise UserError(f"{tar}: is a damaged tar or none ({error}); download it again") from None
     except OSError as error:
         raise UserError(
-            f"{tar}: cannot be extracted to {folder} ({error.strerror or error}); it takes a folder that you may write "
-            f"to, with {gigabytes(file_size(tar))} free, and without a {folder.name} in it"
+            f"{tar}: cannot be extracted to {folder} ({error.strerror or error}); give a folder that you may write "
+            f"to, with {gigabytes(file_size(tar))} free and without a {folder.name} in it"
         ) from None
     return folder
 
@@ -47,10 +47,10 @@ def _extract_all(tar: Path, folder: Path) -> None:
         assert archive.fileobj is not None
         archive.fileobj.seek(archive.offset)
         if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError("it breaks off")  # tarfile takes a missing or torn header for the end
+            raise tarfile.ReadError("truncated")  # tarfile takes a missing or truncated header for the end
         for member in members:
             _require_harmless(member, tar)
-        if hasattr(tarfile, "data_filter"):  # since Python 3.11.4: a second lock on the same door
+        if hasattr(tarfile, "data_filter"):  # a second check of the same, since Python 3.11.4
             archive.extraction_filter = tarfile.data_filter
         with progress_bar(len(members), "file", f"Extracting {tar.name}") as bar:
             for member in members:
@@ -69,10 +69,10 @@ def _require_harmless(member: tarfile.TarInfo, tar: Path) -> None:
 
 
 def file_size(path: Path) -> int:
-    """Returns a file's length in bytes, 0 where there is none."""
+    """Returns a file's length in bytes, 0 if it does not exist."""
     return path.stat().st_size if path.exists() else 0
 
 
 def gigabytes(size: int) -> str:
-    """Returns a number of bytes for people: "2.0 GB"."""
+    """Returns a number of bytes, human-readable: "2.0 GB"."""
     return f"{size / 1e9:.1f} GB"

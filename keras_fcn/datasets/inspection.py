@@ -1,4 +1,4 @@
-"""Looking at every pair of a data set before anything is trained on it."""
+"""Validation of every pair of a data set before training."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from keras_fcn.images.photos import image_size
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What is in a data set, and what is wrong with it.
+    """The contents of a data set, and its faults.
 
     Attributes:
-        is_sound: Per pair, whether nothing is wrong with it, boolean [N].
+        is_sound: Whether each pair is free of faults, boolean [N].
         sizes: Height and width of each sound pair in pixels, int [N, 2]; zeros for the others.
-        pixels: Per pair and id, how many pixels have it, int64 [N, 256]; zeros for pairs that are not sound.
-        findings: Everything wrong, the listing's faults first.
+        pixels: Pixel counts of each pair and id, int64 [N, 256]; zeros for pairs that are not sound.
+        findings: All faults, those of the listing first.
     """
 
     is_sound: np.ndarray
@@ -32,7 +32,7 @@ class Inspection:
     findings: tuple[DataError, ...]
 
     def require_sound(self) -> None:
-        """Raises the first fatal finding, if there is one, and says how many there are."""
+        """Raises the first fatal finding, if any, with the number of others."""
         fatal = [finding for finding in self.findings if finding.is_fatal]
         if len(fatal) > 1:
             raise DataError(
@@ -43,11 +43,11 @@ class Inspection:
 
 
 def inspect_pairs(pairs: Pairs, advance: Callable[[], object] = lambda: None) -> Inspection:
-    """Decodes every pair once, on all cores.
+    """Decodes and checks every pair once, on all cores.
 
     Args:
-        pairs: What to look at.
-        advance: Is called after every pair, for a progress bar.
+        pairs: The pairs to check.
+        advance: Called after every pair, for a progress bar.
     """
 
     def inspect(image: Path, label: Path) -> tuple[tuple[int, int], np.ndarray] | DataError:
@@ -76,11 +76,11 @@ def _inspect_pair(image: Path, label: Path, read_label: LabelReader) -> tuple[tu
     if ids.shape != size:
         raise DataError(
             "size mismatch",
-            f"{label}: is {ids.shape[0]}x{ids.shape[1]} pixels (height x width), but its photo {image} is "
-            f"{size[0]}x{size[1]}; export the mask at the photo's own size{_turned(ids.shape, size)}",
+            f"{label}: is {ids.shape[0]}x{ids.shape[1]} pixels (height x width), but its image {image} is "
+            f"{size[0]}x{size[1]}; export the mask at the image's own size{_turned(ids.shape, size)}",
         )
     return size, np.bincount(ids.ravel(), minlength=256)
 
 
 def _turned(label: tuple[int, ...], image: tuple[int, int]) -> str:
-    return ", turned as the photo is shown" if label == image[::-1] else ""
+    return ", turned as the image is shown" if label == image[::-1] else ""

@@ -1,4 +1,4 @@
-"""Photographs paired with their label files: what every data set is turned into."""
+"""Images paired with their label files, the common form of all data sets."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from keras_fcn.system.files import read_lines
 LabelReader = Callable[[Path], np.ndarray]
 """Decodes a label file to class ids uint8 [H, W], 255 for void; raises DataError."""
 
-VAL_SHARE = 0.2
-"""Share of the images held out where a data set comes without split lists."""
+VAL_FRACTION = 0.2
+"""Fraction of the images used for validation if a data set has no split lists."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Pairs:
     """One split of a data set.
 
     Attributes:
-        layout: How the data set is arranged, for people, such as "PASCAL VOC".
+        layout: The name of the data set's layout, human-readable, such as "PASCAL VOC".
         split: The name of the split, such as "train".
-        images: Paths of the photographs.
+        images: Paths of the images.
         labels: Paths of their label files, in the same order.
-        classes: What the labels mean.
+        classes: The classes of the labels.
         read_label: Decodes a label file of this data set.
-        findings: What is wrong with the listing: files that are missing or belong to nothing.
-        palette_means_colors: Whether the classes of a palette PNG are those of its colours, not of its indices.
+        findings: Faults of the listing: missing and unpaired files.
+        palette_means_colors: Whether the colours of a palette PNG, not its indices, determine the classes.
     """
 
     layout: str
@@ -53,44 +53,44 @@ class Pairs:
         cls,
         layout: str,
         split: str,
-        where: Path,
+        source: Path,
         images: dict[str, Path],
         labels: dict[str, Path],
         classes: ClassTable,
         read_label: LabelReader,
         divide: bool,
     ) -> Pairs:
-        """Pairs the photographs and label files that share a name.
+        """Pairs the images and label files of the same name.
 
         Args:
-            layout: How the data set is arranged, for people.
+            layout: The name of the data set's layout, human-readable.
             split: The name of the split.
-            where: The folder that holds both, for complaints.
-            images: Photographs by name.
+            source: The folder of both, for error messages.
+            images: Images by name.
             labels: Label files by name.
-            classes: What the labels mean.
+            classes: The classes of the labels.
             read_label: Decodes a label file.
-            divide: Whether they are the whole data set, so that `split_of` says which belong to `split`.
+            divide: Whether they are the whole data set, which `split_of` divides.
 
         Raises:
-            UserError: If no photograph has a mask, or there are too few to divide.
+            UserError: If no image has a mask, or there are too few to divide.
         """
         names, findings = pair_found(images, labels)
         if not names:
             raise UserError(
-                f"{where}: none of its {len(images)} photos and {len(labels)} masks share a name; "
-                "name each mask as its photo"
+                f"{source}: none of its {len(images)} images and {len(labels)} masks have the same name; "
+                "name each mask like its image"
             )
-        names = split_of(names, split, where) if divide else names
-        photos, masks = tuple(images[name] for name in names), tuple(labels[name] for name in names)
-        return cls(layout, split, photos, masks, classes, read_label, findings)
+        names = split_of(names, split, source) if divide else names
+        paths, masks = tuple(images[name] for name in names), tuple(labels[name] for name in names)
+        return cls(layout, split, paths, masks, classes, read_label, findings)
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
     def names(self) -> list[str]:
-        """The photographs' names without suffix, and without folder unless two in different folders share a name."""
+        """The images' names without suffix; with folder only if two folders hold the same name."""
         stems = [path.stem for path in self.images]
         paths = sorted(set(self.images))
         if len(set(stems)) == len(paths):
@@ -99,14 +99,14 @@ class Pairs:
         return [path.relative_to(common).with_suffix("").as_posix() for path in self.images]
 
     def repeated(self, times: np.ndarray) -> Pairs:
-        """Returns the pairs with each as many times as `times`, int [N], says."""
+        """Returns the pairs, each repeated `times`, int [N]."""
         indices = np.repeat(np.arange(len(self)), times).tolist()
         images, labels = (tuple(paths[index] for index in indices) for paths in (self.images, self.labels))
         return dataclasses.replace(self, images=images, labels=labels)
 
-    def share(self, number: int, count: int) -> Pairs:
-        """Returns the part, number `number` of `count`, that remains when all parts get one pair in turn."""
-        return dataclasses.replace(self, images=self.images[number::count], labels=self.labels[number::count])
+    def shard(self, index: int, count: int) -> Pairs:
+        """Returns shard `index` of `count`: every `count`-th pair, from pair `index` on."""
+        return dataclasses.replace(self, images=self.images[index::count], labels=self.labels[index::count])
 
 
 def reader(read: Callable[..., np.ndarray], *arguments: object) -> LabelReader:
@@ -119,25 +119,25 @@ def _read(path: Path, read: Callable[..., np.ndarray], arguments: tuple) -> np.n
 
 
 def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, nested: bool = False) -> dict[str, Path]:
-    """Lists a folder's files with one of `suffixes` by their names without suffix, in order; hidden files are none.
+    """Lists a folder's files with one of `suffixes` by their names without suffix, in order; skips hidden files.
 
     Args:
-        folder: Where to look.
-        suffixes: In lower case; files may have them in upper case, too.
-        nested: Whether to look into the folders in it, too; names are then such as "kitchen/table".
+        folder: The folder to list.
+        suffixes: Suffixes in lower case; those of files may be in upper case.
+        nested: Whether to include the folders in it; names are then such as "kitchen/table".
 
     Raises:
-        UserError: If the folder is missing, or two files have the same name but for the suffix.
+        UserError: If the folder is missing, or two files differ only in the suffix.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; a data set in this layout has one")
+        raise UserError(f"{folder}: no such folder; this layout needs it")
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*") if nested else folder.iterdir()):
         inner = path.relative_to(folder)
         if path.suffix.lower() in suffixes and not is_hidden(inner) and path.is_file():
             name = normal_name(inner.with_name(path.stem).as_posix())
             if name in found:
-                raise UserError(f"{path} and {found[name].name}: which of them is meant? Rename or remove one")
+                raise UserError(f"{path} and {found[name].name} have the same name; rename or remove one")
             found[name] = path
     return found
 
@@ -157,12 +157,12 @@ def masks_by_stem(folder: Path, nested: bool = False) -> dict[str, Path]:
 
 
 def is_hidden(path: Path) -> bool:
-    """Returns whether a relative path leads to a file that the system keeps, such as `.DS_Store` or `__MACOSX/a`."""
+    """Returns whether a relative path is a file of the operating system, such as `.DS_Store` or `__MACOSX/a`."""
     return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
 def normal_name(name: str) -> str:
-    """Returns a name in the one spelling in which names are compared: macOS stores an accent as its own character."""
+    """Returns a name in Unicode's NFC form for comparison, since macOS stores accents as separate characters."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -172,18 +172,18 @@ def pair_listed(
     """Pairs the names of a list with their files.
 
     Args:
-        names: What the list holds.
-        images: Photographs by name.
+        names: The names in the list.
+        images: Images by name.
         labels: Label files by name.
         source: The list.
 
     Returns:
-        Photographs, label files, and a fatal finding for each name that lacks one of them.
+        Images, label files, and a fatal finding for each name that lacks one of them.
     """
     findings = [
-        DataError(f"missing {what}", f"{source}: the {what} of {name!r} is missing; add it, or take the name out")
+        DataError(kind, f"{source}: the {what} of {name!r} is missing; add it, or remove the name from the list")
         for name in names
-        for files, what in ((images, "photo"), (labels, "mask"))
+        for files, what, kind in ((images, "image", "missing photo"), (labels, "mask", "missing mask"))
         if name not in files
     ]
     paired = [name for name in names if name in images and name in labels]
@@ -191,38 +191,38 @@ def pair_listed(
 
 
 def pair_found(images: dict[str, Path], labels: dict[str, Path]) -> tuple[list[str], tuple[DataError, ...]]:
-    """Returns the names that have both files, in order, and a finding, not fatal, for each of the other files."""
-    orphans = [(path, "photo", "mask") for name, path in images.items() if name not in labels]
-    orphans += [(path, "mask", "photo") for name, path in labels.items() if name not in images]
+    """Returns the names that have both files, in order, and a finding, not fatal, for each unpaired file."""
+    orphans = [(path, "photo alone", "mask") for name, path in images.items() if name not in labels]
+    orphans += [(path, "mask alone", "image") for name, path in labels.items() if name not in images]
     findings = [
-        DataError(f"{what} alone", f"{path}: has no {other}; it is left out until there is one", is_fatal=False)
-        for path, what, other in orphans
+        DataError(kind, f"{path}: has no {other}; it is ignored until you add one", is_fatal=False)
+        for path, kind, other in orphans
     ]
     return [name for name in images if name in labels], tuple(findings)
 
 
-def split_of(names: Sequence[str], split: str, where: Path) -> list[str]:
-    """Returns one side of the split that is made where a data set brings none: "train", "val" or "all".
+def split_of(names: Sequence[str], split: str, source: Path) -> list[str]:
+    """Returns the names of "train", "val" or "all" for a data set without split lists.
 
-    A fifth of the names are held out, at least one: those whose hashes are smallest. So the split is the same
-    everywhere, and an image added later moves hardly any other from side to side.
+    The fifth of the names with the smallest hashes, at least one, is for validation. So the split is the same on every
+    machine, and a new image moves hardly any other image to the other side.
 
     Raises:
-        UserError: If there is no such side, or there are not two images to divide.
+        UserError: If there is no such split, or there are fewer than two images.
     """
     if split == "all":
         return list(names)
     if split not in ("train", "val"):
-        raise UserError(f"{where}: has no split {split!r}; it comes without lists, so there are train, val and all")
+        raise UserError(f"{source}: has no split {split!r}; without split lists, there are train, val and all")
     if len(names) < 2:
-        raise UserError(f"{where}: holds {len(names)} pairs of photo and mask; training takes two at least")
+        raise UserError(f"{source}: holds {len(names)} pairs of image and mask; training needs at least two")
     by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-    held_out = set(by_hash[: max(1, round(VAL_SHARE * len(names)))])
-    return [name for name in names if (name in held_out) == (split == "val")]
+    validation = set(by_hash[: max(1, round(VAL_FRACTION * len(names)))])
+    return [name for name in names if (name in validation) == (split == "val")]
 
 
 def read_list(path: Path) -> list[str]:
-    """Reads a split list: one name a line, which may hold blanks.
+    """Reads a split list: one name per line; names may contain spaces.
 
     Raises:
         UserError: If the list is empty, repeats a name, or is not UTF-8 text.

@@ -1,8 +1,8 @@
-"""The embedded data set: small scenes that the project draws itself, in VOC's layout on disk.
+"""Drawing the embedded data set: small synthetic scenes in VOC's layout.
 
 Eight VOC classes in varying colours, sizes and poses stand before, behind and across each other on five kinds of
 background, among unlabelled blobs and boxes in the same colours. No colour belongs to one class, so only shape and
-texture tell them apart.
+texture distinguish them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from keras_fcn.images.masks import write_label
 from keras_fcn.system.files import new_folder
 
 TOY_IMAGES = {"train": 640, "val": 60}
-"""Images of each split list."""
+"""Number of images of each split."""
 
 HEIGHTS, WIDTHS = (96, 129), (112, 161)
-"""Ranges of the images' sizes in pixels, the ends left out; odd sizes as often as even ones."""
+"""Ranges of the images' sizes in pixels, ends excluded; odd sizes are as frequent as even ones."""
 
-_PATCH = 96  # objects are drawn in coordinates of a square of this size, then scaled down: that smooths their edges
+_PATCH = 96  # objects are drawn in a square of this size, then scaled down, which smooths their edges
 
 Color = tuple[int, int, int]
 Painter = Callable[[np.random.Generator, "_Canvas"], None]
@@ -36,7 +36,7 @@ def draw_toy_dataset(root: str | Path, images: dict[str, int] | None = None, see
     Args:
         root: The folder to make; it appears under this name only when it is complete.
         images: Images per split list; `TOY_IMAGES` if not given.
-        seed: Another seed draws other scenes.
+        seed: Seed of the scenes.
         scale: As in `draw_scene`.
 
     Returns:
@@ -63,8 +63,8 @@ def draw_scene(rng: np.random.Generator, scale: int = 1) -> tuple[np.ndarray, np
     """Draws one scene with one to four objects.
 
     Args:
-        rng: Decides what is drawn.
-        scale: Enlarges images and objects alike, with fine details: 1 is about 112 x 136 pixels.
+        rng: Source of randomness.
+        scale: Enlarges images and objects, with finer details: 1 is about 112 x 136 pixels.
 
     Returns:
         The image, uint8 [H, W, 3] RGB, and its label, uint8 [H, W]: VOC class ids, void (255) along the outlines.
@@ -86,7 +86,7 @@ def draw_scene(rng: np.random.Generator, scale: int = 1) -> tuple[np.ndarray, np
 
 
 class _Canvas:
-    """A transparent square that is drawn on in coordinates of 0 to 96, whatever its size in pixels."""
+    """A transparent square with drawing coordinates from 0 to 96, independent of its size in pixels."""
 
     def __init__(self, scale: int) -> None:
         self.image = Image.new("RGBA", (_PATCH * scale, _PATCH * scale))
@@ -111,12 +111,12 @@ class _Canvas:
         return (self._scale * np.ravel(points)).tolist()
 
     def _box(self, box: Sequence[float]) -> list[float]:
-        """Returns the corners in pixels; Pillow counts the last column and row in."""
+        """Returns the corners in pixels; Pillow includes the last column and row."""
         return (self._scale * np.array(box) + np.repeat([0, self._scale - 1], 2)).tolist()
 
 
 def _paste(rng, image: Image.Image, label: Image.Image | None, draw_object: Painter, class_id: int, scale: int) -> None:
-    """Draws an object, turns and scales it, pastes it at a random place, partly outside at times, labels its pixels."""
+    """Draws, rotates and scales an object, pastes it at a random position, perhaps partly outside, and labels it."""
     draw_object(rng, canvas := _Canvas(2 * scale - 1))
     patch = canvas.image
     if rng.random() < 0.5:

@@ -65,7 +65,7 @@ def evaluate(
     """
     names = pairs.classes.names
     workers = workers or _Alone()
-    share = pairs.share(workers.index, workers.count)
+    share = pairs.shard(workers.index, workers.count)
     total, near = np.zeros((2, len(names), len(names)), np.int64)
     ious = np.zeros(len(pairs))
     with explain_failure(share):

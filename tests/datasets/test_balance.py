@@ -30,12 +30,12 @@ def test_weights_of_nothing_are_one():
 
 
 def test_images_of_rare_classes_are_repeated():
-    """Of 100 images, one shows the dog and four the cat; with a wanted share of 0.16 that is 4 times and twice."""
+    """Of 100 images, one shows the dog and four the cat; a threshold of 0.16 repeats them 4 times and twice."""
     pixels = np.zeros((100, 3), int)
     pixels[:, 0] = 50
     pixels[:4, 1] = 5
     pixels[0, 2] = 5
-    factors = repeat_factors(pixels, wanted_share=0.16)
+    factors = repeat_factors(pixels, threshold=0.16)
     assert factors.tolist() == [4, 2, 2, 2] + [1] * 96
 
 

@@ -11,7 +11,7 @@ from keras_fcn.errors import UserError
 
 @pytest.fixture
 def voc(tmp_path):
-    """A data set of four training pairs, to be damaged."""
+    """Returns a data set of four training pairs, to be damaged."""
     return draw_toy_dataset(tmp_path / "voc", {"train": 4, "val": 1})
 
 
@@ -66,7 +66,7 @@ def test_a_vocdevkit_folder_will_do(voc, tmp_path):
     assert len(read_voc(tmp_path / "VOCdevkit", "train")) == 4
 
 
-def test_inspection_measures_every_pair(toy):
+def test_inspection_counts_the_pixels_of_every_pair(toy):
     pairs = read_voc(toy, "train")
     expected = [Image.open(path).size[::-1] for path in pairs.images]
     inspection = inspect_pairs(pairs)
@@ -82,23 +82,23 @@ def rewrite_list(text):
 
 
 @pytest.mark.parametrize(
-    ("damage", "complaint"),
+    ("damage", "message"),
     [
         (lambda voc: voc.rename(voc.with_name("moved")), "voc: no such folder"),
         (lambda voc: (voc / "JPEGImages").rename(voc / "Images"), "JPEGImages: no such folder"),
         (lambda voc: (voc / "ImageSets/Segmentation/train.txt").unlink(), r"train.txt: no such split list; .* val"),
         (rewrite_list(" \n"), "train.txt: lists no images"),
         (rewrite_list("train_0001\ntrain_0002\ntrain_0001\n"), "lists 'train_0001' more than once"),
-        (rewrite_list("train_0001\ncat\n"), r"train.txt: the photo of 'cat' is missing.* \(and 1 more: "),
+        (rewrite_list("train_0001\ncat\n"), r"train.txt: the image of 'cat' is missing.* \(and 1 more: "),
         (
             lambda voc: (voc / "SegmentationClass/train_0002.png").unlink(),
             r"train.txt: the mask of 'train_0002' is missing",
         ),
     ],
 )
-def test_what_is_missing_is_named(voc, damage, complaint):
+def test_what_is_missing_is_named(voc, damage, message):
     damage(voc)
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=message):
         inspect_pairs(open_pairs(voc, "train", "voc")).require_sound()
 
 
@@ -107,8 +107,8 @@ def test_a_mask_of_another_size_is_named_with_both_sizes(voc):
     with Image.open(path) as mask:
         width, height = mask.size
         mask.crop((0, 0, width, height - 1)).save(path)
-    complaint = rf"train_0002.png: is {height - 1}x{width} pixels .*train_0002.jpg is {height}x{width}"
-    with pytest.raises(UserError, match=complaint):
+    message = rf"train_0002.png: is {height - 1}x{width} pixels .*train_0002.jpg is {height}x{width}"
+    with pytest.raises(UserError, match=message):
         inspect_pairs(read_voc(voc, "train")).require_sound()
 
 

@@ -63,7 +63,7 @@ def test_when_all_mirrors_fail_each_is_named_with_its_reason(server, tmp_path):
     ]
     for reason in [*reasons, "another file of the same length: its SHA-1 is wrong"]:
         assert f"{host} ({reason})" in line
-    assert f"fetch it by hand and put it at {tmp_path / 'a.tar'}" in line
+    assert f"download it by hand and put it at {tmp_path / 'a.tar'}" in line
     assert "\n" not in line
     assert list(tmp_path.iterdir()) == []
 
@@ -81,18 +81,18 @@ def test_a_mirror_that_never_answers(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "_TIMEOUT", (5, 0.05))
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as silent:  # listens, but nobody serves
         url = f"http://127.0.0.1:{silent.server_port}/a.tar"
-        with pytest.raises(UserError, match=r"\(no answer in time\)"):
+        with pytest.raises(UserError, match=r"\(timeout\)"):
             fetch(Archive("a.tar", 3, "", (url,)), tmp_path)
 
 
-def test_a_download_that_broke_off_goes_on_where_it_stopped(server, tmp_path):
+def test_a_partial_download_is_resumed(server, tmp_path):
     part_of(tmp_path, CONTENTS[:700_000])
     fetch(server.archive("good"), tmp_path)
     assert server.requests == [("/good/a.tar", "bytes=700000-", len(CONTENTS) - 700_000)]
     assert only_file(tmp_path) == CONTENTS
 
 
-def test_a_connection_that_breaks_in_the_middle_is_taken_up_again(server, tmp_path):
+def test_a_connection_that_breaks_in_the_middle_is_resumed(server, tmp_path):
     server.breaks_after = [300_000, 400_000]
     fetch(server.archive("breaks"), tmp_path)
     ranges = [asked for _, asked, _ in server.requests]
@@ -105,7 +105,7 @@ def test_a_connection_that_breaks_in_the_middle_is_taken_up_again(server, tmp_pa
 
 def test_what_came_before_a_failure_is_kept_for_the_next_call(server, tmp_path):
     server.breaks_after = [500_000, 0]
-    with pytest.raises(UserError, match=r"\(broke off\)"):
+    with pytest.raises(UserError, match=r"\(connection lost\)"):
         fetch(server.archive("breaks"), tmp_path)
     kept = (tmp_path / "a.tar.part").read_bytes()
     assert kept == CONTENTS[: len(kept)]
@@ -115,7 +115,7 @@ def test_what_came_before_a_failure_is_kept_for_the_next_call(server, tmp_path):
     assert only_file(tmp_path) == CONTENTS
 
 
-def test_the_next_mirror_goes_on_with_what_the_first_gave(server, tmp_path):
+def test_the_next_mirror_resumes_the_download_of_the_first(server, tmp_path):
     server.breaks_after = [500_000, 0]
     fetch(server.archive("breaks", "good"), tmp_path)
     path, asked, sent = server.requests[-1]
@@ -135,49 +135,49 @@ def test_a_server_that_cannot_resume_sends_everything_again(server, tmp_path, fo
 
 def test_an_answer_with_another_part_is_refused_and_the_part_kept(server, tmp_path):
     part = part_of(tmp_path, CONTENTS[:700_000])
-    with pytest.raises(UserError, match="another part of the file than asked for"):
+    with pytest.raises(UserError, match="another part of the file than requested"):
         fetch(server.archive("other-part"), tmp_path)
     assert part.read_bytes() == CONTENTS[:700_000]
 
 
 @pytest.mark.parametrize("length", [700_000, len(CONTENTS), len(CONTENTS) + 9])
-def test_a_part_of_something_else_is_fetched_anew(server, tmp_path, length):
+def test_a_part_of_another_file_is_downloaded_again(server, tmp_path, length):
     part_of(tmp_path, bytes(length))
     fetch(server.archive("good"), tmp_path)
     assert server.requests[-1] == ("/good/a.tar", None, len(CONTENTS))
     assert only_file(tmp_path) == CONTENTS
 
 
-def test_a_complete_part_is_not_fetched_again(server, tmp_path):
+def test_a_complete_part_is_not_downloaded_again(server, tmp_path):
     part_of(tmp_path, CONTENTS)
     fetch(server.archive("good"), tmp_path)
     assert server.requests == []
     assert only_file(tmp_path) == CONTENTS
 
 
-def test_what_is_there_is_not_fetched_again(server, tmp_path):
+def test_an_existing_archive_is_not_downloaded_again(server, tmp_path):
     (tmp_path / "a.tar").write_bytes(CONTENTS)
     assert fetch(server.archive("good"), tmp_path) == tmp_path / "a.tar"
     assert server.requests == []
 
 
 @pytest.mark.parametrize(
-    ("contents", "complaint"),
+    ("contents", "message"),
     [
         (CONTENTS[:-5], r"a.tar: is 999998 bytes, but a.tar has 1000003; remove it .* or rename it to a.tar.part"),
-        (bytes(len(CONTENTS)), r"a.tar: is damaged: its SHA-1 is [0-9a-f]{40}, not [0-9a-f]{40}; remove it"),
+        (bytes(len(CONTENTS)), r"a.tar: is damaged: its SHA-1 is [0-9a-f]{40}, not [0-9a-f]{40}; download it again"),
     ],
 )
-def test_a_damaged_archive_is_named_and_left_alone(server, tmp_path, contents, complaint):
+def test_a_damaged_archive_is_named_and_left_alone(server, tmp_path, contents, message):
     (tmp_path / "a.tar").write_bytes(contents)
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=message):
         fetch(server.archive("good"), tmp_path)
     assert (tmp_path / "a.tar").read_bytes() == contents
 
 
-def test_ctrl_c_says_how_to_go_on(server, tmp_path, monkeypatch):
+def test_ctrl_c_says_how_to_resume(server, tmp_path, monkeypatch):
     monkeypatch.setattr("requests.models.Response.iter_content", interrupted_after(CONTENTS[:1000]))
-    with pytest.raises(KeyboardInterrupt, match=r"a.tar.part keeps what has come; the same command goes on from there"):
+    with pytest.raises(KeyboardInterrupt, match=r"a.tar.part keeps the partial download; the same command resumes it"):
         fetch(server.archive("good"), tmp_path)
     assert (tmp_path / "a.tar.part").read_bytes() == CONTENTS[:1000]
 
@@ -208,7 +208,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(server, tmp_path):
 
 @pytest.fixture
 def voc_server(tmp_path, monkeypatch):
-    """Serves a tiny VOC 2012 in the place of the real one; the current folder is a new one."""
+    """Serves a tiny VOC 2012 instead of the real one; the current folder is a new one."""
     made = draw_toy_dataset(tmp_path / "made/VOCdevkit/VOC2012", {"train": 3, "val": 1})
     with tarfile.open(tmp_path / "voc.tar", "w") as archive:
         archive.add(made.parent, "VOCdevkit")
@@ -231,7 +231,7 @@ def test_voc2012_is_downloaded_once(voc_server):
     assert len(voc_server.requests) == 2
 
 
-def test_a_tar_that_is_in_data_already_is_taken(voc_server):
+def test_an_existing_tar_in_data_is_used(voc_server):
     Path("data").mkdir()
     (Path("data") / VOC2012.name).write_bytes(voc_server.contents)
     assert len(open_pairs("voc2012", "train")) == 3

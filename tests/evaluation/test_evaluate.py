@@ -14,7 +14,7 @@ from conftest import Call
 from PIL import Image
 
 from keras_fcn import Predictor, build_fcn
-from keras_fcn.datasets import open_pairs, open_voc_photos
+from keras_fcn.datasets import open_pairs, open_voc_images
 from keras_fcn.drawing.comparison import draw_comparison
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.evaluate import evaluate
@@ -263,14 +263,14 @@ def test_the_archive_for_the_test_server(trained, unlabelled, tmp_path):
 
 
 def test_archives_are_the_same_bytes_each_time(unlabelled, tmp_path):
-    photos = open_voc_photos(unlabelled, "test")
+    photos = open_voc_images(unlabelled, "test")
     for name in ("a.tgz", "b.tgz"):
         write_submission(tmp_path / name, Predictor(by_brightness, VOC), photos, "comp6", "test")
     assert (tmp_path / "a.tgz").read_bytes() == (tmp_path / "b.tgz").read_bytes()
 
 
 def test_nothing_is_left_of_an_archive_that_fails(unlabelled, tmp_path):
-    photos, before = open_voc_photos(unlabelled, "test"), sorted(tmp_path.iterdir())
+    photos, before = open_voc_images(unlabelled, "test"), sorted(tmp_path.iterdir())
     wrong = Predictor(lambda images: np.full(images.shape[:3], 21, np.uint8), VOC)
     with pytest.raises(UserError, match=r"x.tgz: results/.*png holds the id 21, but there are 21 classes; nothing was"):
         write_submission(tmp_path / "x.tgz", wrong, photos, "comp6", "test")
@@ -315,10 +315,10 @@ def test_archives_are_read_back(tmp_path):
 
 def test_a_folder_without_what_an_archive_needs_is_refused(unlabelled, tmp_path):
     with pytest.raises(UserError, match=r"val.txt: no such split list; lists there: test"):
-        open_voc_photos(unlabelled, "val")
+        open_voc_images(unlabelled, "val")
     (unlabelled / "JPEGImages/val_0001.jpg").unlink()
-    with pytest.raises(UserError, match=r"test.txt: the photo of 'val_0001' is missing"):
-        open_voc_photos(unlabelled, "test")
+    with pytest.raises(UserError, match=r"test.txt: the image of 'val_0001' is missing"):
+        open_voc_images(unlabelled, "test")
     (tmp_path / "other").mkdir()
     with pytest.raises(UserError, match="other: is not in VOC's layout"):
-        open_voc_photos(tmp_path / "other", "test")
+        open_voc_images(tmp_path / "other", "test")

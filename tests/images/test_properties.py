@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_fcn.datasets.pairs import VAL_SHARE, split_of
+from keras_fcn.datasets.pairs import VAL_FRACTION, split_of
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
 from keras_fcn.images.masks import read_color_label, write_label
@@ -70,7 +70,7 @@ def test_a_split_loses_and_doubles_nothing(names):
     assert sorted(train + val) == sorted(names)
     assert train
     assert val
-    assert abs(len(val) - VAL_SHARE * len(names)) <= 1
+    assert abs(len(val) - VAL_FRACTION * len(names)) <= 1
     assert [name for name in names if name in set(train)] == train
 
 

@@ -1,4 +1,4 @@
-"""CamVid as SegNet's authors publish it: train, val and test, each with a folder of grey masks beside it."""
+"""CamVid as SegNet's authors publish it: train, val and test, each next to a folder of grey masks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _IDS = (*range(11), VOID_LABEL, *[_NONE] * 243, VOID_LABEL)
 
 
 def recognizes(root: Path) -> bool:
-    """Returns whether one of the splits has a folder of masks beside it."""
+    """Returns whether one of the splits has a folder of masks next to it."""
     return any(_folders(root, split)[1].is_dir() and _folders(root, split)[0].is_dir() for split in SPLITS)
 
 
@@ -40,15 +40,15 @@ def read_camvid(root: Path, split: str) -> Pairs:
         split: One of "train", "val" and "test".
 
     Raises:
-        UserError: If there is no such split, or no photograph in it has a mask.
+        UserError: If there is no such split, or no image in it has a mask.
     """
-    photos, masks = _folders(root, split)
-    if split not in SPLITS or not photos.is_dir() or not masks.is_dir():
+    images, masks = _folders(root, split)
+    if split not in SPLITS or not images.is_dir() or not masks.is_dir():
         found = ", ".join(name for name in SPLITS if all(folder.is_dir() for folder in _folders(root, name))) or "none"
         raise UserError(f"{root}: has no split {split!r} (folders {split} and {split}annot); splits there: {found}")
     labels = reader(read_value_label, CLASSES, _IDS)
     return Pairs.found(
-        "CamVid", split, root, files_by_stem(photos), masks_by_stem(masks), CLASSES, labels, divide=False
+        "CamVid", split, root, files_by_stem(images), masks_by_stem(masks), CLASSES, labels, divide=False
     )
 
 

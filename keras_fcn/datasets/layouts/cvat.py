@@ -19,9 +19,8 @@ def read_cvat(root: Path, split: str) -> Pairs:
     """Lists the pairs of one split; classes and colours are those of labelmap.txt, and masks are read by colour.
 
     Args:
-        root: The unpacked export. Photographs that CVAT left out of it belong into JPEGImages.
-        split: The name of a list in ImageSets/Segmentation. CVAT writes default.txt, which is divided for "train" and
-            "val".
+        root: The unpacked export. Images that CVAT left out of it belong in JPEGImages.
+        split: The name of a list in ImageSets/Segmentation. CVAT's default.txt is divided into "train" and "val".
 
     Raises:
         UserError: If a file or folder is missing, or a line of labelmap.txt or of a list is wrong.

@@ -1,4 +1,4 @@
-"""Class files that people and annotation tools write: CVAT's labelmap.txt, and lists of names."""
+"""Reading files of classes: CVAT's labelmap.txt, and lists of names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LABELMAP = "labelmap.txt"
 EXAMPLE_LINE = "cat:255,0,0::"
 
 IGNORED_NAME = "__ignore__"
-"""The first line of labelme's lists of names: what it calls void."""
+"""The first line of labelme's lists of names, which stands for void."""
 
 _VOID_NAMES = ("void", "ignore", "ignored", "unlabeled", "unlabelled")
 _FIELDS = 4  # name, colour, parts, actions
@@ -22,13 +22,13 @@ _FIELDS = 4  # name, colour, parts, actions
 def read_labelmap(path: Path) -> ClassTable:
     """Reads CVAT's labelmap.txt, a line `name:red,green,blue:parts:actions` per class.
 
-    A label named void, ignore or unlabeled, underscores around it or not, is void and no class. A class named
-    background gets id 0; the others follow in the file's order. Where no label has a colour, they have those of the VOC
+    A label named void, ignore or unlabeled, with or without underscores around it, is void and no class. A class named
+    background gets id 0; the others follow in the file's order. If no label has a colour, they have those of the VOC
     palette in that order, as Datumaro, CVAT's exporter, paints them. Without a void label, void has VOC's colour,
-    unless that is a class's.
+    unless a class has it.
 
     Raises:
-        UserError: If a line is not of that form, or repeats a name or a colour: it names the line.
+        UserError: If a line is not of that form, or repeats a name or a colour; the message has the line's number.
     """
     parsed = [
         (number, *_parse_line(f"{path}: line {number}", line))
@@ -43,8 +43,8 @@ def read_labelmap(path: Path) -> ClassTable:
         for what, value in (("name", name), ("colour", color)):
             if value in lines:
                 raise UserError(
-                    f"{path}: line {number}: the {what} {_shown(value)} is in line {lines[value]} already; "
-                    f"give each class a {what} of its own"
+                    f"{path}: line {number}: the {what} {_shown(value)} is already in line {lines[value]}; "
+                    f"give each class its own {what}"
                 )
             lines[value] = number
         labels[name] = color
@@ -54,10 +54,11 @@ def read_labelmap(path: Path) -> ClassTable:
 def read_class_names(path: Path) -> list[str]:
     """Reads a list of class names, one per line in the order of their ids from 0.
 
-    `__ignore__`, with which labelme's lists may begin, is void and has no id; the names after it count from 0.
+    A first line `__ignore__`, as in labelme's lists, is void and has no id; the names after it count from 0.
 
     Raises:
-        UserError: If the list is empty, repeats a name, or has an empty line between names: it names the line.
+        UserError: If the list is empty, repeats a name, or has an empty line between names; the message has the line's
+            number.
     """
     names = read_lines(path)
     while names and not names[-1]:
@@ -66,7 +67,7 @@ def read_class_names(path: Path) -> list[str]:
     if names and names[0] == IGNORED_NAME:
         names, first = names[1:], 2
     if not names:
-        raise UserError(f"{path}: lists no classes; write a name per line, that of id 0 first")
+        raise UserError(f"{path}: lists no classes; write one name per line, that of id 0 first")
     for number, name in enumerate(names, first):
         if not name:
             raise UserError(f"{path}: line {number} is empty; every id needs a name, so name it or remove the line")
@@ -74,34 +75,34 @@ def read_class_names(path: Path) -> list[str]:
             raise UserError(f"{path}: line {number}: {name} may only be the first line; void is 255 in the masks")
         earlier = names.index(name) + first
         if earlier != number:
-            raise UserError(f"{path}: line {number}: the name {name!r} is in line {earlier} already; rename one")
+            raise UserError(f"{path}: line {number}: the name {name!r} is already in line {earlier}; rename one")
     return names
 
 
 def named_table(path: Path, names: Sequence[str]) -> ClassTable:
-    """Returns these names with the colours of the VOC palette, and names the file if they are too many."""
+    """Returns these names with the colours of the VOC palette; the error about too many names has the file's path."""
     try:
         return ClassTable.named(names)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
 
-def _parse_line(place: str, line: str) -> tuple[str, str]:
+def _parse_line(source: str, line: str) -> tuple[str, str]:
     fields = [field.strip() for field in line.split(":")]
     if len(fields) != _FIELDS or not fields[0]:
         raise UserError(
-            f"{place} has {len(fields)} fields, but name:red,green,blue:parts:actions are {_FIELDS}, the last two "
+            f"{source} has {len(fields)} fields, but name:red,green,blue:parts:actions are {_FIELDS}, the last two "
             f"mostly empty, as in {EXAMPLE_LINE} Received: {line}"
         )
     return fields[0], fields[1]
 
 
-def _parse_color(place: str, name: str, field: str) -> Color:
+def _parse_color(source: str, name: str, field: str) -> Color:
     numbers = [number.strip() for number in field.split(",")]
     values = [int(number) for number in numbers if number.isascii() and number.isdigit()]
     if len(values) != len(numbers) or len(values) != 3 or max(values) > 255:
         raise UserError(
-            f"{place}: the colour of {name!r} must be three numbers from 0 to 255, as in {EXAMPLE_LINE} "
+            f"{source}: the colour of {name!r} must be three numbers from 0 to 255, as in {EXAMPLE_LINE} "
             f"Received: {field or 'nothing'}"
         )
     red, green, blue = values
@@ -114,7 +115,7 @@ def _palette_color(index: int) -> Color:
 
 
 def _table(path: Path, labels: dict[str, Color], lines: dict[str | Color, int]) -> ClassTable:
-    """Puts background first and takes void out."""
+    """Returns the classes, background first and without void."""
     voids = [name for name in labels if _bare(name) in _VOID_NAMES]
     if len(voids) > 1:
         raise UserError(
@@ -132,7 +133,7 @@ def _table(path: Path, labels: dict[str, Color], lines: dict[str | Color, int]) 
 
 
 def _free_void_color(colors: Sequence[Color]) -> Color:
-    """Returns VOC's void colour, or another of its palette where that is a class's."""
+    """Returns VOC's void colour, or another of its palette if a class has that one."""
     return next((r, g, b) for r, g, b in reversed(voc_palette().tolist()) if (r, g, b) not in colors)
 
 

@@ -22,7 +22,7 @@ def read_labelme(root: Path, split: str) -> Pairs:
 
     Args:
         root: The folder that labelme2voc wrote.
-        split: "train", "val" or "all", unless somebody added lists to ImageSets/Segmentation.
+        split: "train", "val" or "all", or the name of a list that was added to ImageSets/Segmentation.
 
     Raises:
         UserError: If a file or folder is missing, or a line of class_names.txt is wrong.

@@ -1,4 +1,4 @@
-"""Finding out from masks alone which classes there are, without a guess: what is unclear is an error."""
+"""Finding the classes from the ids in masks alone; masks that are not clearly ids are an error."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from keras_fcn.images.masks import label_colors, label_values, palette_in_use
 SHOWN_COLORS = 8
 MOST_CLASSES = 254
 
-_SMALL = 32  # up to so many classes, any of them may be absent from a small data set
-_SPARSE = 8  # beyond that, ids of which not even one in so many occurs are no ids, but shades
+_SMALL = 32  # up to this many classes, any of them may be absent from a small data set
+_SPARSE = 8  # beyond that, values of which less than one in this many occurs are shades, not ids
 
 
 def scan_classes(root: Path, masks: Sequence[Path]) -> ClassTable:
     """Returns `background`, `class1`, ... up to the largest id below 255 in masks of grey ids or palette indices.
 
-    Masks that cannot be decoded, or hold something else, are left to the inspection of every pair to complain about.
+    Masks that cannot be decoded or hold other values are skipped; `inspect_pairs` reports them.
 
     Args:
-        root: The folder of the data set, for complaints.
-        masks: All its masks, those of other splits, too, so that every split has the same classes.
+        root: The folder of the data set, for error messages.
+        masks: Its masks of all splits, so that every split has the same classes.
 
     Raises:
         UserError: If masks are in colour, an index has different colours in two palettes, or the values are no ids.
@@ -47,7 +47,7 @@ def scan_classes(root: Path, masks: Sequence[Path]) -> ClassTable:
     if max(ids, default=0) == 0:
         raise UserError(
             f"{root}: its masks hold only {' and '.join(map(str, used))}, and {VOID_LABEL} means void; for "
-            f"black-and-white masks write {root / LABELMAP} with the lines background:0,0,0:: and thing:255,255,255::"
+            f"black-and-white masks write {root / LABELMAP} with the lines background:0,0,0:: and object:255,255,255::"
         )
     count = max(ids) + 1
     if count > MOST_CLASSES or (count > _SMALL and len(ids) * _SPARSE < count):
@@ -61,7 +61,7 @@ def scan_classes(root: Path, masks: Sequence[Path]) -> ClassTable:
 
 @dataclasses.dataclass(frozen=True)
 class _Content:
-    """What is in a mask: values, and their palette if it has one; or else colours with their pixels."""
+    """The contents of a mask: its values, with their palette if it has one, or else its colours with pixel counts."""
 
     path: Path
     values: frozenset[int] = frozenset()
@@ -77,7 +77,7 @@ def _content(path: Path) -> _Content | DataError:
 
 
 def _require_values(root: Path, contents: Sequence[_Content]) -> None:
-    """Raises UserError if masks are in colour, and shows the most frequent colours."""
+    """Raises UserError with the most frequent colours if masks are in colour."""
     counts: collections.Counter[Color] = collections.Counter()
     for content in contents:
         counts.update(content.colors or {})
@@ -92,16 +92,16 @@ def _require_values(root: Path, contents: Sequence[_Content]) -> None:
 
 
 def _require_one_palette(root: Path, contents: Sequence[_Content]) -> None:
-    """Raises UserError if an index has different colours in two masks: drawing programs number colours anew."""
+    """Raises UserError if an index has different colours in two masks, as drawing programs renumber colours."""
     first: dict[int, tuple[Color, Path]] = {}
     for content in contents:
         path = content.path
         for index, color in (content.palette or {}).items():
-            before, where = first.setdefault(index, (color, path))
+            before, earlier = first.setdefault(index, (color, path))
             if before != color:
                 raise UserError(
-                    f"{where} and {path.name}: palette index {index} is {_text(before)} in the one and {_text(color)} "
-                    f"in the other, so indices are no ids; write {root / LABELMAP} with a line such as {EXAMPLE_LINE} "
+                    f"{earlier} and {path.name}: palette index {index} is {_text(before)} in one and {_text(color)} in "
+                    f"the other, so indices are no ids; write {root / LABELMAP} with a line such as {EXAMPLE_LINE} "
                     "for each colour"
                 )
 

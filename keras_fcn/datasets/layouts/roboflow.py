@@ -33,7 +33,7 @@ def read_roboflow(root: Path, split: str) -> Pairs:
         split: One of "train", "val" (the folder `valid`) and "test".
 
     Raises:
-        UserError: If there is no such split, the class files are wrong or disagree, or no photograph has a mask.
+        UserError: If there is no such split, the class files are wrong or disagree, or no image has a mask.
     """
     folder = root / FOLDERS.get(split, split)
     if folder.name not in FOLDERS.values() or not folder.is_dir():
@@ -45,15 +45,15 @@ def read_roboflow(root: Path, split: str) -> Pairs:
     ids[VOID_LABEL] = VOID_LABEL
     for index, value in enumerate(names):
         ids[value] = index
-    photos, masks = photos_and_masks(files_by_stem(folder))
+    images, masks = images_and_masks(files_by_stem(folder))
     read_label = reader(read_value_label, classes, tuple(ids))
-    return Pairs.found("Roboflow masks", split, folder, photos, masks, classes, read_label, divide=False)
+    return Pairs.found("Roboflow masks", split, folder, images, masks, classes, read_label, divide=False)
 
 
-def photos_and_masks(files: dict[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Divides a folder's pictures into photographs and masks, each by the photograph's name.
+def images_and_masks(files: dict[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Divides a folder's image files into images and masks, both by the image's name.
 
-    A mask is a PNG whose name ends in _mask, unless it has a mask itself: people do take photographs of masks.
+    A mask is a PNG whose name ends in _mask, unless it has a mask itself: the image may show a face mask.
     """
     masks = {
         name.removesuffix(MASK_ENDING): path
@@ -65,7 +65,7 @@ def photos_and_masks(files: dict[str, Path]) -> tuple[dict[str, Path], dict[str,
 
 
 def _classes(root: Path) -> tuple[Path, dict[int, str]]:
-    """Returns a class file and the class name of each pixel value in it, by value; all class files hold the same."""
+    """Returns a class file and its class names by pixel value; all class files must agree."""
     paths = [root / folder / CLASS_FILE for folder in FOLDERS.values() if (root / folder / CLASS_FILE).is_file()]
     if not paths:
         raise UserError(f"{root}: no folder in it ({', '.join(FOLDERS.values())}) has {CLASS_FILE}; export it again")
@@ -100,7 +100,7 @@ def _read_csv(path: Path) -> dict[int, str]:
         if value >= VOID_LABEL:
             raise UserError(f"{path}: line {number}: pixel values of classes are 0 to 254, 255 is void")
         if value in names or name in names.values():
-            raise UserError(f"{path}: line {number}: repeats the value {value} or the name {name!r}; each belongs once")
+            raise UserError(f"{path}: line {number}: repeats the value {value} or the name {name!r}; remove one")
         names[value] = name
     if not names:
         raise UserError(f"{path}: names no class; write a line such as `1, cat` for each")

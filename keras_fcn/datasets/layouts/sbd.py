@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 with the Semantic Boundaries Dataset (SBD), which labels most of VOC's other photographs."""
+"""PASCAL VOC 2012 with the Semantic Boundaries Dataset (SBD), which labels most of VOC's other images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_fcn.system.packages import require_packages
 from keras_fcn.system.text import reason_of
 
 TRAIN_SPLITS = ("train", "train_aug")
-"""Two names for VOC's training images and all of SBD's that VOC does not hold out."""
+"""Two names for VOC's training images and all of SBD's that are not in VOC's validation split."""
 
 _NAME = "PASCAL VOC with SBD"
 
@@ -29,8 +29,8 @@ def recognizes(root: Path) -> bool:
 def read_voc_aug(root: Path, split: str) -> Pairs:
     """Lists the pairs of one split; the classes are VOC's.
 
-    The splits "train" and "train_aug" are VOC's training images, with VOC's masks, and after them those of SBD, from
-    both of its lists, that are in neither VOC's train nor VOC's val: 1,464 and 9,118 in the published data sets. SBD's
+    The splits "train" and "train_aug" are VOC's training images, with VOC's masks, followed by those of both of SBD's
+    lists that are in neither VOC's train nor VOC's val: 1,464 and 9,118 in the published data sets. SBD's
     masks have no void outlines. Every other split is VOC's own.
 
     Args:
@@ -39,24 +39,24 @@ def read_voc_aug(root: Path, split: str) -> Pairs:
         split: "train" or "train_aug", or the name of a list in VOC's ImageSets/Segmentation.
 
     Raises:
-        UserError: If a folder or a list is missing, a list is empty or repeats itself, or SciPy is not installed.
+        UserError: If a folder or a list is missing, a list is empty or repeats a name, or SciPy is not installed.
     """
-    held = voc.read_voc(root, "train" if split in TRAIN_SPLITS else split)
+    pairs = voc.read_voc(root, "train" if split in TRAIN_SPLITS else split)
     if split not in TRAIN_SPLITS:
-        return dataclasses.replace(held, layout=_NAME)
+        return dataclasses.replace(pairs, layout=_NAME)
     require_packages("SBD's masks are MATLAB files", "extra", "scipy")
     folder = sbd_folder(root)
-    photos, masks = files_by_stem(folder / "img"), files_by_stem(folder / "cls", (".mat",))
-    images, labels, findings = held.images, held.labels, held.findings
+    sbd_images, sbd_masks = files_by_stem(folder / "img"), files_by_stem(folder / "cls", (".mat",))
+    images, labels, findings = pairs.images, pairs.labels, pairs.findings
     taken = {name for voc_split in ("train", "val") for name in read_list(voc.list_path(root, voc_split))}
     for source in (folder / "train.txt", folder / "val.txt"):
         names = [name for name in _read_sbd_list(source) if name not in taken]
         taken.update(names)
-        more_images, more_labels, more_findings = pair_listed(names, photos, masks, source)
+        more_images, more_labels, more_findings = pair_listed(names, sbd_images, sbd_masks, source)
         images, labels, findings = images + more_images, labels + more_labels, findings + more_findings
-    read = reader(read_voc_or_sbd_label, held.classes)
+    read = reader(read_voc_or_sbd_label, pairs.classes)
     return dataclasses.replace(
-        held, layout=_NAME, split=split, images=images, labels=labels, read_label=read, findings=findings
+        pairs, layout=_NAME, split=split, images=images, labels=labels, read_label=read, findings=findings
     )
 
 
@@ -67,7 +67,7 @@ def sbd_folder(root: Path) -> Path:
 
 
 def read_voc_or_sbd_label(path: str | Path, classes: ClassTable) -> np.ndarray:
-    """Decodes a label file of SBD's kind, if it ends in .mat, or of VOC's.
+    """Decodes a label file in SBD's format if its name ends in .mat, else in VOC's.
 
     Returns:
         uint8 [H, W], class ids and 255 for void.
@@ -80,7 +80,7 @@ def read_voc_or_sbd_label(path: str | Path, classes: ClassTable) -> np.ndarray:
 
 
 def read_sbd_label(path: Path, classes: ClassTable) -> np.ndarray:
-    """Decodes a label file of SBD: GTcls.Segmentation in a MATLAB file.
+    """Decodes a label file of SBD, the array GTcls.Segmentation of a MATLAB file.
 
     Returns:
         uint8 [H, W], class ids and 255 for void.
@@ -92,17 +92,17 @@ def read_sbd_label(path: Path, classes: ClassTable) -> np.ndarray:
     require_packages("SBD's masks are MATLAB files", "extra", "scipy")
     from scipy.io import loadmat
 
-    cure = "replace the file or remove it from the data set"
+    fix = "replace the file or remove it from the data set"
     try:
         with path.open("rb") as file:
             ids = loadmat(file, variable_names=["GTcls"])["GTcls"][0]["Segmentation"][0]
     except FileNotFoundError:
         raise DataError("missing file", f"{path}: no such file") from None
-    except Exception as error:  # damaged bytes lead SciPy to errors of any kind
-        raise DataError("undecodable file", f"{path}: cannot be decoded ({reason_of(error)}); {cure}") from None
+    except Exception as error:  # SciPy raises errors of any type for damaged files
+        raise DataError("undecodable file", f"{path}: cannot be decoded ({reason_of(error)}); {fix}") from None
     if not isinstance(ids, np.ndarray) or ids.dtype != np.uint8 or ids.ndim != 2:
         given = f"{ids.dtype} {list(ids.shape)}" if isinstance(ids, np.ndarray) else type(ids).__name__
-        message = f"{path}: cannot be decoded (GTcls.Segmentation is {given}, not uint8 [height, width]); {cure}"
+        message = f"{path}: cannot be decoded (GTcls.Segmentation is {given}, not uint8 [height, width]); {fix}"
         raise DataError("undecodable file", message)
     try:
         classes.require_known(ids)
@@ -113,5 +113,5 @@ def read_sbd_label(path: Path, classes: ClassTable) -> np.ndarray:
 
 def _read_sbd_list(path: Path) -> list[str]:
     if not path.is_file():
-        raise UserError(f"{path}: no such list; SBD brings it, so unpack benchmark.tgz anew")
+        raise UserError(f"{path}: no such list; it is part of SBD, so unpack benchmark.tgz again")
     return read_list(path)

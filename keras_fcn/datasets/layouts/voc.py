@@ -26,41 +26,41 @@ def read_voc(root: Path, split: str) -> Pairs:
         split: The name of a list in ImageSets/Segmentation, without its suffix.
 
     Raises:
-        UserError: If a folder or the list is missing, or the list is empty or repeats itself.
+        UserError: If a folder or the list is missing, or the list is empty or repeats a name.
     """
     root, classes = voc_folder(root), ClassTable.voc()
     path = list_path(root, split)
     names = read_list(path)
-    photos, masks = files_by_stem(root / "JPEGImages"), files_by_stem(root / "SegmentationClass", (".png",))
-    images, labels, findings = pair_listed(names, photos, masks, path)
+    by_name, masks = files_by_stem(root / "JPEGImages"), files_by_stem(root / "SegmentationClass", (".png",))
+    images, labels, findings = pair_listed(names, by_name, masks, path)
     return Pairs("PASCAL VOC", split, images, labels, classes, reader(read_label, classes), findings, True)
 
 
-def read_voc_photos(root: Path, split: str) -> dict[str, Path]:
-    """Lists the photographs of one split, which need no masks, by their names.
+def read_voc_images(root: Path, split: str) -> dict[str, Path]:
+    """Lists the images of one split by name; masks are not needed.
 
     Args:
         root: As for `read_voc`.
-        split: The same.
+        split: As for `read_voc`.
 
     Raises:
-        UserError: If the list or a photograph is missing, or the list is empty or repeats itself.
+        UserError: If the list or an image is missing, or the list is empty or repeats a name.
     """
     path = list_path(root, split)
-    photos = files_by_stem(voc_folder(root) / "JPEGImages")
+    images = files_by_stem(voc_folder(root) / "JPEGImages")
     names = read_list(path)
-    missing = [name for name in names if name not in photos]
+    missing = [name for name in names if name not in images]
     if missing:
         others = f", as are those of {len(missing) - 1} others" if len(missing) > 1 else ""
-        raise UserError(f"{path}: the photo of {missing[0]!r} is missing{others}; add what is missing")
-    return {name: photos[name] for name in names}
+        raise UserError(f"{path}: the image of {missing[0]!r} is missing{others}; add what is missing")
+    return {name: images[name] for name in names}
 
 
 def list_path(root: Path, split: str) -> Path:
-    """Returns the file of a split list in VOC's layout.
+    """Returns the path of a split list in VOC's layout.
 
     Raises:
-        UserError: If there is none of that name.
+        UserError: If it does not exist.
     """
     folder = voc_folder(root) / LISTS
     path = folder / f"{split}.txt"
@@ -71,6 +71,6 @@ def list_path(root: Path, split: str) -> Path:
 
 
 def voc_folder(root: Path) -> Path:
-    """Returns VOCdevkit/VOC2012 or VOC2012 in a folder if it is there, else the folder itself."""
+    """Returns VOCdevkit/VOC2012 or VOC2012 in a folder if it exists, else the folder itself."""
     inner = (root / "VOCdevkit/VOC2012", root / "VOC2012")
     return next((folder for folder in inner if folder.is_dir()), root)

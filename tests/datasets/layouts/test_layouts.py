@@ -1,4 +1,4 @@
-"""Every layout, written as its tool writes it, is recognized and read to the very ids that were painted."""
+"""Every layout, written as its tool writes it, is recognized and read to exactly the ids that were written."""
 
 import pytest
 from conftest import Call
@@ -69,7 +69,7 @@ def test_hidden_files_and_suffixes_in_upper_case(tmp_path, layout):
             path.rename(path.with_suffix(path.suffix.upper()))
     for folder in [path for path in tmp_path.rglob("*") if path.is_dir()]:
         for name in (".DS_Store", "._a.png", "._kitchen.jpg", "._kitchen_mask.png"):
-            (folder / name).write_bytes(b"not a picture")
+            (folder / name).write_bytes(b"not an image")
     pairs = open_pairs(tmp_path, "train")
     require_truth(pairs, truth)
     assert pairs.findings == ()

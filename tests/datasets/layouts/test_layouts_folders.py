@@ -1,4 +1,4 @@
-"""Plain folders of photographs and masks: nothing about them is guessed."""
+"""Plain folders of images and masks: nothing about them is guessed."""
 
 import shutil
 
@@ -99,15 +99,15 @@ def test_folders_with_a_labelmap_are_read_by_colour(tmp_path):
 def test_black_and_white_masks_with_a_labelmap(tmp_path, mode):
     truth = {}
     for seed, name in enumerate(NAMES):
-        photo, ids = scene(seed, 2)
+        image, ids = scene(seed, 2)
         truth[name] = ids % 255
-        save(tmp_path / f"images/{name}.jpg", photo)
+        save(tmp_path / f"images/{name}.jpg", image)
         path = tmp_path / f"masks/{name}.png"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(255 * truth[name]).convert(mode).save(path)
-    write(tmp_path / "labelmap.txt", "background:0,0,0::\nthing:255,255,255::\n")
+    write(tmp_path / "labelmap.txt", "background:0,0,0::\nobject:255,255,255::\n")
     pairs = open_pairs(tmp_path, "all")
-    assert pairs.classes.names == ("background", "thing")
+    assert pairs.classes.names == ("background", "object")
     require_truth(pairs, truth)
 
 
@@ -118,7 +118,7 @@ def repaint(root, paint):
 
 
 @pytest.mark.parametrize(
-    ("paint", "complaint"),
+    ("paint", "message"),
     [
         (lambda ids: np.where(ids == 255, 255, 0).astype(np.uint8), "hold only 0 and 255, .*background:0,0,0:: and"),
         (lambda ids: 0 * ids, "hold only 0, and 255 means void"),
@@ -140,10 +140,10 @@ def repaint(root, paint):
     ],
     ids=["0 and 255", "0", "255", "shades", "254", "colours", "many colours", "16 bits"],
 )
-def test_nothing_is_guessed(tmp_path, paint, complaint):
+def test_nothing_is_guessed(tmp_path, paint, message):
     write_folders(tmp_path)
     repaint(tmp_path, paint)
-    with pytest.raises(UserError, match=complaint) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         open_pairs(tmp_path, "train")
     assert "\n" not in str(caught.value)
 
@@ -153,7 +153,7 @@ def test_palettes_that_differ_are_refused(tmp_path):
     ids = np.array(Image.open(tmp_path / "masks/kitchen.png"))
     save(tmp_path / "masks/kitchen.png", ids, [0, 0, 0, 200, 0, 0, 0, 200, 0])
     save(tmp_path / f"masks/{NAMES[1]}.png", ids, [0, 0, 0, 0, 200, 0, 200, 0, 0])
-    with pytest.raises(UserError, match=r"palette index 1 is (200,0,0|0,200,0) in the one and .* indices are no ids"):
+    with pytest.raises(UserError, match=r"palette index 1 is (200,0,0|0,200,0) in one and .* indices are no ids"):
         open_pairs(tmp_path, "train")
 
 
@@ -166,26 +166,29 @@ def test_a_damaged_mask_is_left_to_the_inspection(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "complaint"),
+    ("damage", "message"),
     [
-        (lambda root: shutil.copytree(root / "masks", root / "labels"), "masks and .*labels: which of them holds the"),
-        (lambda root: save(root / "masks/f_mask.png", np.zeros((2, 2), np.uint8)), "f_mask.png and f.png: which"),
-        (lambda root: save(root / "images/f.png", np.zeros((2, 2), np.uint8)), "f.png and f.jpg: which of them"),
+        (lambda root: shutil.copytree(root / "masks", root / "labels"), "masks and .*labels both hold masks; move"),
+        (
+            lambda root: save(root / "masks/f_mask.png", np.zeros((2, 2), np.uint8)),
+            "f_mask.png and f.png are masks of the same",
+        ),
+        (lambda root: save(root / "images/f.png", np.zeros((2, 2), np.uint8)), "f.png and f.jpg have the same name"),
         (
             lambda root: [write(root / name, "a\nb\nc") for name in ("classes.txt", "labelmap.txt")],
-            "labelmap.txt and classes.txt: which of them holds the classes",
+            "labelmap.txt and classes.txt both define the classes",
         ),
         (lambda root: [path.unlink() for path in (root / "masks").iterdir()], "masks: holds no PNG masks; export"),
         (
             lambda root: [path.rename(path.with_name(f"m{path.name}")) for path in sorted((root / "masks").iterdir())],
-            "images: none of its 10 photos and 10 masks share a name",
+            "images: none of its 10 images and 10 masks have the same name",
         ),
     ],
 )
-def test_what_is_unclear_in_folders_is_asked(tmp_path, damage, complaint):
+def test_ambiguous_folders_are_refused(tmp_path, damage, message):
     write_folders(tmp_path)
     damage(tmp_path)
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=message):
         open_pairs(tmp_path, "train")
 
 

@@ -35,16 +35,16 @@ def test_roboflow_values_without_a_class_are_refused(tmp_path):
     values = np.array(Image.open(mask))
     values[values == 3] = 1
     Image.fromarray(values).save(mask)
-    complaint = rf"kitchen_mask.png: value 1 \({(values == 1).sum()} pixels\) stands for no class; .* are 0, 3, 7;"
-    with pytest.raises(UserError, match=complaint):
+    message = rf"kitchen_mask.png: value 1 \({(values == 1).sum()} pixels\) stands for no class; .* are 0, 3, 7;"
+    with pytest.raises(UserError, match=message):
         inspect_pairs(open_pairs(tmp_path, "train")).require_sound()
 
 
-def test_roboflow_photographs_of_masks_are_photographs(tmp_path):
+def test_roboflow_images_of_face_masks_are_images(tmp_path):
     write_roboflow(tmp_path, [*NAMES[:5], "face_mask", *NAMES[6:]])
-    photo = tmp_path / "train/face_mask.jpg"
-    save(photo.with_suffix(".png"), np.array(Image.open(photo)))
-    photo.unlink()
+    image = tmp_path / "train/face_mask.jpg"
+    save(image.with_suffix(".png"), np.array(Image.open(image)))
+    image.unlink()
     assert "face_mask" in open_pairs(tmp_path, "train").names
     assert open_pairs(tmp_path, "train").findings == ()
 
@@ -61,14 +61,14 @@ def test_roboflow_class_files_must_agree(tmp_path):
     write(tmp_path / "valid/_classes.csv", "Pixel Value,Class\n0,background\n3,cat\n7,chair")
     assert len(open_pairs(tmp_path, "val")) == 2
     write(tmp_path / "valid/_classes.csv", "Pixel Value,Class\n0,background\n3,dog\n7,chair")
-    complaint = r"train/_classes.csv and .*valid/_classes.csv disagree: value 3 is 'cat' in the one and 'dog' in the"
+    message = r"train/_classes.csv and .*valid/_classes.csv disagree: value 3 is 'cat' in the one and 'dog' in the"
     for split in ("train", "val", "test"):
-        with pytest.raises(UserError, match=complaint):
+        with pytest.raises(UserError, match=message):
             open_pairs(tmp_path, split)
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("", "line 1 must be `Pixel Value, Class`. Received: nothing"),
         ("filename, cat\n", "line 1 must be `Pixel Value, Class`. Received: filename, cat"),
@@ -80,9 +80,9 @@ def test_roboflow_class_files_must_agree(tmp_path):
         ("Pixel Value, Class\n0, a\n1, a\n", "line 3: repeats .* the name 'a'"),
     ],
 )
-def test_faults_of_a_roboflow_class_file_are_named_with_their_line(tmp_path, text, complaint):
+def test_faults_of_a_roboflow_class_file_are_named_with_their_line(tmp_path, text, message):
     write_roboflow(tmp_path, text=text)
-    with pytest.raises(UserError, match=f"_classes.csv: {complaint}"):
+    with pytest.raises(UserError, match=f"_classes.csv: {message}"):
         open_pairs(tmp_path, "train")
 
 

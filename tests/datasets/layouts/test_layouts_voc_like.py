@@ -57,21 +57,21 @@ def test_cvat_names_may_hold_folders(tmp_path):
 
 
 @pytest.mark.parametrize("leave", [lambda folder: shutil.rmtree(folder), lambda folder: None])
-def test_cvat_without_photographs_says_where_they_belong(tmp_path, leave):
+def test_cvat_without_images_says_where_they_belong(tmp_path, leave):
     write_cvat(tmp_path)
     for path in (tmp_path / "JPEGImages").iterdir():
         path.unlink()
     leave(tmp_path / "JPEGImages")
-    with pytest.raises(UserError, match=r"JPEGImages: holds no photos; .* put them there"):
+    with pytest.raises(UserError, match=r"JPEGImages: holds no images; .* put them there"):
         open_pairs(tmp_path, "train")
 
 
 @pytest.mark.parametrize(
-    ("line", "complaint"),
+    ("line", "message"),
     [
-        ("cat:4,4,4::", r"line 8: the name 'cat' is in line 2 already"),
-        ("dog:255,0,0::", r"line 8: the colour 255,0,0 is in line 2 already"),
-        ("dog:9,9,9::", r"line 8: the colour 9,9,9 is in line 5 already"),
+        ("cat:4,4,4::", r"line 8: the name 'cat' is already in line 2"),
+        ("dog:255,0,0::", r"line 8: the colour 255,0,0 is already in line 2"),
+        ("dog:9,9,9::", r"line 8: the colour 9,9,9 is already in line 5"),
         ("dog:4,4,4", r"line 8 has 2 fields, .* as in cat:255,0,0:: Received: dog:4,4,4$"),
         ("dog:4,4,4:::", r"line 8 has 5 fields"),
         (":4,4,4::", r"line 8 has 4 fields"),
@@ -84,16 +84,16 @@ def test_cvat_without_photographs_says_where_they_belong(tmp_path, leave):
         ("void:4,4,4::", r"lines 5 and 8 are both void \(__ignore__, void\)"),
     ],
 )
-def test_faults_of_a_labelmap_are_named_with_their_line(tmp_path, line, complaint):
+def test_faults_of_a_labelmap_are_named_with_their_line(tmp_path, line, message):
     write_cvat(tmp_path, NAMES[:2])
     write(tmp_path / "labelmap.txt", LABELMAP + line)
-    with pytest.raises(UserError, match=rf"labelmap.txt: {complaint}") as caught:
+    with pytest.raises(UserError, match=rf"labelmap.txt: {message}") as caught:
         open_pairs(tmp_path, "train")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("data", "complaint"),
+    ("data", "message"),
     [
         (b"# label:color_rgb:parts:actions\n\n", "names no class"),
         (b"void:0,0,0::\n", "names no class"),
@@ -101,10 +101,10 @@ def test_faults_of_a_labelmap_are_named_with_their_line(tmp_path, line, complain
         ("".join(f"c{i}:{i},0,0::\n" for i in range(255)).encode(), "holds 1 to 254 classes. Received: 255"),
     ],
 )
-def test_a_labelmap_as_a_whole(tmp_path, data, complaint):
+def test_a_labelmap_as_a_whole(tmp_path, data, message):
     write_cvat(tmp_path, NAMES[:2])
     (tmp_path / "labelmap.txt").write_bytes(data)
-    with pytest.raises(UserError, match=f"labelmap.txt: .*{complaint}"):
+    with pytest.raises(UserError, match=f"labelmap.txt: .*{message}"):
         open_pairs(tmp_path, "train")
 
 
@@ -134,10 +134,10 @@ def test_cvat_without_lists_is_divided_and_orphans_are_found(tmp_path):
     assert kinds(open_pairs(tmp_path, "train")) == ["mask alone", "photo alone"]
 
 
-def test_a_listed_photo_that_is_not_there_is_fatal(tmp_path):
+def test_a_missing_image_of_a_list_is_fatal(tmp_path):
     write_cvat(tmp_path)
     (tmp_path / "JPEGImages/f.jpg").unlink()
-    with pytest.raises(UserError, match="the photo of 'f' is missing"):
+    with pytest.raises(UserError, match="the image of 'f' is missing"):
         inspect_pairs(open_pairs(tmp_path, "all")).require_sound()
 
 
@@ -166,18 +166,18 @@ def test_labelme_names_are_those_of_the_list(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("\n\n", "lists no classes"),
         ("__ignore__\n", "lists no classes"),
         ("a\n\nb\n", "line 2 is empty"),
-        ("__ignore__\na\nb\na\n", "line 4: the name 'a' is in line 2 already"),
+        ("__ignore__\na\nb\na\n", "line 4: the name 'a' is already in line 2"),
         ("a\n__ignore__\n", "line 2: __ignore__ may only be the first line"),
     ],
 )
-def test_faults_of_a_list_of_names_are_named_with_their_line(tmp_path, text, complaint):
+def test_faults_of_a_list_of_names_are_named_with_their_line(tmp_path, text, message):
     write_labelme(tmp_path, NAMES[:2], text)
-    with pytest.raises(UserError, match=f"class_names.txt: {complaint}"):
+    with pytest.raises(UserError, match=f"class_names.txt: {message}"):
         open_pairs(tmp_path, "train")
 
 

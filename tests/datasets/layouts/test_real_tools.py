@@ -1,4 +1,4 @@
-"""What the real tools write is read. They run in environments of their own, which are named by variables."""
+"""The output of the real tools is read. They run in their own environments, which variables name."""
 
 import os
 import subprocess

@@ -18,11 +18,11 @@ HEIGHT, WIDTH = 12, 17
 
 
 def segmentation(name: str) -> np.ndarray:
-    """Ids that differ from name to name, unsymmetrical, so that a turned or swapped mask is noticed."""
+    """Returns ids that differ from name to name, without symmetry, so that a rotated or swapped mask is noticed."""
     return np.random.default_rng(list(name.encode())).choice([0, 3, 15, 20], (HEIGHT, WIDTH)).astype(np.uint8)
 
 
-def write_photo(path: Path) -> None:
+def write_image(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (WIDTH, HEIGHT), (90, 80, 70)).save(path)
 
@@ -47,13 +47,13 @@ def write_lists(folder: Path, lists: dict[str, list[str]]) -> None:
 def write_data(root: Path, voc: str = "VOCdevkit/VOC2012", sbd: str = "benchmark_RELEASE/dataset") -> Path:
     """Writes both data sets; VOC's masks of the images that both have are all void, unlike SBD's."""
     for name in VOC["trainval"]:
-        write_photo(root / voc / "JPEGImages" / f"{name}.jpg")
+        write_image(root / voc / "JPEGImages" / f"{name}.jpg")
         ids = np.full((HEIGHT, WIDTH), 255, np.uint8) if name.startswith("both") else segmentation(name)
         (root / voc / "SegmentationClass").mkdir(exist_ok=True)
         Image.fromarray(ids).save(root / voc / "SegmentationClass" / f"{name}.png")
     write_lists(root / voc / "ImageSets/Segmentation", VOC)
     for name in SBD["train"] + SBD["val"]:
-        write_photo(root / sbd / "img" / f"{name}.jpg")
+        write_image(root / sbd / "img" / f"{name}.jpg")
         write_mat(root / sbd / "cls" / f"{name}.mat", segmentation(name))
     write_lists(root / sbd, SBD)
     return root
@@ -87,7 +87,7 @@ def test_voc_alone_is_no_voc_aug(data):
 
 
 @pytest.mark.parametrize("split", ["train", "train_aug"])
-def test_training_images_are_vocs_and_sbds_without_those_that_voc_holds_out(data, split):
+def test_training_images_are_vocs_and_sbds_without_vocs_validation_images(data, split):
     pairs = open_pairs(data, split)
     assert pairs.names == ["v1", "both_train", "s2", "s1", "s3"]
     assert [path.suffix for path in pairs.labels] == [".png", ".png", ".mat", ".mat", ".mat"]
@@ -132,19 +132,19 @@ def test_missing_files_of_sbd_are_found(data):
 
 
 @pytest.mark.parametrize(
-    ("path", "complaint"),
+    ("path", "message"),
     [
         (
             "VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt",
             r"val.txt: no such split list; lists there: train, trainval",
         ),
-        ("benchmark_RELEASE/dataset/val.txt", "dataset/val.txt: no such list; SBD brings it"),
+        ("benchmark_RELEASE/dataset/val.txt", "dataset/val.txt: no such list; it is part of SBD"),
         ("benchmark_RELEASE/dataset/img", "img: no such folder"),
     ],
 )
-def test_what_is_missing_is_named(data, path, complaint):
+def test_what_is_missing_is_named(data, path, message):
     (data / path).rename(data / "elsewhere")
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=message):
         read_voc_aug(data, "train")
 
 
@@ -168,7 +168,7 @@ def damaged(path: Path, change) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("make", "complaint"),
+    ("make", "message"),
     [
         (lambda path: damaged(write_mat(path, segmentation("a")), lambda data: data[: len(data) // 2]), ""),
         (lambda path: damaged(write_mat(path, segmentation("a")), lambda data: data[:200] + bytes(80)), ""),
@@ -181,9 +181,9 @@ def damaged(path: Path, change) -> Path:
     ],
     ids=["half", "torn", "empty", "page", "field", "floats", "3d", "variable"],
 )
-def test_a_damaged_mask_is_one_line(tmp_path, make, complaint):
+def test_a_damaged_mask_is_one_line(tmp_path, make, message):
     path = make(tmp_path / "s1.mat")
-    with pytest.raises(DataError, match=rf"^{path}: cannot be decoded \(.*{complaint}.*\); replace the file") as caught:
+    with pytest.raises(DataError, match=rf"^{path}: cannot be decoded \(.*{message}.*\); replace the file") as caught:
         read_sbd_label(path, ClassTable.voc())
     assert caught.value.kind == "undecodable file"
     assert "\n" not in str(caught.value)
@@ -201,13 +201,13 @@ def test_flipped_bytes_are_never_anything_but_a_data_error(tmp_path):
     assert refused > 10
 
 
-def test_a_mask_that_is_not_there_is_a_missing_file(tmp_path):
+def test_a_mask_that_does_not_exist_is_a_missing_file(tmp_path):
     with pytest.raises(DataError, match=r"s1.mat: no such file") as caught:
         read_sbd_label(tmp_path / "s1.mat", ClassTable.voc())
     assert caught.value.kind == "missing file"
 
 
-def test_without_scipy_the_cure_is_named_before_any_mask_is_read(data, monkeypatch):
+def test_without_scipy_the_fix_is_reported_before_any_mask_is_read(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(UserError, match=r"needs scipy, .*: pip install -r requirements-extra.txt"):
         open_pairs(data, "train_aug")

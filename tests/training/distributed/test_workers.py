@@ -223,7 +223,7 @@ class One(Workers):
 def test_the_shares_of_workers_add_up_to_all_held_out_images(toy, count):
     pairs, calls = read_voc(toy, "val"), []
     whole = evaluate(lambda images: images[..., 0] % 21, pairs)
-    parts = [pairs.share(index, count) for index in range(count)]
+    parts = [pairs.shard(index, count) for index in range(count)]
     assert sorted(image for part in parts for image in part.images) == list(pairs.images)
     for index in range(count):
         part = evaluate(lambda images: images[..., 0] % 21, pairs, lambda: calls.append(1), One(index, count))
