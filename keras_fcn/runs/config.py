@@ -257,9 +257,9 @@ class TrainConfig:
         TypeError: If there is no such setting.
 
     Examples:
-        >>> config = TrainConfig(model="fcn16s", epochs=20)
+        >>> config = TrainConfig(model="fcn16s", epochs=12)
         >>> config.run.epochs, config.epochs
-        (20, 20)
+        (12, 12)
     """
 
     dataset: Annotated[OmitArgPrefixes[DataOptions], arg(name="data")] = DataOptions()

@@ -17,7 +17,6 @@ from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.augmentation import Augment, Augmentation
 from keras_fcn.pipeline.batches import training_dataset
 from keras_fcn.runs.config import TrainConfig
-from keras_fcn.training.data import TrainingData, open_training_data
 from keras_fcn.training.distributed.devices import (
     build_strategy,
     describe_devices,
@@ -27,12 +26,13 @@ from keras_fcn.training.distributed.devices import (
 )
 from keras_fcn.training.distributed.workers import Workers
 from keras_fcn.training.initial_weights import LoadedWeights, load_backbone_weights, load_matching_layers
+from keras_fcn.training.inputs.data import TrainingData, open_training_data
+from keras_fcn.training.inputs.stream import TrainingStream
 from keras_fcn.training.losses import SegmentationLoss, Term
 from keras_fcn.training.step.batch_norm import prepare_batch_norms, restore_statistics
 from keras_fcn.training.step.optimizers import build_parameter_groups
 from keras_fcn.training.step.step import TrainingStep
 from keras_fcn.training.step.weight_average import WeightAverage
-from keras_fcn.training.stream import TrainingStream
 from keras_fcn.training.trainer import Training
 
 STATISTICS_CROPS = 64

@@ -21,10 +21,10 @@ from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.config_files import OWN, own_parts, read_config
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.training.build import OwnParts, build_data, build_training
-from keras_fcn.training.data import TrainingData
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.distributed.devices import build_strategy
 from keras_fcn.training.distributed.workers import Workers
+from keras_fcn.training.inputs.data import TrainingData
 from keras_fcn.training.losses import Term
 from keras_fcn.training.trainer import Training
 

@@ -20,11 +20,11 @@ from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.command_line import command_line
 from keras_fcn.system.signals import Interruption
 from keras_fcn.training.distributed.workers import Workers
+from keras_fcn.training.inputs.stream import TrainingStream
 from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.records.progress import Progress
 from keras_fcn.training.records.report import RunReport, UnwrittenReport, epoch_row
 from keras_fcn.training.step.step import TrainingStep
-from keras_fcn.training.stream import TrainingStream
 
 LARGEST_LOSS = 1000.0
 """Per pixel; a network that is this sure of wrong classes has exploded."""

@@ -50,7 +50,7 @@ def test_accumulated_batches_step_by_the_mean_of_their_gradients(training):  # n
     alone = []
     for number in range(2):
         single = training(**settings)
-        single.stream.open(number, single.model, Path("unused"))
+        single.stream.open(number, Path("unused"))
         before = {variable.path: np.asarray(variable) for variable in single.model.variables}
         single.make_step(single.stream.next(number), False)
         alone.append(
@@ -73,7 +73,7 @@ def test_the_average_follows_the_weights(training):  # noqa: F811
         step(averaged)
         decay = min(0.6, (1 + made) / (10 + made))
         expected = decay * expected + (1 - decay) * np.asarray(kernel)
-        np.testing.assert_allclose(averaged.average.variables[number], expected, rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(averaged.make_step.average.variables[number], expected, rtol=1e-4, atol=1e-7)
     assert np.abs(expected - np.asarray(kernel)).max() > 0
 
 
@@ -103,7 +103,7 @@ def test_a_model_that_sees_a_share_stays_one_when_it_is_trained_on(toy, tmp_path
 
 def test_the_auxiliary_heads_loss_counts_by_its_share(training, toy, tmp_path):  # noqa: F811
     with_head, without = training(auxiliary=0.4), training()
-    own = [v for v in with_head.groups[0].variables if v.path.startswith("auxiliary")]
+    own = [v for v in with_head.make_step.groups[0].variables if v.path.startswith("auxiliary")]
     assert [v.path.split("/")[0] for v in own] == [
         "auxiliary_conv", "auxiliary_bn", "auxiliary_bn", "auxiliary_score", "auxiliary_score",
     ]  # fmt: skip

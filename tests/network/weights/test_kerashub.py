@@ -1,5 +1,6 @@
 """KerasHub's ResNets and ours, with their weights, compute the same. Nothing is downloaded."""
 
+import importlib.machinery
 import json
 import sys
 import types
@@ -123,6 +124,7 @@ def test_without_a_network_the_user_learns_which_file_to_fetch(backbone, monkeyp
         raise ConnectionError(f"cannot resolve\nwhere {preset} is")
 
     module = types.ModuleType("keras_hub")
+    module.__spec__ = importlib.machinery.ModuleSpec("keras_hub", None)
     module.models = types.SimpleNamespace(Backbone=types.SimpleNamespace(from_preset=from_preset))
     monkeypatch.setitem(sys.modules, "keras_hub", module)
     with pytest.raises(UserError, match=r"cannot resolve\).* weights FILE, .* weights='none'$") as caught:

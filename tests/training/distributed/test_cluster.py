@@ -120,10 +120,10 @@ def test_the_job_for_kubernetes_is_one():
     assert (python, script) == ("python", "train.py")
     assert (ROOT / script).is_file()
     options = parse_train_options(words)
-    assert options.strategy in ("auto", "multiworker")
-    assert options.batch_size % workers["replicas"] == 0
+    assert options.settings.strategy in ("auto", "multiworker")
+    assert options.settings.batch_size % workers["replicas"] == 0
     mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
-    for path in (options.data, options.run_dir):
+    for path in (options.settings.data, options.run_dir):
         assert any(str(path).startswith(f"{mount}/") for mount in mounts)
     volumes = {volume["name"] for volume in workers["template"]["spec"]["volumes"]}
     assert {mount["name"] for mount in container["volumeMounts"]} <= volumes

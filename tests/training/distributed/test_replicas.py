@@ -25,7 +25,7 @@ import keras, numpy as np
 from keras_fcn.training import build
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.datasets.layouts.voc import read_voc
-from keras_fcn.training.data import TrainingData
+from keras_fcn.training.inputs.data import TrainingData
 keras.config.set_floatx("float64")
 keras.config.set_dtype_policy("float64")
 build.layer_precision = lambda _: contextlib.nullcontext()

@@ -28,8 +28,8 @@ from keras_fcn.inference.models import load_model
 from keras_fcn.pipeline.batches import shuffled_index, training_dataset
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.training.build import build_training
-from keras_fcn.training.data import TrainingData
 from keras_fcn.training.distributed.workers import Workers
+from keras_fcn.training.inputs.data import TrainingData
 from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.train import run_training
 

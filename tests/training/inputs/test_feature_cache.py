@@ -7,7 +7,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.network.fcn import build_fcn
 from keras_fcn.network.parts import Parts
 from keras_fcn.runs.config import TrainConfig
-from keras_fcn.training.feature_cache import FeatureCache, Plan, plan_cache
+from keras_fcn.training.inputs.feature_cache import FeatureCache, Plan, plan_cache
 from keras_fcn.training.train import run_training
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -101,7 +101,7 @@ def test_a_full_disk_is_one_line(toy, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("keras_fcn.training.feature_cache.FeatureCache._write", full)
+    monkeypatch.setattr("keras_fcn.training.inputs.feature_cache.FeatureCache._write", full)
     with pytest.raises(
         UserError, match=r"features: cannot hold \S+ GB of features \(No space left on device\); make room"
     ):

@@ -14,7 +14,7 @@ from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.batches import augmented_dataset, explain_failure, shuffled_index, training_dataset
 from keras_fcn.training.distributed.devices import deal_out
 from keras_fcn.training.distributed.workers import Workers
-from keras_fcn.training.feature_cache import FeatureCache, Plan, plan_cache
+from keras_fcn.training.inputs.feature_cache import FeatureCache, Plan, plan_cache
 from keras_fcn.training.step.step import Batch
 
 
