@@ -31,7 +31,7 @@ from yardsticks import OURS, report, run_in_turn, write_figures
 
 from export.formats.conversion import Format
 from keras_fcn.runs.names import BackboneName, ModelName
-from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.startup import start_tensorflow
 
 UNTIMED = 3
@@ -105,7 +105,7 @@ def file_seconds(options: BenchmarkOptions, path: Path) -> dict:
 
 def our_seconds(options: BenchmarkOptions) -> dict:
     """Returns the median seconds from one random image to its classes by the signature `images`."""
-    start_tensorflow(look_at_devices=False)
+    start_tensorflow(list_devices=False)
     import tensorflow as tf
 
     from keras_fcn.inference.models import SIGNATURE
@@ -207,4 +207,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

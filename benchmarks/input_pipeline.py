@@ -22,7 +22,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.startup import start_tensorflow
 
 
@@ -184,4 +184,4 @@ def report(rounds: list[dict[str, np.ndarray]], count: int, megabytes: float, op
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

@@ -27,7 +27,7 @@ import tyro
 
 from keras_fcn.prediction.plan import plan
 from keras_fcn.prediction.sources import find_photographs
-from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.startup import start_tensorflow
 
 ROOT = Path(__file__).parents[1]
@@ -142,4 +142,4 @@ def report(rounds: list, starts: dict[str, float], count: int, options: Benchmar
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

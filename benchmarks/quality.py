@@ -28,7 +28,7 @@ from keras_fcn.drawing.figures import save_figure
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.runs.folder import RunFolder
-from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.files import write_json
 from keras_fcn.system.startup import start_tensorflow
 
@@ -174,4 +174,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

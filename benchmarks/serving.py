@@ -33,7 +33,7 @@ from yardsticks import processor
 
 from keras_fcn.errors import UserError
 from keras_fcn.runs.names import BackboneName, ModelName
-from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.startup import start_tensorflow
 
 PHOTOGRAPHS = 8
@@ -258,4 +258,4 @@ def measure(options: BenchmarkOptions) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

@@ -19,7 +19,7 @@ import tyro
 from yardsticks import report, run_in_turn, write_figures
 
 from keras_fcn.runs.names import BackboneName, ModelName, OptimizerName, PrecisionName, SwitchName
-from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.startup import start_tensorflow
 
 
@@ -132,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

@@ -15,7 +15,7 @@ if not __package__:  # started by its path, the folder of this file would hide p
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from export.formats.conversion import Format, export_as
-from keras_fcn.system.command_line import run
+from keras_fcn.system.command_line import run_command
 
 if TYPE_CHECKING:
     import keras
@@ -82,4 +82,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

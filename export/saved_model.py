@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from keras_fcn.errors import UserError
-from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.options import Options, Range
 from keras_fcn.system.startup import start_tensorflow
 
@@ -118,7 +118,7 @@ def main() -> None:
 
 def console() -> None:
     """Exports, as the console script `keras-fcn-export`."""
-    run(main)
+    run_command(main)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 
 from export.server.options import ServeOptions
 from keras_fcn.errors import UserError, argument
-from keras_fcn.system.command_line import parse_options, run
+from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.startup import start_tensorflow
 
@@ -49,7 +49,7 @@ def main() -> None:
 
 def console() -> None:
     """Serves, as the console script `keras-fcn-serve`."""
-    run(main)
+    run_command(main)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Tells what is in a data set and what is wrong with it: `python -m keras_fcn.check --help` explains the options."""
 
 from keras_fcn.commands.check import main
-from keras_fcn.system.command_line import run
+from keras_fcn.system.command_line import run_command
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

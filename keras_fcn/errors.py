@@ -1,4 +1,4 @@
-"""Errors that are a user's to fix."""
+"""Errors that a user can fix."""
 
 from pathlib import PurePath
 
@@ -9,7 +9,7 @@ MARK = "\0"
 def argument(name: str, value: object = None) -> str:
     """Returns how an error names an argument of the library: "tile", or with a value "tile=(64, 64)".
 
-    It is marked: `UserError` takes the marks out, the command line puts an option in its place.
+    It is marked: `UserError` removes the marks, the command line replaces it by an option.
 
     Args:
         name: The argument's name.
@@ -37,7 +37,7 @@ class UserError(_LineError, ValueError):
     The library speaks Python, the command line speaks options. Where the line names an argument, `argument` writes it:
     `f"{argument('fps')} must be greater than 0. Received: {fps}"` reads "fps must be ..." in Python and "--fps must
     be ..." on a command line, `argument("tile", (64, 64))` reads "tile=(64, 64)" and "--tile 64 64". Nothing else in
-    the line is touched, whatever words it holds.
+    the line is changed.
 
     Args:
         message: The line.
@@ -45,14 +45,14 @@ class UserError(_LineError, ValueError):
 
 
 class LostWorkerError(_LineError, RuntimeError):
-    """Another process that trains together with this one has gone: one line that says so, and how to resume."""
+    """Another worker of this training has ended or failed: one line that says so, and how to resume."""
 
 
 class DataError(UserError):
-    """Something wrong with a file of a data set.
+    """A fault in a file of a data set.
 
     Args:
-        kind: What kind of fault, such as "unknown colour", for counting.
+        kind: The kind of fault, such as "unknown colour", for counting.
         message: The line for the user; it begins with the file.
         is_fatal: Whether training must not start before it is fixed.
     """

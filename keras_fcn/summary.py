@@ -1,7 +1,7 @@
 """Tells what a network costs and sees: `python -m keras_fcn.summary --help` explains the options."""
 
 from keras_fcn.commands.summary import main
-from keras_fcn.system.command_line import run
+from keras_fcn.system.command_line import run_command
 
 if __name__ == "__main__":
-    run(main)
+    run_command(main)

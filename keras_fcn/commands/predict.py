@@ -161,7 +161,7 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
 
 def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
     """Predicts photographs, then videos; returns what is wrong with those that failed."""
-    start_tensorflow(look_at_devices=not options.ray)
+    start_tensorflow(list_devices=not options.ray)
     import tensorflow as tf
 
     from keras_fcn.inference.models import find_model

@@ -123,7 +123,7 @@ def _train(options: TrainOptions) -> RunFolder | None:
     if options.ray_workers:
         return train_on_ray(settings, options.ray_workers, options.run_dir, options.resume)
     cluster = joined_cluster(settings.devices.strategy)
-    start_tensorflow(look_at_devices=cluster is None)
+    start_tensorflow(list_devices=cluster is None)
     from keras_fcn.training.train import run_training
 
     result = run_training(settings, options.run_dir, options.resume)

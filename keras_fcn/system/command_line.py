@@ -1,4 +1,4 @@
-"""What the command lines have in common: options from a dataclass, errors in one line, exit statuses."""
+"""Command lines: options from a dataclass, error messages of one line, exit statuses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Options = TypeVar("Options")
 
 USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 LOST_WORKER = 138
-"""Kubeflow's restart policy ExitCode starts processes again that end in this, 137 or 143, but not those in 2."""
+"""Kubeflow's restart policy ExitCode restarts processes that exit with this, 137 or 143, but not with 2."""
 
 
 def parse_options(options: type[Options], arguments: Sequence[str] | None = None) -> Options:
@@ -37,24 +37,24 @@ def parse_options(options: type[Options], arguments: Sequence[str] | None = None
         UserError: If an option is unknown, missing or has a value of the wrong kind.
         SystemExit: After printing the help that was asked for.
     """
-    complaint = io.StringIO()
+    message = io.StringIO()
     utf8 = io.TextIOWrapper(io.BytesIO(), "utf-8")  # tyro draws its frames after the encoding of stdout
     try:
-        with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(utf8):
+        with contextlib.redirect_stderr(message), contextlib.redirect_stdout(utf8):
             return tyro.cli(options, prog=_program(), args=arguments)
     except (UserError, SystemExit) as stop:
         if isinstance(stop, SystemExit) and not stop.code:  # --help: again, to the real stdout
             tyro.cli(options, prog=_program(), args=arguments)
-        line = _first_paragraph(complaint.getvalue())
+        line = _first_paragraph(message.getvalue())
         cause: BaseException | None = stop
         while cause is not None:
-            if isinstance(cause, UserError):  # one of the options, which tyro has put into a frame
+            if isinstance(cause, UserError):  # raised by an option, framed by tyro
                 line = as_options(cause)
             cause = cause.__context__
         raise UserError(f"{line}; see {_program()} --help") from None
 
 
-def run(command: Callable[[], int | None]) -> None:
+def run_command(command: Callable[[], int | None]) -> None:
     """Runs a command line's main function and ends the process with its exit status.
 
     A `UserError` becomes one line on stderr and exit status 2, a `LostWorkerError` one and 138, Ctrl-C ends with 130,
@@ -71,7 +71,7 @@ def run(command: Callable[[], int | None]) -> None:
         print(f"error: {as_options(error)}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(LOST_WORKER)  # TensorFlow's own end would look for the others, and complain
+        os._exit(LOST_WORKER)  # TensorFlow's own shutdown would wait for the others, and log errors
     except KeyboardInterrupt as interrupt:
         print(f"\ninterrupted{''.join(f': {reason}' for reason in interrupt.args)}", file=sys.stderr)
         sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
@@ -81,7 +81,7 @@ def run(command: Callable[[], int | None]) -> None:
 
 
 def as_options(error: UserError | LostWorkerError) -> str:
-    """Returns an error's line with options for arguments: "--tile 64 64" for what Python calls "tile=(64, 64)"."""
+    """Returns an error's line with options instead of arguments: "--tile 64 64" for "tile=(64, 64)"."""
     parts = error.marked.split(MARK)
     parts[1::2] = map(_as_option, parts[1::2])
     return "".join(parts)
@@ -93,13 +93,13 @@ def _as_option(argument: str) -> str:
 
 
 def command_line(name: str) -> str:
-    """Returns how to call another of our command lines, in the way that this one was called.
+    """Returns how to call another command of this project, in the way that this one was called.
 
     Args:
         name: "train", "evaluate" or "predict".
 
     Returns:
-        "keras-fcn-train" beneath an installed console script, "python train.py" elsewhere.
+        "keras-fcn-train" in an installed console script, "python train.py" elsewhere.
     """
     installed = Path(sys.argv[0]).name.startswith("keras-fcn-")
     return f"keras-fcn-{name}" if installed else f"python {name}.py"
@@ -116,7 +116,7 @@ def _program() -> str:
 
 
 def _first_paragraph(box: str) -> str:
-    """Returns the words of the first paragraph in tyro's framed message, as one line."""
+    """Returns the first paragraph of tyro's framed message, as one line."""
     words: list[str] = []
     for line in box.splitlines():
         text = line.strip("│╭╮╰╯─ ")

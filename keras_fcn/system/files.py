@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files, written atomically."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from keras_fcn.system.text import reason_of
 
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[None]:
-    """Turns an error of the system in the block, which writes to `path`, into a UserError that names it."""
+    """Turns an OSError in the block, which writes to `path`, into a UserError that names it."""
     try:
         yield
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({reason_of(error)}); choose a place that you may write to"
+            f"{path}: cannot be written ({reason_of(error)}); choose a path that you may write to"
         ) from None
 
 
 @contextlib.contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
-    """Gives the path of a temporary file beside `path`, which takes its place when the block ends well.
+    """Yields the path of a temporary file, which replaces `path` when the block ends without an error.
 
-    The temporary name ends as `path` does, because libraries look at the suffix. If the block raises, whatever was at
-    `path` before is untouched.
+    The temporary name ends as `path` does, because libraries choose a format by the suffix. If the block raises, an
+    existing file is untouched.
 
     Raises:
-        UserError: If the file cannot be written: no permission, no room, or a folder in its place.
+        UserError: If the file cannot be written: no permission, no space, or `path` is a folder.
     """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -49,7 +49,7 @@ def replaced_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Gives a temporary folder beside `path`, which becomes `path` when the block ends well.
+    """Yields a temporary folder, which is renamed to `path` when the block ends without an error.
 
     Raises:
         OSError: If `path` exists and is not an empty folder; it is untouched then.
@@ -66,7 +66,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replaced_folder(path: Path) -> Iterator[Path]:
-    """Gives a temporary folder beside `path`, which takes its place when the block ends well, whatever was there.
+    """Yields a temporary folder, which replaces an existing `path` when the block ends without an error.
 
     Raises:
         UserError: If it cannot be written.
@@ -86,7 +86,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def lent_suffix(path: Path, suffix: str) -> Iterator[Path]:
-    """Gives a path to the same file that ends in `suffix`, by which Keras tells formats apart."""
+    """Yields a path to the same file that ends in `suffix`, by which Keras recognizes formats."""
     if path.name.endswith(suffix):
         yield path
         return
@@ -97,7 +97,7 @@ def lent_suffix(path: Path, suffix: str) -> Iterator[Path]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Reads the lines of a text that a user wrote on whatever system, without blanks around them.
+    """Reads the lines of a text file of any operating system, stripped.
 
     Raises:
         UserError: If the file cannot be read or is not UTF-8 text.
@@ -112,7 +112,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes `value` as indented JSON with every list of numbers on one line, whole or not at all."""
+    """Writes `value` atomically as indented JSON with every list of numbers on one line."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # JSON strings hold no line breaks, so that a bracket before one is never part of a string.
     text = re.sub(r'\[\n[^\[\]{}"]*\n *\]', lambda found: "[" + " ".join(found[0][1:-1].split()) + "]", text)

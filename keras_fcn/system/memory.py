@@ -1,4 +1,4 @@
-"""Memory that a process has freed, but not given back."""
+"""Freed memory that the C library has not returned to the system."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 
 
 def return_free_memory() -> None:
-    """Returns to the system what was freed and the C library has kept, where that is glibc.
+    """Returns freed memory from glibc to the system; does nothing on other C libraries.
 
-    Tracing a training step leaves tens of megabytes of it behind.
+    Tracing a training step leaves tens of megabytes of it.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)

@@ -1,4 +1,4 @@
-"""Fields of dataclasses that are options: the range of each, and types that tyro does not spell as we like it."""
+"""Command-line options as fields of dataclasses: their ranges, and types with a parser of their own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Range:
 
     Attributes:
         holds: Whether a value is in the range.
-        wanted: What follows the field's name in an error message.
+        wanted: The text after the field's name in an error message.
     """
 
     holds: Callable[[Any], bool]
@@ -40,7 +40,7 @@ def within(least: float, most: float, unit: str = "") -> Range:
 
 
 class Options:
-    """The base of dataclasses that are options.
+    """Base class of dataclasses whose fields are options.
 
     Raises:
         UserError: If a value is out of the range beside its field.
@@ -54,7 +54,7 @@ class Options:
 
 
 def _ranges(options: type) -> Iterator[tuple[str, Range]]:
-    """Yields the fields that have a range or are one of some names, or a tuple of these."""
+    """Yields the fields that have a range, or whose type is a Literal or a tuple of one."""
     for name, hint in get_type_hints(options, include_extras=True).items():
         yield from ((name, entry) for entry in getattr(hint, "__metadata__", ()) if isinstance(entry, Range))
         kind = hint.__origin__ if get_origin(hint) is Annotated else hint
@@ -70,7 +70,7 @@ def _one_of(names: tuple[str, ...], is_several: bool) -> Range:
 
 
 def hint(names: Iterable[str], default: str) -> str:
-    """Returns what `--help` says of an option's values: "(auto, voc, folders; default: auto)"."""
+    """Returns the note of `--help` on an option's values: "(auto, voc, folders; default: auto)"."""
     return f"({', '.join(names)}; default: {default})"
 
 
@@ -80,7 +80,7 @@ def option(field: str) -> str:
 
 
 def as_words(value: object) -> list[str]:
-    """Returns a value as the words that follow its option."""
+    """Returns a value as the arguments of its option."""
     return [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
 
 
@@ -96,7 +96,7 @@ HEIGHT_WIDTH = PrimitiveConstructorSpec(
 
 
 def number(metavar: str) -> PrimitiveConstructorSpec:
-    """Returns what reads `float | None`."""
+    """Returns the parser of `float | None`."""
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,

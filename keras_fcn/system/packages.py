@@ -1,4 +1,4 @@
-"""Packages that only some commands need."""
+"""Optional packages."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from keras_fcn.errors import UserError
 
 
 def require_packages(what: str, extra: str, *modules: str) -> None:
-    """Raises UserError if a package that something needs is not installed.
+    """Raises UserError if an optional package is not installed.
 
     Args:
-        what: What needs it.
-        extra: The extra of this package that brings it, which has a file of requirements, too.
+        what: The option or feature that needs it, for the message.
+        extra: The extra of this project that installs it; requirements-<extra>.txt does, too.
         *modules: The names by which the packages are imported.
     """
     missing = [module for module in modules if importlib.util.find_spec(module) is None]

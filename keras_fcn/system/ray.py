@@ -1,4 +1,4 @@
-"""A connection to a Ray cluster, quiet, with this package on all of its nodes."""
+"""A connection to a Ray cluster, without log output, with this package on all of its nodes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from keras_fcn.system.text import reason_of
 
 
 def connect() -> Any:
-    """Returns the module `ray`, connected to the cluster at RAY_ADDRESS or, if that is not set, to one of its own.
+    """Returns the module `ray`, connected to the cluster at RAY_ADDRESS or, if that is not set, to a local one.
 
     Raises:
         UserError: If no cluster answers at RAY_ADDRESS.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    start_tensorflow(look_at_devices=False)  # Ray imports it, with its chatter
+    start_tensorflow(list_devices=False)  # Ray imports it, with its log output
     import ray
 
     address = os.environ.get("RAY_ADDRESS") or "local"
@@ -35,5 +35,5 @@ def connect() -> Any:
 
 
 def last_line(error: BaseException) -> str:
-    """Returns the last line of an error of Ray's: that of the worker that failed, behind where it came through."""
+    """Returns the last line of an error of Ray: the failed worker's message, after the traceback."""
     return str(error).strip().splitlines()[-1]

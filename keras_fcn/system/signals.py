@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during work that must not be left in the middle of a step."""
+"""Ctrl-C and SIGTERM during work that is interrupted only between steps."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, as schedulers send it before they kill: handled as Ctrl-C is."""
+    """SIGTERM, which schedulers send before SIGKILL: handled as Ctrl-C is."""
 
 
 @contextlib.contextmanager
 def handling(handler: Any = None) -> Iterator[None]:
-    """Hands Ctrl-C and SIGTERM to a handler while the block runs, and to those before afterwards.
+    """Handles Ctrl-C and SIGTERM by a handler while the block runs, then restores the previous handlers.
 
-    Outside the main thread, where Python has no say in signals, nothing is changed.
+    Outside the main thread, where Python cannot set signal handlers, nothing is changed.
 
     Args:
-        handler: What `signal.signal` takes; None leaves those before, and takes back what the block changes.
+        handler: As `signal.signal` takes it; None keeps the previous handlers until the block changes them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -36,15 +36,14 @@ def handling(handler: Any = None) -> Iterator[None]:
 
 
 class Interruption(contextlib.ExitStack):
-    """Takes note of Ctrl-C and SIGTERM, for `check` to raise where it suits; a context manager.
+    """Records Ctrl-C and SIGTERM, which `check` raises between steps; a context manager.
 
-    An exception raised by a signal's handler itself may come up anywhere, in a destructor or a callback of a library,
-    too, where it is swallowed, and the signal is lost. A second signal does raise at once, for the impatient.
-    Outside the main thread, nothing is noted.
+    An exception that a signal handler raises itself may surface in a destructor or a callback of a library, which
+    swallow it, and the signal is lost. A second signal does raise at once. Outside the main thread, none is recorded.
 
     Args:
-        agree: Gets the number of the signal that came, or 0, and returns the number of the one to raise, or 0: where
-            several processes work together, one that came to any of them.
+        agree: Takes the number of the received signal, or 0, and returns the number of the one to raise, or 0: of
+            several processes that work together, one that any of them received.
     """
 
     def __init__(self, agree: Callable[[int], int] = lambda received: received) -> None:
@@ -62,7 +61,7 @@ class Interruption(contextlib.ExitStack):
         self._received = number
 
     def check(self) -> None:
-        """Raises KeyboardInterrupt if Ctrl-C was pressed, and `Terminated` if SIGTERM came."""
+        """Raises KeyboardInterrupt if Ctrl-C was pressed, and `Terminated` if SIGTERM was received."""
         if received := self._agree(self._received):
             raise _exception(received)
 

@@ -1,4 +1,4 @@
-"""How TensorFlow is started: what must be decided before its first import."""
+"""Start of TensorFlow: settings that must be made before its first import."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import tempfile
 from collections.abc import Iterator
 
 
-def start_tensorflow(onednn: bool = True, look_at_devices: bool = True) -> None:
-    """Imports TensorFlow without its chatter, with oneDNN's kernels unless the user decided otherwise.
+def start_tensorflow(onednn: bool = True, list_devices: bool = True) -> None:
+    """Imports TensorFlow without its log output, with oneDNN's kernels unless the user turned them off.
 
     On CPUs without AVX-512, TensorFlow leaves oneDNN off, although training is then about a quarter slower.
 
     Args:
-        onednn: Whether to switch it on where TF_ENABLE_ONEDNN_OPTS is not set.
-        look_at_devices: Whether to do so at once; not where several workers have yet to meet.
+        onednn: Whether to enable it where TF_ENABLE_ONEDNN_OPTS is not set.
+        list_devices: Whether to initialize the devices at once; not before several workers are connected.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if onednn:
@@ -25,13 +25,13 @@ def start_tensorflow(onednn: bool = True, look_at_devices: bool = True) -> None:
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
-        if look_at_devices:
-            tf.config.list_logical_devices()  # the first look talks, too
+        if list_devices:
+            tf.config.list_logical_devices()  # the first call logs, too
 
 
 @contextlib.contextmanager
 def stderr_unless_it_fails() -> Iterator[None]:
-    """Holds back what libraries write to the stderr of the process, and shows it only if the block raises.
+    """Holds back the stderr of the process, native libraries included, and writes it only if the block raises.
 
     TensorFlow's native code writes there before it reads its own log level.
     """

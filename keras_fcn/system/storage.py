@@ -1,4 +1,4 @@
-"""Files by their bytes, on this machine or, for locations such as s3://bucket/key, in an object store."""
+"""Reads and writes files on this machine or, for locations such as s3://bucket/key, in an object store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_bytes(location: str) -> bytes:
     """Reads a file.
 
     Raises:
-        DataError: If there is no such file or it cannot be read.
+        DataError: If the file does not exist or cannot be read.
     """
     try:
         if not is_remote(location):
@@ -34,7 +34,7 @@ def read_bytes(location: str) -> bytes:
 
 
 def write_bytes(location: str, content: bytes) -> None:
-    """Writes a file, whole or not at all; folders are made, an existing file is replaced.
+    """Writes a file atomically; folders are created, an existing file is replaced.
 
     Raises:
         UserError: If it cannot be written.
@@ -48,14 +48,14 @@ def write_bytes(location: str, content: bytes) -> None:
         write_bytes(path, content)
         return
     try:
-        with system.open_output_stream(path) as stream:  # an object is there when it is closed, not before
+        with system.open_output_stream(path) as stream:  # an object exists once it is closed, not before
             stream.write(content)
     except OSError as error:
         raise UserError(f"{location}: cannot be written ({reason_of(error)})") from None
 
 
 def files_in(folder: str) -> list[str]:
-    """Returns the locations of all files in a folder and the folders in it; of a file, its own; none if neither.
+    """Returns the locations of all files in a folder, recursively; of a file, its own; none if neither exists.
 
     Raises:
         UserError: If the store cannot be reached.
@@ -78,7 +78,7 @@ def files_in(folder: str) -> list[str]:
 
 
 def _filesystem(location: str) -> tuple[Any, str]:
-    """Returns PyArrow's filesystem for a location, and the path in it, whatever characters it has."""
+    """Returns PyArrow's filesystem for a location, and the path in it, with any characters."""
     scheme, _, rest = location.partition("://")
     authority, _, key = rest.partition("/")
     system, root = _opened(scheme, authority)
@@ -90,7 +90,7 @@ def _opened(scheme: str, authority: str) -> tuple[Any, str]:
     """Connects to a store; for S3 alone that takes several requests.
 
     Raises:
-        UserError: If PyArrow is missing or does not know such locations.
+        UserError: If PyArrow is not installed or does not support such locations.
     """
     uri = f"{scheme}://{authority}" + "/" * (not authority)
     require_packages(uri, "ray", "pyarrow")

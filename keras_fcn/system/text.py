@@ -1,4 +1,4 @@
-"""Texts for people: tables in plain text, figures, the errors of other programs."""
+"""Human-readable text: tables, numbers, the error messages of other programs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from wcwidth import wcswidth
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], alignment: str = "") -> str:
-    """Returns rows in columns under headers, aligned whatever script they are in.
+    """Returns a table in plain text, aligned in any script.
 
     Args:
         headers: One for each column.
-        rows: The cells of each row; `tabulate.SEPARATING_LINE` for a line across.
-        alignment: "<" for each column that is aligned to the left, ">" to the right; the first one to the left, all
-            others to the right if not given.
+        rows: The cells of each row; `tabulate.SEPARATING_LINE` for a separating line.
+        alignment: "<" for each left-aligned column, ">" for each right-aligned one; by default only the first is
+            left-aligned.
     """
     from tabulate import tabulate
 
@@ -26,7 +26,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]], alignment: s
 
 
 def display_width(text: str) -> int:
-    """Returns how many columns a terminal gives to a text: two to wide characters, none to combining ones."""
+    """Returns the width of a text in terminal columns: two for wide characters, none for combining ones."""
     width = wcswidth(text)
     return len(text) if width < 0 else width  # characters that no terminal shows
 
@@ -37,6 +37,6 @@ def signed(difference: float) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Returns what an error of another program says, as part of one line: its first line, or what it is called."""
+    """Returns the first line of another program's error message, or the name of its type if it has none."""
     text = str(getattr(error, "strerror", None) or error).strip()
     return (text or type(error).__name__).splitlines()[0][:200]

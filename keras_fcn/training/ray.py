@@ -153,7 +153,7 @@ def _work(task: dict) -> None:
     try:
         if task["folder"].is_dir():
             os.chdir(task["folder"])
-        start_tensorflow(look_at_devices=False)
+        start_tensorflow(list_devices=False)
         from keras_fcn.training.train import run_training
 
         run_training(task["config"], task["run_dir"], task["resume"], lambda line: messages.put(("line", line)))

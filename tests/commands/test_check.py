@@ -144,10 +144,10 @@ def test_all_faults_are_listed_at_once(voc, tmp_path):
 
 def test_what_cannot_be_checked_at_all_is_one_line(tmp_path):
     (tmp_path / "empty").mkdir()
-    for folder, complaint in (("none", "no such folder"), ("empty", "is in no known layout")):
+    for folder, message in (("none", "no such folder"), ("empty", "is in no known layout")):
         call, report = check(tmp_path / folder, tmp_path)
         assert (call.status, report) == (2, None)
-        assert complaint in call.err
+        assert message in call.err
         assert len(call.err.splitlines()) == 1
     assert not (tmp_path / "check.png").exists()
 
@@ -157,7 +157,7 @@ def test_a_picture_that_cannot_be_written_is_no_finding(voc, tmp_path):
     call, _ = check(voc, tmp_path)
     assert call.status == 2
     assert call.err == f"error: {tmp_path / 'check.png'}: cannot be written (Is a directory); " + (
-        "choose a place that you may write to\n"
+        "choose a path that you may write to\n"
     )
 
 

@@ -94,7 +94,7 @@ def enlarge(path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "complaint"),
+    ("damage", "message"),
     [
         (shutil.rmtree, "/voc: no such folder"),
         (rewrite("ImageSets/Segmentation/val.txt", lambda path: path.write_text("")), "val.txt: lists no images"),
@@ -115,11 +115,11 @@ def enlarge(path):
         (rewrite("SegmentationClass/train_0003.png", unknown_id), "train_0003.png: "),
     ],
 )
-def test_bad_data_is_one_line_and_no_run(voc, tmp_path, damage, complaint):
+def test_bad_data_is_one_line_and_no_run(voc, tmp_path, damage, message):
     damage(voc)
     call = Call("train.py", "--data", voc, "--run-dir", tmp_path / "run", *TINY)
     assert call.status == 2
-    assert complaint in call.err
+    assert message in call.err
     assert call.err.startswith("error: ")
     assert len(call.err.splitlines()) == 1
     assert not (tmp_path / "run").exists()
@@ -158,7 +158,7 @@ def test_evaluation_says_when_it_measures_on_training_images(trained, toy):
 
 
 def test_evaluation_refuses_what_it_cannot_measure(trained, voc):
-    for words, complaint in [
+    for words, message in [
         ([trained, "--data", voc, "--split", "test"], "test.txt: no such split list; lists there: train, val"),
         ([trained / "none", "--data", voc], "none: no such file or folder"),
         ([trained / "best.keras"], "--data is needed: "),
@@ -169,5 +169,5 @@ def test_evaluation_refuses_what_it_cannot_measure(trained, voc):
     ]:
         call = Call("evaluate.py", *words)
         assert call.status == 2
-        assert complaint in call.err
+        assert message in call.err
         assert len(call.err.splitlines()) == 1

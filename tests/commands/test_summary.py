@@ -59,7 +59,7 @@ def test_stages_are_told_by_names():
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("words", "message"),
     [
         (["--size", 0, 480], "--size takes a height and a width of 1 to 100000. Received: 0 480"),
         (["--size", 320, -1], "--size takes a height and a width of 1 to 100000. Received: 320 -1"),
@@ -74,10 +74,10 @@ def test_stages_are_told_by_names():
         (["--json", ROOT / "tests"], "tests: cannot be written (Is a directory)"),
     ],
 )
-def test_mistakes_are_one_line(words, complaint):
+def test_mistakes_are_one_line(words, message):
     call = Call(SUMMARY, *words)
     assert (call.status, call.out) == (2, "")
-    assert complaint in call.err
+    assert message in call.err
     assert len(call.err.splitlines()) == 1
 
 

@@ -63,7 +63,7 @@ def test_a_resumed_run_keeps_its_settings(run):
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("words", "message"),
     [
         (["--crop-size", "0", "32"], "--crop-size takes a height and a width of at least 1. Received: 0 32"),
         (["--crop-size", "32"], "'--crop-size'. Expected 2 values"),
@@ -86,8 +86,8 @@ def test_a_resumed_run_keeps_its_settings(run):
         (["--config", "a", "--resume", "b"], "--config and --resume exclude each other"),
     ],
 )
-def test_wrong_options_are_one_line_each(words, complaint):
-    with pytest.raises(UserError, match=complaint) as caught:
+def test_wrong_options_are_one_line_each(words, message):
+    with pytest.raises(UserError, match=message) as caught:
         parse_train_options(words)
     assert "\n" not in str(caught.value)
 
@@ -101,7 +101,7 @@ def test_a_run_cannot_be_resumed_as_another(run, words):
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("{", "is neither YAML nor JSON"),
         ("[1]", "holds no settings"),
@@ -110,9 +110,9 @@ def test_a_run_cannot_be_resumed_as_another(run, words):
         (json.dumps({"model": "unet"}), "invalid choice 'unet'"),
     ],
 )
-def test_a_wrong_config_file_is_named(tmp_path, text, complaint):
+def test_a_wrong_config_file_is_named(tmp_path, text, message):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(UserError, match=f"{tmp_path}/config.json: .*{complaint}"):
+    with pytest.raises(UserError, match=f"{tmp_path}/config.json: .*{message}"):
         parse_train_options(["--config", str(tmp_path / "config.json")])
 
 

@@ -1,4 +1,4 @@
-"""What options and errors are on a command line, and in Python."""
+"""Options and errors on a command line, and in Python."""
 
 import dataclasses
 import pickle
@@ -8,7 +8,7 @@ from typing import Annotated
 import pytest
 
 from keras_fcn.errors import LostWorkerError, UserError, argument
-from keras_fcn.system.command_line import as_options, parse_options, run
+from keras_fcn.system.command_line import as_options, parse_options, run_command
 from keras_fcn.system.options import POSITIVE, Options
 
 LINES = [
@@ -69,5 +69,5 @@ def test_a_command_ends_with_the_option(capsys, kind):
         raise kind(f"{argument('batch_size')} is too small")
 
     with pytest.raises(SystemExit) as stop:
-        run(command)
+        run_command(command)
     assert (stop.value.code, capsys.readouterr().err) == (2, "error: --batch-size is too small\n")

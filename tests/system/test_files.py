@@ -31,7 +31,7 @@ def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_cannot_be_written_is_the_users_to_mend(tmp_path):
+def test_a_path_that_cannot_be_written_is_the_users_to_fix(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     for path, reason in (("file/table.csv", "File exists"), ("folder", "Is a directory"), ("x" * 250, "name too long")):
@@ -63,7 +63,7 @@ def test_a_folder_appears_only_when_it_is_complete(tmp_path):
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["whole"]
 
 
-def test_a_folder_with_something_in_it_is_never_replaced(tmp_path):
+def test_a_folder_that_is_not_empty_is_never_replaced(tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set/mine").write_text("mine")
     with pytest.raises(OSError, match="set"), new_folder(tmp_path / "set"):
@@ -72,12 +72,12 @@ def test_a_folder_with_something_in_it_is_never_replaced(tmp_path):
 
 
 def test_json_that_cannot_be_written_leaves_the_old(tmp_path):
-    write_json(tmp_path / "figures.json", {"iou": 0.5, "name": "Zürich"})
-    before = (tmp_path / "figures.json").read_text()
+    write_json(tmp_path / "metrics.json", {"iou": 0.5, "name": "Zürich"})
+    before = (tmp_path / "metrics.json").read_text()
     assert "Zürich" in before
     with pytest.raises(TypeError):
-        write_json(tmp_path / "figures.json", {"iou": object()})
-    assert (tmp_path / "figures.json").read_text() == before
+        write_json(tmp_path / "metrics.json", {"iou": object()})
+    assert (tmp_path / "metrics.json").read_text() == before
 
 
 def test_runs_get_a_folder_named_after_time_and_network(tmp_path, monkeypatch):

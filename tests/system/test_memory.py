@@ -7,7 +7,7 @@ import pytest
 from keras_fcn.system.memory import return_free_memory
 
 BLOCKS, BLOCK = 500, 100_000
-"""Of less than what glibc maps apart and would give back at once."""
+"""Smaller than the blocks that glibc maps separately and returns at once."""
 
 
 def resident():
@@ -19,7 +19,7 @@ def resident():
 @pytest.mark.skipif(
     sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not a Linux with glibc"
 )
-def test_what_was_freed_below_something_that_was_not_is_given_back():
+def test_memory_freed_below_a_used_block_is_returned():
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     libc.free.restype, libc.free.argtypes = None, [ctypes.c_void_p]

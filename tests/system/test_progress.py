@@ -17,8 +17,8 @@ def test_a_bar_is_drawn_on_a_terminal_only(monkeypatch, out_is_terminal, err_is_
     out, err = Stream(out_is_terminal), Stream(err_is_terminal)
     monkeypatch.setattr("sys.stdout", out)
     monkeypatch.setattr("sys.stderr", err)
-    with progress_bar(3, "image", "measuring") as bar:
+    with progress_bar(3, "image", "evaluating") as bar:
         bar.update(3)
         bar.refresh()
-    assert ("measuring: 100%" in out.getvalue()) == out_is_terminal
-    assert ("measuring: 100%" in err.getvalue()) == (err_is_terminal and not out_is_terminal)
+    assert ("evaluating: 100%" in out.getvalue()) == out_is_terminal
+    assert ("evaluating: 100%" in err.getvalue()) == (err_is_terminal and not out_is_terminal)

@@ -16,7 +16,7 @@ def test_a_signal_waits_for_the_next_check(number, exception):
     with Interruption() as interruption:
         interruption.check()
         send(number)
-        steps = [1, 2]  # a step that is not left in its middle
+        steps = [1, 2]  # a step that is not interrupted
         with pytest.raises(exception) as caught:
             interruption.check()
     assert steps == [1, 2]
@@ -25,7 +25,7 @@ def test_a_signal_waits_for_the_next_check(number, exception):
 
 
 class Swallows:
-    """As libraries have it: what is raised in a destructor is printed and forgotten."""
+    """Raises in a destructor, whose exceptions Python prints and drops."""
 
     def __del__(self):
         send(signal.SIGTERM)

@@ -13,11 +13,11 @@ from keras_fcn.network.backbones import build_backbone
 from keras_fcn.training.initial_weights import load_backbone_weights
 
 
-def assert_refused(path, complaint, name="resnet18_v2"):
+def assert_refused(path, message, name="resnet18_v2"):
     """Asserts that the file is refused in one line that names it, and that the backbone keeps its weights."""
     backbone = build_backbone(name)
     before = backbone.get_weights()
-    with pytest.raises(UserError, match=complaint) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         load_backbone_weights(backbone, str(path))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -55,10 +55,10 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path, sent, s
                 os.kill(process.pid, sent)
                 break
         told = time.monotonic()
-        _, complaint = process.communicate(timeout=120)
+        _, message = process.communicate(timeout=120)
     assert time.monotonic() - told < 10
     assert process.returncode == status
-    assert complaint == f"\ninterrupted: go on with python train.py --resume {run}\n"
+    assert message == f"\ninterrupted: go on with python train.py --resume {run}\n"
     with (run / "history.csv").open() as file:
         done = len(list(csv.DictReader(file)))
     assert done >= 1

@@ -107,14 +107,14 @@ def test_weights_of_another_backbone_are_refused(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("weights", "complaint"),
+    ("weights", "message"),
     [
         ("imagenet", "weights='imagenet': none are published for resnet18_v2; they are for resnet50_v2"),
         ("nothing.keras", "there is no such file. Received: nothing.keras"),
         ("vgg16", "weights takes none, imagenet, or a file: .keras, .weights.h5, .*no such file. Received: vgg16"),
     ],
 )
-def test_weights_that_cannot_be_had_are_named(weights, complaint):
+def test_weights_that_cannot_be_had_are_named(weights, message):
     backbone = build_fcn("fcn32s", "resnet18_v2", num_classes=5).get_layer("resnet18_v2")
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=message):
         load_backbone_weights(backbone, weights)

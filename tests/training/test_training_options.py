@@ -247,11 +247,11 @@ def test_xla_makes_the_same_step(training):  # noqa: F811
 
 
 def test_wrong_options_are_refused():
-    for words, complaint in (
+    for words, message in (
         ({"clip_norm": -1.0}, "clip_norm must not be negative. Received: -1.0"),
         ({"accumulate": 0}, "accumulate must be greater than 0. Received: 0"),
         ({"average": 1.0}, "average must be at least 0 and less than 1. Received: 1.0"),
         ({"keep_checkpoints": 0}, "keep_checkpoints must be greater than 0"),
     ):
-        with pytest.raises(UserError, match=complaint):
+        with pytest.raises(UserError, match=message):
             keras_fcn.runs.config.TrainConfig(**words)

@@ -55,7 +55,7 @@ def test_clusters_as_schedulers_name_them(config, num_workers, index, address):
 
 
 @pytest.mark.parametrize(
-    ("config", "complaint"),
+    ("config", "message"),
     [
         ("{", "TF_CONFIG: is not JSON"),
         ("[1]", "TF_CONFIG: must be such as"),
@@ -86,8 +86,8 @@ def test_clusters_as_schedulers_name_them(config, num_workers, index, address):
         ({"cluster": WORKERS, "task": {"type": "ps", "index": 0}}, "nothing to do for the task 'ps'"),
     ],
 )
-def test_a_wrong_cluster_is_one_line(config, complaint):
-    with pytest.raises(UserError, match=complaint) as caught:
+def test_a_wrong_cluster_is_one_line(config, message):
+    with pytest.raises(UserError, match=message) as caught:
         parse_cluster(config if isinstance(config, str) else json.dumps(config))
     assert "\n" not in str(caught.value)
 

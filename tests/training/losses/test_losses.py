@@ -260,7 +260,7 @@ def test_lovasz_gradients_of_large_images_keep_their_digits():
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "message"),
     [
         ({"terms": []}, r"must be some of cross_entropy, dice, lovasz, or functions. Received: terms=\[\]"),
         ({"terms": ["focal"]}, r"Received: terms=\['focal'\]"),
@@ -268,8 +268,8 @@ def test_lovasz_gradients_of_large_images_keep_their_digits():
         ({"ohem": 0.0}, "ohem must be greater than 0 and at most 1. Received: 0.0"),
     ],
 )
-def test_wrong_arguments_are_named(options, complaint):
-    with pytest.raises(ValueError, match=complaint):
+def test_wrong_arguments_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
         SegmentationLoss(**options)
 
 
