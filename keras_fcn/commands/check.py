@@ -1,4 +1,4 @@
-"""Tells what is in a data set and what is wrong with it: `python -m keras_fcn.check --help` explains the options."""
+"""Counts the content of a data set and lists its faults: `python -m keras_fcn.check --help` explains the options."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ FINDINGS, SHOWN_FINDINGS, PICTURED = 1, 20, 6
 
 @dataclasses.dataclass(frozen=True)
 class CheckOptions(Options):
-    """Tells what is in a data set and what is wrong with it: files, sizes, colours, ids, pixels and images per class.
+    """Counts the content of a data set and lists its faults: files, sizes, colours, ids, pixels and images per class.
 
-    Exit status: 0 if nothing is wrong, 1 with findings, 2 if the data set cannot be read at all.
+    Exit status: 0 without findings, 1 with findings, 2 if the data set cannot be read at all.
     """
 
     data: Annotated[Positional[str], arg(metavar="DIR")]
-    """A folder of photographs and masks, or `toy` for the embedded data set."""
+    """A folder of images and masks, or `toy` for the embedded data set."""
 
     layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
-    """How the folder is arranged; `auto` recognizes it."""
+    """The layout of the folder; `auto` recognizes it."""
 
     splits: Annotated[tuple[str, ...], Range(bool, "takes the name of a split at least"), arg(metavar="NAME...")] = (
         "train",
         "val",
     )
-    """The splits to look at."""
+    """The splits to check."""
 
     picture: Annotated[Path, arg(metavar="FILE")] = Path("check.png")
-    """Where to draw examples and the pixels of each class; an existing file is replaced."""
+    """The file to draw examples and the pixels of each class to; an existing one is replaced."""
 
     json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Where to write all figures and findings, too; an existing file is replaced."""
+    """A JSON file to write all counts and findings to; an existing one is replaced."""
 
 
 def main() -> int:
@@ -72,11 +72,11 @@ def main() -> int:
 
 
 def summarize(pairs: Pairs, inspection: Inspection) -> dict:
-    """Returns the figures of one split for JSON.
+    """Returns the counts of one split for JSON.
 
     Args:
         pairs: The split.
-        inspection: What `inspect_pairs` found in it.
+        inspection: The result of `inspect_pairs` for it.
     """
     pixels, sizes = inspection.pixels, inspection.sizes[inspection.is_sound]
     names = pairs.classes.names
@@ -98,7 +98,7 @@ def summarize(pairs: Pairs, inspection: Inspection) -> dict:
 
 
 def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str:
-    """Returns the figures of all splits as tables in plain text."""
+    """Returns the counts of all splits as tables in plain text."""
     lines = [f"{data}: {pairs.layout}, {pairs.classes.num_classes} classes", ""]
     rows = []
     for split, summary in summaries.items():
@@ -110,7 +110,7 @@ def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str
     headers = [header for split in summaries for header in (f"{split} pixels", "images")]
     rows = []
     for name, weight in summaries[first]["class_weights"].items():
-        cells = [cell for summary in summaries.values() for cell in (_share(summary, name), summary["images"][name])]
+        cells = [cell for summary in summaries.values() for cell in (_fraction(summary, name), summary["images"][name])]
         rows.append((name, *cells, f"{weight:.2f}"))
     lines += [table(("class", *headers, "weight"), rows)]
     for split, summary in summaries.items():
@@ -119,25 +119,25 @@ def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str
     return "\n".join([*lines, f"Weights: median frequency, from {first}; --balance weights trains with them."])
 
 
-def _share(summary: dict, name: str) -> str:
+def _fraction(summary: dict, name: str) -> str:
     total = sum(summary["pixels"].values())
-    share = summary["pixels"][name] / max(total, 1)
-    return "-" if not total else "<0.01%" if 0 < share < 0.00005 else f"{share:.2%}"
+    fraction = summary["pixels"][name] / max(total, 1)
+    return "-" if not total else "<0.01%" if 0 < fraction < 0.00005 else f"{fraction:.2%}"
 
 
 def choose_examples(pixels: np.ndarray, count: int) -> list[int]:
-    """Returns the numbers of images that together show many classes, each as large as may be.
+    """Returns the indices of images that together show many classes, each as large as possible.
 
     Args:
-        pixels: Per image and class, how many pixels have it, int [N, num_classes]; all zeros: not to be chosen.
-        count: How many images, at most.
+        pixels: Number of pixels of each class in each image, int [N, num_classes]; one of all zeros is not chosen.
+        count: The greatest number of images.
     """
-    share = np.sqrt(pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1))
+    extents = np.sqrt(pixels / np.maximum(pixels.sum(axis=1, keepdims=True), 1))
     chosen: list[int] = []
     for _ in range(min(count, int(pixels.any(axis=1).sum()))):
         # A class that has been shown is worth a quarter of what it was worth before.
         seen = (pixels[chosen] > 0).sum(axis=0)
-        worth = (share / 4.0**seen).sum(axis=1)
+        worth = (extents / 4.0**seen).sum(axis=1)
         worth[chosen] = -1
         chosen.append(int(np.argmax(worth)))
     return chosen

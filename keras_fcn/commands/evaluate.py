@@ -1,4 +1,4 @@
-"""Measures trained networks on whole images; `python evaluate.py --help` explains the options."""
+"""Evaluates trained networks on whole images; `python evaluate.py --help` explains the options."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.options import NOT_NEGATIVE, Options, hint
 from keras_fcn.system.startup import start_tensorflow
 
-_DATA_HINT = "(default: what the first run was trained with)"
+_DATA_HINT = "(default: the data of the first run)"
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateOptions(Options):
-    """Measures trained networks on whole images, each at its own size: pixel accuracy, mean accuracy, mean IoU,
+    """Evaluates trained networks on whole images, each at its own size: pixel accuracy, mean accuracy, mean IoU,
     frequency-weighted IoU; IoU, precision and recall of each class; IoU near boundaries. Several models are compared.
     With --submission, predicts for PASCAL VOC's test server instead.
     """
@@ -32,27 +32,27 @@ class EvaluateOptions(Options):
     """Run folders, .keras files or SavedModels."""
 
     data: Annotated[str | None, arg(metavar="DIR", help_behavior_hint=_DATA_HINT)] = None
-    """A folder of photographs and masks; `toy`, the embedded data set; or `voc2012`, downloaded at first use."""
+    """A folder of images and masks; `toy`, the embedded data set; or `voc2012`, downloaded at first use."""
 
     layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
-    """How the folder is arranged; `auto` recognizes it."""
+    """The layout of the folder; `auto` recognizes it."""
 
     split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: val)")] = None
-    """The split to measure on."""
+    """The split to evaluate on."""
 
     inference: OmitArgPrefixes[InferenceOptions] = dataclasses.field(default_factory=InferenceOptions)
 
     trimap: Annotated[int, NOT_NEGATIVE, arg(metavar="D")] = 5
-    """Measure the mean IoU of the pixels at most so many from a true boundary, too; 0 does not."""
+    """Compute the mean IoU of the pixels at most D from a boundary of the ground truth, too; 0 does not."""
 
     worst: Annotated[int, NOT_NEGATIVE, arg(metavar="N")] = 5
     """List so many images with the lowest mean IoU, and draw them in worst.png."""
 
     out: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """Where to draw confusion.png and worst.png (of several models in DIR/A, DIR/B, ..., and comparison.png)."""
+    """A folder to draw confusion.png and worst.png in (of several models in DIR/A, DIR/B, ..., and comparison.png)."""
 
     json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Where to write the figures, too; an existing file is replaced."""
+    """A JSON file to write the metrics to; an existing one is replaced."""
 
     submission: Annotated[Path | None, arg(metavar="FILE.tgz", help_behavior_hint="")] = None
     """Write this archive of predictions for VOC's test server; the split, `test` by default, needs no masks."""
@@ -68,24 +68,24 @@ class EvaluateOptions(Options):
             raise UserError(f"--submission takes the predictions of one model. Received: {len(self.models)}")
 
     def dataset(self) -> tuple[str, str]:
-        """Returns which data to evaluate on, and its layout: those given or, without any, those of the first run.
+        """Returns the data to evaluate on and its layout: those given or, without any, those of the first run.
 
         Raises:
-            UserError: If no data were given, and the first model is not in a run folder that could name them.
+            UserError: If no data were given, and the first model is not a run folder that names them.
         """
         if self.data is not None:
             return self.data, self.layout
         config = RunFolder(self.models[0]).config
         if not config.is_file():
             raise UserError(
-                f"--data is needed: {self.models[0]} is no run folder, whose config.json would name the data"
+                f"--data is needed: {self.models[0]} is not a run folder, whose config.json would name the data"
             )
         trained_with = read_config(config)
         return trained_with.data, trained_with.layout if self.layout == "auto" else self.layout
 
 
 def main() -> None:
-    """Evaluates and compares, or writes an archive."""
+    """Evaluates and compares models, or writes an archive of predictions."""
     options = parse_options(EvaluateOptions, sys.argv[1:])
     start_tensorflow()
     data, layout = options.dataset()
@@ -101,10 +101,10 @@ def _submit(options: EvaluateOptions, archive: Path, data: str) -> None:
     from keras_fcn.inference.predictor import Predictor
 
     split = options.split or "test"
-    photos = open_voc_images(data, split)
+    images = open_voc_images(data, split)
     predictor = Predictor.open(options.models[0], options.inference)
-    write_submission(archive, predictor, photos, options.competition, split)
-    print(f"{archive}: {len(photos)} masks for {options.competition}, read back and complete")
+    write_submission(archive, predictor, images, options.competition, split)
+    print(f"{archive}: {len(images)} masks for {options.competition}, read back and complete")
 
 
 def _evaluate(options: EvaluateOptions, data: str, layout: str) -> None:
@@ -118,7 +118,8 @@ def _evaluate(options: EvaluateOptions, data: str, layout: str) -> None:
         if trained := RunFolder(model).trained_on(pairs.images):
             whose = "" if len(options.models) == 1 else f"{model}: "
             print(
-                f"{whose}{trained} of the {len(pairs)} images were trained on, so the figures flatter", file=sys.stderr
+                f"{whose}{trained} of the {len(pairs)} images were trained on, so the metrics are too good",
+                file=sys.stderr,
             )
     print(evaluated.tables(options.worst))
     if options.json is not None:

@@ -1,4 +1,4 @@
-"""Segments photographs and videos with a trained network; `python predict.py --help` explains the options."""
+"""Segments images and videos with a trained network; `python predict.py --help` explains the options."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OUTPUTS = Range(lambda outputs: len(set(outputs)) == len(outputs) > 0, "takes o
 
 @dataclasses.dataclass(frozen=True)
 class PredictOptions(Options):
-    """Segments photographs and videos, and writes masks, pictures, tables and polygons: DIR/OUTPUT/NAME.
+    """Segments images and videos, and writes masks, overlays, tables and polygons: DIR/OUTPUT/NAME.
 
     Raises:
         UserError: If options are missing, exclude each other or are out of their range.
@@ -41,7 +41,7 @@ class PredictOptions(Options):
     """A run folder, a .keras file or a SavedModel."""
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...")]
-    """Photographs, folders of them, quoted patterns such as "day*/**/*.jpg", videos, image sequences such as
+    """Images, folders of them, quoted patterns such as "day*/**/*.jpg", videos, image sequences such as
     frame_%04d.png, and - for a list on the standard input."""
 
     out: Annotated[str, arg(metavar="DIR")]
@@ -51,29 +51,29 @@ class PredictOptions(Options):
         "masks",
         "overlays",
     )
-    """What to write of each image."""
+    """The outputs to write for each image."""
 
     overwrite: Annotated[bool, FlagCreatePairsOff] = False
-    """Replace files that are there already."""
+    """Replace existing files."""
 
     skip_existing: Annotated[bool, FlagCreatePairsOff] = False
-    """Keep files that are there already and make those that are missing: goes on where a run was stopped."""
+    """Keep existing files and write those that are missing: resumes a prediction that was stopped."""
 
     inference: OmitArgPrefixes[InferenceOptions] = dataclasses.field(default_factory=InferenceOptions)
 
     palette: PaletteName = "classes"
-    """Colours of pictures: the classes' own, or some that the colour-blind tell apart. Masks keep their own."""
+    """Colours of overlays and panels: the classes' own, or colour-blind friendly ones. Masks keep their own."""
 
     alpha: Annotated[float, within(0, 1), arg(metavar="0-1")] = 0.55
-    """Share of the classes' colours in overlays."""
+    """Opacity of the classes' colours in overlays."""
 
     batch_size: Annotated[
         int | None, AT_LEAST_1, arg(metavar="N", help_behavior_hint="(default: 8 on a GPU, 4 on a CPU)")
     ] = None
-    """How many photographs of one size the network gets at once."""
+    """Images of one size per batch."""
 
     ray: Annotated[bool, FlagCreatePairsOff] = False
-    """Predict on a Ray cluster: the one at RAY_ADDRESS or, if that is not set, one on this machine for the while."""
+    """Predict on a Ray cluster: the one at RAY_ADDRESS or, if that is not set, one on this machine until it ends."""
 
     fps: Annotated[float, POSITIVE, arg(metavar="N")] = 25.0
     """Frames per second of image sequences; videos have their own."""
@@ -81,39 +81,39 @@ class PredictOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.inputs:
-            raise UserError("predict.py needs photographs, folders or videos after the model, or - for a list on stdin")
+            raise UserError("predict.py needs images, folders or videos after the model, or - for a list on stdin")
         if self.overwrite and self.skip_existing:
             both = f"{argument('overwrite')} and {argument('skip_existing')}"
             raise UserError(f"{both} exclude each other; leave one of them out")
 
     @property
     def existing(self) -> Literal["refuse", "overwrite", "skip"]:
-        """What to do about files that are there already."""
+        """The treatment of existing files."""
         return "overwrite" if self.overwrite else "skip" if self.skip_existing else "refuse"
 
 
 def main() -> int:
-    """Predicts all that can be decoded, names the rest, and returns the exit status."""
+    """Predicts all inputs that can be decoded, reports the others, and returns the exit status."""
     options = parse_options(PredictOptions, sys.argv[1:])
     outcome = run_prediction(options, sys.stdin)
     for failure in outcome.failures:
         print(f"error: {as_options(failure)}", file=sys.stderr)
     if outcome.failures and len(outcome.failures) == outcome.total:
         return USER_ERROR
-    there = f", {outcome.skipped} were there already" if outcome.skipped else ""
+    skipped = f", {outcome.skipped} already existed" if outcome.skipped else ""
     folders = ", ".join(f"{name}/" for name in options.write)
-    print(f"{outcome.done} of {outcome.total} segmented{there}: {folders} in {options.out}")
+    print(f"{outcome.done} of {outcome.total} segmented{skipped}: {folders} in {options.out}")
     return SOME_FAILED if outcome.failures else 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a prediction went.
+    """The outcome of a prediction.
 
     Attributes:
-        total: Photographs and videos that were named.
-        skipped: Those of them whose files were all there.
-        failures: What is wrong with those that failed.
+        total: Number of images and videos.
+        skipped: Number of those whose files already existed.
+        failures: The errors of those that failed.
     """
 
     total: int
@@ -122,23 +122,23 @@ class Outcome:
 
     @property
     def done(self) -> int:
-        """Photographs and videos that were predicted."""
+        """Number of images and videos that were predicted."""
         return self.total - self.skipped - len(self.failures)
 
 
 def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcome:
-    """Predicts what the options name and writes what they ask for.
+    """Predicts the inputs and writes the outputs.
 
-    Nothing that takes long is begun before all names are known to be free, and TensorFlow is only started if something
-    is left to do.
+    The names of all outputs are checked before anything slow begins, and TensorFlow is started only if something is
+    left to do.
 
     Args:
         options: The options of `predict.py`.
         stdin: Lines that stand for "-" among the inputs.
 
     Raises:
-        UserError: If there is no model or nothing to predict, a file is in the way, or a package is missing.
-        KeyboardInterrupt: After Ctrl-C; its text says how to go on.
+        UserError: If there is no model or nothing to predict, a file already exists, or a package is missing.
+        KeyboardInterrupt: After Ctrl-C; its text says how to resume.
     """
     for output in options.write:
         require_packages(argument("write", output), "extra", *OUTPUTS[output].packages)
@@ -147,20 +147,20 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
         require_packages(argument("ray"), "ray", "ray")
     if any(source.is_video for source in sources):
         if options.ray:
-            raise UserError(f"{argument('ray')} is for photographs; predict videos without it")
+            raise UserError(f"{argument('ray')} is for images; predict videos without it")
         require_packages("videos", "extra", "av")
     planned = plan(sources, options.out, options.write, options.existing)
     try:
         failures = _predict(options, planned.left) if planned.left else []
     except KeyboardInterrupt as interrupt:
-        raise type(interrupt)("the same command with --skip-existing goes on") from None
+        raise type(interrupt)("resume with the same command and --skip-existing") from None
     if "coco" in options.write:
         merge_coco(options.out, planned)
     return Outcome(len(planned.tasks), len(planned.tasks) - len(planned.left), failures)
 
 
 def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
-    """Predicts photographs, then videos; returns what is wrong with those that failed."""
+    """Predicts images, then videos; returns the errors of those that failed."""
     start_tensorflow(list_devices=not options.ray)
     import tensorflow as tf
 
@@ -175,15 +175,15 @@ def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
         tf.config.set_visible_devices([], "GPU")  # they are the workers'
     predictor = Predictor.open(options.model, options.inference)
     if any("probabilities" in task.targets for task in left):
-        _ = predictor.score  # complains if the model gives none
+        _ = predictor.score  # raises if the model gives none
     style = PictureStyle(options.palette, options.alpha)
-    photos = [task for task in left if not task.source.is_video]
-    with progress_bar(len(photos), "photo") as bar:
+    images = [task for task in left if not task.source.is_video]
+    with progress_bar(len(images), "image") as bar:
         if options.ray:
             model = find_model(options.model)
-            failures = predict_on_ray(model, photos, options.inference, style, options.batch_size, bar.update)
+            failures = predict_on_ray(model, images, options.inference, style, options.batch_size, bar.update)
         else:
-            failures = predict_all(predictor, photos, style, options.batch_size, bar.update)
+            failures = predict_all(predictor, images, style, options.batch_size, bar.update)
     failed = [*failures.values()]
     for task in left:
         if task.source.is_video:
@@ -196,7 +196,7 @@ def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
 
 
 def merge_coco(out: str, planned: Plan) -> None:
-    """Writes the annotations of all photographs, those of earlier runs included, as one file."""
+    """Writes the annotations of all images, those of earlier calls included, as one file."""
 
     def files() -> Iterable[bytes]:
         for task in planned.tasks:
@@ -204,6 +204,6 @@ def merge_coco(out: str, planned: Plan) -> None:
                 try:
                     yield read_bytes(task.targets["coco"])
                 except UserError:
-                    continue  # it failed, and is named elsewhere
+                    continue  # it failed, which is reported elsewhere
 
     write_bytes(coco_file(out), b"".join(merged_coco(files())))

@@ -1,4 +1,4 @@
-"""Tells what a network costs and sees: `python -m keras_fcn.summary --help` explains the options."""
+"""Summarizes a network: `python -m keras_fcn.summary --help` explains the options."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _SIZE = Range(
 
 @dataclasses.dataclass(frozen=True)
 class SummaryOptions(Options):
-    """Tells what a network costs and sees: layers, parameters, multiply-accumulates, memory, receptive fields.
+    """Summarizes a network: layers, parameters, multiply-accumulates, memory, receptive fields.
 
-    Nothing is trained or run; all of it follows from shapes.
+    All of it is computed from shapes; nothing is trained or run.
     """
 
     model: ModelName = "fcn8s"
     """The network."""
 
     backbone: Annotated[BackboneName, arg(metavar="NAME")] = "resnet18_v2"
-    """The network body that the scores are computed from."""
+    """The network below the head, which computes the features."""
 
     size: Annotated[tuple[int, int], _SIZE, arg(metavar="H W")] = (320, 480)
     """Height and width of the image in pixels."""
@@ -54,11 +54,11 @@ class SummaryOptions(Options):
     """Show every layer of the backbone instead of its stages."""
 
     json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Where to write all figures, of every layer; an existing file is replaced."""
+    """A JSON file to write the summary of every layer to; an existing one is replaced."""
 
 
 def main() -> None:
-    """Builds the network, prints what it costs, and writes that as JSON if asked to."""
+    """Builds the network, prints its summary, and writes it as JSON if --json is given."""
     options = parse_options(SummaryOptions, sys.argv[1:])
     start_tensorflow()
     from keras_fcn.network.cost.complexity import summarize
@@ -72,10 +72,10 @@ def main() -> None:
 
 
 def format_summary(summary: Summary, every_layer: bool = False) -> str:
-    """Returns the figures as tables in plain text.
+    """Returns a summary as tables in plain text.
 
     Args:
-        summary: What `summarize` returned.
+        summary: The result of `summarize`.
         every_layer: Whether to list every layer of nested models, instead of their stages.
     """
     height, width = summary.size
@@ -99,7 +99,7 @@ def format_summary(summary: Summary, every_layer: bool = False) -> str:
 
 
 def _layer_rows(layers: list[LayerCost], every_layer: bool) -> Iterator[tuple[str, ...]]:
-    """Yields a row per layer, before them one for each nested model as a whole; its layers are joined to stages."""
+    """Yields a row per layer, after one for each nested model, whose layers are joined to stages."""
     start = 0
     opened: tuple[str, ...] = ()
     while start < len(layers):
@@ -125,7 +125,7 @@ def _row(depth: int, name: str, group: list[LayerCost]) -> tuple[str, ...]:
 
 
 def _end_of_stage(layers: list[LayerCost], start: int) -> int:
-    """Returns where a stage ends; layers in its midst belong to it, whatever their names."""
+    """Returns the index after a stage's last layer; layers between belong to it, whatever their names."""
     path, stage = layers[start].path, _stage(layers[start].name)
     return 1 + max(n for n, one in enumerate(layers) if n >= start and (one.path, _stage(one.name)) == (path, stage))
 

@@ -1,4 +1,4 @@
-"""Trains a fully convolutional network on photographs and masks; `python train.py --help` explains the options."""
+"""Trains a fully convolutional network on images and masks; `python train.py --help` explains the options."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.ray import train_on_ray
 
 NEXT_STEPS = """
-Segment photographs:      {predict} {run} PHOTO_OR_FOLDER... --out masks
-Measure on another list:  {evaluate} {run} --data DIR --split val
+Segment images:           {predict} {run} IMAGE_OR_FOLDER... --out masks
+Evaluate another split:   {evaluate} {run} --data DIR --split val
 Export a SavedModel:      python -m export.saved_model {run} exported
-Look at your own folder:  python -m keras_fcn.check DIR     (images/ and masks/, or what your annotation tool exported)
+Check your own folder:    python -m keras_fcn.check DIR     (images/ and masks/, or what your annotation tool exported)
 Train on your own folder: {train} --data DIR
 Train on VOC2012:         {train} --data voc2012 --epochs 50     (downloads 2 GB)"""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainOptions(Options):
-    """Trains a fully convolutional network on photographs and masks.
+    """Trains a fully convolutional network on images and masks.
 
     Without options it trains on the embedded data set, in a few minutes and without a download.
     """
@@ -39,13 +39,13 @@ class TrainOptions(Options):
     run_dir: Annotated[
         Path | None, arg(metavar="DIR", help_behavior_hint="(default: runs/<time>-<model>-<backbone>)")
     ] = None
-    """The folder to keep the run in; it must not exist."""
+    """The folder of the run; it must not exist."""
 
     resume: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
-    """Go on with this run, with its own settings; of those, only --epochs and --data may be given."""
+    """Resume this run with its own settings; of those, only --epochs and --data may be given."""
 
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Take the settings of a recipe (half_an_hour) or in a file (a run's config.json); options given besides win."""
+    """A recipe (half_an_hour) or a file of settings (a run's config.json); options of the command line override it."""
 
     ray_workers: Annotated[int, NOT_NEGATIVE, arg(metavar="N", help_behavior_hint="")] = 0
     """Train in N workers of the Ray cluster at RAY_ADDRESS or, if that is not set, of one started on this machine."""
@@ -54,7 +54,7 @@ class TrainOptions(Options):
 
 
 def main() -> None:
-    """Trains and prints the held-out metrics of the best model."""
+    """Trains and prints the validation metrics of the best model."""
     options = parse_train_options(sys.argv[1:])
     result = _train(options)
     if result is None:
@@ -63,13 +63,13 @@ def main() -> None:
     from keras_fcn.evaluation.tables import format_metrics
 
     print(f"\n{format_metrics(Evaluation.read(result.metrics))}")
-    print(f"\nThe best model, its pictures and its history are in {result.root}")
+    print(f"\nThe best model, its predictions and its history are in {result.root}")
     commands = {name: command_line(name) for name in ("train", "evaluate", "predict")}
     print(NEXT_STEPS.format(run=result.root, **commands))
 
 
 def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
-    """Reads the command line of `train.py`, with the settings of --config or of the run to --resume beneath it.
+    """Reads the command line of `train.py`, over the settings of --config or of the run to resume.
 
     Raises:
         UserError: If an option or a setting is wrong, or an option contradicts the run to resume.
@@ -89,12 +89,10 @@ def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
 def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:
     assert given.resume is not None
     if given.run_dir is not None:
-        raise UserError("--run-dir and --resume exclude each other: a run goes on in its own folder")
+        raise UserError("--run-dir and --resume exclude each other: a run is resumed in its own folder")
     path = given.resume / "config.json"
     if not path.is_file():
-        raise UserError(
-            f"{path}: no such file, so {given.resume} is no run to resume; runs are kept in runs/ by default"
-        )
+        raise UserError(f"{path}: no such file, so {given.resume} is not a run to resume; runs are in runs/ by default")
     _require_no_parts(path)
     kept = read_config(path)
     merged = parse_options(TrainOptions, [*config_words(path), *arguments])
@@ -110,7 +108,7 @@ def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:
 
 
 def _require_no_parts(path: Path) -> None:
-    """Raises UserError if a run was handed parts of one's own."""
+    """Raises UserError if a run has parts of one's own."""
     if parts := ", ".join(f"{name}={part}" for name, part in own_parts(path).items()):
         raise UserError(
             f"{path}: the run has parts of one's own, which only Python can hand in: keras_fcn.train(..., {parts})"

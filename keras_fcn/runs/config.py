@@ -37,52 +37,52 @@ _OHEM = Range(lambda fraction: 0 < fraction <= 1, "must be greater than 0 and at
 
 @dataclasses.dataclass(frozen=True)
 class DataOptions(Options):
-    """What is trained and measured on."""
+    """The data to train and evaluate on."""
 
     data: Annotated[str, arg(metavar="DIR")] = "toy"
-    """A folder of photographs and masks; `toy`, embedded, drawn into data/toy; or `voc2012`, downloaded into data."""
+    """A folder of images and masks; `toy`, embedded, drawn into data/toy; or `voc2012`, downloaded into data."""
 
     layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *names.LAYOUTS), "auto"))] = "auto"
-    """How the data folder is arranged; `auto` recognizes it."""
+    """The layout of the data folder; `auto` recognizes it."""
 
     split: Annotated[str, arg(metavar="NAME")] = "train"
     """The split to train on."""
 
     val_split: Annotated[str, arg(metavar="NAME")] = "val"
-    """The split to measure on after every epoch, on whole images, every one of them."""
+    """The split to evaluate on after every epoch, on all of its images as a whole."""
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkOptions(Options):
-    """The network, and the weights that it starts from."""
+    """The network and its initial weights."""
 
     model: names.ModelName = "fcn8s"
-    """The network: the smaller the stride at which it upsamples its scores, the finer its outlines."""
+    """The network: the smaller the stride at which it upsamples its logits, the finer its outlines."""
 
     backbone: Annotated[names.BackboneName, arg(metavar="NAME", help_behavior_hint=_BACKBONES_HINT)] = "resnet18_v2"
-    """The network body that the scores are computed from."""
+    """The network below the head, which computes the features."""
 
     weights: Annotated[str, arg(metavar="FILE")] = "none"
-    """The backbone's first weights: `none` (random), `imagenet` (downloaded), or a file: .keras, .weights.h5,
+    """The backbone's initial weights: `none` (random), `imagenet` (downloaded), or a file: .keras, .weights.h5,
     .safetensors (torchvision, timm), .params (Gluon) or .npz."""
 
     upscore_init: names.UpscoreInit = "bilinear"
-    """What the upsampling layers start from: bilinear interpolation, or random numbers."""
+    """Initial weights of the upsampling layers: bilinear interpolation, or random numbers."""
 
     context: Annotated[bool, FlagConversionOff] = False
-    """Add scores of the whole image's mean feature to those of every place, so that all of a thing is taken for the
-    same class: worth many points where classes look alike in their parts, as animals do."""
+    """Add logits of the whole image's mean feature to those of every position, so that all of an object is predicted
+    as the same class: worth many points where classes look alike in their parts, as animals do."""
 
-    input_scale: Annotated[float, _INPUT_SCALE, arg(metavar="SHARE")] = 1.0
-    """Measure and keep a network that sees images at this share of their size, and gives masks at their own; 0.8, say,
-    where things fill the photographs, 0.25 for those of 12 megapixels. --scale says at which it learns."""
+    input_scale: Annotated[float, _INPUT_SCALE, arg(metavar="FACTOR")] = 1.0
+    """Evaluate and save a network that scales images by this factor, and gives masks at their own size; 0.8, say, where
+    objects fill the images, 0.25 for those of 12 megapixels. --scale sets the scale in training."""
 
     init_from: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
-    """Start from a trained run or .keras file of the same backbone: layers that fit are taken, other scores start at 0.
-    This is how FCN-16s starts from FCN-32s, and FCN-8s from FCN-16s."""
+    """Start from a trained run or .keras file of the same backbone: matching layers are copied, other score layers
+    start at 0. This is how FCN-16s starts from FCN-32s, and FCN-8s from FCN-16s."""
 
-    auxiliary: Annotated[float, NOT_NEGATIVE, arg(metavar="SHARE")] = 0.0
-    """Train a second head on the features at stride 16, whose loss counts by this share; 0.4, say."""
+    auxiliary: Annotated[float, NOT_NEGATIVE, arg(metavar="WEIGHT")] = 0.0
+    """Train a second head on the features at stride 16, with this weight of its loss; 0.4, say."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,27 +93,27 @@ class NetworkOptions(Options):
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationOptions(Options):
-    """How training samples are varied."""
+    """Augmentation of the training images."""
 
     crop_size: Annotated[tuple[int, int] | None, SIZE, HEIGHT_WIDTH, arg(help_behavior_hint=_CROP_HINT)] = None
     """Height and width of the training crops in pixels; smaller images are padded."""
 
     scale: Annotated[tuple[float, float], SCALES, arg(metavar="MIN MAX")] = (1.0, 1.0)
-    """Scale each training image by a random factor between these before it is cropped; 0.5 2 suits photographs."""
+    """Scale each training image by a random factor between these before it is cropped; 0.5 2 is usual."""
 
     flip: Annotated[bool, FlagConversionOff] = True
     """Mirror half of the training crops left to right."""
 
     rotate: Annotated[float, within(0, 180, " degrees"), arg(metavar="DEGREES")] = 0.0
-    """Turn each training image by a random angle up to this."""
+    """Rotate each training image by a random angle up to this."""
 
-    color_jitter: Annotated[float, BELOW_1, arg(metavar="SHARE")] = 0.0
-    """Change brightness, contrast and saturation of each training crop by a random share up to this."""
+    color_jitter: Annotated[float, BELOW_1, arg(metavar="FRACTION")] = 0.0
+    """Change brightness, contrast and saturation of each training crop by a random fraction up to this."""
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerOptions(Options):
-    """How the weights are changed."""
+    """The optimization of the weights."""
 
     optimizer: names.OptimizerName = "sgd"
     """Stochastic gradient descent with momentum 0.9, or AdamW."""
@@ -122,38 +122,38 @@ class OptimizerOptions(Options):
     """Images per training step, over all devices together."""
 
     accumulate: Annotated[int, POSITIVE, arg(metavar="N")] = 1
-    """Average the gradients of N batches for each step: for batches that do not fit into memory at once."""
+    """Average the gradients of N batches for each step: for batches that do not fit into memory."""
 
     learning_rate: Annotated[float | None, POSITIVE, number("RATE"), arg(help_behavior_hint=_RATE_HINT)] = None
-    """The highest learning rate. With pretrained weights, 0.01 suits sgd."""
+    """The peak learning rate. With pretrained weights, 0.01 suits sgd."""
 
     schedule: names.ScheduleName = "poly"
-    """How the rate falls to 0: with the power 0.9, as a half cosine, or not at all."""
+    """The decay of the learning rate to 0: with the power 0.9, as a half cosine, or none."""
 
     warmup_steps: Annotated[int, NOT_NEGATIVE, arg(metavar="N")] = 0
-    """Steps in which the rate rises to its highest."""
+    """Steps in which the learning rate rises to its peak."""
 
-    weight_decay: Annotated[float | None, NOT_NEGATIVE, number("SHARE"), arg(help_behavior_hint=_DECAY_HINT)] = None
-    """Share of the convolution kernels, times the learning rate, that every step takes away."""
+    weight_decay: Annotated[float | None, NOT_NEGATIVE, number("FRACTION"), arg(help_behavior_hint=_DECAY_HINT)] = None
+    """Fraction of the convolution kernels, times the learning rate, that every step subtracts."""
 
-    backbone_rate: Annotated[float, NOT_NEGATIVE, arg(metavar="SHARE")] = 1.0
-    """The backbone's learning rate as a share of the others'; 0.1 suits pretrained weights."""
+    backbone_rate: Annotated[float, NOT_NEGATIVE, arg(metavar="FRACTION")] = 1.0
+    """The backbone's learning rate as a fraction of the head's; 0.1 suits pretrained weights."""
 
     freeze_backbone: Annotated[int, NOT_NEGATIVE, arg(metavar="N")] = 0
-    """Leave the backbone as it is, batch normalization included, for the first N epochs."""
+    """Freeze the backbone, batch normalization included, for the first N epochs."""
 
     cache_features: Annotated[float, NOT_NEGATIVE, arg(metavar="GB")] = 0.0
-    """While the backbone is frozen, compute its features once and keep them in the run folder, in at most so many
-    gigabytes: of each image, as many augmentations as fit. Epochs then take a fraction of the time."""
+    """While the backbone is frozen, compute its features once and cache them in the run folder, in at most so many
+    gigabytes: as many augmentations of each image as fit. Epochs then take a fraction of the time."""
 
     freeze_batch_norm: Annotated[bool, FlagConversionOff] = False
-    """Normalize by the statistics that the weights came with, as in prediction; for very small batches."""
+    """Normalize by the statistics of the initial weights, as in inference; for very small batches."""
 
-    clip_norm: Annotated[float, NOT_NEGATIVE, arg(metavar="LENGTH")] = 0.0
-    """Shorten the gradient of all weights together to this length where it is longer; 0 does not."""
+    clip_norm: Annotated[float, NOT_NEGATIVE, arg(metavar="NORM")] = 0.0
+    """Gradient clipping: the greatest norm of the gradient of all weights together; 0 turns it off."""
 
     average: Annotated[float, BELOW_1, arg(metavar="DECAY")] = 0.0
-    """Measure and keep a moving average of the weights, with this share of the old value a step; 0.999, say."""
+    """Evaluate and save an exponential moving average (EMA) of the weights, with this decay a step; 0.999, say."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -163,36 +163,36 @@ class OptimizerOptions(Options):
 
     @property
     def peak_rate(self) -> float:
-        """The highest learning rate."""
+        """The peak learning rate."""
         return names.OPTIMIZERS[self.optimizer].rate if self.learning_rate is None else self.learning_rate
 
     @property
     def decay(self) -> float:
-        """The share of the kernels, times the learning rate, that every step takes away."""
+        """The fraction of the convolution kernels, times the learning rate, that every step subtracts."""
         return names.OPTIMIZERS[self.optimizer].decay if self.weight_decay is None else self.weight_decay
 
 
 @dataclasses.dataclass(frozen=True)
 class LossOptions(Options):
-    """What is minimized."""
+    """The loss."""
 
     loss: Annotated[
         tuple[names.LossName, ...],
         _LOSSES,
         arg(metavar="NAME ...", help_behavior_hint=_LOSS_HINT),
     ] = ("cross_entropy",)
-    """What is minimized, the sum of: the mean cross-entropy of pixels, and the mean dice or Lovász-softmax loss of
-    images, which count a small thing as much as a large one."""
+    """The losses whose sum is minimized: the mean cross-entropy over pixels, and the mean dice or Lovász-softmax loss
+    over images, in which small objects count as much as large ones."""
 
-    label_smoothing: Annotated[float, BELOW_1, arg(metavar="SHARE")] = 0.0
-    """In the cross-entropy, the share of the truth that is given to all classes alike; 0.1, say."""
+    label_smoothing: Annotated[float, BELOW_1, arg(metavar="FRACTION")] = 0.0
+    """In the cross-entropy, the fraction of the ground truth that is spread over all classes; 0.1, say."""
 
-    ohem: Annotated[float, _OHEM, arg(metavar="SHARE")] = 1.0
-    """In the cross-entropy, only the hardest pixels of each image count, this share of them (online hard example
-    mining); 0.25, say."""
+    ohem: Annotated[float, _OHEM, arg(metavar="FRACTION")] = 1.0
+    """Online hard example mining: the fraction of each image's pixels, the hardest, that count in the cross-entropy;
+    0.25, say."""
 
     balance: names.Balance = "none"
-    """Even out rare classes: by `weights` in the loss, or by `sampling` their images more often."""
+    """Balance rare classes: by `weights` in the loss, or by `sampling` their images more often."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -208,40 +208,40 @@ class LossOptions(Options):
 
 @dataclasses.dataclass(frozen=True)
 class DeviceOptions(Options):
-    """What is computed where."""
+    """Devices, precision and compilation."""
 
     strategy: names.StrategyName = "auto"
     """The devices: `mirrored` takes all GPUs or, without any, the CPU, `none` one, `multiworker` those of all machines
-    that TF_CONFIG names; `auto` looks what there is."""
+    that TF_CONFIG names; `auto` takes what is available."""
 
     precision: names.PrecisionName = "auto"
-    """What layers compute in; auto: bfloat16 on GPUs that have it, float32 elsewhere. Weights are always float32."""
+    """Precision of the layers; auto: bfloat16 on GPUs that have it, float32 elsewhere. Weights are always float32."""
 
     xla: names.SwitchName = "auto"
-    """Whether XLA compiles the step, which takes up to a minute; auto: on a single GPU, for 5,000 steps and more."""
+    """Compile the training step by XLA, which takes up to a minute; auto: on a single GPU, for 5,000 steps and more."""
 
     deterministic: Annotated[bool, FlagConversionOff] = False
-    """Let GPUs compute reproducibly, too, and slower. CPUs do anyway."""
+    """Compute reproducibly on GPUs, too, which is slower. CPUs always do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions(Options):
-    """How long a run takes, and what it keeps."""
+    """The length of a run, and its checkpoints."""
 
     epochs: Annotated[int, POSITIVE, arg(metavar="N")] = 8
     """Passes over the training images."""
 
     patience: Annotated[int, NOT_NEGATIVE, arg(metavar="N")] = 0
-    """Stop after N epochs without a better mean IoU on the held-out images; 0 does not."""
+    """Stop after N epochs without a better validation mean IoU; 0 turns it off."""
 
     seed: Annotated[int, within(0, 2**31 - 1), arg(metavar="N")] = 0
     """The same seed on the same machine repeats a run exactly."""
 
     checkpoint_minutes: Annotated[float, NOT_NEGATIVE, arg(metavar="N")] = 10.0
-    """Minutes between checkpoints within an epoch; there is one after every epoch, too."""
+    """Minutes between checkpoints within an epoch; one is written after every epoch, too."""
 
     keep_checkpoints: Annotated[int, POSITIVE, arg(metavar="N")] = 2
-    """How many of the newest checkpoints are kept."""
+    """Number of the newest checkpoints to keep."""
 
 
 @dataclasses.dataclass(frozen=True, init=False)

@@ -1,4 +1,4 @@
-"""Settings that are kept in files: recipes, and the config.json of a run."""
+"""Settings in files: recipes, and the config.json of a run."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def read_config(path: Path) -> TrainConfig:
 
 
 def config_words(path: Path) -> list[str]:
-    """Returns a file's settings as words of a command line, so that both are checked by the same rules."""
+    """Returns a file's settings as arguments of a command line, so that the same rules check both."""
     given = {name: value for name, value in _read(path).items() if name != OWN and value is not None}
     return [word for name, value in given.items() for word in (option(name), *as_words(value))]
 
 
 def own_parts(path: Path) -> dict[str, str]:
-    """Returns the names of the parts of one's own that a run was handed in Python, by the argument."""
+    """Returns the names of a run's own parts, which Python handed in, by the argument."""
     return _read(path).get(OWN, {})
 
 

@@ -1,4 +1,4 @@
-"""The folder of a training run: where everything is, and what is written how."""
+"""The folder of a training run: the paths, formats and meanings of its files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.files import new_folder, read_lines, replaced_file, write_json
 
-_TRAINING, _HELD_OUT = "training_images.txt", "held_out_images.txt"
+_TRAINING, _VALIDATION = "training_images.txt", "held_out_images.txt"
 
 
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
-    """The files of one run. Each is written whole or not at all."""
+    """The files of one run, each written atomically."""
 
     root: Path
 
@@ -29,12 +29,12 @@ class RunFolder:
 
     @property
     def best_model(self) -> Path:
-        """The model with the best mean IoU on the held-out images so far."""
+        """The model with the best validation mean IoU so far."""
         return self.root / "best.keras"
 
     @property
     def checkpoints(self) -> Path:
-        """All that training needs to go on: weights, optimizer, position."""
+        """All that training needs to resume: weights, optimizer, position."""
         return self.root / "checkpoints"
 
     @property
@@ -44,17 +44,17 @@ class RunFolder:
 
     @property
     def tensorboard(self) -> Path:
-        """Event files: curves, and predictions on held-out images."""
+        """Event files: curves, and predictions of validation images."""
         return self.root / "tensorboard"
 
     @property
     def metrics(self) -> Path:
-        """The best model's metrics on all held-out images, its confusion matrix, and the mean IoU of each image."""
+        """The best model's metrics on all validation images, its confusion matrix, and the mean IoU of each image."""
         return self.root / "metrics.json"
 
     @property
     def curves(self) -> Path:
-        """A picture of the history."""
+        """Curves of the history."""
         return self.root / "curves.png"
 
     @property
@@ -64,52 +64,52 @@ class RunFolder:
 
     @property
     def predictions(self) -> Path:
-        """A picture of held-out photographs, predictions and truth."""
+        """Validation images beside their predictions and ground truth."""
         return self.root / "predictions.png"
 
     @property
     def worst(self) -> Path:
-        """A picture of the held-out photographs with the lowest mean IoU, and of where they are wrong."""
+        """The validation images with the lowest mean IoU, and their wrong pixels."""
         return self.root / "worst.png"
 
     @staticmethod
     def default_root(model: str, backbone: str) -> Path:
-        """Returns the folder for a run that begins now, where none is given."""
+        """Returns the default folder of a run that begins now."""
         time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         return Path("runs") / f"{time}-{model}-{backbone}"
 
     @classmethod
     def create(cls, root: Path, settings: dict) -> RunFolder:
-        """Makes a new run's folder with its settings inside.
+        """Creates a new run's folder with its settings.
 
         Args:
             root: The folder, which must not exist.
-            settings: What config.json is to hold.
+            settings: The content of config.json.
 
         Raises:
-            UserError: If the folder exists or cannot be made.
+            UserError: If the folder already exists or cannot be created.
         """
         if root.exists():
             other, resume = argument("run_dir"), argument("resume", root)
-            raise UserError(f"{root}: exists already; choose another {other}, or go on with {resume}")
+            raise UserError(f"{root}: already exists; choose another {other}, or resume it with {resume}")
         try:
             with new_folder(root) as folder:
                 write_json(cls(folder).config, settings)
         except OSError as error:
             raise UserError(
-                f"{root}: cannot make this run folder ({error.strerror}); choose another {argument('run_dir')}"
+                f"{root}: cannot create this run folder ({error.strerror}); choose another {argument('run_dir')}"
             ) from None
         return cls(root)
 
-    def keep_images(self, training: Sequence[Path], held_out: Sequence[Path]) -> None:
-        """Writes down which photographs are trained on and which are measured on, when the run begins.
+    def write_images(self, training: Sequence[Path], validation: Sequence[Path]) -> None:
+        """Writes the lists of training and validation images when the run begins.
 
         Raises:
-            UserError: If the run began with other training images: it could not go on exactly.
+            UserError: If the run began with other training images: it cannot be resumed exactly.
         """
         before, now = self.training_images(), [_tail(path) for path in training]
         if not before:
-            for name, images in ((_TRAINING, training), (_HELD_OUT, held_out)):
+            for name, images in ((_TRAINING, training), (_VALIDATION, validation)):
                 with replaced_file(self.root / name) as temporary:
                     temporary.write_text("".join(f"{image}\n" for image in images), encoding="utf-8")
         elif before != now:
@@ -120,16 +120,16 @@ class RunFolder:
             )
 
     def training_images(self) -> list[str]:
-        """Returns the photographs that the run trains on, each by its folder's name and its own: the data may move."""
+        """Returns the training images of the run, each by its folder's name and its own, as the data may be moved."""
         path = self.root / _TRAINING
         return [_tail(Path(line)) for line in read_lines(path) if line] if path.is_file() else []
 
     def trained_on(self, images: Sequence[Path]) -> int:
-        """Returns how many of some photographs the run trains on."""
+        """Returns how many of these images the run trains on."""
         return len(set(self.training_images()).intersection(map(_tail, images)))
 
     def write_history(self, rows: Sequence[EpochRow]) -> None:
-        """Writes the rows, at least one, in place of those before."""
+        """Replaces the history by these rows, at least one."""
         with replaced_file(self.history) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[-1].to_json()), restval=math.nan)
             writer.writeheader()

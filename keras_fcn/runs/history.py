@@ -1,4 +1,4 @@
-"""A row of a run's history."""
+"""The rows of a run's history."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CLASS_IOU = "val_iou/"
 
 @dataclasses.dataclass(frozen=True)
 class EpochRow:
-    """What an epoch came to; metrics are those of the validation images, in 0-1.
+    """The results of an epoch; metrics are those of the validation images, in 0-1.
 
     Attributes:
         epoch: From 1.
@@ -50,7 +50,7 @@ class EpochRow:
     @classmethod
     def from_json(cls, columns: Mapping[str, str | float]) -> EpochRow:
         """Returns the row whose `to_json` has these columns, with numbers or with their text."""
-        values = {"waiting_share": math.nan}  # early runs did not measure it
+        values = {"waiting_share": math.nan}  # early runs have no such column
         values |= {name: float(value) for name, value in columns.items()}
         ious = {name: values.pop(name) for name in columns if name.startswith(_CLASS_IOU)}
         return cls(

@@ -1,7 +1,7 @@
-"""Names that options take, each written once: a table that imports nothing of what it names.
+"""Tables of the names that options take, each written once; they import nothing of what they name.
 
-The config's check, `--help` and the documents' tables are made from it; `pkgutil.resolve_name` finds what a name stands
-for when it is built.
+The config's check, `--help` and the tables in docs/ are made from them; `pkgutil.resolve_name` imports an entry when it
+is used.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class BackboneEntry(NamedTuple):
 
     Attributes:
         function: "module:function", which returns a `keras_fcn.network.backbones.Backbone`.
-        arguments: What it is called with.
-        imagenet: Who publishes ImageNet weights for it; empty if nobody does.
-        files: What `--weights FILE` takes, besides our own files.
+        arguments: Its arguments.
+        imagenet: The publisher of its ImageNet weights; empty if none are published.
+        files: The files that `--weights FILE` takes, besides those of this project.
     """
 
     function: str
@@ -91,12 +91,12 @@ SCHEDULES = {name: f"{_OPTIMIZERS}:{name}" for name in ("poly", "cosine", "const
 
 
 class LayoutEntry(NamedTuple):
-    """A way to keep images and masks in folders.
+    """A layout of images and masks in folders.
 
     Attributes:
         function: "module:function", which lists the pairs of one split of a folder; `recognizes` of the same module
-            tells whether a folder looks like it.
-        shape: What such a folder holds, human-readable.
+            returns whether a folder has this layout.
+        shape: The content of such a folder, human-readable.
     """
 
     function: str
@@ -105,7 +105,7 @@ class LayoutEntry(NamedTuple):
 
 _LAYOUTS = "keras_fcn.datasets.layouts"
 
-# In the order in which they are recognized: those that a file gives away before those that folder names suggest.
+# In the order in which they are recognized: by a file of their own before by the names of folders.
 LAYOUTS = {
     "voc_aug": LayoutEntry(
         f"{_LAYOUTS}.sbd:read_voc_aug", "VOC2012/ in the layout voc, benchmark_RELEASE/dataset/ of SBD"
@@ -124,8 +124,8 @@ class OutputEntry(NamedTuple):
 
     Attributes:
         function: "module:function" from a `keras_fcn.prediction.outputs.Prediction` to the file's bytes.
-        suffix: What its name ends in.
-        packages: What must be installed, by the names of import, besides what the project takes.
+        suffix: The end of its name.
+        packages: Optional packages that it needs, by the names of import.
     """
 
     function: str
@@ -145,13 +145,13 @@ OUTPUTS = {
     "geojson": OutputEntry(f"{_OUTPUTS}:encode_geojson", ".geojson", ("rasterio",)),
     "coco": OutputEntry(f"{_OUTPUTS}:encode_coco", ".json", ("pycocotools", "scipy")),
 }
-"""What a prediction writes, by the name of the folder that it is written to."""
+"""The kinds of files that a prediction writes, by the name of their folder."""
 
 PALETTES = {
     "classes": "keras_fcn.drawing.palettes:own",
     "colorblind": "keras_fcn.drawing.palettes:colorblind",
 }
-"""Palettes of pictures, each a "module:function" from a class table to as many colours."""
+"""Palettes of drawings, each a "module:function" from a class table to as many colours."""
 
 Balance = Literal["none", "weights", "sampling"]
 StrategyName = Literal["auto", "mirrored", "multiworker", "none"]

@@ -152,7 +152,7 @@ def _open_run(
         str(training.step), f"{run.root}: the workers see different checkpoints there; keep runs where all see them"
     )
     if workers.is_chief:
-        run.keep_images(data.pairs.images, data.held_out.images)
+        run.write_images(data.pairs.images, data.held_out.images)
     return run
 
 
@@ -164,7 +164,7 @@ def _same_run(run_dir: Path, config: TrainConfig) -> Path:
     """
     kept = RunFolder(run_dir).config
     if not kept.is_file():
-        raise UserError(f"{run_dir}: exists already and is no run; choose another {argument('run_dir')}")
+        raise UserError(f"{run_dir}: already exists and is not a run; choose another {argument('run_dir')}")
     before = read_config(kept).to_dict()
     differing = [name for name, value in config.to_dict().items() if value != before[name]]
     if differing:

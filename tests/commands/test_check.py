@@ -16,7 +16,7 @@ CHECK = "keras_fcn/check.py"
 
 @pytest.fixture
 def voc(tmp_path):
-    """A data set of six training and two held-out pairs, to be damaged."""
+    """A data set of six training and two validation pairs, to be damaged."""
     return draw_toy_dataset(tmp_path / "voc", {"train": 6, "val": 2})
 
 
@@ -32,15 +32,15 @@ def test_a_clean_data_set_is_counted_as_numpy_counts_it(voc, tmp_path):
     assert ClassTable.from_dict(report["classes"]) == ClassTable.voc()
     for split, count in (("train", 6), ("val", 2)):
         labels = [np.asarray(Image.open(path)) for path in sorted((voc / "SegmentationClass").glob(f"{split}*"))]
-        figures = report["splits"][split]
-        assert (figures["pairs"], figures["sound_pairs"], figures["findings"]) == (count, count, [])
+        counts = report["splits"][split]
+        assert (counts["pairs"], counts["sound_pairs"], counts["findings"]) == (count, count, [])
         for index, name in enumerate(VOC_CLASS_NAMES):
-            assert figures["pixels"][name] == sum((label == index).sum() for label in labels)
-            assert figures["images"][name] == sum((label == index).any() for label in labels)
+            assert counts["pixels"][name] == sum((label == index).sum() for label in labels)
+            assert counts["images"][name] == sum((label == index).any() for label in labels)
         pixels = sum(label.size for label in labels)
-        assert figures["void_share"] == pytest.approx(sum((label == 255).sum() for label in labels) / pixels)
-        assert figures["largest"] == np.max([label.shape for label in labels], axis=0).tolist()
-        assert figures["smallest"] == np.min([label.shape for label in labels], axis=0).tolist()
+        assert counts["void_share"] == pytest.approx(sum((label == 255).sum() for label in labels) / pixels)
+        assert counts["largest"] == np.max([label.shape for label in labels], axis=0).tolist()
+        assert counts["smallest"] == np.min([label.shape for label in labels], axis=0).tolist()
     assert "PASCAL VOC, 21 classes" in call.out
     assert "Findings in train: none" in call.out
     with Image.open(tmp_path / "check.png") as picture:
@@ -121,14 +121,14 @@ def test_examples_show_many_classes():
 
 def test_class_names_are_drawn_as_they_are(tmp_path):
     """Matplotlib takes what is between dollars for a formula."""
-    truth = write_folders(tmp_path)
+    ground_truth = write_folders(tmp_path)
     (tmp_path / "classes.txt").write_text("_background_\n$x^$\n猫 🐈\nnever\n", encoding="utf-8")
     call, report = check(tmp_path, tmp_path)
     assert (call.status, call.err) == (0, "")
     assert report["splits"]["val"]["images"]["never"] == 0
     assert call.out.count("In no image of train: never\n") == call.out.count("In no image of val: never\n") == 1
     assert sum(report["splits"][split]["pixels"]["$x^$"] for split in ("train", "val")) == sum(
-        int((ids == 1).sum()) for ids in truth.values()
+        int((ids == 1).sum()) for ids in ground_truth.values()
     )
 
 

@@ -19,7 +19,7 @@ def python(*words):
     return subprocess.run([sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_from_photographs_to_masks_and_a_saved_model(toy, tmp_path):
+def test_from_images_to_masks_and_a_saved_model(toy, tmp_path):
     run, model = tmp_path / "run", tmp_path / "model"
     trained = python("tests/support/narrow.py", "train.py", "--data", toy, "--run-dir", run, *TINY)
     assert (trained.returncode, trained.stderr) == (0, "")
@@ -29,10 +29,10 @@ def test_from_photographs_to_masks_and_a_saved_model(toy, tmp_path):
     assert "Train on your own folder: python train.py --data DIR" in trained.stdout
 
     same = ["--data", toy, "--split", "val", "--trimap", 0, "--worst", 0]
-    measured = python("evaluate.py", run, *same, "--json", tmp_path / "figures.json")
-    assert (measured.returncode, measured.stderr) == (0, "")
-    assert json.loads((tmp_path / "figures.json").read_text()) == json.loads((run / "metrics.json").read_text())
-    assert measured.stdout.strip() in trained.stdout
+    evaluated = python("evaluate.py", run, *same, "--json", tmp_path / "metrics.json")
+    assert (evaluated.returncode, evaluated.stderr) == (0, "")
+    assert json.loads((tmp_path / "metrics.json").read_text()) == json.loads((run / "metrics.json").read_text())
+    assert evaluated.stdout.strip() in trained.stdout
 
     exported = python("-m", "export.saved_model", run, model)
     assert (exported.returncode, exported.stderr) == (0, "")
@@ -130,7 +130,7 @@ def test_a_run_folder_that_exists_is_not_touched(voc, tmp_path):
     (tmp_path / "run/notes.txt").write_text("mine")
     call = Call("train.py", "--data", voc, "--run-dir", tmp_path / "run", *TINY)
     assert call.status == 2
-    assert call.err.startswith(f"error: {tmp_path}/run: exists already and is no run; choose another --run-dir")
+    assert call.err.startswith(f"error: {tmp_path}/run: already exists and is not a run; choose another --run-dir")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
 
 
@@ -142,7 +142,7 @@ def test_bad_options_are_one_line(words):
     assert "train.py --help" in call.err
 
 
-def test_a_photograph_that_cannot_be_decoded_does_not_stop_the_others(trained, toy, tmp_path):
+def test_an_image_that_cannot_be_decoded_does_not_stop_the_others(trained, toy, tmp_path):
     shutil.copytree(toy / "JPEGImages", tmp_path / "photos")
     (tmp_path / "photos/train_0004.jpg").write_bytes(b"\xff\xd8\xff")
     call = Call("predict.py", trained, tmp_path / "photos", "--out", tmp_path / "out")
@@ -152,12 +152,12 @@ def test_a_photograph_that_cannot_be_decoded_does_not_stop_the_others(trained, t
     assert len(list((tmp_path / "out/masks").iterdir())) == 12
 
 
-def test_evaluation_says_when_it_measures_on_training_images(trained, toy):
+def test_evaluation_says_when_images_were_trained_on(trained, toy):
     call = Call("evaluate.py", trained, "--data", toy, "--split", "train")
-    assert (call.status, call.err) == (0, "10 of the 10 images were trained on, so the figures flatter\n")
+    assert (call.status, call.err) == (0, "10 of the 10 images were trained on, so the metrics are too good\n")
 
 
-def test_evaluation_refuses_what_it_cannot_measure(trained, voc):
+def test_evaluation_refuses_wrong_input(trained, voc):
     for words, message in [
         ([trained, "--data", voc, "--split", "test"], "test.txt: no such split list; lists there: train, val"),
         ([trained / "none", "--data", voc], "none: no such file or folder"),

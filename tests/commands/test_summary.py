@@ -44,15 +44,14 @@ def test_stages_and_layers_add_up(tmp_path):
     assert ["P5", "32", "4x5", "1280", "491x491", "pixels"] in [line.split() for line in short.out.splitlines()]
 
 
-def test_stages_are_told_by_names():
-    """Layers in the midst of a stage belong to it, such as the poolings that keras.applications leaves unnamed."""
+def test_stages_follow_from_names():
+    """Layers between those of a stage belong to it, such as the poolings that keras.applications leaves unnamed."""
     image = keras.Input((None, None, 3))
     x = image
     for name in ("stem_conv", "stem_bn", "block1a_relu", "block1b_relu", None, "block1b_out", "block2a_relu", "fc6"):
         x = keras.layers.ReLU(name=name)(x)
     body = keras.Model(image, {"P5": x, "P4": x}, name="body")
-    photo = keras.Input((None, None, 3))
-    text = format_summary(summarize(keras.Model(photo, keras.layers.ReLU(name="top")(body(photo)["P5"])), (6, 5)))
+    text = format_summary(summarize(keras.Model(image, keras.layers.ReLU(name="top")(body(image)["P5"])), (6, 5)))
     assert [row[0] for row in table(text)] == [
         "body  8 layers", "  stem  2 layers", "  block1  4 layers", "  block2a_relu  ReLU", "  fc6  ReLU", "top  ReLU",
     ]  # fmt: skip

@@ -165,7 +165,7 @@ def test_a_video_among_photographs_from_the_command_line(trained, toy, tmp_path)
     assert call.err.startswith(f"error: {tmp_path}/broken.mov: cannot be decoded")
     assert call.out.startswith("2 of 3 segmented: ")
     again = Call(*words, "--skip-existing")
-    assert again.out.startswith("0 of 3 segmented, 2 were there already: ")
+    assert again.out.startswith("0 of 3 segmented, 2 already existed: ")
     found = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert found == [
         "masks/clip/000000.png", "masks/clip/000001.png", "masks/val_0000.png",

@@ -16,7 +16,7 @@ from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.options import option
 
 SETTINGS = TrainConfig(
-    data="photos",
+    data="images",
     model="fcn16s",
     epochs=3,
     crop_size=(64, 96),
@@ -38,7 +38,7 @@ def test_no_options_are_the_defaults():
 
 
 def test_options_become_settings():
-    words = "--data photos --model fcn16s --epochs 3 --crop-size 64 96 --learning-rate 1e-3"
+    words = "--data images --model fcn16s --epochs 3 --crop-size 64 96 --learning-rate 1e-3"
     words += " --loss cross_entropy dice --seed 7 --run-dir a/b"
     options = parse_train_options(words.split())
     assert options.settings == SETTINGS
@@ -81,7 +81,7 @@ def test_a_resumed_run_keeps_its_settings(run):
         (["--seed", "-1"], "--seed must be in 0 to 2147483647. Received: -1"),
         (["--model", "fcn4s"], r"invalid choice 'fcn4s' for argument '--model'. Expected one of .*fcn8s"),
         (["--epcohs", "3"], "--epcohs"),
-        (["--resume", "nowhere"], r"nowhere/config.json: no such file, so nowhere is no run to resume"),
+        (["--resume", "nowhere"], r"nowhere/config.json: no such file, so nowhere is not a run to resume"),
         (["--config", "nowhere.json"], "nowhere.json: cannot be read"),
         (["--config", "a", "--resume", "b"], "--config and --resume exclude each other"),
     ],

@@ -1,4 +1,4 @@
-"""Names are written once, in a table; the command line and the config's check have the same ones; so have pages."""
+"""Names are written once, in a table; the command line and the config's check take them from it."""
 
 from pkgutil import resolve_name
 from typing import get_args

@@ -90,7 +90,7 @@ def test_runs_get_a_folder_named_after_time_and_network(tmp_path, monkeypatch):
 def test_a_run_never_writes_over_another(tmp_path):
     run = RunFolder.create(tmp_path / "run", {"seed": 1})
     before = run.config.read_text()
-    with pytest.raises(UserError, match=r"run: exists already; choose another run_dir, or go on with resume="):
+    with pytest.raises(UserError, match=r"run: already exists; choose another run_dir, or resume it with resume="):
         RunFolder.create(tmp_path / "run", {"seed": 2})
     assert run.config.read_text() == before
 
@@ -129,20 +129,20 @@ def test_the_history_of_an_early_run_has_fewer_columns(tmp_path):
     assert second == later == dataclasses.replace(first, waiting_share=0.125, val_iou={"sky": 0.75})
 
 
-def test_a_run_goes_on_with_the_images_it_began_with_only(tmp_path):
+def test_a_run_is_resumed_with_the_images_it_began_with_only(tmp_path):
     run = RunFolder.create(tmp_path / "run", {})
     began = [Path(f"data/JPEGImages/{name}.jpg") for name in ("a", "b", "été 🐈")]
-    run.keep_images(began, [Path("data/JPEGImages/c.jpg")])
+    run.write_images(began, [Path("data/JPEGImages/c.jpg")])
     moved = [Path("/elsewhere") / path for path in began]
-    run.keep_images(moved, [])
+    run.write_images(moved, [])
     assert run.trained_on([*moved[:2], Path("data/JPEGImages/c.jpg")]) == 2
     with pytest.raises(UserError, match=r"training_images.txt: .* 1 are new, 2 are missing; put the data back"):
-        run.keep_images([moved[0], Path("data/JPEGImages/c.jpg")], [])
+        run.write_images([moved[0], Path("data/JPEGImages/c.jpg")], [])
     with pytest.raises(UserError, match="another order of them: 0 are new, 0 are missing"):
-        run.keep_images(moved[::-1], [])
+        run.write_images(moved[::-1], [])
 
 
-def test_a_folder_that_is_no_run_was_trained_on_nothing(tmp_path):
+def test_a_folder_that_is_not_a_run_was_trained_on_nothing(tmp_path):
     assert RunFolder(tmp_path / "model.keras").trained_on([Path("a/b.jpg")]) == 0
 
 
