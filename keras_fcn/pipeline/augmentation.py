@@ -1,4 +1,4 @@
-"""How training samples are varied: one recipe of the transforms, and pictures of what it does."""
+"""Data augmentation of training samples, and images of augmented samples."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ Augment: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation(Options):
-    """A recipe for training samples, a function of image, label and seed alone.
+    """The augmentation of training samples, a function of image, label and seed alone.
 
     Attributes:
         crop_size: Height and width of the samples in pixels.
-        scale: The least and the largest factor by which images are scaled before they are cropped.
+        scale: The smallest and the largest scale factor before cropping.
         flip: Whether half of the samples are mirrored left to right.
-        rotate: The largest angle in degrees by which images are turned.
-        color_jitter: By how much brightness, contrast and saturation change, 0 (not at all) to less than 1.
-        augment: One's own function, before everything else: from an image uint8 [H, W, 3], its label uint8 [H, W] and
-            a seed, integers [2], to an image and a label of any size. It is traced into a `tf.data` graph.
+        rotate: The largest rotation angle in degrees.
+        color_jitter: Strength of changes of brightness, contrast and saturation, from 0 (none) to less than 1.
+        augment: A function that is applied first: from an image uint8 [H, W, 3], its label uint8 [H, W] and a seed,
+            integers [2], to an image and a label of any size. It is traced into a `tf.data` graph.
 
     Raises:
         UserError: If a value is out of its range.
@@ -51,12 +51,12 @@ class Augmentation(Options):
     augment: Augment | None = None
 
     def __call__(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the sample uint8 [height, width, 3] and [height, width] of an image and its label.
+        """Returns an augmented image uint8 [height, width, 3] and its label uint8 [height, width].
 
         Args:
             image: uint8 [H, W, 3].
             label: uint8 [H, W].
-            seed: Integers [2]; the same seed makes the same sample.
+            seed: Integers [2]; the same seed gives the same sample.
         """
         if self.augment is not None:
             own_seed, seed = tf.unstack(tf.random.split(seed, 2))
@@ -86,17 +86,17 @@ class Augmentation(Options):
 def draw_samples(
     pairs: Pairs, augmentation: Augmentation, index: int = 0, count: int = 8, seed: int = 0
 ) -> Image.Image:
-    """Draws augmented samples of one pair, the label laid over each; a notebook shows the picture.
+    """Returns augmented samples of one pair with their labels overlaid, as an image for notebooks.
 
     Args:
-        pairs: Where the pair is from.
-        augmentation: The recipe.
-        index: The pair's number.
-        count: How many samples.
-        seed: Another seed draws other samples.
+        pairs: The data set.
+        augmentation: The augmentation.
+        index: The pair's index.
+        count: Number of samples.
+        seed: Seed of the augmentation.
 
     Returns:
-        The samples side by side, four a row, padding and void in the void colour.
+        The samples in a grid, four per row; padding and void have the void colour.
     """
     image, label = read_image(pairs.images[index]), pairs.read_label(pairs.labels[index])
     tiles = []

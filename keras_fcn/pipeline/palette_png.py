@@ -1,7 +1,7 @@
-"""Decoding a palette PNG's indices in TensorFlow, which by itself only gives its colours.
+"""Decoding the indices of a palette PNG in TensorFlow, whose own decoder gives only colours.
 
-The compressed pixels of an 8-bit palette PNG and of an 8-bit grey one are the same: only the header's colour type
-differs, and the palette falls away (PNG specification, sections 11.2.1 and 11.2.2).
+The compressed pixels of an 8-bit palette PNG and of an 8-bit grey PNG are the same: only the header's colour type
+differs, and there is no palette (PNG specification, sections 11.2.1 and 11.2.2).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def _palette_chunk(classes: ClassTable) -> bytes:
 
 
 def _crc_difference() -> list[int]:
-    """Returns what changes in the header's CRC with the colour type: the same for every width and height."""
+    """Returns the change of the header's CRC with the colour type, which is the same for every width and height."""
     palette, grey = (zlib.crc32(b"IHDR" + bytes(8) + kind) for kind in (_PALETTE_TYPE, _GREY_TYPE))
     return list((palette ^ grey).to_bytes(4, "big"))
 
 
 def has_palette_of(path: Path, classes: ClassTable) -> bool:
-    """Returns whether a file is an 8-bit palette PNG with exactly the palette that `write_label` writes.
+    """Returns whether a file is an 8-bit palette PNG with exactly the palette of `write_label`.
 
     Raises:
         DataError: If the file cannot be read.
@@ -49,11 +49,11 @@ def has_palette_of(path: Path, classes: ClassTable) -> bool:
 
 
 def decode_indices(png: tf.Tensor, classes: ClassTable) -> tf.Tensor:
-    """Decodes a file of which `has_palette_of` is true; fails with InvalidArgumentError if it no longer is.
+    """Decodes a file for which `has_palette_of` was true; the graph fails with InvalidArgumentError if it no longer is.
 
     Args:
         png: The file's bytes, a string scalar.
-        classes: Whose palette it has.
+        classes: The classes of the palette.
 
     Returns:
         The palette's indices, uint8 [H, W].

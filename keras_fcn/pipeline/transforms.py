@@ -1,4 +1,4 @@
-"""Pure functions (image, label) -> (image, label); their randomness is in the seed they are given."""
+"""Pure functions (image, label) -> (image, label) with explicit seeds."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import tensorflow as tf
 from keras_fcn.images.classes import VOID_LABEL
 
 PAD_COLOR = (124, 116, 104)
-"""The mean colour of ImageNet's photographs: after normalization it is near zero."""
+"""The mean colour of ImageNet's images, which is near zero after normalization."""
 
 LUMA = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in the brightness of a colour (ITU-R BT.601)."""
+"""Weights of red, green and blue in the luma of a colour (ITU-R BT.601)."""
 
 Size: TypeAlias = "tuple[int, int] | tf.Tensor"
 """Height and width in pixels."""
 
 
 def pad_to_size(image: tf.Tensor, label: tf.Tensor, size: Size) -> tuple[tf.Tensor, tf.Tensor]:
-    """Pads below and on the right, the image with `PAD_COLOR` and the label with void, where they are smaller.
+    """Pads an image with `PAD_COLOR` and its label with void, below and on the right, to a minimum size.
 
     Args:
         image: uint8 [H, W, 3].
         label: uint8 [H, W].
-        size: The least height and width of the result, in pixels.
+        size: The minimum height and width of the result, in pixels.
 
     Returns:
         uint8 [max(H, height), max(W, width), 3] and the label likewise.
@@ -41,8 +41,8 @@ def pad_to_size(image: tf.Tensor, label: tf.Tensor, size: Size) -> tuple[tf.Tens
 
 
 def _extended(pixels: tf.Tensor, missing: tf.Tensor, color: tf.Tensor) -> tf.Tensor:
-    """Adds `missing`, [rows, columns], of one colour below and on the right of pixels uint8 [H, W, channels]."""
-    # Joined on as whole rows: tf.pad takes 50 times as long for bytes, and tf.tile 10 times for pixels of three.
+    """Adds `missing` = [rows, columns] of one colour below and on the right of pixels uint8 [H, W, channels]."""
+    # Whole rows are concatenated: tf.pad takes 50 times as long for bytes, and tf.tile 10 times for RGB pixels.
     height, width, channels = tf.unstack(tf.shape(pixels))
     right = tf.tile(tf.tile(color, [missing[1]])[None], [height, 1])
     below = tf.tile(tf.tile(color, [width + missing[1]])[None], [missing[0], 1])
@@ -51,40 +51,40 @@ def _extended(pixels: tf.Tensor, missing: tf.Tensor, color: tf.Tensor) -> tf.Ten
 
 
 def random_crop(image: tf.Tensor, label: tf.Tensor, size: Size, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cuts the same random window out of image and label, and pads where they are smaller than the window.
+    """Crops image and label to the same random window; pads them if they are smaller than the window.
 
     Args:
         image: uint8 [H, W, 3].
         label: uint8 [H, W].
         size: Height and width of the window, in pixels.
-        seed: Integers [2]; the same seed cuts the same window.
+        seed: Integers [2]; the same seed gives the same window.
 
     Returns:
         uint8 [height, width, 3] and [height, width].
     """
     height, width = tf.unstack(tf.minimum(tf.shape(label), size))
-    places = tf.cast(tf.shape(label) - [height, width] + 1, tf.float32)
-    top, left = tf.unstack(tf.cast(tf.random.stateless_uniform([2], seed) * places, tf.int32))
+    positions = tf.cast(tf.shape(label) - [height, width] + 1, tf.float32)
+    top, left = tf.unstack(tf.cast(tf.random.stateless_uniform([2], seed) * positions, tf.int32))
     image = image[top : top + height, left : left + width]
     image, label = pad_to_size(image, label[top : top + height, left : left + width], size)
-    # The reshaping moves nothing: it tells the graph the shape, where `size` is known to it.
+    # The reshape moves no data: it gives the graph a static shape where `size` is static.
     return tf.reshape(image, tf.stack([*tf.unstack(size), 3])), tf.reshape(label, size)
 
 
 def random_scaled_crop(
     image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], scale: tuple[float, float], seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cuts a random window of random size and resizes it to `size`: image bilinearly, label by nearest neighbour.
+    """Crops a random window of random size and resizes it to `size`: image bilinearly, label by nearest neighbour.
 
-    As scaling the whole image by a factor between the two in `scale` and then cropping, only that no pixel outside
-    the window is resized. Factors are drawn evenly by their logarithm.
+    Equals scaling the whole image by a random factor in `scale` and then cropping, but resizes only the window. The
+    factor's logarithm is uniformly distributed.
 
     Args:
         image: uint8 [H, W, 3].
         label: uint8 [H, W].
         size: Height and width of the result, in pixels.
-        scale: The least and the largest factor, greater than 0.
-        seed: Integers [2]; the same seed cuts and scales alike.
+        scale: The smallest and the largest factor, greater than 0.
+        seed: Integers [2]; the same seed gives the same crop.
 
     Returns:
         uint8 [height, width, 3] and [height, width].
@@ -99,43 +99,43 @@ def random_scaled_crop(
 
 
 def random_rotation(image: tf.Tensor, label: tf.Tensor, degrees: float, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Turns image and label about their middle by a random angle; what comes in from outside is padding and void.
+    """Rotates image and label about their centre by a random angle; uncovered corners become padding and void.
 
     Args:
         image: uint8 [H, W, 3].
         label: uint8 [H, W].
-        degrees: The largest angle, to either side.
-        seed: Integers [2]; the same seed turns alike.
+        degrees: The largest angle, in either direction.
+        seed: Integers [2]; the same seed gives the same angle.
 
     Returns:
-        uint8 [H, W, 3], turned bilinearly, and [H, W], by nearest neighbour.
+        uint8 [H, W, 3], resampled bilinearly, and [H, W], by nearest neighbour.
     """
     angle = tf.random.stateless_uniform([], seed, -1, 1) * math.radians(degrees)
     cos, sin, shape = tf.cos(angle), tf.sin(angle), tf.shape(label)
     y, x = tf.unstack(tf.cast(shape - 1, tf.float32) / 2)
-    # An output pixel's place in the input: (a0 x + a1 y + a2, b0 x + b1 y + b2).
+    # An output pixel's position in the input: (a0 x + a1 y + a2, b0 x + b1 y + b2).
     matrix = tf.stack([cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y, 0.0, 0.0])[None]
 
-    def turn(pixels: tf.Tensor, interpolation: str, fill_value: float) -> tf.Tensor:
-        turned = tf.raw_ops.ImageProjectiveTransformV3(
+    def rotate(pixels: tf.Tensor, interpolation: str, fill_value: float) -> tf.Tensor:
+        rotated = tf.raw_ops.ImageProjectiveTransformV3(
             images=pixels[None], transforms=matrix, output_shape=shape, interpolation=interpolation,
             fill_mode="CONSTANT", fill_value=fill_value,
         )  # fmt: skip
-        return turned[0]
+        return rotated[0]
 
     padding = tf.constant(PAD_COLOR, tf.float32)
-    turned = turn(tf.cast(image, tf.float32) - padding, "BILINEAR", 0.0) + padding
-    image = tf.cast(tf.clip_by_value(tf.round(turned), 0, 255), tf.uint8)
-    return image, turn(label[..., None], "NEAREST", float(VOID_LABEL))[..., 0]
+    rotated = rotate(tf.cast(image, tf.float32) - padding, "BILINEAR", 0.0) + padding
+    image = tf.cast(tf.clip_by_value(tf.round(rotated), 0, 255), tf.uint8)
+    return image, rotate(label[..., None], "NEAREST", float(VOID_LABEL))[..., 0]
 
 
 def random_color_jitter(image: tf.Tensor, strength: float, seed: tf.Tensor) -> tf.Tensor:
-    """Changes an image's brightness, contrast and saturation, each by a factor in 1 - strength to 1 + strength.
+    """Changes brightness, contrast and saturation, each by a random factor from 1 - strength to 1 + strength.
 
     Args:
         image: uint8 [H, W, 3].
-        strength: 0 changes nothing; less than 1.
-        seed: Integers [2]; the same seed changes alike.
+        strength: At least 0, which changes nothing, and less than 1.
+        seed: Integers [2]; the same seed gives the same factors.
 
     Returns:
         uint8 [H, W, 3].
@@ -156,7 +156,7 @@ def random_flip(image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf
     Args:
         image: uint8 [H, W, 3].
         label: uint8 [H, W].
-        seed: Integers [2]; the same seed decides the same.
+        seed: Integers [2]; the same seed gives the same decision.
     """
     flip = tf.random.stateless_uniform([], seed) < 0.5
     # tf.reverse: a slice with a step of -1 takes 30 times as long.

@@ -25,7 +25,7 @@ def samples(pairs, augmentation, count, first_sample=0):
 
 
 def is_inside(label):
-    """Where all of a pixel's neighbours have its id, as far as turning and doubling may mix them: five pixels."""
+    """Returns whether all neighbours within five pixels, as far as resampling may mix them, have a pixel's id."""
     inside = np.zeros(label.shape, bool)
     windows = np.lib.stride_tricks.sliding_window_view(label, (11, 11))
     inside[5:-5, 5:-5] = (windows == windows[..., :1, :1]).all(axis=(2, 3))
@@ -44,8 +44,8 @@ recipes = st.builds(
 
 @settings(REPEATABLE, max_examples=60)
 @given(recipes, st.integers(0, 2**31 - 1), st.integers(1, 7), st.integers(1, 7))
-def test_labels_go_where_their_photographs_go(recipe, seed, rows, columns):
-    """The colours of a mask, given as the photograph, land where its ids land, but for the mixtures at outlines."""
+def test_labels_are_transformed_like_their_images(recipe, seed, rows, columns):
+    """The colours of a mask, given as the image, end up where its ids do, except for mixtures at outlines."""
     classes = ClassTable.voc()
     cells = np.random.default_rng(seed).integers(0, 21, (rows, columns), np.uint8)
     ids = np.kron(cells, np.ones((16, 16), np.uint8))
@@ -76,7 +76,7 @@ def test_a_sample_depends_on_seed_and_number_only(toy, expected_samples, workers
 
 @pytest.fixture(scope="module")
 def expected_samples(toy):
-    """The first 40 samples, images and labels: four passes over the pairs."""
+    """Returns the first 40 samples, images and labels: four epochs."""
     images, labels = zip(*samples(read_voc(toy, "train"), EVERYTHING, 40))
     assert len({label.tobytes() for label in labels}) > 30
     return np.stack(images), np.stack(labels)
@@ -84,8 +84,8 @@ def expected_samples(toy):
 
 def test_the_plain_recipe_leaves_pixels_as_they_are(toy):
     pairs = read_voc(toy, "train")
-    with Image.open(pairs.images[0]) as photo:
-        image = np.asarray(photo)
+    with Image.open(pairs.images[0]) as opened:
+        image = np.asarray(opened)
     label = pairs.read_label(pairs.labels[0])
     recipe = Augmentation(label.shape, flip=False)
     same, same_label = recipe(tf.constant(image), tf.constant(label), tf.constant([1, 2]))
@@ -103,7 +103,7 @@ def test_show_draws_the_samples_that_the_recipe_makes(toy):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "complaint"),
+    ("wrong", "message"),
     [
         ({"scale": (0.0, 1.0)}, r"scale takes two factors greater than 0, the smaller first. Received: 0.0 1.0"),
         ({"scale": (2.0, 1.0)}, "the smaller first"),
@@ -111,8 +111,8 @@ def test_show_draws_the_samples_that_the_recipe_makes(toy):
         ({"color_jitter": 1.0}, "color_jitter must be at least 0 and less than 1. Received: 1.0"),
     ],
 )
-def test_values_out_of_range_are_refused(wrong, complaint):
-    with pytest.raises(UserError, match=complaint):
+def test_values_out_of_range_are_refused(wrong, message):
+    with pytest.raises(UserError, match=message):
         Augmentation((32, 32), **wrong)
 
 

@@ -19,7 +19,7 @@ from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure, trai
 
 
 def take(pairs, batches, seed=3, first_sample=0, crop_size=(16, 24), batch_size=4):
-    """Images and labels of the first batches, joined: uint8 [N, H, W, 3] and [N, H, W]."""
+    """Returns images and labels of the first batches, joined: uint8 [N, H, W, 3] and [N, H, W]."""
     dataset = training_dataset(pairs, Augmentation(crop_size), batch_size, seed, first_sample)
     images, labels = zip(*itertools.islice(dataset.as_numpy_iterator(), batches))
     return np.concatenate(images), np.concatenate(labels)
@@ -27,7 +27,7 @@ def take(pairs, batches, seed=3, first_sample=0, crop_size=(16, 24), batch_size=
 
 @pytest.fixture
 def plain_pairs(tmp_path):
-    """Seven pairs, the i-th uniformly of class i, with a photograph as grey as ten times its class."""
+    """Returns seven pairs: all pixels of the i-th have class i, and its image the grey value 10 * i."""
     paths = {"images": [], "labels": []}
     for index in range(7):
         size = (20 + index, 40 - index)
@@ -39,30 +39,30 @@ def plain_pairs(tmp_path):
     return Pairs("plain", "train", tuple(paths["images"]), tuple(paths["labels"]), classes, reader(read_label, classes))
 
 
-def test_each_pass_shows_every_pair_once_in_an_order_of_its_own(plain_pairs):
+def test_each_epoch_shows_every_pair_once_in_its_own_order(plain_pairs):
     _, labels = take(plain_pairs, batches=7)
-    passes = labels[:, 0, 0].reshape(4, 7)
-    assert [sorted(order) for order in passes.tolist()] == [list(range(7))] * 4
-    assert len({tuple(order) for order in passes.tolist()}) == 4
+    epochs = labels[:, 0, 0].reshape(4, 7)
+    assert [sorted(order) for order in epochs.tolist()] == [list(range(7))] * 4
+    assert len({tuple(order) for order in epochs.tolist()}) == 4
 
 
-def test_photograph_and_label_stay_together(plain_pairs):
+def test_image_and_label_stay_together(plain_pairs):
     images, labels = take(plain_pairs, batches=4)
     np.testing.assert_array_equal(images[..., 0], 10 * labels)
     np.testing.assert_array_equal(images[..., 2], 10 * labels)
 
 
-def test_labels_are_cropped_and_flipped_with_their_photographs(toy):
-    """The colours of a mask, read as a photograph, must land on the very pixels that its ids land on."""
+def test_labels_are_cropped_and_flipped_with_their_images(toy):
+    """The colours of a mask, read as an image, must end up on the same pixels as its ids."""
     pairs = read_voc(toy, "train")
     masks = dataclasses.replace(pairs, images=pairs.labels)
     images, labels = take(masks, batches=5, crop_size=(64, 200))
-    void = labels == 255  # drawn void borders and padding, which differ in the photograph
+    void = labels == 255  # drawn void borders and padding, which differ in the image
     assert 0 < void.mean() < 1
     np.testing.assert_array_equal(images[~void], pairs.classes.palette()[labels[~void]])
 
 
-def test_the_stream_goes_on_from_any_sample(toy):
+def test_the_stream_continues_from_any_sample(toy):
     pairs = read_voc(toy, "train")
     images, labels = take(pairs, batches=6)
     later_images, later_labels = take(pairs, batches=3, first_sample=12)
@@ -87,7 +87,7 @@ def test_evaluation_shows_every_image_whole_and_as_pillow_decodes_it(toy):
             np.testing.assert_array_equal(label[0], np.asarray(mask))
 
 
-def test_photographs_of_every_kind_reach_the_network_as_read_image_decodes_them(tmp_path):
+def test_images_of_every_kind_reach_the_network_as_read_image_decodes_them(tmp_path):
     photos = [write_photo(tmp_path, name) for name in PHOTOS]
     classes = ClassTable.voc()
     masks = [tmp_path / f"mask {index}.png" for index in range(len(photos))]

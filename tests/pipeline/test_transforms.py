@@ -14,14 +14,14 @@ from keras_fcn.pipeline.transforms import (
 
 
 def numbered(height, width):
-    """An image whose every pixel is its own position, and a label that repeats the image's last channel."""
+    """Returns an image whose pixels hold their own positions, and a label equal to its last channel."""
     rows, columns = np.mgrid[:height, :width]
     image = np.stack([rows, columns, (7 * rows + columns) % 200], axis=-1).astype(np.uint8)
     return image, image[..., 2]
 
 
 def in_dataset_map(transform, image, label, *arguments):
-    """Applies a transform as the pipeline does: inside `Dataset.map`, with sizes that are not known beforehand."""
+    """Applies a transform as the pipeline does: inside `Dataset.map`, with dynamic sizes."""
     signature = (tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([None, None], tf.uint8))
     dataset = tf.data.Dataset.from_generator(lambda: [(image, label)], output_signature=signature)
     return next(iter(dataset.map(lambda *pair: transform(*pair, *arguments))))
@@ -102,7 +102,7 @@ def test_flips_mirror_both_or_none_about_equally_often(apply):
 
 
 def bilinear(image, rows, columns):
-    """Samples an image [H, W, C] at fractional places, by definition; outside lies the padding colour."""
+    """Samples an image [H, W, C] at fractional positions, by definition; outside is the padding colour."""
     padded = np.pad(image.astype(float), [(1, 1), (1, 1), (0, 0)])
     padded[[0, -1]] = padded[:, [0, -1]] = PAD_COLOR
     rows, columns = np.clip(rows, -1, image.shape[0]) + 1, np.clip(columns, -1, image.shape[1]) + 1
@@ -114,7 +114,7 @@ def bilinear(image, rows, columns):
 
 
 def smooth(height, width):
-    """An image that changes slowly, so that resizing hardly changes its values, and a label like one channel."""
+    """Returns an image whose values change slowly, so that resizing hardly changes them, and a label like a channel."""
     rows, columns = np.mgrid[:height, :width]
     image = np.stack([4 * rows, 4 * columns, 2 * (rows + columns)], axis=-1).astype(np.uint8)
     return image, image[..., 2]
@@ -123,7 +123,7 @@ def smooth(height, width):
 @pytest.mark.parametrize("apply", [eagerly, in_dataset_map])
 @pytest.mark.parametrize("scale", [(0.5, 0.5), (2.0, 2.0), (0.6, 1.7)])
 def test_scaled_crops_show_image_and_label_alike(apply, scale):
-    """On a picture whose channels are its coordinates, every pixel tells where it came from."""
+    """In an image whose channels are its coordinates, every pixel's value is its original position."""
     image, label = smooth(48, 60)
     for seed in range(10):
         crop, ids = (
@@ -160,8 +160,8 @@ def test_a_scale_of_one_is_a_crop():
 
 @pytest.mark.parametrize("apply", [eagerly, in_dataset_map])
 @pytest.mark.parametrize("size", [(21, 33), (20, 20)])
-def test_rotation_turns_about_the_middle(apply, size):
-    """Against NumPy's own sampling at the turned coordinates; the angle is read off the picture itself."""
+def test_rotation_is_about_the_centre(apply, size):
+    """Against NumPy's sampling at the rotated coordinates; the angle is drawn from the same seed."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (*size, 3), np.uint8)
     label = rng.integers(0, 21, size, np.uint8)
