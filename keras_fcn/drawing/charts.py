@@ -1,4 +1,4 @@
-"""Figures of a run as charts: its curves, and what it takes for what."""
+"""Charts of a run: learning curves and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _LONGEST_NAME = 24
 _LEGEND_ROWS = 38
 _CELLS_WITH_NUMBERS = 30
 _CELL, _SMALL_CELL = 0.4, 0.15
-"""Inches."""
+"""Side of a cell in inches."""
 
 
 def draw_curves(path: Path, history: Sequence[EpochRow], classes: ClassTable) -> None:
-    """Draws loss, learning rate and validation metrics of each epoch, and the IoU of each class if it is there.
+    """Draws loss, learning rate and validation metrics of each epoch, and the IoU of each class if available.
 
     Args:
         path: The PNG to write.
         history: At least one row.
-        classes: Whose colours to use.
+        classes: Names and colours of the classes.
     """
     from matplotlib.figure import Figure
 
@@ -70,7 +70,7 @@ def _column(history: Sequence[EpochRow], name: str) -> np.ndarray:
 
 
 def _plot(axes: Axes, epochs: np.ndarray, values: np.ndarray, **style) -> None:
-    """Draws a line with a mark at each epoch while there is room, against whole epochs."""
+    """Draws a line over the epochs, with a marker at each epoch if there are few."""
     from matplotlib.ticker import MaxNLocator
 
     style = {"marker": "o" if len(epochs) <= _MOST_MARKED_EPOCHS else None, "markersize": 3, **style}
@@ -89,14 +89,14 @@ def _draw_metrics(axes: Axes, epochs: np.ndarray, history: Sequence[EpochRow]) -
             axes.plot(epochs[best], values[best], "*", color=color, markersize=10, zorder=3, clip_on=False)
             label = f"{label}\nbest {values[best]:.1f} in epoch {epochs[best]:.0f}"
         _plot(axes, epochs, values, color=color, label=label)
-    axes.set(title="held-out images, percent", ylim=(0, 100))
+    axes.set(title="validation images, percent", ylim=(0, 100))
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1.02), fontsize="small", frameon=False, labelspacing=1)
 
 
 def _draw_class_iou(
     part: SubFigure, epochs: np.ndarray, series: dict[str, np.ndarray], classes: ClassTable, legend_columns: int
 ) -> None:
-    """Draws one line per class; the legend names them from the best to the worst, as they end at the right."""
+    """Draws one line per class; the legend sorts the classes by their last value, the best first."""
     axes = part.subplots()
     colors = dict(zip(classes.names, classes.colors))
     styles = _line_styles([colors[name] for name in series])
@@ -105,7 +105,7 @@ def _draw_class_iou(
     crowded = {"marker": None, "linewidth": 0.9} if legend_columns > 1 else {}
     for name, (color, line) in zip(series, styles):
         _plot(axes, epochs, 100 * series[name], color=color, linestyle=line, **crowded)
-    axes.set(title="IoU of each class on the held-out images, percent", ylim=(0, 100))
+    axes.set(title="IoU of each class on the validation images, percent", ylim=(0, 100))
     lines = dict(zip(series, axes.get_lines()))
     legend = part.legend(
         [lines[name] for name in order], order, loc="outside right upper", ncols=legend_columns, fontsize="small",
@@ -115,13 +115,13 @@ def _draw_class_iou(
 
 
 def _line_styles(colors: Sequence[Color]) -> list[tuple[tuple[float, float, float], str]]:
-    """Returns for each class's colour one that is seen on white, and a line style where another is too much like it.
+    """Returns a line colour that is visible on white for each class, with a line style that separates similar colours.
 
     Args:
         colors: RGB, 0-255.
 
     Returns:
-        RGB in 0-1 and Matplotlib's line style, the same pair twice only if too many colours are alike.
+        RGB in 0-1 and Matplotlib's line style; pairs repeat only if too many colours are similar.
     """
     chosen: list[tuple[tuple[float, float, float], str]] = []
     for color in colors:
@@ -135,14 +135,14 @@ def _line_styles(colors: Sequence[Color]) -> list[tuple[tuple[float, float, floa
 
 
 def draw_confusion(path: Path, matrix: np.ndarray, classes: ClassTable) -> None:
-    """Draws what is taken for what: as percent of each true class's pixels, and as pixels on a logarithmic scale.
+    """Draws the confusion matrix: as percent of each true class's pixels, and as pixels on a logarithmic scale.
 
-    Only classes that occur in the truth or in a prediction are shown. Cells have numbers while they are large enough.
+    Only classes that occur in the ground truth or in a prediction are shown. Large enough cells have numbers.
 
     Args:
         path: The PNG to write.
         matrix: Pixels by true class (rows) and predicted class (columns), int64 [classes, classes].
-        classes: What the rows and columns mean.
+        classes: The classes of the rows and columns.
     """
     from matplotlib.colors import LogNorm, PowerNorm
     from matplotlib.figure import Figure
@@ -157,12 +157,14 @@ def draw_confusion(path: Path, matrix: np.ndarray, classes: ClassTable) -> None:
     margin = 1.0 + 0.085 * max(map(display_width, names))
     figure = Figure(figsize=(2 * (side + margin + 0.5), side + margin), layout="compressed")
     left, right = figure.subplots(1, 2)
-    # With the square root as scale, what is confused in a few percent is seen, too.
+    # The square-root scale makes confusions of a few percent visible.
     bar = _draw_matrix(
         left, percent, names, PowerNorm(0.5, 0, 100), lambda value: f"{value:.0f}" if value >= 0.5 else ""
     )
     bar.set_ticks([0, 1, 5, 10, 20, 40, 60, 80, 100])
-    left.set_title("percent of the true class" + (" (grey: not in the truth)" if np.isnan(percent).any() else ""))
+    left.set_title(
+        "percent of the true class" + (" (grey: not in the ground truth)" if np.isnan(percent).any() else "")
+    )
     _draw_matrix(right, counts, names, LogNorm(1, max(10, counts.max())), _compact)
     right.set_title("pixels")
     save_figure(figure, path)
@@ -171,7 +173,7 @@ def draw_confusion(path: Path, matrix: np.ndarray, classes: ClassTable) -> None:
 def _draw_matrix(
     axes: Axes, values: np.ndarray, names: Sequence[str], norm: Normalize, number: Callable[[float], str]
 ) -> Colorbar:
-    """Draws values [true class, predicted class], white where 0, grey where NaN; with numbers if they fit."""
+    """Draws values [true class, predicted class], zeros in white and NaN in grey, with numbers if they fit."""
     import matplotlib
 
     colors = matplotlib.colormaps["Blues"].with_extremes(bad="none")
@@ -182,7 +184,7 @@ def _draw_matrix(
     size = "small" if fits else 8
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size, parse_math=False)
     axes.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
-    axes.set(xlabel="prediction", ylabel="truth")
+    axes.set(xlabel="prediction", ylabel="ground truth")
     axes.tick_params(length=0)
     edges = np.arange(len(names) + 1) - 0.5
     for draw_lines in (axes.vlines, axes.hlines):
@@ -204,5 +206,5 @@ def _compact(count: float) -> str:
 
 
 def _shortened(name: str) -> str:
-    """Returns a name, cut where it would take more than its share of a chart."""
+    """Returns a name, truncated if it is too long for a chart."""
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

@@ -1,4 +1,4 @@
-"""Several models measured on the same images, as a chart."""
+"""Chart that compares several models evaluated on the same images."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 Rows = Mapping[str, Sequence[float]]
 
 _BAR, _GAP = 0.14, 0.1
-"""Inches that a bar takes, and the space between the bars of two rows."""
+"""Height of a bar, and the gap between the bars of two rows, in inches."""
 
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-"""Okabe, Ito: Color Universal Design (2008): the colour-blind tell them apart, too."""
+"""Okabe, Ito: Color Universal Design (2008), distinguishable with colour blindness."""
 
 
 def draw_comparison(path: Path, names: Sequence[str], means: Rows, classes: Rows) -> None:
@@ -30,23 +30,23 @@ def draw_comparison(path: Path, names: Sequence[str], means: Rows, classes: Rows
 
     Args:
         path: The PNG to write.
-        names: Of the models.
-        means: By name, the value of each model, 0-1 or NaN.
-        classes: The same of the classes' IoU.
+        names: Names of the models.
+        means: Each mean's values, one per model, 0-1 or NaN, by the mean's name.
+        classes: Each class's IoU, one per model, 0-1 or NaN, by the class's name.
     """
     from matplotlib.figure import Figure
 
     titles, group = [*means, *classes], _BAR * len(names) + _GAP
-    # The means stand a little apart from the classes.
-    places = group * (np.arange(len(titles)) + 0.6 * (np.arange(len(titles)) >= len(means)))
-    size = (6.5 + 0.085 * max(map(display_width, titles)), places[-1] + 1.4 * group + 0.8 + 0.2 * len(names))
+    # A gap separates the means from the classes.
+    positions = group * (np.arange(len(titles)) + 0.6 * (np.arange(len(titles)) >= len(means)))
+    size = (6.5 + 0.085 * max(map(display_width, titles)), positions[-1] + 1.4 * group + 0.8 + 0.2 * len(names))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     values = 100 * np.array([*means.values(), *classes.values()], float)
     offsets = _BAR * (np.arange(len(names)) - (len(names) - 1) / 2)
-    bars: list[Any] = [_draw_model(axes, places + offset, values, number) for number, offset in enumerate(offsets)]
-    axes.set_yticks(places, titles, parse_math=False)
-    axes.set_ylim(places[-1] + group * 0.7, -group * 0.7)
+    bars: list[Any] = [_draw_model(axes, positions + offset, values, number) for number, offset in enumerate(offsets)]
+    axes.set_yticks(positions, titles, parse_math=False)
+    axes.set_ylim(positions[-1] + group * 0.7, -group * 0.7)
     axes.set(xlim=(0, 112), xlabel="percent (in brackets the difference to A); below the means, IoU of each class")
     axes.set_xticks(range(0, 101, 20))
     axes.grid(axis="x", alpha=0.3)
@@ -58,11 +58,13 @@ def draw_comparison(path: Path, names: Sequence[str], means: Rows, classes: Rows
     save_figure(figure, path)
 
 
-def _draw_model(axes: Axes, places: np.ndarray, values: np.ndarray, number: int) -> BarContainer:
-    """Draws one bar per row, [rows] of `values` [rows, models], with its figure behind it."""
+def _draw_model(axes: Axes, positions: np.ndarray, values: np.ndarray, number: int) -> BarContainer:
+    """Draws one bar per row of `values` [rows, models], with its value beside it."""
     color, hatch = _COLORS[number % len(_COLORS)], "///" * (number // len(_COLORS))
     own, first = values[:, number], values[:, 0]
-    bars = axes.barh(places, np.nan_to_num(own), 0.92 * _BAR, color=color, hatch=hatch, edgecolor="white", linewidth=0)
+    bars = axes.barh(
+        positions, np.nan_to_num(own), 0.92 * _BAR, color=color, hatch=hatch, edgecolor="white", linewidth=0
+    )
     texts = [
         "-" if math.isnan(value) else f"{value:.1f}" if not number or math.isnan(base)
         else f"{value:.1f} ({signed(value - base)})" for value, base in zip(own, first)

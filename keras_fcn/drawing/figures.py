@@ -1,4 +1,4 @@
-"""Matplotlib figures written to files, in fonts that have the letters of whatever script class names are in."""
+"""Writing Matplotlib figures to files, with fonts for class names in any script."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Writes a figure as a PNG, whole or not at all.
+    """Writes a figure as a PNG atomically.
 
     Args:
-        figure: Made without `pyplot`, so that no window and no global state is involved. Its texts get the fallback
-            fonts. Names of classes and files among them need `parse_math=False`, or `$` would begin a formula.
+        figure: A figure made without `pyplot`, so without windows and global state. Its texts get the fallback fonts.
+            Names of classes and files need `parse_math=False`, or `$` would begin a formula.
         path: The PNG to write.
     """
     from matplotlib.text import Text
@@ -29,20 +29,20 @@ def save_figure(figure: Figure, path: Path) -> None:
     for text in figure.findobj(Text):
         text.set_fontfamily(families)
     with replaced_file(path) as temporary, warnings.catch_warnings():
-        # Where no font has a letter, the picture shows a box in its place.
+        # A box replaces letters that no font has.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(temporary, dpi=120, format="png")
 
 
 def name_entries(legend: Legend, names: Iterable[str]) -> None:
-    """Writes the entries of a legend as they are; given at once, $ would begin a formula, and _a be left out."""
+    """Sets the texts of a legend literally; as labels, `$` would begin a formula, and `_a` be omitted."""
     for text, name in zip(legend.get_texts(), names):
         text.set_parse_math(False)
         text.set_text(name)
 
 
 def _font_families() -> list[str]:
-    """Returns Matplotlib's own font, and those installed of `FALLBACK_FONTS`."""
+    """Returns Matplotlib's own font and the installed ones of `FALLBACK_FONTS`."""
     from matplotlib.font_manager import fontManager
 
     installed = {font.name for font in fontManager.ttflist}

@@ -1,4 +1,4 @@
-"""Fonts for texts in pictures, with the letters of whatever script class names are in."""
+"""Fonts for class names in any script."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ FALLBACK_FONTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "PingFang SC",
     "Hiragino Sans GB", "Microsoft YaHei", "Arial Unicode MS", "Noto Emoji", "Segoe UI Emoji",
 )  # fmt: skip
-"""Fonts of Linux, macOS and Windows for names that Pillow's and Matplotlib's own fonts have no letters for."""
+"""Fonts of Linux, macOS and Windows for letters that Pillow's and Matplotlib's own fonts lack."""
 
 
 @functools.lru_cache(maxsize=256)
 def font_for(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Returns a font for a text: Pillow's own if it has all letters, else the one installed that has most of them.
+    """Returns a font for a text: Pillow's own if it has all letters, else the installed one that has most of them.
 
     Args:
-        text: What is to be written.
+        text: The text to draw.
         size: Height in pixels.
     """
     if all(ord(letter) < 0x180 for letter in text):
@@ -34,7 +34,7 @@ def font_for(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFo
 
 @functools.lru_cache(maxsize=1)
 def _font_files() -> list[str]:
-    """Returns the file of Matplotlib's own font and those installed of `FALLBACK_FONTS`."""
+    """Returns the files of Matplotlib's own font and of the installed ones of `FALLBACK_FONTS`."""
     from matplotlib.font_manager import findfont, get_font_names
 
     installed = set(get_font_names())

@@ -1,4 +1,4 @@
-"""A prediction laid over its photograph, readable whatever the photograph: colours, outlines, names and a legend."""
+"""Overlays of predictions on images: colours, outlines, class names and a legend, readable on any image."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from keras_fcn.drawing.palettes import text_color
 from keras_fcn.images.classes import ClassTable, Color, class_fractions
 
 Box = tuple[int, int, int, int]
-"""The first and the last column and row of a rectangle: left, top, right, bottom."""
+"""Left, top, right and bottom of a rectangle in pixels, all inclusive."""
 
 _PIXELS_PER_LINE = 700
-"""An outline is one pixel wide, and one more for each so many pixels of the longer side."""
+"""An outline is one pixel wide, plus one for every so many pixels of the longer side."""
 
 _LEAST_LABELLED = 0.004
-"""Share of the pixels from which on a class is named on the picture itself."""
+"""Least fraction of the pixels of a class whose name is drawn on the image itself."""
 
 _COARSE = 64
-"""Pixels of the longer side of the reduced mask in which the place of a name is looked for."""
+"""Longer side, in pixels, of the reduced mask that is searched for the position of a name."""
 
 
 def overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float = 0.55) -> np.ndarray:
-    """Lays the classes' colours over an image, outlines in full colour; background stays as it is.
+    """Blends the classes' colours into an image, with outlines in full colour; background stays unchanged.
 
-    Beside a coloured outline the background gets a white line, or a black one if the colour is light, so that one of
-    the two is seen on any photograph.
+    Beside a coloured outline, the background gets a white line, or a black one if the colour is light, so that one of
+    the two is visible on any image.
 
     Args:
         image: uint8 [H, W, 3].
         ids: uint8 [H, W], class ids or 255.
-        classes: Whose colours to use.
-        alpha: Share of the colour in the mixture, 0-1.
+        classes: The classes with their colours.
+        alpha: Opacity of the colours, 0-1.
 
     Returns:
         uint8 [H, W, 3].
@@ -51,13 +51,13 @@ def overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: floa
 
 
 def labelled_overlay(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float = 0.55) -> Image.Image:
-    """Returns the overlay with the name of each thing written where there is most room for it.
+    """Returns the overlay with the name of each class drawn in the middle of its largest part.
 
     Args:
         image: uint8 [H, W, 3].
         ids: uint8 [H, W], class ids or 255.
         classes: Names and colours.
-        alpha: Share of the colour in the mixture, 0-1.
+        alpha: Opacity of the colours, 0-1.
     """
     return _labelled(image, ids, classes, alpha, class_fractions(ids, classes))
 
@@ -69,10 +69,10 @@ def _labelled(
     draw = ImageDraw.Draw(picture)
     size = _text_size(max(picture.size))
     taken: list[Box] = []
-    for index, share in present:
-        if index != classes.background and share >= _LEAST_LABELLED:
-            x, y, radius = _roomiest(ids == index)
-            if radius < size:  # there it would hide what it names
+    for index, fraction in present:
+        if index != classes.background and fraction >= _LEAST_LABELLED:
+            x, y, radius = _innermost(ids == index)
+            if radius < size:  # the name would hide the object
                 y += -radius - size if y > radius + 2 * size else radius + size
             box = _free_box(classes.names[index], x, y, size, picture.size, taken)
             if box is not None:
@@ -82,14 +82,14 @@ def _labelled(
 
 
 def overlay_with_legend(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float = 0.55) -> Image.Image:
-    """Returns the labelled overlay at the photograph's own size, and under it `legend` of what is in it."""
+    """Returns the labelled overlay at the image's own size, with a `legend` of its classes below."""
     present = class_fractions(ids, classes)
     size = _text_size(max(ids.shape))
     return above(_labelled(image, ids, classes, alpha, present), legend(present, classes, image.shape[1], size))
 
 
 def panel(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float = 0.55) -> Image.Image:
-    """Returns photograph, overlay and mask side by side, one above the other if they are wide, with a legend below."""
+    """Returns image, overlay and mask side by side, or stacked if they are wide, with a legend below."""
     height, width = ids.shape
     across = width <= 2 * height
     gap = max(2, max(height, width) // 100)
@@ -102,7 +102,7 @@ def panel(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float 
 
 
 def cutout(image: np.ndarray, ids: np.ndarray, classes: ClassTable) -> Image.Image:
-    """Returns the things cut out of the photograph, RGBA: background is transparent, and everything is there below.
+    """Returns the image as RGBA with a transparent background; transparent pixels keep their colours.
 
     Raises:
         ValueError: If no class is background.
@@ -116,34 +116,34 @@ def cutout(image: np.ndarray, ids: np.ndarray, classes: ClassTable) -> Image.Ima
 def legend(
     present: Sequence[tuple[int, float]], classes: ClassTable, width: int, size: int | None = None
 ) -> Image.Image:
-    """Draws fields of colour with names and shares of pixels, wrapped to a width in pixels.
+    """Draws colour swatches with names and fractions of the pixels, wrapped to a width in pixels.
 
     Args:
-        present: Class ids with their shares, 0-1.
+        present: Class ids with their fractions, 0-1.
         classes: Names and colours.
-        width: Of the picture in pixels.
-        size: Height of the texts in pixels; what suits the width if not given.
+        width: Width of the legend in pixels.
+        size: Height of the texts in pixels; chosen by the width if None.
     """
     size = min(size or _text_size(width), max(12, width // 14))
     line, gap = round(size * 1.7), size // 2
-    places, x, y = [], gap, gap // 2
-    for index, share in present:
-        text = f"{classes.names[index]} {_percent(share)}"
+    entries, x, y = [], gap, gap // 2
+    for index, fraction in present:
+        text = f"{classes.names[index]} {_percent(fraction)}"
         needed = size + gap + round(font_for(text, size).getlength(text)) + 2 * gap
         if x > gap and x + needed > width:
             x, y = gap, y + line
-        places.append((x, y + gap // 2, text, classes.colors[index]))
+        entries.append((x, y + gap // 2, text, classes.colors[index]))
         x += needed
     picture = Image.new("RGB", (width, y + line + gap // 2), "white")
     draw = ImageDraw.Draw(picture)
-    for x, y, text, color in places:
+    for x, y, text, color in entries:
         draw.rectangle((x, y, x + size, y + size), color, "gray")
         draw.text((x + size + gap, y + size // 2), text, "black", font_for(text, size), anchor="lm")
     return picture
 
 
 def above(upper: Image.Image, lower: Image.Image) -> Image.Image:
-    """Returns two pictures of one width, one above the other."""
+    """Returns two images of the same width, stacked."""
     page = Image.new("RGB", (upper.width, upper.height + lower.height), "white")
     page.paste(upper, (0, 0))
     page.paste(lower, (0, upper.height))
@@ -151,7 +151,7 @@ def above(upper: Image.Image, lower: Image.Image) -> Image.Image:
 
 
 def _draw_outlines(canvas: np.ndarray, ids: np.ndarray, classes: ClassTable) -> None:
-    """Draws where neighbouring pixels differ in their ids. Only those pixels are touched: they are few."""
+    """Draws lines between neighbouring pixels of different ids. Only those few pixels are processed."""
     pixels, flat, width = canvas.reshape(-1, 3), ids.ravel(), ids.shape[1]
     colors, halos = classes.palette(), _halos(classes)
     background = -1 if classes.background is None else classes.background
@@ -163,26 +163,26 @@ def _draw_outlines(canvas: np.ndarray, ids: np.ndarray, classes: ClassTable) -> 
         for inner, outer, inward in ((first, first + step, -step), (first + step, first, step)):
             shown = np.where((flat[inner] == background)[:, None], halos[flat[outer]], colors[flat[inner]])
             for depth in range(1 + max(ids.shape) // _PIXELS_PER_LINE):
-                place = inner + depth * inward
-                fits = (place >= 0) & (place < flat.size)
+                position = inner + depth * inward
+                fits = (position >= 0) & (position < flat.size)
                 if axis == 1:
-                    fits &= place // width == inner // width
-                fits[fits] &= flat[place[fits]] == flat[inner[fits]]
-                pixels[place[fits]] = shown[fits]
+                    fits &= position // width == inner // width
+                fits[fits] &= flat[position[fits]] == flat[inner[fits]]
+                pixels[position[fits]] = shown[fits]
 
 
 @functools.lru_cache(maxsize=8)
 def _halos(classes: ClassTable) -> np.ndarray:
-    """Returns what stands out beside each id's colour, uint8 [256, 3]: white, or black beside light colours."""
+    """Returns a colour in contrast to each id's, uint8 [256, 3]: white, or black for light colours."""
     return np.array([text_color((r, g, b)) for r, g, b in classes.palette().tolist()], np.uint8)
 
 
 def _free_box(name: str, x: int, y: int, size: int, room: tuple[int, int], taken: Sequence[Box]) -> Box | None:
-    """Returns where a name goes: around a place, moved inside the picture, above or below names that are there."""
+    """Returns a free box for a name near a position, inside the image and clear of other names; None if none fits."""
     width, height, margin = round(font_for(name, size).getlength(name)) + size, round(1.4 * size), 2
     left_most, top_most = room[0] - width - margin, room[1] - height - margin
     if min(left_most, top_most) < margin:
-        return None  # the picture is smaller than the name
+        return None  # the image is smaller than the name
     left = int(np.clip(x - width // 2, margin, left_most))
     for rows in (0, 1, -1, 2, -2):
         top = int(np.clip(y - height // 2 + rows * (height + 1), margin, top_most))
@@ -193,17 +193,17 @@ def _free_box(name: str, x: int, y: int, size: int, room: tuple[int, int], taken
 
 
 def _draw_name(draw: ImageDraw.ImageDraw, name: str, color: Color, box: Box, size: int) -> None:
-    """Writes a name on a field of its class's colour."""
+    """Draws a name on a rounded box in its class's colour."""
     draw.rounded_rectangle(box, round(0.35 * size), color, text_color(color))
     middle = ((box[0] + box[2] + 1) / 2, (box[1] + box[3] + 1) / 2)
     draw.text(middle, name, text_color(color), font_for(name, size), anchor="mm")
 
 
-def _roomiest(mask: np.ndarray) -> tuple[int, int, int]:
-    """Returns x and y of a pixel of a mask boolean [H, W] that is about as far from its outline as any, and how far."""
+def _innermost(mask: np.ndarray) -> tuple[int, int, int]:
+    """Returns x and y of the pixel of a mask, boolean [H, W], about farthest from its outline, and the distance."""
     step = -(-max(mask.shape) // _COARSE)
     left = np.pad(mask[step // 2 :: step, step // 2 :: step], 1)
-    if not left.any():  # too thin to be seen in the reduced mask
+    if not left.any():  # too thin for the reduced mask
         rows, columns = np.nonzero(mask)
         return int(columns[len(columns) // 2]), int(rows[len(rows) // 2]), 0
     depth = -1
@@ -212,7 +212,7 @@ def _roomiest(mask: np.ndarray) -> tuple[int, int, int]:
         left = np.zeros_like(kept)
         left[1:-1, 1:-1] = kept[1:-1, 1:-1] & kept[:-2, 1:-1] & kept[2:, 1:-1] & kept[1:-1, :-2] & kept[1:-1, 2:]
     rows, columns = np.nonzero(kept)
-    x, y = ((int(places[len(rows) // 2]) - 1) * step + step // 2 for places in (columns, rows))
+    x, y = ((int(indices[len(rows) // 2]) - 1) * step + step // 2 for indices in (columns, rows))
     return x, y, depth * step + step // 2
 
 
@@ -220,5 +220,5 @@ def _text_size(length: int) -> int:
     return int(np.clip(length // 34, 12, 40))
 
 
-def _percent(share: float) -> str:
-    return "<0.1%" if share < 0.001 else f"{share:.1%}"
+def _percent(fraction: float) -> str:
+    return "<0.1%" if fraction < 0.001 else f"{fraction:.1%}"

@@ -1,4 +1,4 @@
-"""Colours for pictures: a palette that the colour-blind can read, and text that stands out on any of them."""
+"""Colours for pictures: a palette for colour blindness, and readable text colours."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ COLOR_BLINDNESS = {
         (0.004733, 0.691367, 0.303900),
     ),
 }
-"""What is seen of linear RGB with one kind of cone missing (Machado, Oliveira, Fernandes: A Physiologically-based Model
-for Simulation of Color Vision Deficiency, IEEE TVCG 2009, severity 1)."""
+"""Simulation of linear RGB as seen without one kind of cone (Machado, Oliveira, Fernandes: A Physiologically-based
+Model for Simulation of Color Vision Deficiency, IEEE TVCG 2009, severity 1)."""
 
 _DARKEST, _GREYEST = 0.4, 0.12
-"""The least OKLab lightness and chroma of a colour that is added: others get lost when laid over a photograph."""
+"""The minimum OKLab lightness and chroma of further colours; others are hard to see on an image."""
 
 _LMS = np.array((
     (0.4122214708, 0.5363325363, 0.0514459929),
@@ -53,10 +53,10 @@ _OKLAB = np.array((
 
 
 def picture_colors(classes: ClassTable, palette: str = "classes") -> ClassTable:
-    """Returns the classes in the colours that pictures show them in.
+    """Returns the classes with their colours in pictures.
 
     Args:
-        classes: Names, and the colours of their own.
+        classes: Names and own colours.
         palette: One of `keras_fcn.runs.names.PALETTES`.
     """
     return dataclasses.replace(classes, colors=resolve_name(PALETTES[palette])(classes))
@@ -74,15 +74,15 @@ def colorblind(classes: ClassTable) -> tuple[Color, ...]:
 
 @functools.lru_cache(maxsize=8)
 def colorblind_colors(count: int, void_color: Color = (224, 224, 192)) -> tuple[Color, ...]:
-    """Returns colours that differ as much as they can for people with and without colour blindness.
+    """Returns colours that are as distinct as possible with and without colour blindness.
 
-    The first eight are Okabe's and Ito's. Each further one is, of a grid of colours, that which is farthest in OKLab
-    (Ottosson 2020) from all before and from void, by the least of the distances that people see with three or with two
-    kinds of cones. Ask for as many as there are: the more, the closer they get.
+    The first eight are Okabe's and Ito's. Each further one is the colour of a grid that is farthest in OKLab (Ottosson
+    2020) from void's and all chosen ones, by the smallest distance over normal vision and three kinds of colour
+    blindness. The more colours, the closer they are.
 
     Args:
-        count: How many.
-        void_color: What must not be taken for one of them.
+        count: Number of colours.
+        void_color: The colour of void, from which they must differ.
     """
     steps = np.linspace(0, 255, 17).round()
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -102,7 +102,7 @@ def colorblind_colors(count: int, void_color: Color = (224, 224, 192)) -> tuple[
 
 
 def appearances(colors: np.ndarray) -> np.ndarray:
-    """Returns colours as they are seen with all cones and with each kind missing.
+    """Returns colours as seen with normal vision and with each kind of colour blindness.
 
     Args:
         colors: [N, 3], RGB in 0-255.
@@ -116,7 +116,7 @@ def appearances(colors: np.ndarray) -> np.ndarray:
 
 
 def text_color(background: Color) -> Color:
-    """Returns black or white, whichever has the higher contrast to a background (WCAG 2.1, contrast ratio)."""
+    """Returns black or white, the one with the higher contrast to a background (WCAG 2.1, contrast ratio)."""
     luminance = float(_linear(np.array(background)) @ (0.2126, 0.7152, 0.0722))
     return (0, 0, 0) if (luminance + 0.05) ** 2 > 1.05 * 0.05 else (255, 255, 255)
 
@@ -128,5 +128,5 @@ def _linear(colors: np.ndarray) -> np.ndarray:
 
 
 def _least_distance(seen: np.ndarray, taken: np.ndarray) -> np.ndarray:
-    """Returns the least over visions of the distance from each of `seen` [4, N, 3] to `taken` [4, 3]."""
+    """Returns the distance from each of `seen` [4, N, 3] to `taken` [4, 3], the smallest over kinds of vision."""
     return np.linalg.norm(seen - taken[:, None], axis=-1).min(axis=0)

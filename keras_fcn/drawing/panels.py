@@ -1,4 +1,4 @@
-"""Figures of photographs with masks, for people: panels of predictions, of errors, of a data set."""
+"""Figures of images with masks: panels of predictions, of errors, and of a data set."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from keras_fcn.system.text import display_width
 
 _ERROR_COLORS: dict[str, Color] = {
     "another class": (213, 94, 0),
-    "a thing taken for background": (250, 200, 0),
-    "background taken for a thing": (0, 114, 178),
+    "an object taken for background": (250, 200, 0),
+    "background taken for an object": (0, 114, 178),
 }
-"""The later ones are special cases of the first. The colour-blind tell them apart, too."""
+"""Colours of kinds of errors, distinguishable with colour blindness. The later ones are special cases of the first."""
 
 _PANEL, _THUMBNAIL = 3.0, 800
-"""Width of a picture in a figure, in inches, and what its longer side is reduced to, less than twice as many pixels."""
+"""Width of a panel in inches, and its longer side in pixels, which is reduced to less than twice this number."""
 
 _LETTER, _SWATCH = 0.09, 0.75
-"""Inches that a letter of a legend takes, and its patch of colour with the space around."""
+"""Width of a legend's letter, and of its colour swatch with the space around it, in inches."""
 
 
-def side_by_side(image: np.ndarray, prediction: np.ndarray, truth: np.ndarray, classes: ClassTable) -> np.ndarray:
-    """Returns photograph, prediction and truth in VOC's colours as one picture, uint8 [H, 3 * W, 3]."""
+def side_by_side(image: np.ndarray, prediction: np.ndarray, label: np.ndarray, classes: ClassTable) -> np.ndarray:
+    """Returns image, prediction and ground truth side by side in the classes' colours, uint8 [H, 3 * W, 3]."""
     palette = classes.palette()
-    return np.concatenate([image, palette[prediction], palette[truth]], axis=1)
+    return np.concatenate([image, palette[prediction], palette[label]], axis=1)
 
 
 def draw_predictions(
     path: Path, samples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], classes: ClassTable
 ) -> None:
-    """Draws rows of photograph, prediction and truth with a legend of the classes in them.
+    """Draws rows of image, prediction and ground truth with a legend of their classes.
 
     Args:
         path: The PNG to write.
-        samples: Per row the image uint8 [H, W, 3], the predicted ids and the true ids, uint8 [H, W].
+        samples: The image uint8 [H, W, 3], the predicted and the true ids, uint8 [H, W], of each row.
         classes: Names and colours.
     """
     palette = classes.palette()
-    titles = [("photograph", "prediction", "truth"), *[("", "", "")] * (len(samples) - 1)]
+    titles = [("image", "prediction", "ground truth"), *[("", "", "")] * (len(samples) - 1)]
     shown = [_thumbnails(*sample) for sample in samples]
-    rows = [(image, palette[prediction], palette[truth]) for image, prediction, truth in shown]
+    rows = [(image, palette[prediction], palette[label]) for image, prediction, label in shown]
     _draw_rows(path, rows, titles, _classes_in(shown, classes))
 
 
@@ -56,50 +56,50 @@ def draw_worst(
     names_and_ious: Sequence[tuple[str, float | None]],
     classes: ClassTable,
 ) -> None:
-    """Draws rows of photograph, prediction, truth and a map of the errors, with figures above each.
+    """Draws rows of image, prediction, ground truth and error map, with metrics above each.
 
     Args:
         path: The PNG to write.
-        samples: Per row the image uint8 [H, W, 3], the predicted ids and the true ids, uint8 [H, W].
-        names_and_ious: Per row the photograph's name and its mean IoU, 0-1, or None without a valid pixel.
+        samples: The image uint8 [H, W, 3], the predicted and the true ids, uint8 [H, W], of each row.
+        names_and_ious: The image's name and its mean IoU, 0-1, or None without a valid pixel, of each row.
         classes: Names and colours.
     """
     palette = classes.palette()
     rows, titles = [], []
     for (name, iou), sample in zip(names_and_ious, samples):
-        image, prediction, truth = _thumbnails(*sample)
-        rows.append((image, palette[prediction], palette[truth], error_map(image, prediction, truth, classes)))
-        valid = truth != VOID_LABEL
-        wrong = f"{(prediction != truth)[valid].mean():.0%} of the valid pixels" if valid.any() else "no valid pixel"
+        image, prediction, label = _thumbnails(*sample)
+        rows.append((image, palette[prediction], palette[label], error_map(image, prediction, label, classes)))
+        valid = label != VOID_LABEL
+        wrong = f"{(prediction != label)[valid].mean():.0%} of the valid pixels" if valid.any() else "no valid pixel"
         titles.append((
             f"{name if len(name) <= 32 else '…' + name[-31:]}\nmean IoU {'-' if iou is None else f'{100 * iou:.1f}'}",
-            f"prediction\n{_things(prediction, classes)}",
-            f"truth\n{_things(truth, classes)}",
+            f"prediction\n{_largest_classes(prediction, classes)}",
+            f"ground truth\n{_largest_classes(label, classes)}",
             f"errors\n{wrong}",
         ))  # fmt: skip
     kinds = [(f"error: {kind}", color) for kind, color in _ERROR_COLORS.items()]
     _draw_rows(path, rows, titles, [*_classes_in(samples, classes), *kinds])
 
 
-def error_map(image: np.ndarray, prediction: np.ndarray, truth: np.ndarray, classes: ClassTable) -> np.ndarray:
-    """Returns the photograph in grey, and over it in colours where the prediction is wrong, and in which way.
+def error_map(image: np.ndarray, prediction: np.ndarray, label: np.ndarray, classes: ClassTable) -> np.ndarray:
+    """Returns the image in grey with wrong pixels in the colour of their kind of error.
 
     Args:
         image: uint8 [H, W, 3].
         prediction: uint8 [H, W], class ids.
-        truth: uint8 [H, W], class ids or 255.
-        classes: Which of them is background, and the colour of void.
+        label: uint8 [H, W], class ids or 255.
+        classes: The classes, for the background's id and the colour of void.
 
     Returns:
         uint8 [H, W, 3].
     """
     grey = np.asarray(Image.fromarray(image).convert("L"))[..., None] // 2 + 90
     picture = np.repeat(grey, 3, axis=-1).astype(np.uint8)
-    wrong = (prediction != truth) & (truth != VOID_LABEL)
-    missed, alarm = ((ids == (-1 if classes.background is None else classes.background)) for ids in (prediction, truth))
-    for where, color in zip((wrong, wrong & missed, wrong & alarm), _ERROR_COLORS.values()):
-        picture[where] = color
-    picture[truth == VOID_LABEL] = classes.void_color
+    wrong = (prediction != label) & (label != VOID_LABEL)
+    missed, alarm = ((ids == (-1 if classes.background is None else classes.background)) for ids in (prediction, label))
+    for mask, color in zip((wrong, wrong & missed, wrong & alarm), _ERROR_COLORS.values()):
+        picture[mask] = color
+    picture[label == VOID_LABEL] = classes.void_color
     return picture
 
 
@@ -109,12 +109,12 @@ def draw_check(
     summaries: dict[str, dict],
     classes: ClassTable,
 ) -> None:
-    """Draws examples with their labels laid over them, and how many pixels each class has in each split.
+    """Draws examples with overlaid labels, and a histogram of the classes' pixels in each split.
 
     Args:
         path: The PNG to write.
         examples: Name, image uint8 [H, W, 3] and ids uint8 [H, W] of each.
-        summaries: By split, "pixels" by class name.
+        summaries: By split, "pixels" and "images" by class name.
         classes: Names and colours.
     """
     from matplotlib.figure import Figure
@@ -137,12 +137,12 @@ def _draw_examples(grid: np.ndarray, examples: Sequence[tuple[str, np.ndarray, n
         axes.set_axis_off()
     for axes, (name, image, ids) in zip(grid, examples):
         axes.imshow(overlay(image, ids, classes))
-        shown = ", ".join(f"{classes.names[index]} {share:.0%}" for index, share in class_fractions(ids, classes)[:3])
+        shown = ", ".join(f"{classes.names[index]} {part:.0%}" for index, part in class_fractions(ids, classes)[:3])
         axes.set_title(f"{name}\n{shown}", fontsize="small", parse_math=False)
 
 
 def _draw_histogram(axes, summaries: dict[str, dict], classes: ClassTable) -> None:
-    """Draws percents on a logarithmic axis, since some classes have a thousand times the pixels of others."""
+    """Draws percentages on a logarithmic axis, since some classes have a thousand times the pixels of others."""
     height, least = 0.8 / len(summaries), 0.001
     for number, (split, summary) in enumerate(summaries.items()):
         total = max(1, sum(summary["pixels"].values()))
@@ -151,10 +151,10 @@ def _draw_histogram(axes, summaries: dict[str, dict], classes: ClassTable) -> No
             f"{split}: {value:.2g} %, {count} image{'s' * (count != 1)}" if (count := summary["images"][name])
             else f"{split}: none" for value, name in zip(values, classes.names)
         ]  # fmt: skip
-        places = np.arange(classes.num_classes) + (number - (len(summaries) - 1) / 2) * height
+        positions = np.arange(classes.num_classes) + (number - (len(summaries) - 1) / 2) * height
         colors = np.array(classes.colors) / 255
         widths = np.maximum(values, least) - least
-        drawn = axes.barh(places, widths, height * 0.9, least, color=colors, edgecolor="gray", hatch="///" * number)
+        drawn = axes.barh(positions, widths, height * 0.9, least, color=colors, edgecolor="gray", hatch="///" * number)
         axes.bar_label(drawn, texts, padding=3, fontsize="x-small")
     axes.set_xscale("log")
     axes.set_xlim(least, 1000)
@@ -171,7 +171,7 @@ def _draw_rows(
     titles: Sequence[Sequence[str]],
     legend: Sequence[tuple[str, Color]],
 ) -> None:
-    """Draws rows of pictures uint8 [H, W, 3] of one size each, a title above each, and a legend below all."""
+    """Draws rows of images uint8 [H, W, 3] of one size per row, a title above each, and a legend below all."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.patches import Patch
@@ -187,8 +187,8 @@ def _draw_rows(
     size = (_PANEL * columns, sum(heights) + 0.4 + 0.22 * lines)
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.07))
     grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
-    for places, pictures, texts in zip(grid, rows, titles):
-        for axes, picture, text in zip(places, pictures, texts):
+    for row_axes, pictures, texts in zip(grid, rows, titles):
+        for axes, picture, text in zip(row_axes, pictures, texts):
             axes.imshow(picture, interpolation="nearest")
             axes.set_axis_off()
             axes.set_title(text, fontsize="medium", parse_math=False)
@@ -201,25 +201,25 @@ def _draw_rows(
 
 
 def _thumbnails(image: np.ndarray, *labels: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Returns an image and its labels no larger than they are drawn, by a whole factor."""
+    """Returns an image and its labels, reduced by an integer factor to about the size in the figure."""
     step = max(1, max(image.shape[:2]) // _THUMBNAIL)
     return np.asarray(Image.fromarray(image).reduce(step)), *(ids[::step, ::step] for ids in labels)
 
 
 def _classes_in(samples: Sequence[Sequence[np.ndarray]], classes: ClassTable) -> list[tuple[str, Color]]:
-    """Returns names and colours of the classes in predictions and truths, and void's if it is there."""
+    """Returns names and colours of the classes in predictions and labels, and void's if it occurs."""
     present = np.zeros(256, bool)
     for _, *labels in samples:
         for ids in labels:
             present[np.unique(ids)] = True
     table = [*zip(classes.names, classes.colors)]
-    void = [("void (counts nowhere)", classes.void_color)] if present[VOID_LABEL] else []
+    void = [("void (ignored)", classes.void_color)] if present[VOID_LABEL] else []
     return [entry for entry, is_present in zip(table, present) if is_present] + void
 
 
-def _things(ids: np.ndarray, classes: ClassTable) -> str:
-    """Returns the classes that take most of a label, background left out, with their shares."""
+def _largest_classes(ids: np.ndarray, classes: ClassTable) -> str:
+    """Returns the three largest classes of a label, without background, with their fractions of the pixels."""
     found = [
-        (classes.names[index], share) for index, share in class_fractions(ids, classes) if index != classes.background
+        (classes.names[index], part) for index, part in class_fractions(ids, classes) if index != classes.background
     ]
-    return ", ".join(f"{name} {share:.0%}" for name, share in found[:3]) or "background only"
+    return ", ".join(f"{name} {part:.0%}" for name, part in found[:3]) or "background only"

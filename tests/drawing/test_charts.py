@@ -16,7 +16,7 @@ VOC = ClassTable.voc()
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The figures that were saved, laid out; nothing is rendered."""
+    """Returns the list of saved figures, laid out but not rendered."""
     figures = []
 
     def keep(figure, path, **_):
@@ -29,12 +29,12 @@ def drawn(monkeypatch):
 
 
 def numbers(axes):
-    """The texts in the cells, by row and column."""
+    """Returns the texts in the cells, by row and column."""
     return {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in axes.texts}
 
 
 def test_a_confusion_matrix_in_percent_and_in_pixels(tmp_path, drawn):
-    """Worked by hand: of 2,000 pixels of sky 1,500 are found; `road` is never in the truth; `sea` nowhere at all."""
+    """Worked by hand: of 2,000 pixels of sky 1,500 are found; `road` is never in the ground truth; `sea` nowhere."""
     matrix = [
         [1500, 500, 0, 0, 0],
         [0, 19_960_000, 40_000, 0, 0],
@@ -50,12 +50,12 @@ def test_a_confusion_matrix_in_percent_and_in_pixels(tmp_path, drawn):
     for axes in (percent, counts):
         assert [text.get_text() for text in axes.get_yticklabels()] == names
         assert [text.get_text() for text in axes.get_xticklabels()] == names
-        assert (axes.get_ylabel(), axes.get_xlabel()) == ("truth", "prediction")
+        assert (axes.get_ylabel(), axes.get_xlabel()) == ("ground truth", "prediction")
     assert numbers(percent) == {(0, 0): "75", (0, 1): "25", (1, 1): "100", (1, 2): "", (3, 0): "43", (3, 2): "57"}
     assert numbers(counts) == {
         (0, 0): "1.5k", (0, 1): "500", (1, 1): "20M", (1, 2): "40k", (3, 0): "3", (3, 2): "4",
     }  # fmt: skip
-    assert "grey: not in the truth" in percent.get_title()
+    assert "grey: not in the ground truth" in percent.get_title()
 
 
 @pytest.mark.parametrize("num_classes", [2, 30, 60, pytest.param(150, marks=pytest.mark.slow)])
@@ -89,7 +89,7 @@ def test_a_confusion_matrix_of_nothing_is_a_picture(tmp_path):
 
 
 def history(epochs, names=(), absent=()):
-    """Rows whose mean IoU is best in epoch 3."""
+    """Returns rows whose mean IoU is best in epoch 3."""
     rows = []
     for epoch in range(1, epochs + 1):
         metrics = [0.1 * (6 - abs(epoch - 3)) / 6] * 4
@@ -112,7 +112,7 @@ def test_curves_have_a_point_an_epoch_and_whole_epochs_below(tmp_path, drawn, ep
     assert labels[-1] == f"mean IoU\nbest {10 if epochs >= 3 else 100 * 0.4 / 6:.1f} in epoch {min(epochs, 3)}"
 
 
-def test_curves_of_classes_are_named_beside_them_and_told_apart(tmp_path, drawn):
+def test_curves_of_classes_are_named_beside_them_and_differ(tmp_path, drawn):
     rows = history(4, VOC.names, absent=("cat",))
     rows[-1].val_iou["dog"] = 0.9
     rows[0].val_iou["cow"] = math.nan

@@ -1,4 +1,4 @@
-"""Overlays, panels, cut-outs and legends: what is drawn where, and that it can be read."""
+"""Overlays, panels, cut-outs and legends: positions, colours and readability."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ CAT = np.zeros((40, 60), np.uint8)
 CAT[10:30, 20:40] = 8
 
 
-def test_overlays_color_the_things_and_leave_the_background():
+def test_overlays_color_the_objects_and_leave_the_background():
     picture = overlay(IMAGE, CAT, VOC, alpha=0.5)
     assert picture.shape == IMAGE.shape
     assert picture[20, 30].tolist() == [82, 50, 50]  # half of (100, 100, 100), half of the cat's (64, 0, 0)
@@ -34,7 +34,7 @@ def test_the_legend_stands_below_the_picture_and_shows_the_colors_present():
 
 
 def outlines_one_by_one(ids, classes):
-    """What the outlines of a small picture must be, pixel by pixel: {(row, column): colours that may be there}."""
+    """Returns the expected outlines of a small image, pixel by pixel: {(row, column): possible colours}."""
     found = {}
     for (row, column), index in np.ndenumerate(ids):
         for other_row, other_column in ((row, column + 1), (row, column - 1), (row + 1, column), (row - 1, column)):
@@ -52,12 +52,12 @@ def test_outlines_are_where_neighbours_differ_and_nowhere_else(seed):
     ids = rng.integers(0, 4, rng.integers(1, 8, 2), np.uint8) * 5
     image = np.full((*ids.shape, 3), 100, np.uint8)
     picture, expected = overlay(image, ids, VOC, alpha=0), outlines_one_by_one(ids, VOC)
-    for place in np.ndindex(ids.shape):
-        color = tuple(picture[place].tolist())
-        assert color in expected.get(place, {(100, 100, 100)})
+    for position in np.ndindex(ids.shape):
+        color = tuple(picture[position].tolist())
+        assert color in expected.get(position, {(100, 100, 100)})
 
 
-def test_outlines_of_large_photographs_are_wider_but_stay_inside():
+def test_outlines_of_large_images_are_wider_but_stay_inside():
     ids = np.zeros((1400, 3), np.uint8)
     ids[:10], ids[1390:] = 8, 12
     picture = overlay(np.full((1400, 3, 3), 100, np.uint8), ids, VOC, alpha=0)
@@ -76,7 +76,7 @@ def test_pictures_of_any_size_can_be_drawn(shape, draw):
     assert draw(np.zeros((*shape, 3), np.uint8), ids, VOC).width >= shape[1]
 
 
-def test_a_name_is_written_on_its_thing_in_a_colour_that_stands_out():
+def test_a_name_is_drawn_on_its_object():
     ids = np.zeros((300, 400), np.uint8)
     ids[50:250, 200:380] = 15
     image = np.zeros((300, 400, 3), np.uint8)
@@ -87,7 +87,7 @@ def test_a_name_is_written_on_its_thing_in_a_colour_that_stands_out():
     assert (ids[changed] == 15).all()
 
 
-def test_a_name_that_would_hide_its_thing_is_written_beside_it():
+def test_a_name_that_would_hide_its_object_is_drawn_beside_it():
     ids = np.zeros((300, 400), np.uint8)
     ids[140:156, 200:236] = 10
     image = np.zeros((300, 400, 3), np.uint8)
@@ -104,7 +104,7 @@ def test_the_legend_stays_within_its_width_and_shows_every_class():
     assert set(VOC.colors) <= shown
 
 
-def test_cut_outs_keep_the_things_and_what_was_behind():
+def test_cut_outs_keep_the_objects_and_the_colours_of_the_background():
     picture = np.asarray(cutout(IMAGE, CAT, VOC))
     np.testing.assert_array_equal(picture[..., :3], IMAGE)
     np.testing.assert_array_equal(picture[..., 3] == 255, CAT == 8)
@@ -120,22 +120,22 @@ def test_panels_stand_side_by_side_or_one_above_the_other():
 
 
 def least_distances(colors):
-    """The least OKLab distance between two of the colours, as each of the four kinds of eyes sees them."""
+    """Returns the least OKLab distance between two of the colours, for each of the four kinds of vision."""
     seen = appearances(np.array(colors))
     pairs = np.linalg.norm(seen[:, :, None] - seen[:, None], axis=-1)
     first, second = np.triu_indices(len(colors), 1)
     return pairs[:, first, second].min(axis=1)
 
 
-def test_the_colour_blind_tell_more_colours_apart():
+def test_colours_are_more_distinct_with_colour_blindness():
     ours, vocs = (least_distances(colors) for colors in (colorblind_colors(21), VOC.colors))
-    assert (ours > 0.05).all()  # 0.02 is what is just noticed
+    assert (ours > 0.05).all()  # 0.02 is just noticeable
     assert (ours > 2 * vocs).all()
     assert colorblind_colors(21)[:8] == OKABE_ITO
     assert len(set(colorblind_colors(254))) == 254
 
 
-def test_what_the_colour_blind_see_is_what_the_paper_prints():
+def test_simulated_colour_blindness_agrees_with_the_paper():
     """Grey stays grey in every vision; to protanopes pure red is dark."""
     greys = appearances(np.array([[v] * 3 for v in (0, 90, 255)]))
     np.testing.assert_allclose(greys - greys[:1], 0, atol=2e-4)
@@ -174,7 +174,7 @@ def test_names_of_other_scripts_get_a_font_that_has_them():
 
 
 def test_names_do_not_hide_each_other():
-    """Six thin things above each other: each name's field is whole, so none is drawn over another."""
+    """Six thin objects above each other: each name's box is complete, so none is drawn over another."""
     ids = np.zeros((200, 300), np.uint8)
     for number in range(6):
         ids[90 + 4 * number : 94 + 4 * number, 100:200] = number + 1

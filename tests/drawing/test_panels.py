@@ -21,7 +21,7 @@ CAT = np.zeros((40, 60), np.uint8)
 CAT[10:30, 20:40] = 8
 
 
-def test_side_by_side_is_photograph_prediction_truth():
+def test_side_by_side_is_image_prediction_ground_truth():
     picture = side_by_side(IMAGE, CAT, np.full_like(CAT, 255), VOC)
     assert picture.shape == (40, 180, 3)
     assert picture[20, 30].tolist() == [100, 100, 100]
@@ -34,15 +34,15 @@ def colors_in(path):
         return {color for _, color in picture.convert("RGB").getcolors(1 << 24)}
 
 
-def test_panels_show_photograph_prediction_and_truth(tmp_path):
-    truth = np.where(CAT == 8, 255, CAT)
-    draw_predictions(tmp_path / "predictions.png", [(IMAGE, CAT, truth)] * 2, VOC)
+def test_panels_show_image_prediction_and_ground_truth(tmp_path):
+    label = np.where(CAT == 8, 255, CAT)
+    draw_predictions(tmp_path / "predictions.png", [(IMAGE, CAT, label)] * 2, VOC)
     assert {(64, 0, 0), (224, 224, 192), (100, 100, 100)} <= colors_in(tmp_path / "predictions.png")
 
 
 @pytest.fixture
 def figures(monkeypatch):
-    """The figures that were saved."""
+    """Returns the list of saved figures."""
     kept = []
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda figure, *args, **kw: (kept.append(figure), save(figure, *args, **kw)))
@@ -58,15 +58,15 @@ def test_the_worst_are_drawn_with_their_names_and_errors(tmp_path, figures):
     titles = [axes.get_title().split("\n") for axes in figures[0].axes]
     assert titles[0] == ["$a^$", "mean IoU 12.5"]
     assert titles[1] == ["prediction", "cat 17%"]  # 400 of 2,400 pixels
-    assert titles[2] == ["truth", "dog 17%"]
+    assert titles[2] == ["ground truth", "dog 17%"]
     assert titles[3] == ["errors", "17% of the valid pixels"]
     assert titles[4][0] == "…" + 31 * "x"
     assert titles[5] == ["prediction", "background only"]
     assert (titles[8][1], titles[11][1]) == ("mean IoU -", "no valid pixel")
     legend = [text.get_text() for text in figures[0].legends[0].get_texts()]
     assert legend == [
-        "background", "cat", "dog", "void (counts nowhere)", "error: another class",
-        "error: a thing taken for background", "error: background taken for a thing",
+        "background", "cat", "dog", "void (ignored)", "error: another class",
+        "error: an object taken for background", "error: background taken for an object",
     ]  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def test_the_worst_are_drawn_with_their_names_and_errors(tmp_path, figures):
 def test_a_legend_stays_within_the_picture(tmp_path, figures, count):
     """Also that of the errors, whose names are long; 14 classes with them were cut off on both sides."""
     ids = (np.arange(IMAGE.shape[0] * IMAGE.shape[1]) % count).astype(np.uint8).reshape(IMAGE.shape[:2])
-    classes = ClassTable.named(tuple(f"class of things {number}" for number in range(count)))
+    classes = ClassTable.named(tuple(f"class of objects {number}" for number in range(count)))
     draw_worst(tmp_path / "worst.png", [(IMAGE, ids, ids[::-1])], [("a", 0.1)], classes)
     draw_predictions(tmp_path / "predictions.png", [(IMAGE, ids, ids[::-1])], classes)
     for figure in figures:
@@ -85,7 +85,7 @@ def test_a_legend_stays_within_the_picture(tmp_path, figures, count):
             assert 0 <= box.y0 < box.y1 <= height
 
 
-def test_large_photographs_of_any_shape_are_drawn_small(tmp_path, figures):
+def test_large_images_of_any_shape_are_drawn_small(tmp_path, figures):
     for height, width in ((1, 5000), (5000, 1), (1999, 1601)):
         ids = np.zeros((height, width), np.uint8)
         ids[::2] = 8
@@ -96,17 +96,17 @@ def test_large_photographs_of_any_shape_are_drawn_small(tmp_path, figures):
         assert max(figures[-1].get_size_inches()) < 20
 
 
-def test_errors_are_told_apart_by_kind():
+def test_errors_are_coloured_by_kind():
     """One row, worked by hand: right, another class, missed, false alarm, void, right."""
     image = np.array([[[0, 0, 0], *[[9, 9, 9]] * 4, [255, 255, 255]]], np.uint8)
-    truth = np.array([[8, 8, 8, 0, 255, 0]], np.uint8)
+    label = np.array([[8, 8, 8, 0, 255, 0]], np.uint8)
     prediction = np.array([[8, 12, 0, 8, 8, 0]], np.uint8)
-    right, other, missed, alarm, void, bright = error_map(image, prediction, truth, VOC)[0].tolist()
+    right, other, missed, alarm, void, bright = error_map(image, prediction, label, VOC)[0].tolist()
     assert right[0] == right[1] == right[2] < bright[0] == bright[1] == bright[2]
     assert (other, missed, alarm) == ([213, 94, 0], [250, 200, 0], [0, 114, 178])
     assert void == [224, 224, 192]
-    things = error_map(image, prediction, truth, ClassTable.named([f"thing {index}" for index in range(21)]))
-    assert things[0, 1:4].tolist() == [other] * 3  # without a background all errors are of one kind
+    objects = error_map(image, prediction, label, ClassTable.named([f"object {index}" for index in range(21)]))
+    assert objects[0, 1:4].tolist() == [other] * 3  # without a background all errors are of one kind
 
 
 NAMES = ("_background_", "$x^$", "猫 🐈", "été")
