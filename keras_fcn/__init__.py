@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from keras_fcn.datasets.toy import draw_scene, draw_toy_dataset
     from keras_fcn.errors import UserError
     from keras_fcn.evaluation.evaluate import evaluate
+    from keras_fcn.evaluation.results import Evaluation
     from keras_fcn.images.classes import VOID_LABEL, ClassTable
     from keras_fcn.images.masks import read_label, write_label
     from keras_fcn.images.photos import read_image
@@ -44,6 +45,7 @@ __all__ = [
     "Backbone",
     "Bilinear",
     "ClassTable",
+    "Evaluation",
     "InferenceOptions",
     "Pairs",
     "Predictor",
@@ -74,6 +76,7 @@ _HOME = {
     "Backbone": "network.backbones",
     "Bilinear": "network.initializers",
     "ClassTable": "images.classes",
+    "Evaluation": "evaluation.results",
     "InferenceOptions": "inference.options",
     "Pairs": "datasets",
     "Predictor": "inference.predictor",
