@@ -70,7 +70,7 @@ def export_saved_model(
     from export.graph.signatures import Metadata, build_signatures, variables_to_save
     from export.graph.warmup import write_warmup
     from export.verification import verify
-    from keras_fcn.inference.graphs import scorer, segmenter
+    from keras_fcn.inference.graphs import probability_function, segmenter
     from keras_fcn.inference.models import LABELS_FILE
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.network.parts import class_table
@@ -88,7 +88,9 @@ def export_saved_model(
         tf.saved_model.save(module, str(folder), build_signatures(model, metadata), options=options)
         write_json(folder / LABELS_FILE, metadata.classes.to_dict())
         write_warmup(folder)
-        comparisons = verify(folder, Predictor(segmenter(model), metadata.classes, scorer(model)), metadata)
+        comparisons = verify(
+            folder, Predictor(segmenter(model), metadata.classes, probability_function(model)), metadata
+        )
     return version, comparisons
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from export.graph.signatures import FILE_SIGNATURE, METADATA_SIGNATURE, Metadata
 from keras_fcn.errors import UserError
 from keras_fcn.inference.graphs import likeliest
-from keras_fcn.inference.models import SCORE_SIGNATURE, SIGNATURE
+from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.text import table
 
@@ -96,9 +96,9 @@ def _compare_images(signatures: dict[str, Callable], live: Predictor) -> Iterato
         batch = " x ".join(map(str, shape))
         classes = signatures[SIGNATURE](images=tf.constant(images))["classes"].numpy()
         yield Comparison(SIGNATURE, batch, *compare_classes(classes, expected))
-        scores = signatures[SCORE_SIGNATURE](images=tf.constant(images))["probabilities"].numpy()
+        scores = signatures[PROBABILITIES_SIGNATURE](images=tf.constant(images))["probabilities"].numpy()
         agreement = compare_classes(likeliest(scores).numpy(), expected)[1]
-        yield Comparison(SCORE_SIGNATURE, batch, _largest_difference(scores, expected), agreement)
+        yield Comparison(PROBABILITIES_SIGNATURE, batch, _largest_difference(scores, expected), agreement)
 
 
 def _compare_files(signature: Callable, live: Predictor) -> Iterator[Comparison]:

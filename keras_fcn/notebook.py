@@ -1,4 +1,4 @@
-"""Pictures for a notebook, which shows what a cell returns."""
+"""Drawing masks and samples for notebooks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def show(
     alpha: float = 0.55,
     **samples: int,
 ) -> Image.Image:
-    """Draws a mask over its image, with names and a legend; or samples of a pair, with their labels over them.
+    """Draws a mask over its image, with names and a legend; or augmented pairs, with their labels over them.
 
     Args:
         image: A path, an image of Pillow's, or an array uint8 [H, W, 3]; or the `Pairs` of a data set.
         mask: Class ids uint8 [H, W]; for `Pairs`, the `Augmentation` that makes samples.
-        classes: Names and colours; VOC's, or numbered ones if there are ids that VOC has not.
+        classes: Names and colours; by default VOC's, or numbers if the mask has ids beyond VOC's.
         palette: "classes" for their own colours, or "colorblind".
-        alpha: Share of the classes' colours in the overlay, 0-1.
+        alpha: Opacity of the overlay, 0-1.
         **samples: For `Pairs`, further arguments of `keras_fcn.pipeline.augmentation.draw_samples`: index, count, seed.
     """
     if isinstance(image, Pairs) and isinstance(mask, Augmentation):

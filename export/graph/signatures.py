@@ -13,7 +13,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from export.graph.image_bytes import IMAGE_BYTES, segment_files
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.graphs import IMAGES, likeliest
-from keras_fcn.inference.models import SCORE_SIGNATURE, SIGNATURE
+from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
 
 FILE_SIGNATURE, METADATA_SIGNATURE = "serving_default", "metadata"
 """The signatures from image files to masks as PNG files, and from nothing to what the model is."""
@@ -81,7 +81,7 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.typ
     return {
         FILE_SIGNATURE: from_files,
         SIGNATURE: to_classes,
-        SCORE_SIGNATURE: to_probabilities,
+        PROBABILITIES_SIGNATURE: to_probabilities,
         METADATA_SIGNATURE: tf.function(metadata.tensors, input_signature=[]),
     }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from export.graph.signatures import FILE_SIGNATURE
-from keras_fcn.inference.models import SCORE_SIGNATURE, SIGNATURE
+from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
 
 WARMUP_FILE = Path("assets.extra/tf_serving_warmup_requests")
 """Where TensorFlow Serving looks for them in a SavedModel."""
@@ -38,7 +38,7 @@ def _requests() -> Iterator[tuple[str, str, tf.compat.v1.TensorProto]]:
     yield FILE_SIGNATURE, "image_bytes", tf.make_tensor_proto(files)
     batch = tf.make_tensor_proto(128, tf.uint8, (1, *_SIZE, 3))  # one value stands for all
     yield SIGNATURE, "images", batch
-    yield SCORE_SIGNATURE, "images", batch
+    yield PROBABILITIES_SIGNATURE, "images", batch
 
 
 def _prediction_log(signature: str, name: str, value: tf.compat.v1.TensorProto) -> bytes:

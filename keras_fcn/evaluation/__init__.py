@@ -1,1 +1,1 @@
-"""Predictions compared with the ground truth: metrics, tables, pictures, submissions."""
+"""Evaluation against the ground truth: metrics, tables, pictures, submissions."""

@@ -30,7 +30,7 @@ class EvaluatedModels:
     Attributes:
         names: Of the models.
         predictors: The models.
-        pairs: What they were evaluated on.
+        pairs: The evaluated pairs.
         evaluations: Of each model.
     """
 
@@ -43,7 +43,7 @@ class EvaluatedModels:
         """Returns the metrics of one model, or a comparison of several, as plain text.
 
         Args:
-            worst: How many of the images with the lowest mean IoU are listed, if it is one model.
+            worst: Number of images with the lowest mean IoU to list, for a single model.
         """
         if len(self.names) > 1:
             return format_comparison(self.names, self.evaluations)
@@ -62,8 +62,8 @@ class EvaluatedModels:
         """Draws confusion.png and worst.png; of several models in folders A, B, ..., and comparison.png.
 
         Args:
-            folder: Where to.
-            worst: How many images worst.png shows at most.
+            folder: The folder to write to.
+            worst: The most images in worst.png.
         """
         if len(self.names) == 1:
             draw_evaluation(folder, self.predictors[0].segment, self.pairs, self.evaluations[0], worst)
@@ -79,12 +79,12 @@ class EvaluatedModels:
 def evaluate_models(
     models: Sequence[Path], inference: InferenceOptions, pairs: Pairs, trimap_width: int
 ) -> EvaluatedModels:
-    """Evaluates models on the same pairs, after all of them and the pairs have been looked at.
+    """Evaluates models on the same pairs, once all models are loaded and the pairs are checked.
 
     Args:
         models: Run folders, `.keras` files or SavedModels.
         inference: Flipping, scales and tiles.
-        pairs: What to measure on.
+        pairs: The pairs to evaluate on.
         trimap_width: As for `evaluate`.
 
     Raises:

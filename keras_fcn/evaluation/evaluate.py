@@ -1,4 +1,4 @@
-"""Metrics of a model over whole images."""
+"""Evaluating a model on whole images."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure
 
 
 class Workers(Protocol):
-    """The processes that share out the pairs; `training.distributed.workers` has those of a cluster.
+    """The processes that the pairs are sharded over; `training.distributed.workers` has those of a cluster.
 
     Attributes:
-        count: How many there are.
-        index: Which one this is, from 0.
+        count: Number of processes.
+        index: Index of this process, from 0.
     """
 
     count: int
@@ -33,7 +33,7 @@ class Workers(Protocol):
 
 
 class _Alone:
-    """This process, which measures all pairs."""
+    """This process, which evaluates all pairs."""
 
     count, index = 1, 0
 
@@ -48,14 +48,14 @@ def evaluate(
     workers: Workers | None = None,
     trimap_width: int = 0,
 ) -> Evaluation:
-    """Evaluates a model on every pair, each at its own size. Of a prediction nothing is kept but its counts.
+    """Evaluates a model on every pair, each at its own size. Only the counts of a prediction are kept.
 
     Args:
         segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
         pairs: Images and their ground truth.
-        after_image: Is called after each image.
-        workers: Share the pairs out among themselves; `after_image` is called equally often in each.
-        trimap_width: Pixels on either side of true boundaries in which metrics are computed, too; 0 for none.
+        after_image: Called after each image.
+        workers: The processes that the pairs are sharded over; `after_image` is called equally often in each.
+        trimap_width: Pixels on either side of true boundaries for the trimap metrics; 0 for none.
 
     Returns:
         The metrics, from the sum of the images' confusion matrices.
@@ -65,17 +65,17 @@ def evaluate(
     """
     names = pairs.classes.names
     workers = workers or _Alone()
-    share = pairs.shard(workers.index, workers.count)
+    shard = pairs.shard(workers.index, workers.count)
     total, near = np.zeros((2, len(names), len(names)), np.int64)
     ious = np.zeros(len(pairs))
-    with explain_failure(share):
-        for number, (images, labels) in enumerate(evaluation_dataset(share) if len(share) else ()):
-            truth, prediction = labels.numpy(), np.asarray(segment(images))
-            matrix = confusion_matrix(truth, prediction, len(names))
+    with explain_failure(shard):
+        for number, (images, labels) in enumerate(evaluation_dataset(shard) if len(shard) else ()):
+            label, prediction = labels.numpy(), np.asarray(segment(images))
+            matrix = confusion_matrix(label, prediction, len(names))
             ious[workers.index + number * workers.count] = SegmentationMetrics.from_confusion_matrix(matrix).mean_iou
             total += matrix
             if trimap_width:
-                near += confusion_matrix(trimap(truth[0], trimap_width), prediction[0], len(names))
+                near += confusion_matrix(trimap(label[0], trimap_width), prediction[0], len(names))
             if number < len(pairs) // workers.count:
                 after_image()
     total, near, ious = workers.total(total), workers.total(near), workers.total(ious)
@@ -94,12 +94,12 @@ def _trimap_metrics(matrix: np.ndarray, width: int) -> TrimapMetrics:
 
 
 def require_same_classes(model: ClassTable, data: ClassTable, name: str = "the model") -> None:
-    """Raises UserError if a model's class names are not those of the data it is to be measured on.
+    """Raises UserError if a model and the data to evaluate it on have different class names.
 
     Args:
-        model: Its classes.
-        data: Those of the data.
-        name: What the model is called in the complaint.
+        model: The model's classes.
+        data: The data's classes.
+        name: The model's name in the error message.
     """
     if model.names != data.names:
         index = next(

@@ -9,35 +9,35 @@ import numpy as np
 from keras_fcn.images.classes import VOID_LABEL
 
 
-def confusion_matrix(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
+def confusion_matrix(label: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
     """Counts pixels by true class (rows) and predicted class (columns); void pixels are left out.
 
     Args:
-        truth: Integers [...], class ids or 255.
+        label: Ground truth, integers [...], class ids or 255.
         prediction: Class ids of the same shape.
         num_classes: Background included.
 
     Returns:
         int64 [num_classes, num_classes]. Matrices of several images may be added up.
     """
-    valid = truth != VOID_LABEL
-    pairs = num_classes * truth[valid].astype(np.int64) + prediction[valid]
+    valid = label != VOID_LABEL
+    pairs = num_classes * label[valid].astype(np.int64) + prediction[valid]
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
 @dataclasses.dataclass(frozen=True)
 class SegmentationMetrics:
-    """What a confusion matrix says, each figure in 0-1 (Long, Shelhamer, Darrell, CVPR 2015, section 5).
+    """Metrics from a confusion matrix, each in 0-1 (Long, Shelhamer, Darrell, CVPR 2015, section 5).
 
     Attributes:
-        pixel_accuracy: Share of the pixels whose class is right.
-        mean_accuracy: Mean over the classes that occur in the truth of the share of their pixels found.
+        pixel_accuracy: Fraction of the pixels whose class is right.
+        mean_accuracy: Mean of `recall` over the classes in the ground truth.
         mean_iou: Mean of `iou` over the classes that have one.
-        frequency_weighted_iou: `iou` weighted by each class's share of the true pixels.
-        iou: Per class: intersection over union, or NaN for a class in neither truth nor prediction. So does VOC's
-            devkit (`VOCevalseg`) compute it.
-        precision: Per class: share of the pixels predicted as this class that are of it; NaN if it was never predicted.
-        recall: Per class: share of the class's pixels that were predicted as it; NaN if it is not in the truth.
+        frequency_weighted_iou: Mean of `iou`, weighted by the fraction of ground truth pixels of each class.
+        iou: Per class: intersection over union; NaN for a class in neither ground truth nor prediction, as in VOC's
+            devkit (`VOCevalseg`).
+        precision: Per class: fraction of the pixels predicted as it that are of it; NaN if it was never predicted.
+        recall: Per class: fraction of its pixels that were predicted as it; NaN if it is not in the ground truth.
     """
 
     pixel_accuracy: float
@@ -72,7 +72,7 @@ class TrimapMetrics:
     """Metrics of the pixels near true boundaries, each in 0-1.
 
     Attributes:
-        width: Of the band on either side of a boundary, in pixels.
+        width: Width of the band on either side of a boundary, in pixels.
         pixel_accuracy: Fraction of the band's pixels whose class is right.
         mean_iou: Mean of `iou` over the classes that have one.
         iou: Per class, as in `SegmentationMetrics`.

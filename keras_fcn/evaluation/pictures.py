@@ -1,4 +1,4 @@
-"""What was measured, as pictures: the confusion matrix, and the images that a model does worst on."""
+"""Drawing an evaluation: the confusion matrix, and the images with the lowest mean IoU."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def draw_evaluation(folder: Path, segment: Segment, pairs: Pairs, evaluation: Ev
     """Draws confusion.png and, if there is any image to show, worst.png.
 
     Args:
-        folder: Where to.
+        folder: The folder to write to.
         segment: Takes images uint8 [N, H, W, 3], returns class ids uint8 [N, H, W].
         pairs: Images that the model was evaluated on.
         evaluation: The result.
-        worst: How many images worst.png shows at most.
+        worst: The most images in worst.png.
     """
     draw_confusion(folder / "confusion.png", evaluation.confusion_matrix, pairs.classes)
     shown = evaluation.worst_images(worst)
@@ -36,9 +36,9 @@ def draw_evaluation(folder: Path, segment: Segment, pairs: Pairs, evaluation: Ev
 def predicted_samples(
     segment: Segment, pairs: Pairs, indices: Iterable[int]
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Returns image uint8 [H, W, 3], prediction and truth uint8 [H, W] of some pairs."""
+    """Returns image uint8 [H, W, 3], prediction and ground truth uint8 [H, W] of some pairs."""
     samples = []
     for index in indices:
-        image, truth = read_image(pairs.images[index]), pairs.read_label(pairs.labels[index])
-        samples.append((image, np.asarray(segment(tf.constant(image[None])))[0], truth))
+        image, label = read_image(pairs.images[index]), pairs.read_label(pairs.labels[index])
+        samples.append((image, np.asarray(segment(tf.constant(image[None])))[0], label))
     return samples

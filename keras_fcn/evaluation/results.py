@@ -27,7 +27,7 @@ class Evaluation:
         num_images: Images that the model was evaluated on.
         confusion_matrix: Pixels by true class (rows) and predicted class (columns), int64 [classes, classes].
         image_mean_iou: By its name in `Pairs.names`, the mean IoU of each image alone; NaN if it has no valid pixel.
-        trimap: The metrics near true boundaries, if they were asked for.
+        trimap: The metrics near true boundaries, if they were computed.
     """
 
     class_names: tuple[str, ...]
@@ -42,12 +42,12 @@ class Evaluation:
         return SegmentationMetrics.from_confusion_matrix(self.confusion_matrix)
 
     def worst_images(self, count: int) -> list[tuple[str, float]]:
-        """Returns name and mean IoU of the images with the lowest, the lowest first."""
+        """Returns name and mean IoU of the images with the lowest mean IoU, in ascending order."""
         valid = [(name, iou) for name, iou in self.image_mean_iou.items() if not math.isnan(iou)]
         return sorted(valid, key=lambda item: item[1])[:count]
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what metrics.json holds: values of classes and images by name, None instead of NaN."""
+        """Returns the content of metrics.json: values of classes and images by name, None instead of NaN."""
         return {
             **_by_class(self.metrics, self.class_names),
             "images": self.num_images,
@@ -57,6 +57,7 @@ class Evaluation:
         }
 
     def __getitem__(self, name: str) -> Any:
+        """Returns an entry of `to_json`."""
         return self.to_json()[name]
 
     @classmethod

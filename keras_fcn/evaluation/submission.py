@@ -1,4 +1,4 @@
-"""Archives of predictions as PASCAL VOC's test server takes them."""
+"""Archives of predictions for PASCAL VOC's test server."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ COMPETITIONS = ("comp5", "comp6")
 
 
 def write_submission(
-    archive: Path, predictor: Predictor, photos: Mapping[str, Path], competition: str, split: str
+    archive: Path, predictor: Predictor, images: Mapping[str, Path], competition: str, split: str
 ) -> None:
-    """Predicts photographs into a .tgz of palette PNGs, and reads it back before it appears under its name.
+    """Predicts images into a .tgz of palette PNGs, atomically, after it was read back and checked.
 
-    Masks go into the archive one at a time, at the photographs' own size. The same predictions make the same bytes.
+    Masks are written one at a time, each at its image's size. The same predictions make the same bytes.
 
     Args:
         archive: The file to write.
         predictor: The model.
-        photos: Photographs by their ids.
+        images: Image files by their ids.
         competition: One of `COMPETITIONS`.
         split: The image set that they belong to; the server's is "test".
 
     Raises:
-        UserError: If the model has not VOC's classes, a photograph cannot be decoded, or the archive cannot be written
-            or does not hold what it should.
+        UserError: If the model does not have VOC's classes, an image cannot be decoded, or the archive cannot be
+            written or does not hold exactly these masks.
     """
     require_same_classes(predictor.classes, ClassTable.voc())
     folder = f"results/VOC2012/Segmentation/{competition}_{split}_cls"
     sizes = {}
     with replaced_file(archive) as temporary:
-        # A time and a name in gzip's header would make the bytes differ from call to call.
+        # A time and a name in gzip's header would make the bytes differ between calls.
         with (
             temporary.open("wb") as raw,
             gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as zipped,
             tarfile.open(fileobj=zipped, mode="w") as file,
-            progress_bar(len(photos), "image", archive.name) as bar,
+            progress_bar(len(images), "image", archive.name) as bar,
         ):
-            for name, photo in photos.items():
-                ids = predictor(read_image(photo))
+            for name, path in images.items():
+                ids = predictor(read_image(path))
                 sizes[f"{folder}/{name}.png"] = ids.shape
                 _add(file, f"{folder}/{name}.png", encode_label(ids, predictor.classes))
                 bar.update()
@@ -72,12 +72,12 @@ def _add(file: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def require_submission(archive: Path, sizes: Mapping[str, tuple[int, ...]], num_classes: int) -> None:
-    """Reads an archive and raises UserError unless it holds exactly the masks that it should.
+    """Reads an archive and raises UserError unless it holds exactly the expected masks.
 
     Args:
         archive: The file.
         sizes: Height and width of every mask by its path in the archive.
-        num_classes: Ids must be less.
+        num_classes: Number of classes; ids must be less.
     """
     missing = dict(sizes)
     try:
@@ -86,7 +86,7 @@ def require_submission(archive: Path, sizes: Mapping[str, tuple[int, ...]], num_
                 content = file.extractfile(entry)
                 size = missing.pop(entry.name, None)
                 if size is None or content is None:
-                    raise UserError(f"holds {entry.name}, which does not belong there, or twice")
+                    raise UserError(f"holds {entry.name}, which is unexpected or a duplicate")
                 _require_mask(entry.name, content.read(), size, num_classes)
     except (OSError, EOFError, zlib.error, tarfile.TarError, SyntaxError, ValueError) as error:
         if isinstance(error, UserError):

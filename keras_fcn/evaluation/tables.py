@@ -14,7 +14,7 @@ from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.system.text import signed, table
 
 Rows = dict[str, list[float]]
-"""By name of a class or a mean, the value of each model, 0-1 or NaN."""
+"""The value of each model, 0-1 or NaN, by name of a class or a mean."""
 
 MEANS = {
     "mean_iou": "mean IoU",
@@ -22,9 +22,9 @@ MEANS = {
     "mean_accuracy": "mean accuracy",
     "frequency_weighted_iou": "frequency-weighted IoU",
 }
-"""The four metrics of the FCN paper, and how they are called."""
+"""Titles of the four metrics of the FCN paper."""
 
-_ABSENT = "Neither in the truth nor predicted, so in no mean:"
+_ABSENT = "Neither in the ground truth nor predicted, so in no mean:"
 
 
 def format_metrics(evaluation: Evaluation) -> str:
@@ -40,20 +40,20 @@ def format_metrics(evaluation: Evaluation) -> str:
     cells = [[name, *map(_percent, values)] for name, values in shown.items()]
     cells += [SEPARATING_LINE, *([title, _percent(value)] for title, value in means.items())]
     rows = [table(("class", *columns), cells)]
-    rows += [f"Percent, over {evaluation.num_images} whole images; void pixels count nowhere."]
+    rows += [f"Percent, over {evaluation.num_images} whole images, without void pixels."]
     if trimap:
-        rows += [f"Trimap: the pixels at most {trimap.width} from a boundary in the truth."]
+        rows += [f"Trimap: the pixels at most {trimap.width} from a boundary in the ground truth."]
     return "\n".join(rows + _absent([name for name in classes if name not in shown]))
 
 
 def format_worst(worst: Sequence[tuple[str, float]]) -> str:
     """Returns images with their mean IoU as a list, in percent."""
     rows = [f"{100 * iou:6.1f}  {name}" for name, iou in worst]
-    return "\n".join(["Images with the lowest mean IoU (of the classes in truth or prediction):", *rows])
+    return "\n".join(["Images with the lowest mean IoU (of the classes in ground truth or prediction):", *rows])
 
 
 def model_letters(names: Sequence[object]) -> dict[str, str]:
-    """Returns a letter for each of several models that are compared, with its name.
+    """Returns the names of several models by letter: A, B, ...
 
     Raises:
         UserError: If there are more models than letters.
@@ -67,15 +67,15 @@ def format_comparison(names: Sequence[str], evaluations: Sequence[Evaluation]) -
     """Returns a table of the IoU of each class and of the means, with the differences to the first model in brackets.
 
     Args:
-        names: Of the models.
-        evaluations: Of each model, on the same images.
+        names: The models' names.
+        evaluations: The models' evaluations on the same images.
     """
     letters = model_letters(names)
     classes, means = comparison_rows(evaluations)
     rows = [f"{letter}  {name}" for letter, name in letters.items()]
     rows += ["", table(("IoU of class", *letters), [*_compared(classes), SEPARATING_LINE, *_compared(means)])]
     images = evaluations[0].num_images
-    rows += [f"Percent, and the difference to A, over {images} whole images; void pixels count nowhere."]
+    rows += [f"Percent, and the difference to A, over {images} whole images, without void pixels."]
     return "\n".join(rows + _absent([name for name in evaluations[0].class_names if name not in classes]))
 
 
@@ -87,7 +87,7 @@ def _compared(rows: Rows) -> list[list[str]]:
 
 
 def comparison_rows(evaluations: Sequence[Evaluation]) -> tuple[Rows, Rows]:
-    """Returns the IoU of each class that any model has one for, and the means, of each model."""
+    """Returns the IoU of each class that any model has an IoU for, and the means, of each model."""
     ious = zip(*(evaluation.metrics.iou for evaluation in evaluations))
     classes = {
         name: list(values) for name, values in zip(evaluations[0].class_names, ious) if not all(map(math.isnan, values))

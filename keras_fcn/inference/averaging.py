@@ -6,26 +6,26 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_fcn.inference.graphs import Score
+from keras_fcn.inference.graphs import ProbabilityFunction
 
 
-def with_flip(score: Score) -> Score:
+def with_flip(probabilities: ProbabilityFunction) -> ProbabilityFunction:
     """Returns the mean of an image's probabilities and those of its mirror image, mirrored back."""
 
     def averaged(images: tf.Tensor) -> tf.Tensor:
-        return (score(images) + score(images[:, :, ::-1])[:, :, ::-1]) / 2
+        return (probabilities(images) + probabilities(images[:, :, ::-1])[:, :, ::-1]) / 2
 
     return averaged
 
 
-def with_scales(score: Score, scales: Sequence[float]) -> Score:
+def with_scales(probabilities: ProbabilityFunction, scales: Sequence[float]) -> ProbabilityFunction:
     """Returns the mean of an image's probabilities at several sizes, resized back to its own.
 
-    Both ways resizing is bilinear between the centres of pixels, as the augmentation in training is (Chen et al.:
-    DeepLab, TPAMI 2018, section 4.1, averages over scales; probabilities, unlike logits, weigh alike at each).
+    Images and probabilities are resized bilinearly with half-pixel centres, as the augmentation in training does (Chen
+    et al.: DeepLab, TPAMI 2018, section 4.1, averages over scales; probabilities, unlike logits, weigh alike at each).
 
     Args:
-        score: What to average.
+        probabilities: The function to average.
         scales: The factors; 1 is the image itself.
     """
 
@@ -35,8 +35,8 @@ def with_scales(score: Score, scales: Sequence[float]) -> Score:
         for scale in scales:
             scaled = tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float32) * scale), tf.int32), 1)
             variant = tf.cast(tf.round(tf.image.resize(images, scaled)), tf.uint8) if scale != 1 else images
-            probabilities = score(variant)
-            total += tf.image.resize(probabilities, size) if scale != 1 else probabilities
+            predicted = probabilities(variant)
+            total += tf.image.resize(predicted, size) if scale != 1 else predicted
         return total / len(scales)
 
     return averaged

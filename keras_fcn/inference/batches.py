@@ -1,4 +1,4 @@
-"""Batches: images of one size that go through the network together, as many as are worth it."""
+"""Batches of images of one size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 BATCH_PIXELS = 1 << 22
-"""The most pixels in a batch of several images: beyond, there is nothing to gain, but memory to lose."""
+"""The most pixels in a batch of several images; larger batches take more memory and are not faster."""
 
 
 def default_batch_size() -> int:

@@ -9,23 +9,23 @@ import numpy as np
 import tensorflow as tf
 
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
-"""What the graphs take."""
+"""The input of the graphs."""
 
 Segment = Callable[[tf.Tensor], tf.Tensor]
 """From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W]."""
 
-Score = Callable[[tf.Tensor], tf.Tensor]
+ProbabilityFunction = Callable[[tf.Tensor], tf.Tensor]
 """From images uint8 [N, H, W, 3] to the probabilities of the classes, float32 [N, H, W, C]."""
 
 
-def likeliest(scores: tf.Tensor | np.ndarray, axis: int = -1) -> tf.Tensor:
-    """Returns the class with the highest score, uint8 [N, H, W], for logits or probabilities [N, H, W, C].
+def likeliest(values: tf.Tensor | np.ndarray, axis: int = -1) -> tf.Tensor:
+    """Returns the most probable class, uint8 [N, H, W], for logits or probabilities [N, H, W, C].
 
     Args:
-        scores: Logits or probabilities.
+        values: Logits or probabilities.
         axis: The axis of the classes, if it is not the last.
     """
-    return tf.cast(tf.argmax(scores, axis=axis, output_type=tf.int32), tf.uint8)
+    return tf.cast(tf.argmax(values, axis=axis, output_type=tf.int32), tf.uint8)
 
 
 def segmenter(model: keras.Model) -> Segment:
@@ -38,11 +38,11 @@ def segmenter(model: keras.Model) -> Segment:
     return segment
 
 
-def scorer(model: keras.Model) -> Score:
+def probability_function(model: keras.Model) -> ProbabilityFunction:
     """Returns the graph from images uint8 [N, H, W, 3] of any size to probabilities float32 [N, H, W, C]."""
 
     @tf.function(input_signature=[IMAGES])
-    def score(images: tf.Tensor) -> tf.Tensor:
+    def probabilities(images: tf.Tensor) -> tf.Tensor:
         return tf.nn.softmax(model(tf.cast(images, tf.float32), training=False))
 
-    return score
+    return probabilities

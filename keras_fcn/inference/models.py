@@ -1,4 +1,4 @@
-"""Trained models in files: found by a path, and loaded."""
+"""Finding and loading trained models in files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.inference.graphs import Score, Segment, scorer, segmenter
+from keras_fcn.inference.graphs import ProbabilityFunction, Segment, probability_function, segmenter
 from keras_fcn.network.parts import class_table
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import command_line
@@ -18,17 +18,17 @@ from keras_fcn.system.files import lent_suffix
 from keras_fcn.system.text import reason_of
 
 LABELS_FILE = Path("assets.extra/labels.json")
-"""Where a SavedModel keeps its class table."""
+"""The class table of a SavedModel, below its folder."""
 
-SIGNATURE, SCORE_SIGNATURE = "images", "probabilities"
+SIGNATURE, PROBABILITIES_SIGNATURE = "images", "probabilities"
 """The SavedModel signatures from images to class ids, and to the probabilities of the classes."""
 
 
 def find_model(path: Path) -> Path:
-    """Returns the `.keras` file or SavedModel that a path stands for: a run folder stands for its best model.
+    """Returns the `.keras` file or SavedModel at a path, or the best model of a run folder.
 
     Raises:
-        UserError: If there is nothing there, or a folder is neither a run nor a SavedModel.
+        UserError: If the path does not exist, or a folder is neither a run nor a SavedModel.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give a run folder, a .keras file or a SavedModel")
@@ -61,7 +61,7 @@ def _best_model(run: RunFolder) -> Path:
     if not run.best_model.is_file():
         raise UserError(
             f"{run.best_model}: no such file: the run has not finished an epoch; "
-            f"go on with {command_line('train')} --resume {run.root}"
+            f"resume with {command_line('train')} --resume {run.root}"
         )
     return run.best_model
 
@@ -78,7 +78,7 @@ def _newest_version(path: Path) -> Path:
     return max(versions, key=lambda folder: int(folder.name))
 
 
-def _load_saved_model(path: Path) -> tuple[Segment, ClassTable, Score | None]:
+def _load_saved_model(path: Path) -> tuple[Segment, ClassTable, ProbabilityFunction | None]:
     try:
         classes = ClassTable.from_dict(json.loads((path / LABELS_FILE).read_text(encoding="utf-8")))
         loaded = tf.saved_model.load(str(path))
@@ -86,26 +86,26 @@ def _load_saved_model(path: Path) -> tuple[Segment, ClassTable, Score | None]:
     except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
         raise UserError(f"{path}: is no SavedModel of python -m export.saved_model ({reason_of(error)})") from None
 
-    # By way of `loaded`: a signature alone does not keep its variables alive.
+    # The functions hold `loaded`: a signature alone does not keep its variables alive.
     def segment(images: tf.Tensor) -> tf.Tensor:
         return loaded.signatures[SIGNATURE](images=tf.convert_to_tensor(images))["classes"]
 
-    def score(images: tf.Tensor) -> tf.Tensor:
-        return loaded.signatures[SCORE_SIGNATURE](images=tf.convert_to_tensor(images))["probabilities"]
+    def probabilities(images: tf.Tensor) -> tf.Tensor:
+        return loaded.signatures[PROBABILITIES_SIGNATURE](images=tf.convert_to_tensor(images))["probabilities"]
 
-    return segment, classes, score if SCORE_SIGNATURE in loaded.signatures else None
+    return segment, classes, probabilities if PROBABILITIES_SIGNATURE in loaded.signatures else None
 
 
-def load_functions(path: Path) -> tuple[Segment, ClassTable, Score | None]:
-    """Loads what `find_model` found.
+def load_functions(path: Path) -> tuple[Segment, ClassTable, ProbabilityFunction | None]:
+    """Loads a model that `find_model` found.
 
     Returns:
-        The graph from images to class ids, what these mean, and the graph to probabilities, if there is one.
+        The graph from images to class ids, the class table, and the graph to probabilities, if there is one.
 
     Raises:
-        UserError: If it is damaged or was not made by this program.
+        UserError: If the model is damaged or was not written by this program.
     """
     if path.is_dir():
         return _load_saved_model(path)
     model = load_model(path)
-    return segmenter(model), class_table(model), scorer(model)
+    return segmenter(model), class_table(model), probability_function(model)

@@ -12,11 +12,11 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.system.options import HEIGHT_WIDTH, Options, Range
 
 TILE_MULTIPLE = 32
-"""Tiles begin at multiples of the networks' largest stride, so that their features lie where the whole image's do."""
+"""Tiles begin at multiples of the networks' largest stride, so that their features align with the whole image's."""
 
 DEFAULT_OVERLAP = 320
 """More than half the theoretical receptive field of the networks over ResNet-18, ResNet-50, MobileNetV2 and VGG16,
-which see 245 to 304 pixels to either side: outside the overlaps, tiles then change nothing."""
+245 to 304 pixels: outside the overlaps, predictions are then those for the whole image."""
 
 
 _SCALES = Range(
@@ -27,23 +27,23 @@ _SCALES = Range(
 
 @dataclasses.dataclass(frozen=True)
 class InferenceOptions(Options):
-    """How an image is predicted; without any, once and whole.
+    """Options of prediction; by default, each image is predicted once, as a whole.
 
     Raises:
         UserError: If a value is out of its range.
     """
 
     flip: Annotated[bool, FlagCreatePairsOff] = False
-    """Predict the mirrored image, too, and average the probabilities."""
+    """Also predict the mirrored image, and average the probabilities."""
 
     scales: Annotated[tuple[float, ...], _SCALES, arg(metavar="FACTOR ...", help_behavior_hint="(default: 1)")] = (1.0,)
     """Predict the image at several sizes and average the probabilities; 0.5 0.75 1 1.25 1.5 1.75 are usual."""
 
     tile: Annotated[tuple[int, int] | None, HEIGHT_WIDTH, arg(help_behavior_hint="(multiples of 32)")] = None
-    """Predict tiles of this size and blend them, so that memory does not grow with the image: for very large ones."""
+    """Predict tiles of this size and blend them; memory then does not grow with the image."""
 
     overlap: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 320, at most half a tile)")] = None
-    """Pixels that neighbouring tiles have in common, a multiple of 32."""
+    """Pixels by which neighbouring tiles overlap, a multiple of 32."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,7 +54,7 @@ class InferenceOptions(Options):
 
     def _require_fitting(self, overlap: int) -> None:
         if self.tile is None:
-            raise UserError(f"{argument('overlap')} is for tiles: give {argument('tile')}, too. Received: {overlap}")
+            raise UserError(f"{argument('overlap')} needs {argument('tile')}. Received: {overlap}")
         _require_multiples("overlap", (overlap,), 0)
         if overlap > min(self.tile) // 2:
             most = _rounded_down(min(self.tile) // 2)
@@ -62,12 +62,12 @@ class InferenceOptions(Options):
 
     @property
     def is_plain(self) -> bool:
-        """Whether images are predicted once and whole."""
+        """True if each image is predicted once, as a whole."""
         return not self.flip and self.scales == (1.0,) and self.tile is None
 
     @property
     def tile_overlap(self) -> int:
-        """Pixels that neighbouring tiles have in common; 0 without tiles."""
+        """Pixels by which neighbouring tiles overlap; 0 without tiles."""
         if self.overlap is not None or self.tile is None:
             return self.overlap or 0
         return min(DEFAULT_OVERLAP, _rounded_down(min(self.tile) // 2))

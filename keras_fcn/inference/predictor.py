@@ -1,4 +1,4 @@
-"""From an image to class ids, whatever the trained model is kept in."""
+"""Segmenting images with a trained model from memory or from a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import as_image
 from keras_fcn.inference.averaging import with_flip, with_scales
-from keras_fcn.inference.graphs import Score, Segment, likeliest, scorer, segmenter
+from keras_fcn.inference.graphs import ProbabilityFunction, Segment, likeliest, probability_function, segmenter
 from keras_fcn.inference.models import find_model, load_functions
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.tiling import Tiled
@@ -25,16 +25,16 @@ class Predictor:
     Args:
         model: A network of `build_fcn`; the path of a run folder (its best model), a `.keras` file or a SavedModel (of
             several versions, the newest); or a function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
-        classes: For a function, what the ids mean.
-        score: For a function, another from the same to probabilities float32 [N, H, W, C], if there is one.
-        name: For a function, what it is called in complaints.
+        classes: For a function, names and colours of the ids.
+        score: For a function, one from the same images to probabilities float32 [N, H, W, C], if there is one.
+        name: For a function, its name in error messages.
 
     Attributes:
         segment: From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
         classes: Names and colours of the ids.
 
     Raises:
-        UserError: If there is no model at the path, it is damaged, or it was not made by this program.
+        UserError: If there is no model at the path, it is damaged, or it was not written by this program.
 
     Examples:
         >>> predictor = Predictor("runs/NAME")
@@ -45,7 +45,7 @@ class Predictor:
         self,
         model: keras.Model | str | Path | Segment,
         classes: ClassTable | None = None,
-        score: Score | None = None,
+        score: ProbabilityFunction | None = None,
         name: str = "the model",
     ) -> None:
         if isinstance(model, (str, Path)):
@@ -54,7 +54,7 @@ class Predictor:
         elif isinstance(model, keras.Model):
             if len(model.outputs) > 1:  # an auxiliary head, for training
                 model = keras.Model(model.inputs, model.outputs[0], name=model.name)
-            model, classes, score = segmenter(model), class_table(model), scorer(model)
+            model, classes, score = segmenter(model), class_table(model), probability_function(model)
         elif classes is None:
             raise UserError(f"Predictor takes a model or a path, or a function and its classes. Received: {model!r}")
         self.segment = model
@@ -66,43 +66,43 @@ class Predictor:
         """Loads a run folder (its best model), a `.keras` file, or a SavedModel (of several versions, the newest).
 
         Args:
-            path: Where the model is.
+            path: The run folder, file or SavedModel.
             options: Flipping, scales and tiles; none if not given.
 
         Raises:
-            UserError: If there is no such model, it is damaged, or it was not made by this program.
+            UserError: If there is no such model, it is damaged, or it was not written by this program.
         """
         return cls(path).using(options or InferenceOptions())
 
     def using(self, options: InferenceOptions) -> Predictor:
-        """Returns a predictor that flips, scales and tiles as the options say, around this one.
+        """Returns a predictor that applies flipping, scales and tiles to this one.
 
         Raises:
-            UserError: If that needs probabilities, and the model gives classes only.
+            UserError: If the options need probabilities, and the model returns classes only.
         """
         if options.is_plain:
             return self
-        score = self.score
+        probabilities = self.score
         if options.scales != (1.0,):
-            score = with_scales(score, options.scales)
+            probabilities = with_scales(probabilities, options.scales)
         if options.flip:
-            score = with_flip(score)
-        # Variants are put together outside of a graph: making one of eight networks ready took 25 seconds.
+            probabilities = with_flip(probabilities)
+        # Variants are averaged outside of a graph: tracing one of eight networks took 25 seconds.
         if options.tile is not None:
-            tiled = Tiled(score, options.tile, options.tile_overlap)
-            return Predictor(tiled.segment, self.classes, tiled.score, self._name)
-        return Predictor(lambda images: likeliest(score(images)), self.classes, score, self._name)
+            tiled = Tiled(probabilities, options.tile, options.tile_overlap)
+            return Predictor(tiled.segment, self.classes, tiled.probabilities, self._name)
+        return Predictor(lambda images: likeliest(probabilities(images)), self.classes, probabilities, self._name)
 
     @property
-    def score(self) -> Score:
-        """Takes images uint8 [N, H, W, 3], returns the probabilities of the classes, float32 [N, H, W, C].
+    def score(self) -> ProbabilityFunction:
+        """Returns the function from images uint8 [N, H, W, 3] to class probabilities float32 [N, H, W, C].
 
         Raises:
-            UserError: If the model gives classes only.
+            UserError: If the model returns classes only.
         """
         if self._score is None:
             raise UserError(
-                f"{self._name}: gives classes without probabilities, which flipping, scales and tiles need, too; "
+                f"{self._name}: returns classes without probabilities, which flipping, scales and tiles need; "
                 "export the run again: python -m export.saved_model RUN DIR"
             )
         return self._score
@@ -117,7 +117,7 @@ class Predictor:
             uint8 [H, W], or a list of them.
 
         Raises:
-            UserError: If a file cannot be decoded, or an array is no image.
+            UserError: If a file cannot be decoded, or an array is not an image.
         """
         if isinstance(image, (list, tuple)):
             return [self(one) for one in image]
@@ -133,7 +133,7 @@ class Predictor:
             float32 [H, W, C], or a list of them.
 
         Raises:
-            UserError: If the model gives classes only, a file cannot be decoded, or an array is no image.
+            UserError: If the model returns classes only, a file cannot be decoded, or an array is not an image.
         """
         if isinstance(image, (list, tuple)):
             return [self.probabilities(one) for one in image]

@@ -1,4 +1,4 @@
-"""Measuring and comparing as `evaluate.py` does it, and archives for VOC's test server."""
+"""Evaluating and comparing as `evaluate.py` does it, and archives for VOC's test server."""
 
 import io
 import json
@@ -33,40 +33,40 @@ def by_brightness(images):
     return np.where(np.asarray(images).mean(axis=-1) > 127, 8, 0).astype(np.uint8)
 
 
-def test_the_trimap_is_measured_beside_the_whole(toy):
+def test_the_trimap_is_evaluated_beside_the_whole(toy):
     """Against boundaries found by comparing the label with itself, shifted by up to three pixels in every direction."""
     pairs = open_pairs(toy, "val")
     matrix = np.zeros((21, 21), int)
     for image, label in zip(pairs.images, pairs.labels):
-        truth, prediction = np.asarray(Image.open(label)), by_brightness(np.asarray(Image.open(image)))
-        padded, near = np.pad(truth, 3, mode="edge"), np.zeros(truth.shape, bool)
+        labels, prediction = np.asarray(Image.open(label)), by_brightness(np.asarray(Image.open(image)))
+        padded, near = np.pad(labels, 3, mode="edge"), np.zeros(labels.shape, bool)
         for y, x in np.ndindex(7, 7):
-            near |= padded[y : y + truth.shape[0], x : x + truth.shape[1]] != truth
-        counted = near & (truth < 255)
-        np.add.at(matrix, (truth[counted], prediction[counted]), 1)
+            near |= padded[y : y + labels.shape[0], x : x + labels.shape[1]] != labels
+        counted = near & (labels < 255)
+        np.add.at(matrix, (labels[counted], prediction[counted]), 1)
     either = matrix.sum(0) + matrix.sum(1) - matrix.diagonal()
     iou = {VOC.names[i]: matrix[i, i] / either[i] if either[i] else None for i in range(21)}
     evaluation = evaluate(by_brightness, pairs, trimap_width=3)
-    figures = evaluation.to_json()
-    trimap = figures.pop("trimap")
+    results = evaluation.to_json()
+    trimap = results.pop("trimap")
     assert list(trimap) == ["width", "pixel_accuracy", "mean_iou", "iou"]
     assert trimap["iou"] == pytest.approx(iou)
     assert trimap["mean_iou"] == evaluation.trimap.mean_iou
     assert trimap["mean_iou"] == pytest.approx(np.mean([value for value in iou.values() if value is not None]))
     assert trimap["pixel_accuracy"] == pytest.approx(matrix.trace() / matrix.sum())
     assert trimap["width"] == 3
-    assert 0 < matrix.sum() < np.sum(figures["confusion_matrix"]) / 2
-    assert figures == evaluate(by_brightness, pairs).to_json()
+    assert 0 < matrix.sum() < np.sum(results["confusion_matrix"]) / 2
+    assert results == evaluate(by_brightness, pairs).to_json()
 
 
 def test_everything_is_written_for_the_data_of_the_run(trained, tmp_path):
-    """Neither data nor split are given: they are those that the run measured on, with the same figures."""
-    call = Call("evaluate.py", trained, "--worst", 2, "--out", tmp_path / "out", "--json", tmp_path / "figures.json")
+    """Neither data nor split are given: they are those that the run was evaluated on, with the same metrics."""
+    call = Call("evaluate.py", trained, "--worst", 2, "--out", tmp_path / "out", "--json", tmp_path / "metrics.json")
     assert (call.status, call.err) == (0, "")
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert figures.pop("trimap")["width"] == 5
-    assert figures == json.loads((trained / "metrics.json").read_text())
-    worst = sorted(figures["image_mean_iou"].items(), key=lambda item: item[1])[:2]
+    results = json.loads((tmp_path / "metrics.json").read_text())
+    assert results.pop("trimap")["width"] == 5
+    assert results == json.loads((trained / "metrics.json").read_text())
+    worst = sorted(results["image_mean_iou"].items(), key=lambda item: item[1])[:2]
     assert call.out.splitlines()[-2:] == [f"{100 * iou:6.1f}  {name}" for name, iou in worst]
     for name in ("confusion.png", "worst.png"):
         with Image.open(tmp_path / "out" / name) as picture:
@@ -75,7 +75,7 @@ def test_everything_is_written_for_the_data_of_the_run(trained, tmp_path):
 
 def test_models_are_compared(trained, exported, toy, tmp_path):
     """A run and its export, which is the same: every difference is 0."""
-    words = ["--data", toy, "--json", tmp_path / "figures.json", "--out", tmp_path / "out"]
+    words = ["--data", toy, "--json", tmp_path / "metrics.json", "--out", tmp_path / "out"]
     call = Call("evaluate.py", trained, exported, *words)
     assert (call.status, call.err) == (0, "")
     assert call.out.startswith(f"A  {trained}\nB  {exported}\n")
@@ -84,7 +84,7 @@ def test_models_are_compared(trained, exported, toy, tmp_path):
         "mean IoU", "pixel accuracy", "mean accuracy", "frequency-weighted IoU", "trimap mean IoU",
     ]  # fmt: skip
     assert all(first == second for _, first, second in rows)
-    first, second = json.loads((tmp_path / "figures.json").read_text())["models"]
+    first, second = json.loads((tmp_path / "metrics.json").read_text())["models"]
     assert (first.pop("model"), second.pop("model")) == (str(trained), str(exported))
     assert first == second
     assert sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png")) == [
@@ -95,25 +95,27 @@ def test_models_are_compared(trained, exported, toy, tmp_path):
 def test_flip_scales_and_tiles_reach_the_model(toy, tmp_path, monkeypatch):
     """A model that looks around, to one side more than to the other, so that each option changes something."""
 
-    def score(images):
+    def probabilities(images):
         means = tf.nn.avg_pool2d(tf.cast(images, tf.float32), 17, 1, "SAME")
         shades = tf.concat([tf.roll(means, 5, axis=2), means, tf.zeros_like(means)], axis=-1) / 9
         return tf.nn.softmax(tf.concat([shades, shades, shades[..., :3]], axis=-1) + tf.range(21.0) / 9)
 
     def opened(_, options=InferenceOptions()):  # noqa: B008
-        return Predictor(lambda images: tf.cast(tf.argmax(score(images), -1), tf.uint8), VOC, score).using(options)
+        return Predictor(
+            lambda images: tf.cast(tf.argmax(probabilities(images), -1), tf.uint8), VOC, probabilities
+        ).using(options)
 
     monkeypatch.setattr(Predictor, "open", opened)
     words = ["--flip", "--scales", 0.5, 1, "--tile", 64, 96, "--overlap", 32, "--trimap", 0]
-    call = Call("evaluate.py", tmp_path, "--data", toy, "--json", tmp_path / "figures.json", *words)
+    call = Call("evaluate.py", tmp_path, "--data", toy, "--json", tmp_path / "metrics.json", *words)
     assert (call.status, call.err) == (0, "")
     assert "Trimap" not in call.out
     whole = {"flip": True, "scales": (0.5, 1.0), "tile": (64, 96), "overlap": 32}
-    pairs, figures = open_pairs(toy, "val"), json.loads((tmp_path / "figures.json").read_text())
-    assert figures == evaluate(opened("", InferenceOptions(**whole)).segment, pairs).to_json()
+    pairs, results = open_pairs(toy, "val"), json.loads((tmp_path / "metrics.json").read_text())
+    assert results == evaluate(opened("", InferenceOptions(**whole)).segment, pairs).to_json()
     for without in ({"flip": False}, {"scales": (1.0,)}, {"overlap": 0}, {"tile": None, "overlap": None}):
         other = evaluate(opened("", InferenceOptions(**{**whole, **without})).segment, pairs)
-        assert figures["confusion_matrix"] != other.confusion_matrix.tolist(), without
+        assert results["confusion_matrix"] != other.confusion_matrix.tolist(), without
 
 
 def test_a_model_of_other_classes_is_refused_by_name(exported, toy, tmp_path):
@@ -149,7 +151,7 @@ def test_the_comparison_by_hand():
         ["pixel", "accuracy", "87.5", "75.0", "(-12.5)"],
     ):
         assert expected in words
-    assert lines[-2:] == ["Neither in the truth nor predicted, so in no mean:", "  road"]
+    assert lines[-2:] == ["Neither in the ground truth nor predicted, so in no mean:", "  road"]
 
 
 def test_the_table_has_a_column_for_the_trimap():
@@ -165,8 +167,8 @@ def test_an_evaluation_is_read_back(tmp_path):
     """Keys and order of metrics.json by hand; a run of before precision and recall were written has them, too."""
     trimap = TrimapMetrics(4, 0.6, 0.5, (0.25, math.nan, math.nan, 0.0))
     evaluation = evaluation_of([[6, 2, 0, 0], [0, 8, 0, 0], [0] * 4, [0] * 4], trimap, {"a": 0.5, "b": math.nan})
-    figures = evaluation.to_json()
-    assert list(figures.items()) == [
+    results = evaluation.to_json()
+    assert list(results.items()) == [
         ("pixel_accuracy", 14 / 16),
         ("mean_accuracy", 7 / 8),
         ("mean_iou", pytest.approx(0.775)),
@@ -188,10 +190,10 @@ def test_an_evaluation_is_read_back(tmp_path):
         ),
     ]
     assert evaluation["trimap"]["mean_iou"] == 0.5
-    old = {name: value for name, value in figures.items() if name not in ("precision", "recall")}
-    for values in (figures, old):
+    old = {name: value for name, value in results.items() if name not in ("precision", "recall")}
+    for values in (results, old):
         write_json(tmp_path / "metrics.json", values)
-        assert Evaluation.read(tmp_path / "metrics.json").to_json() == figures
+        assert Evaluation.read(tmp_path / "metrics.json").to_json() == results
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def test_metrics_that_cannot_be_read_are_one_line(tmp_path, text, reason):
         Evaluation.read(tmp_path / "metrics.json")
 
 
-def test_the_worst_come_first_and_images_without_figures_never():
+def test_the_worst_come_first_and_images_without_metrics_never():
     evaluation = evaluation_of(np.eye(4), image_mean_iou={"a": 0.5, "b": math.nan, "c": 0.25, "d": 1.0})
     assert evaluation.worst_images(2) == [("c", 0.25), ("a", 0.5)]
     assert len(evaluation.worst_images(9)) == 3
@@ -218,7 +220,7 @@ def test_there_are_letters_for_26_models():
         model_letters(["x"] * 27)
 
 
-def test_the_chart_shows_the_figures(tmp_path, monkeypatch):
+def test_the_chart_shows_the_values(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr("keras_fcn.drawing.comparison.save_figure", lambda figure, path: figures.append(figure))
     means, classes = {"mean IoU": [0.5, 0.75]}, {"$a$": [0.25, math.nan], "b": [math.nan, 1.0]}
@@ -236,7 +238,7 @@ def test_the_chart_shows_the_figures(tmp_path, monkeypatch):
 
 @pytest.fixture
 def unlabelled(toy, tmp_path):
-    """VOC's folder for its test set: photographs and a list, no masks."""
+    """VOC's folder for its test set: images and a list, no masks."""
     root = tmp_path / "VOC2012"
     shutil.copytree(toy / "JPEGImages", root / "JPEGImages")
     (root / "ImageSets/Segmentation").mkdir(parents=True)
@@ -297,14 +299,14 @@ def test_archives_are_read_back(tmp_path):
 
     sizes = {"a": (3, 5), "b": (4, 4)}
     require_submission(archive(a=mask((3, 5)), b=mask((4, 4))), sizes, 21)
-    for masks, complaint in [
+    for masks, message in [
         ({"a": mask((3, 5))}, "lacks b and 0 more"),
         ({"a": mask((5, 3)), "b": mask((4, 4))}, r"a is of mode P and shape \(5, 3\), not a palette image \(3, 5\)"),
-        ({"a": mask((3, 5)), "c": mask((4, 4))}, "holds c, which does not belong there"),
+        ({"a": mask((3, 5)), "c": mask((4, 4))}, "holds c, which is unexpected"),
         ({"a": mask((3, 5), "L"), "b": mask((4, 4))}, "a is of mode L"),
         ({"a": mask((3, 5))[:-30], "b": mask((4, 4))}, "cannot be read back"),
     ]:
-        with pytest.raises(UserError, match=complaint):
+        with pytest.raises(UserError, match=message):
             require_submission(archive(**masks), sizes, 21)
     whole = archive(a=mask((3, 5)), b=mask((4, 4))).read_bytes()
     for damaged in (whole[: len(whole) // 2], whole[:60] + bytes(40) + whole[100:], b""):

@@ -6,10 +6,10 @@ import pytest
 from keras_fcn.evaluation.metrics import SegmentationMetrics, confusion_matrix
 from keras_fcn.evaluation.results import Evaluation
 
-#   truth        prediction
+#   label        prediction
 #   0 0 1 1      0 1 1 1
 #   2 2 void 1   2 0 2   3
-TRUTH = np.array([[0, 0, 1, 1], [2, 2, 255, 1]], np.uint8)
+LABEL = np.array([[0, 0, 1, 1], [2, 2, 255, 1]], np.uint8)
 PREDICTION = np.array([[0, 1, 1, 1], [2, 0, 2, 3]], np.uint8)
 MATRIX = [
     # predicted 0, 1, 2, 3, 4
@@ -22,7 +22,7 @@ MATRIX = [
 
 
 def test_confusion_matrix_by_hand():
-    matrix = confusion_matrix(TRUTH, PREDICTION, 5)
+    matrix = confusion_matrix(LABEL, PREDICTION, 5)
     assert matrix.dtype == np.int64
     assert matrix.tolist() == MATRIX
 
@@ -44,10 +44,10 @@ def test_metrics_by_hand():
 
 def test_matrices_add_up():
     rng = np.random.default_rng(0)
-    truth, prediction = rng.integers(0, 6, (2, 4, 30, 20))
-    parts = sum(confusion_matrix(one, other, 6) for one, other in zip(truth, prediction))
-    np.testing.assert_array_equal(confusion_matrix(truth, prediction, 6), parts)
-    assert parts.sum() == truth.size
+    label, prediction = rng.integers(0, 6, (2, 4, 30, 20))
+    parts = sum(confusion_matrix(one, other, 6) for one, other in zip(label, prediction))
+    np.testing.assert_array_equal(confusion_matrix(label, prediction, 6), parts)
+    assert parts.sum() == label.size
 
 
 def in_json(matrix, names):
@@ -57,8 +57,8 @@ def in_json(matrix, names):
 
 
 def test_absent_classes_are_none_in_json_and_in_no_mean():
-    figures = in_json(np.diag([5, 0, 5]), ("sky", "tree", "road"))
-    assert figures == {
+    results = in_json(np.diag([5, 0, 5]), ("sky", "tree", "road"))
+    assert results == {
         "pixel_accuracy": 1.0,
         "mean_accuracy": 1.0,
         "mean_iou": 1.0,
@@ -67,22 +67,22 @@ def test_absent_classes_are_none_in_json_and_in_no_mean():
     }
 
 
-def test_nothing_but_void_has_no_figures():
+def test_nothing_but_void_has_no_metrics():
     matrix = confusion_matrix(np.full((3, 3), 255, np.uint8), np.zeros((3, 3), np.uint8), 2)
-    figures = in_json(matrix, ("a", "b"))
+    results = in_json(matrix, ("a", "b"))
     for name in ("iou", "precision", "recall"):
-        assert set(figures.pop(name).values()) == {None}
-    assert set(figures.values()) == {None}
+        assert set(results.pop(name).values()) == {None}
+    assert set(results.values()) == {None}
 
 
-def figures_by_loops(images, num_classes):
-    """Every figure of pixels counted one by one, in Python's integers, as the FCN paper defines them.
+def metrics_by_loops(images, num_classes):
+    """Every metric of pixels counted one by one, in Python's integers, as the FCN paper defines them.
 
     The IoU is VOC's devkit's: accuracies(j) = gtjresj / (gtj + resj - gtjresj), of pixels that are not void.
     """
     counts = [[0] * num_classes for _ in range(num_classes)]
-    for truth, prediction in images:
-        for true, predicted in zip(truth.ravel().tolist(), prediction.ravel().tolist()):
+    for label, prediction in images:
+        for true, predicted in zip(label.ravel().tolist(), prediction.ravel().tolist()):
             if true < 255:
                 counts[true][predicted] += 1
     total = sum(map(sum, counts))
@@ -114,11 +114,11 @@ def test_thousands_of_random_cases_equal_the_definitions():
         images = []
         for _ in range(rng.integers(1, 4)):
             shape = tuple(rng.integers(1, 6, 2))
-            truth = rng.choice(present, shape).astype(np.uint8)
-            truth[rng.random(shape) < (0, 0.3, 1)[case % 3]] = 255
-            images.append((truth, rng.integers(0, num_classes, shape).astype(np.uint8)))
+            label = rng.choice(present, shape).astype(np.uint8)
+            label[rng.random(shape) < (0, 0.3, 1)[case % 3]] = 255
+            images.append((label, rng.integers(0, num_classes, shape).astype(np.uint8)))
         matrix = sum(confusion_matrix(*image, num_classes) for image in images)
-        counts, expected = figures_by_loops(images, num_classes)
+        counts, expected = metrics_by_loops(images, num_classes)
         assert matrix.tolist() == counts
         received = in_json(matrix, tuple(range(num_classes)))
         assert set(received) == set(expected)

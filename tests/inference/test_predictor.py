@@ -60,7 +60,7 @@ def test_a_predictor_takes_models_and_paths_arrays_and_pillow_images(trained, ph
 
 
 @pytest.mark.parametrize(
-    ("wrong", "complaint"),
+    ("wrong", "message"),
     [
         (np.zeros((2, 2, 3)), r"images are arrays of uint8, 0 to 255. Received: float64 \[2, 2, 3\]"),
         (
@@ -70,9 +70,9 @@ def test_a_predictor_takes_models_and_paths_arrays_and_pillow_images(trained, ph
         ("none.jpg", "none.jpg: no such file"),
     ],
 )
-def test_what_is_no_image_is_named(wrong, complaint):
+def test_what_is_no_image_is_named(wrong, message):
     predictor = Predictor(lambda images: images[..., 0], ClassTable.voc())
-    with pytest.raises(UserError, match=complaint):
+    with pytest.raises(UserError, match=message):
         predictor(wrong)
     with pytest.raises(UserError, match="takes a model or a path, or a function and its classes"):
         Predictor(lambda images: images)
@@ -128,18 +128,18 @@ def foreign_saved_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "complaint"),
+    ("make", "message"),
     [
         (lambda tmp_path: tmp_path / "none", "none: no such file or folder; give a run folder, a .keras file or"),
         (lambda tmp_path: tmp_path, "is neither a run folder .* nor a SavedModel"),
-        (unfinished_run, "best.keras: no such file: the run has not finished an epoch; go on with python train.py"),
+        (unfinished_run, "best.keras: no such file: the run has not finished an epoch; resume with python train.py"),
         (damaged_model, r"bad.keras: cannot be loaded as a .keras model \("),
         (other_model, "other.keras: model 'other' was not built by keras_fcn.build_fcn"),
         (foreign_saved_model, "is no SavedModel of python -m export.saved_model"),
     ],
 )
-def test_what_is_no_model_is_named(tmp_path, make, complaint):
-    with pytest.raises(UserError, match=complaint) as caught:
+def test_what_is_no_model_is_named(tmp_path, make, message):
+    with pytest.raises(UserError, match=message) as caught:
         Predictor.open(make(tmp_path))
     assert "\n" not in str(caught.value)
 
@@ -154,31 +154,31 @@ def test_evaluation_adds_up_all_whole_images(toy):
     hits, seen, right, image_mean_iou = np.zeros(21), np.zeros(21), 0, {}
     matrix = np.zeros((21, 21), int)
     for image, label in zip(pairs.images, pairs.labels):
-        truth = np.asarray(Image.open(label))
-        prediction = np.where(np.asarray(Image.open(image)).mean(axis=-1) > 127, 8, 0)[truth < 255]
-        truth = truth[truth < 255]
-        right += (truth == prediction).sum()
-        np.add.at(matrix, (truth, prediction), 1)
-        both = np.array([((truth == index) & (prediction == index)).sum() for index in range(21)])
-        either = np.array([((truth == index) | (prediction == index)).sum() for index in range(21)])
+        labels = np.asarray(Image.open(label))
+        prediction = np.where(np.asarray(Image.open(image)).mean(axis=-1) > 127, 8, 0)[labels < 255]
+        labels = labels[labels < 255]
+        right += (labels == prediction).sum()
+        np.add.at(matrix, (labels, prediction), 1)
+        both = np.array([((labels == index) & (prediction == index)).sum() for index in range(21)])
+        either = np.array([((labels == index) | (prediction == index)).sum() for index in range(21)])
         image_mean_iou[image.stem] = np.mean([b / e for b, e in zip(both, either) if e])
         hits, seen = hits + both, seen + either
-    figures = evaluate(segment, pairs).to_json()
-    assert figures["images"] == 3
-    assert figures["confusion_matrix"] == matrix.tolist()
-    assert figures["image_mean_iou"] == pytest.approx(image_mean_iou)
-    assert {name for name, value in figures["iou"].items() if value is None} == {
+    results = evaluate(segment, pairs).to_json()
+    assert results["images"] == 3
+    assert results["confusion_matrix"] == matrix.tolist()
+    assert results["image_mean_iou"] == pytest.approx(image_mean_iou)
+    assert {name for name, value in results["iou"].items() if value is None} == {
         name for name, pixels in zip(pairs.classes.names, seen) if pixels == 0
     }
     present = seen > 0
-    np.testing.assert_allclose([v for v in figures["iou"].values() if v is not None], hits[present] / seen[present])
-    assert figures["mean_iou"] == pytest.approx((hits[present] / seen[present]).mean())
+    np.testing.assert_allclose([v for v in results["iou"].values() if v is not None], hits[present] / seen[present])
+    assert results["mean_iou"] == pytest.approx((hits[present] / seen[present]).mean())
     valid = sum((np.asarray(Image.open(path)) < 255).sum() for path in pairs.labels)
-    assert figures["pixel_accuracy"] == pytest.approx(right / valid)
+    assert results["pixel_accuracy"] == pytest.approx(right / valid)
 
 
-def test_an_image_without_valid_pixels_counts_nowhere_and_images_of_one_name_are_told_apart(tmp_path):
-    """Four pixels each: all void; half of them right. The sum has the second's figures alone."""
+def test_an_image_without_valid_pixels_is_left_out_and_images_of_one_name_are_kept_apart(tmp_path):
+    """Four pixels each: all void; half of them right. The sum has the second image's metrics alone."""
     labels = {"kitchen/a": np.full((2, 2), 255, np.uint8), "hall/a": np.array([[0, 1], [0, 1]], np.uint8)}
     for name, label in labels.items():
         for folder, pixels in (("JPEGImages", np.zeros((2, 2, 3), np.uint8)), ("SegmentationClass", label)):
@@ -188,15 +188,15 @@ def test_an_image_without_valid_pixels_counts_nowhere_and_images_of_one_name_are
     (tmp_path / "class_names.txt").write_text("_background_\ndoor\n")
     pairs = open_pairs(tmp_path, "all")
     evaluation = evaluate(lambda images: np.zeros(images.shape[:3], np.uint8), pairs)
-    figures = evaluation.to_json()
-    assert figures["image_mean_iou"] == {"hall/a": 0.25, "kitchen/a": None}
-    assert figures["confusion_matrix"] == [[2, 0], [2, 0]]
-    assert figures["mean_iou"] == 0.25
-    assert json.loads(json.dumps(figures)) == figures
+    results = evaluation.to_json()
+    assert results["image_mean_iou"] == {"hall/a": 0.25, "kitchen/a": None}
+    assert results["confusion_matrix"] == [[2, 0], [2, 0]]
+    assert results["mean_iou"] == 0.25
+    assert json.loads(json.dumps(results)) == results
     assert "25.0" in format_metrics(evaluation)
 
 
-def test_the_table_shows_figures_and_absent_classes():
+def test_the_table_shows_metrics_and_absent_classes():
     matrix = np.array([[6, 2, 0], [0, 8, 0], [0, 0, 0]])
     table = format_metrics(Evaluation(("sky", "tree", "road"), 2, matrix, {}))
     lines = [line.split() for line in table.splitlines()]
@@ -206,7 +206,7 @@ def test_the_table_shows_figures_and_absent_classes():
     assert ["pixel", "accuracy", "87.5"] in lines
     assert ["mean", "accuracy", "87.5"] in lines
     assert ["frequency-weighted", "IoU", "77.5"] in lines
-    assert "Neither in the truth nor predicted, so in no mean:" in table
+    assert "Neither in the ground truth nor predicted, so in no mean:" in table
     assert lines[-1] == ["road"]
 
 

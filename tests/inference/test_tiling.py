@@ -15,7 +15,7 @@ from keras_fcn import Predictor, build_fcn
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import image_size
-from keras_fcn.inference.graphs import IMAGES, scorer, segmenter
+from keras_fcn.inference.graphs import IMAGES, probability_function, segmenter
 from keras_fcn.inference.models import LABELS_FILE, SIGNATURE
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.tiling import Tiled
@@ -26,14 +26,14 @@ from keras_fcn.system.files import write_json
 CLASSES = ClassTable.numbered(4)
 
 
-def local_score(images):
+def local_probabilities(images):
     """Probabilities of each pixel alone, so that tiles must change nothing at all."""
     colors = tf.cast(tf.convert_to_tensor(images), tf.float32)
     return tf.nn.softmax(tf.concat([colors, tf.reduce_sum(colors, -1, keepdims=True) / 3], -1) / 40)
 
 
-def cheap_predictor(score=local_score):
-    return Predictor(lambda images: tf.cast(tf.argmax(score(images), -1), tf.uint8), CLASSES, score)
+def cheap_predictor(probabilities=local_probabilities):
+    return Predictor(lambda images: tf.cast(tf.argmax(probabilities(images), -1), tf.uint8), CLASSES, probabilities)
 
 
 def random_image(height, width, seed=0):
@@ -58,7 +58,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def predictor(network):
-    return Predictor(segmenter(network), CLASSES, scorer(network))
+    return Predictor(segmenter(network), CLASSES, probability_function(network))
 
 
 def test_probabilities_are_the_softmax_of_the_logits(network, predictor):
@@ -96,7 +96,7 @@ def test_flipping_is_the_mean_of_both(predictor):
 
 
 def bilinear(values, height, width):
-    """Resizes [H, W, C] between the centres of pixels: a loop over NumPy, border values going on beyond it."""
+    """Resizes [H, W, C] between the centres of pixels: a loop over NumPy, border values repeated beyond it."""
     result = np.empty((height, width, values.shape[-1]))
     for y, x in np.ndindex(height, width):
         row = np.clip((y + 0.5) * values.shape[0] / height - 0.5, 0, values.shape[0] - 1)
@@ -126,18 +126,18 @@ def test_scales_are_the_mean_of_probabilities_resized_back(predictor):
 def test_tiles_add_up_to_the_whole_at_every_pixel(size, overlap, tile):
     image = random_image(*size)
     tiled = cheap_predictor().using(InferenceOptions(tile=tile, overlap=overlap))
-    np.testing.assert_allclose(tiled.probabilities(image), local_score(image), atol=1e-6)
+    np.testing.assert_allclose(tiled.probabilities(image), local_probabilities(image), atol=1e-6)
     np.testing.assert_array_equal(tiled(image), cheap_predictor()(image))
 
 
 def test_tiles_begin_at_multiples_of_32_and_end_with_the_image():
     seen = []
 
-    def score(images):
+    def probabilities(images):
         seen.append(images.shape[1:3])
-        return local_score(images)
+        return local_probabilities(images)
 
-    for _ in Tiled(score, (128, 160), 64).blocks(random_image(300, 500)):
+    for _ in Tiled(probabilities, (128, 160), 64).blocks(random_image(300, 500)):
         pass
     tops, lefts = (0, 64, 128, 192), (0, 96, 192, 288, 384)
     assert seen == [(min(128, 300 - top), min(160, 500 - left)) for top in tops for left in lefts]
@@ -147,15 +147,15 @@ def test_weights_fall_linearly_over_the_middle_half_of_the_overlap():
     """Each call returns its number, so that what comes out shows how much of each tile is in it."""
     calls = []
 
-    def score(images):
+    def probabilities(images):
         calls.append(None)
         return np.full((*images.shape[:3], 1), float(len(calls) - 1), np.float32)
 
-    values = Tiled(score, (64, 64), 32).score(np.zeros((1, 40, 96, 3), np.uint8))[0, :, :, 0]
+    values = Tiled(probabilities, (64, 64), 32).probabilities(np.zeros((1, 40, 96, 3), np.uint8))[0, :, :, 0]
     expected = np.concatenate([np.zeros(40), (np.arange(16) + 0.5) / 16, np.ones(40)])
     np.testing.assert_allclose(values, np.broadcast_to(expected, (40, 96)), atol=1e-6)
     calls.clear()
-    values = Tiled(score, (64, 64), 32).score(np.zeros((1, 96, 40, 3), np.uint8))[0, :, :, 0]
+    values = Tiled(probabilities, (64, 64), 32).probabilities(np.zeros((1, 96, 40, 3), np.uint8))[0, :, :, 0]
     np.testing.assert_allclose(values, np.broadcast_to(expected[:, None], (96, 40)), atol=1e-6)
 
 
@@ -170,7 +170,7 @@ def test_away_from_seams_tiles_change_nothing_where_overlaps_cover_the_receptive
     whole = predictor.probabilities(image)
 
     def errors(width, overlap):
-        tiled = Tiled(predictor.score, (640, width), overlap).score(image[None])[0]
+        tiled = Tiled(predictor.score, (640, width), overlap).probabilities(image[None])[0]
         return np.abs(tiled - whole).max(axis=(0, 2))
 
     error = errors(640, 288)
@@ -191,7 +191,7 @@ def test_the_mask_of_tiles_is_the_argmax_of_their_probabilities(predictor):
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "message"),
     [
         ({"scales": ()}, "scales must be one or more factors greater than 0. Received: none"),
         ({"scales": (1.0, 0.0)}, "scales must be .* Received: 1.0 0.0"),
@@ -200,11 +200,11 @@ def test_the_mask_of_tiles_is_the_argmax_of_their_probabilities(predictor):
         ({"tile": (0, 512)}, "tile takes multiples of 32, .* such as 32 512. Received: 0 512"),
         ({"tile": (512, 512), "overlap": 100}, "overlap takes multiples of 32, .* such as 96. Received: 100"),
         ({"tile": (512, 256), "overlap": 160}, "overlap must be at most half of the tile, here 128. Received: 160"),
-        ({"overlap": 64}, "overlap is for tiles: give tile, too. Received: 64"),
+        ({"overlap": 64}, "overlap needs tile. Received: 64"),
     ],
 )
-def test_options_out_of_range_are_one_line(options, complaint):
-    with pytest.raises(UserError, match=complaint) as caught:
+def test_options_out_of_range_are_one_line(options, message):
+    with pytest.raises(UserError, match=message) as caught:
         InferenceOptions(**options)
     assert "\n" not in str(caught.value)
 
@@ -220,7 +220,7 @@ def test_a_model_without_probabilities_says_how_to_get_them():
     predictor = Predictor(lambda images: images[..., 0], CLASSES, name="exported/1")
     assert predictor(random_image(3, 4)).shape == (3, 4)
     for use in (lambda: predictor.probabilities(random_image(3, 4)), lambda: predictor.using(InferenceOptions(True))):
-        with pytest.raises(UserError, match=r"exported/1: gives classes without prob.*python -m export.saved_model"):
+        with pytest.raises(UserError, match=r"exported/1: returns classes without prob.*python -m export.saved_model"):
             use()
 
 
@@ -231,7 +231,7 @@ def test_a_saved_model_from_before_still_gives_classes(tmp_path):
     write_json(tmp_path / "1" / LABELS_FILE, CLASSES.to_dict())
     image = random_image(20, 30)
     np.testing.assert_array_equal(Predictor.open(tmp_path)(image), image[..., 0] % 4)
-    with pytest.raises(UserError, match=f"{tmp_path}/1: gives classes without probabilities"):
+    with pytest.raises(UserError, match=f"{tmp_path}/1: returns classes without probabilities"):
         Predictor.open(tmp_path, InferenceOptions(flip=True))
 
 
@@ -244,7 +244,7 @@ def test_a_saved_model_has_probabilities(trained, exported):
         assert (second(image) == first(image)).mean() > 0.999
 
 
-MEASURED = """
+PROGRAM = """
 import resource, sys
 from keras_fcn.system.startup import start_tensorflow
 start_tensorflow()
@@ -252,11 +252,11 @@ import tensorflow as tf
 from keras_fcn import ClassTable, Predictor, read_image, write_label
 from keras_fcn.inference.options import InferenceOptions
 
-def score(images):  # the cheapest network there is that has a stride of 32 and 21 classes
+def probabilities(images):  # the cheapest network there is that has a stride of 32 and 21 classes
     means = tf.nn.avg_pool2d(tf.cast(images, tf.float32), 32, 32, "SAME")
     return tf.nn.softmax(tf.image.resize(tf.repeat(means, 7, axis=-1) / 32, tf.shape(images)[1:3]))
 
-predictor = Predictor(None, ClassTable.voc(), score).using(InferenceOptions(tile=(1024, 1024)))
+predictor = Predictor(None, ClassTable.voc(), probabilities).using(InferenceOptions(tile=(1024, 1024)))
 ids = predictor(read_image(sys.argv[1]))
 write_label(sys.argv[2], ids, predictor.classes)
 print(ids.shape, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -265,7 +265,7 @@ print(ids.shape, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 @pytest.mark.slow
 def test_an_image_of_400_megapixels_takes_less_than_4_gb(tmp_path):
-    """All of a process: TensorFlow, the decoded photograph, the network, the mask and its file."""
+    """All of a process: TensorFlow, the decoded image, the network, the mask and its file."""
     deflate = zlib.compressobj(1)
     rows = [bytes(1) + bytes([shade]) * 60_000 for shade in range(256)]
     pixels = b"".join([*(deflate.compress(rows[row % 256]) for row in range(20_000)), deflate.flush()])
@@ -274,10 +274,10 @@ def test_an_image_of_400_megapixels_takes_less_than_4_gb(tmp_path):
         file.write(b"\x89PNG\r\n\x1a\n")
         for kind, data in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")):
             file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
-    words = [sys.executable, "-c", MEASURED, tmp_path / "aerial.png", tmp_path / "mask.png"]
-    measured = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert measured.stdout.startswith("(20000, 20000) ")
-    peak = int(measured.stdout.split()[-1])
+    words = [sys.executable, "-c", PROGRAM, tmp_path / "aerial.png", tmp_path / "mask.png"]
+    finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert finished.stdout.startswith("(20000, 20000) ")
+    peak = int(finished.stdout.split()[-1])
     print(f"peak memory {peak / 1e9:.2f} GB")
     assert peak < 4e9
     assert image_size(tmp_path / "mask.png") == (20_000, 20_000)
