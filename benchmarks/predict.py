@@ -26,7 +26,7 @@ from typing import Annotated
 import tyro
 
 from keras_fcn.prediction.plan import plan
-from keras_fcn.prediction.sources import find_photographs
+from keras_fcn.prediction.sources import find_images
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.startup import start_tensorflow
 
@@ -69,9 +69,9 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
 
 def one_round(predictor, sources: list, options: BenchmarkOptions) -> dict[str, tuple[float, float]]:
     """Times the network alone and each kind of prediction once."""
-    from keras_fcn.prediction.photos import batches, predict_all, read_photograph, segment
+    from keras_fcn.prediction.photos import batches, predict_all, read_any_image, segment
 
-    images = [read_photograph(source.location) for source in sources]
+    images = [read_any_image(source.location) for source in sources]
     grouped = [images for _, images in batches(enumerate(images), options.batch_size)]
     times = {"network": seconds(lambda: [segment(predictor, group) for group in grouped])}
     for name, outputs in KINDS.items():
@@ -114,7 +114,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     try:
         model = options.model or untrained(folder)
-        sources = list(itertools.islice(find_photographs([str(options.photos)]), options.count))
+        sources = list(itertools.islice(find_images([str(options.photos)]), options.count))
         predictor = Predictor.open(model)
         one_round(predictor, sources[:8], options)  # warms up
         rounds = [one_round(predictor, sources, options) for _ in range(options.rounds)]

@@ -14,7 +14,7 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.annotations import merged_coco
 from keras_fcn.prediction.plan import Plan, Task, coco_file, plan
-from keras_fcn.prediction.sources import find_photographs
+from keras_fcn.prediction.sources import find_images
 from keras_fcn.runs.names import OUTPUTS, OutputName, PaletteName
 from keras_fcn.system.command_line import USER_ERROR, as_options, parse_options
 from keras_fcn.system.options import AT_LEAST_1, POSITIVE, Options, Range, hint, within
@@ -142,7 +142,7 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
     """
     for output in options.write:
         require_packages(argument("write", output), "extra", *OUTPUTS[output].packages)
-    sources = find_photographs(options.inputs, stdin, options.out)
+    sources = find_images(options.inputs, stdin, options.out)
     if options.ray:
         require_packages(argument("ray"), "ray", "ray")
     if any(source.is_video for source in sources):

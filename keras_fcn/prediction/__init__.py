@@ -1,1 +1,1 @@
-"""Images and videos segmented and written to files."""
+"""Predicting images and videos, and writing the results to files."""

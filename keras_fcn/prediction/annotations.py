@@ -1,6 +1,6 @@
-"""The objects that a mask shows, as annotation files exact to the pixel: outlines as GeoJSON, masks as COCO's RLE.
+"""Annotation files of a mask's objects, exact to the pixel: outlines as GeoJSON, masks as COCO's RLE.
 
-An object is a connected part of a class. Pixels hang together across edges, not corners.
+An object is a 4-connected component of a class.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ of pixels, so that a polygon's area is the number of its pixels.
 
 
 def polygons(ids: np.ndarray, classes: ClassTable) -> Iterator[tuple[int, Polygon]]:
-    """Yields every object but background: its class id and its polygon.
+    """Yields class id and polygon of every object but background.
 
     Args:
         ids: Class ids uint8 [H, W].
-        classes: Which of them is background.
+        classes: The class table, with its background.
     """
     from rasterio.features import shapes
 
-    wanted = ids < classes.num_classes
+    foreground = ids < classes.num_classes
     if classes.background is not None:
-        wanted &= ids != classes.background
-    for shape, value in shapes(ids, mask=wanted, connectivity=4):
+        foreground &= ids != classes.background
+    for shape, value in shapes(ids, mask=foreground, connectivity=4):
         # Reversed: seen with y upwards, as the standard has it, outer rings then run counterclockwise.
         yield int(value), [[(int(x), int(y)) for x, y in ring[::-1]] for ring in shape["coordinates"]]
 
 
 def geojson(ids: np.ndarray, classes: ClassTable) -> dict:
-    """Returns a feature collection (RFC 7946) with a MultiPolygon for each class that is there, background left out.
+    """Returns a feature collection (RFC 7946) with a MultiPolygon for each class in the mask but background.
 
     Args:
         ids: Class ids uint8 [H, W].
@@ -59,14 +59,14 @@ def geojson(ids: np.ndarray, classes: ClassTable) -> dict:
 
 
 def coco(name: str, ids: np.ndarray, classes: ClassTable) -> dict:
-    """Returns the annotations of one image in COCO's format for object detection, one for each object.
+    """Returns the annotations of one image in COCO's format for object detection, one per object.
 
     Masks are COCO's compressed run-length encoding, since its polygons have no holes.
 
     Args:
         name: The image's file name.
         ids: Class ids uint8 [H, W].
-        classes: Names; categories have the ids of the classes, and background is none.
+        classes: Names; categories have the ids of the classes, without background.
     """
     from pycocotools import mask
 
@@ -92,12 +92,12 @@ def coco(name: str, ids: np.ndarray, classes: ClassTable) -> dict:
 
 
 def _run_lengths(where: np.ndarray) -> Iterator[list[int]]:
-    """Yields for each object in a mask the lengths of runs of pixels outside and inside of it, in turn.
+    """Yields the run lengths of each object in a mask: of pixels outside and inside, in turn.
 
-    All objects are read off the image at once: a mask of each would take the time and memory of a whole image.
+    All objects are encoded at once: a mask of each would take the time and memory of a whole image.
 
     Args:
-        where: boolean [H, W], true somewhere.
+        where: boolean [H, W], true at one pixel or more.
     """
     from scipy.ndimage import label
 
@@ -105,18 +105,18 @@ def _run_lengths(where: np.ndarray) -> Iterator[list[int]]:
     edges = np.flatnonzero(np.diff(flat, prepend=0, append=0))  # where runs begin, and the last ends
     starts, ends = edges[:-1], edges[1:]
     objects = flat[starts]
-    order = np.argsort(objects, kind="stable")[(objects == 0).sum() :]  # object by object, what is outside left out
-    firsts = np.flatnonzero(np.diff(objects[order])) + 1  # where in this order the next object begins
+    order = np.argsort(objects, kind="stable")[(objects == 0).sum() :]  # object by object, without pixels outside
+    firsts = np.flatnonzero(np.diff(objects[order])) + 1  # index of each next object in this order
     for runs in np.split(np.stack([starts, ends], axis=1)[order], firsts):
         lengths = np.diff(runs.ravel(), prepend=0, append=flat.size).tolist()
         yield lengths if lengths[-1] else lengths[:-1]
 
 
 def merged_coco(files: Iterable[bytes]) -> Iterator[bytes]:
-    """Yields, piece by piece, one COCO file of the images and annotations of several, numbered anew.
+    """Yields, in pieces, one COCO file with the images and annotations of several, with new ids.
 
     Args:
-        files: What `coco` returned for each image, as JSON; the same categories in all.
+        files: The result of `coco` for each image, as JSON; the same categories in all.
     """
     images, categories, annotations = [], [], 0
     yield b'{"annotations": ['

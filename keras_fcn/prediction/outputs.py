@@ -1,4 +1,4 @@
-"""What can be written about a photograph: masks, pictures, tables, annotations, each as one file."""
+"""The files written for a predicted image: masks, pictures, tables, annotations."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from keras_fcn.runs import names
 from keras_fcn.system.storage import write_bytes
 
 _JPEG = {"format": "JPEG", "quality": 92, "subsampling": "4:4:4"}
-"""Of a photograph of VOC, PNG takes 17 to 49 ms and four times the bytes, JPEG 1.4; fine lines keep their colour."""
+"""A VOC image takes 17 to 49 ms and four times the bytes as PNG, 1.4 ms as JPEG; 4:4:4 keeps fine lines in colour."""
 
 _PICTURE_PIXELS = 1 << 25
-"""Pictures of more pixels are reduced by a whole factor: drawing takes some 50 bytes a pixel."""
+"""Larger pictures are reduced by an integer factor: drawing takes some 50 bytes a pixel."""
 
 _JPEG_SIDE = 65500
 """The longest side that libjpeg writes."""
@@ -33,16 +33,16 @@ _JPEG_SIDE = 65500
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """A photograph and what was predicted for it.
+    """An image and its predicted classes.
 
     Attributes:
-        name: The photograph's path below the folder that was named, with "/".
+        name: The image's path below the input folder, with "/".
         image: uint8 [H, W, 3].
         ids: Class ids uint8 [H, W].
-        classes: What the ids mean, with the colours of masks.
-        shown: The same in the colours of pictures.
-        probabilities: float32 [H, W, C], where they were asked for.
-        alpha: Share of the colour in overlays, 0-1.
+        classes: Names and mask colours of the ids.
+        shown: Names and picture colours of the ids.
+        probabilities: float32 [H, W, C], if they are written.
+        alpha: Opacity of overlays, 0-1.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Prediction:
 
 
 def describe(ids: np.ndarray, classes: ClassTable) -> list[dict]:
-    """Returns for each class that is present, by id, its pixels, their share and the box around them.
+    """Returns pixel count, fraction of pixels and bounding box of each class in a mask, by id.
 
     Args:
         ids: uint8 [H, W].
@@ -71,8 +71,8 @@ def describe(ids: np.ndarray, classes: ClassTable) -> list[dict]:
             where = ids == index
             x, y = (np.flatnonzero(where.any(axis=axis)) for axis in (0, 1))
             box = [int(x[0]), int(y[0]), int(x[-1] - x[0] + 1), int(y[-1] - y[0] + 1)]
-            share = round(counts[index] / ids.size, 6)
-            table.append({"id": index, "name": name, "pixels": counts[index], "share": share, "bounding_box": box})
+            fraction = round(counts[index] / ids.size, 6)
+            table.append({"id": index, "name": name, "pixels": counts[index], "share": fraction, "bounding_box": box})
     return table
 
 
@@ -92,7 +92,7 @@ def encode_panel(prediction: Prediction) -> bytes:
 
 
 def _reduced(prediction: Prediction) -> tuple[np.ndarray, np.ndarray]:
-    """Returns photograph and ids no larger than is looked at: of very large ones every second, third ... pixel."""
+    """Returns image and ids of at most `_PICTURE_PIXELS`: every second, third ... pixel of larger ones."""
     step = math.ceil(math.sqrt(prediction.ids.size / _PICTURE_PIXELS))
     return np.ascontiguousarray(prediction.image[::step, ::step]), np.ascontiguousarray(prediction.ids[::step, ::step])
 
@@ -104,14 +104,14 @@ def encode_cutout(prediction: Prediction) -> bytes:
 
 
 def encode_json(prediction: Prediction) -> bytes:
-    """Returns what `describe` does, as JSON."""
+    """Returns the table of `describe` as JSON."""
     height, width = prediction.ids.shape
     table = {"image": prediction.name, "height": height, "width": width}
     return _text({**table, "classes": describe(prediction.ids, prediction.classes)})
 
 
 def encode_probabilities(prediction: Prediction) -> bytes:
-    """Returns an .npz of the probabilities, float16 [H, W, classes], and the names of the classes."""
+    """Returns an .npz of the probabilities, float16 [H, W, C], and the class names."""
     assert prediction.probabilities is not None
     file = io.BytesIO()
     values = prediction.probabilities.astype(np.float16)
@@ -125,17 +125,17 @@ def encode_geojson(prediction: Prediction) -> bytes:
 
 
 def encode_coco(prediction: Prediction) -> bytes:
-    """Returns the annotations of one image as COCO has them."""
+    """Returns the annotations of one image in COCO's format."""
     return _text(coco(prediction.name, prediction.ids, prediction.classes))
 
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """A kind of file.
+    """A kind of output file.
 
     Attributes:
-        suffix: What its name ends in.
-        encode: From a prediction to the file's bytes, the same whenever and wherever they are made.
+        suffix: The suffix of the file name.
+        encode: From a prediction to the file's bytes; deterministic.
     """
 
     suffix: str
@@ -143,12 +143,12 @@ class Output:
 
 
 OUTPUTS = {name: Output(entry.suffix, resolve_name(entry.function)) for name, entry in names.OUTPUTS.items()}
-"""By the name of the folder that they are written to."""
+"""The kinds of output by the name of their folder."""
 
 
 def _picture(image: Image.Image) -> bytes:
     if max(image.size) > _JPEG_SIDE:
-        raise UserError(f"pictures to look at are JPEG, which is at most {_JPEG_SIDE} pixels wide and high")
+        raise UserError(f"pictures are JPEG files, at most {_JPEG_SIDE} pixels wide and high")
     return _encoded(image, **_JPEG)
 
 
@@ -164,11 +164,11 @@ def _text(value: dict) -> bytes:
 
 @dataclasses.dataclass(frozen=True)
 class PictureStyle:
-    """How pictures to look at are drawn.
+    """The style of overlays and panels.
 
     Attributes:
         palette: One of `keras_fcn.drawing.palettes.PALETTES`.
-        alpha: Share of the classes' colours in overlays, 0-1.
+        alpha: Opacity of overlays, 0-1.
     """
 
     palette: str = "classes"
@@ -176,21 +176,21 @@ class PictureStyle:
 
 
 class Writer:
-    """Draws, encodes and writes what is asked for about photographs.
+    """Draws, encodes and writes the output files of images.
 
     Args:
-        classes: Names of the ids, and the colours of masks.
-        style: How pictures are drawn.
+        classes: Names and mask colours of the ids.
+        style: The style of pictures.
     """
 
     def __init__(self, classes: ClassTable, style: PictureStyle) -> None:
         self._classes, self._shown = classes, picture_colors(classes, style.palette)
         self._alpha = style.alpha
 
-    def attempt(self, number: int, *known) -> tuple[int, UserError | None]:
-        """Does what `write` does, and returns the number and what went wrong, if anything."""
+    def attempt(self, number: int, *arguments) -> tuple[int, UserError | None]:
+        """Calls `write`, and returns the number and the error, if there was one."""
         try:
-            self.write(*known)
+            self.write(*arguments)
         except UserError as error:
             return number, error
         return number, None
@@ -203,17 +203,17 @@ class Writer:
         ids: np.ndarray,
         probabilities: np.ndarray | None = None,
     ) -> None:
-        """Writes the files about a photograph.
+        """Writes the files of an image.
 
         Args:
-            name: What the photograph is called in them.
+            name: The image's name in the files.
             targets: Locations of the files, by the names of `OUTPUTS`.
             image: uint8 [H, W, 3].
             ids: Class ids uint8 [H, W].
-            probabilities: float32 [H, W, C], if they are to be written.
+            probabilities: float32 [H, W, C], if they are written.
 
         Raises:
-            UserError: If a file cannot be made or written.
+            UserError: If a file cannot be encoded or written.
         """
         prediction = Prediction(name, image, ids, self._classes, self._shown, probabilities, self._alpha)
         for output, target in targets.items():

@@ -1,4 +1,4 @@
-"""Predicting many photographs: reading, the network and writing at once, in bounded memory."""
+"""Predicting many images: reading, inference and writing in parallel, in bounded memory."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def predict_all(
     batch_size: int | None = None,
     advance: Callable[[], object] = lambda: None,
 ) -> dict[int, UserError]:
-    """Predicts photographs and writes what is asked for about each, whole files or none.
+    """Predicts images and writes the output files of each, atomically.
 
     Args:
         predictor: The model.
-        tasks: What to read and to write.
-        style: How pictures are drawn.
-        batch_size: How many images of one size the network gets at once; they are not resized. 8 on a GPU and 4 on a
-            CPU if not given.
-        advance: Is called after each task.
+        tasks: Images to read and files to write.
+        style: The style of pictures.
+        batch_size: The most images of one size in a batch; images are not resized. 8 on a GPU and 4 on a CPU if not
+            given.
+        advance: Called after each task.
 
     Returns:
-        What is wrong with each photograph that failed, by its number among the tasks, in their order.
+        The error of each image that failed, by the index of its task, in the order of the tasks.
     """
     batch_size = batch_size or default_batch_size()
     writer = Writer(predictor.classes, style or PictureStyle())
@@ -57,11 +57,11 @@ def predict_all(
 
 
 Finish = Callable[[int, "UserError | None"], None]
-"""Takes the number of a task and what went wrong, if anything."""
+"""Takes the index of a task and its error, if there was one."""
 
 
 def _readable(images: Iterable[np.ndarray | UserError], finish: Finish) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the images that could be decoded, with their numbers."""
+    """Yields index and image of each image that could be decoded."""
     for number, image in enumerate(images):
         if isinstance(image, UserError):
             finish(number, image)
@@ -76,19 +76,19 @@ def _writing(
     writer: Writer,
     finish: Finish,
 ) -> Iterator[Job]:
-    """Predicts batches and yields the work of writing what is asked for about each image."""
+    """Predicts batches and yields the job of writing each image's files."""
     for numbers, images in groups:
-        scored = any("probabilities" in tasks[number].targets for number in numbers)
+        needs_probabilities = any("probabilities" in tasks[number].targets for number in numbers)
         try:
-            ids, scores = segment(predictor, images, scored)
+            ids, probabilities = segment(predictor, images, needs_probabilities)
         except tf.errors.ResourceExhaustedError:
             for number in numbers:
                 finish(number, _too_large(tasks[number]))
             continue
-        for place, number in enumerate(numbers):
-            task, probabilities = tasks[number], None if scores is None else scores[place]
-            known = (str(task.source.name), task.targets, images[place], ids[place], probabilities)
-            yield Job(images[place].nbytes, functools.partial(writer.attempt, number, *known))
+        for index, number in enumerate(numbers):
+            task, own = tasks[number], None if probabilities is None else probabilities[index]
+            arguments = (str(task.source.name), task.targets, images[index], ids[index], own)
+            yield Job(images[index].nbytes, functools.partial(writer.attempt, number, *arguments))
 
 
 def _too_large(task: Task) -> UserError:
@@ -104,31 +104,31 @@ def _reading(task: Task) -> Job:
 
 def _read_or_explain(location: str) -> np.ndarray | UserError:
     try:
-        return read_photograph(location)
+        return read_any_image(location)
     except UserError as error:
         return error
 
 
-def read_photograph(location: str) -> np.ndarray:
-    """Decodes a photograph, uint8 [H, W, 3], from wherever it lies; raises DataError if that fails."""
+def read_any_image(location: str) -> np.ndarray:
+    """Decodes an image, uint8 [H, W, 3], from a path or an object store; raises DataError if that fails."""
     return decode_image(read_bytes(location), location) if is_remote(location) else read_image(location)
 
 
 def segment(
-    predictor: Predictor, images: Sequence[np.ndarray], scored: bool = False
+    predictor: Predictor, images: Sequence[np.ndarray], needs_probabilities: bool = False
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Predicts images of one size.
 
     Args:
         predictor: The model.
         images: uint8 [H, W, 3] each.
-        scored: Whether probabilities are wanted.
+        needs_probabilities: Whether to return probabilities.
 
     Returns:
         Class ids uint8 [N, H, W], and probabilities float32 [N, H, W, C] or None.
     """
     batch = stacked(images)
-    if not scored:
+    if not needs_probabilities:
         return np.asarray(predictor.segment(batch)), None
     probabilities = predictor.score(batch)
     return np.asarray(likeliest(probabilities)), np.asarray(probabilities)
@@ -137,8 +137,7 @@ def segment(
 def batches(images: Iterable[tuple[int, np.ndarray]], batch_size: int) -> Iterator[tuple[list[int], list[np.ndarray]]]:
     """Groups numbered images uint8 [H, W, 3] into batches of one size each.
 
-    An image waits until its batch is full or `4 * batch_size` others wait; which are grouped depends on their order
-    alone.
+    An image waits until its batch is full or `4 * batch_size` others wait; the groups depend on the order alone.
     """
     waiting: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
     for number, image in images:

@@ -1,4 +1,4 @@
-"""What a prediction reads and which files it writes, decided before anything is predicted."""
+"""Planning a prediction: the files to read and to write."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from keras_fcn.runs.names import OUTPUTS
 from keras_fcn.system.storage import files_in, is_remote
 
 Existing = Literal["refuse", "overwrite", "skip"]
-"""What to do about files to write that are there already."""
+"""How to treat existing output files."""
 
 VIDEO_SUFFIX = ".mp4"
 
 _TEMPORARY = re.compile(r"\.\d+\.(.+)")
-"""What `replaced_file` calls a file while it is written."""
+"""Names of the temporary files of `replaced_file`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A photograph or video, and what to write about it.
+    """An image or video, and the files to write for it.
 
     Attributes:
-        source: What to read.
-        targets: Locations of the files to write, by the names of `OUTPUTS`. Of a video, all but overlays are folders
+        source: The image or video.
+        targets: Locations of the files to write, by the names of `OUTPUTS`. For a video, all but overlays are folders
             with a file for each frame.
     """
 
@@ -41,11 +41,11 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """All tasks, and those among them that are left to do.
+    """All tasks, and the remaining ones.
 
     Attributes:
-        tasks: All of them, in the order of the sources, with all targets.
-        left: Those with targets that are not there yet, with these targets only.
+        tasks: All tasks, in the order of the sources, with all targets.
+        left: The tasks with missing targets, with these targets only.
     """
 
     tasks: list[Task]
@@ -53,41 +53,41 @@ class Plan:
 
 
 def plan(sources: Sequence[Source], out: str, outputs: Sequence[str], existing: Existing = "refuse") -> Plan:
-    """Names the files to write, `out`/OUTPUT/NAME.SUFFIX, and sees which are there.
+    """Names the files to write, `out`/OUTPUT/NAME.SUFFIX, and finds existing ones.
 
-    Names keep the folders that they are in. Sources whose names differ in the suffix alone keep it. What an earlier run
-    left half-written when it was killed is removed.
+    Names keep their folders. Sources whose names differ only in the suffix keep it. Temporary files of a killed
+    prediction are removed.
 
     Args:
-        sources: What to predict.
+        sources: Images and videos to predict.
         out: A folder or a location in an object store.
         outputs: Names of `OUTPUTS`.
-        existing: Whether files that are there are an error, replaced, or left as they are and not made again.
+        existing: Whether existing files are an error, replaced, or kept and skipped.
 
     Raises:
         UserError: If two sources would be written to one file, or a file exists and `existing` is "refuse".
     """
     tasks = _tasks(sources, out, outputs)
     targets = {target for task in tasks for target in task.targets.values()}
-    remove_half_written(targets)
-    there = _existing(out, outputs, targets) if existing != "overwrite" else set()
+    remove_temporary_files(targets)
+    found = _existing(out, outputs, targets) if existing != "overwrite" else set()
     if existing == "refuse":
-        first = next((target for task in tasks for target in task.targets.values() if target in there), None)
+        first = next((target for task in tasks for target in task.targets.values() if target in found), None)
         if first is None and "coco" in outputs and files_in(coco_file(out)):
             first = coco_file(out)
         if first is not None:
             other, resume, replace = argument("out"), argument("skip_existing"), argument("overwrite")
-            raise UserError(f"{first}: exists already; choose another {other}, or {resume} to go on, or {replace}")
+            raise UserError(f"{first}: exists already; choose another {other}, or {resume} to resume, or {replace}")
     left = [
         Task(task.source, missing)
         for task in tasks
-        if (missing := {name: target for name, target in task.targets.items() if target not in there})
+        if (missing := {name: target for name, target in task.targets.items() if target not in found})
     ]
     return Plan(tasks, left)
 
 
 def coco_file(out: str) -> str:
-    """Returns where the annotations of all photographs are written, beside the folder with those of each."""
+    """Returns the location of the annotations of all images, beside the folder with those of each."""
     return f"{out.removesuffix('/')}/coco.json" if is_remote(out) else str(Path(out) / "coco.json")
 
 
@@ -122,10 +122,10 @@ def _existing(out: str, outputs: Iterable[str], targets: set[str]) -> set[str]:
     return targets & {file for output in outputs for file in files_in(f"{out.removesuffix('/')}/{output}")}
 
 
-def remove_half_written(targets: set[str]) -> None:
-    """Removes what a killed process left of these very files; no name of an output begins with a dot and a number.
+def remove_temporary_files(targets: set[str]) -> None:
+    """Removes the temporary files of these targets that a killed process left.
 
-    In object stores, nothing is ever half-written.
+    No output's name begins with a dot and a number. Object stores write atomically.
     """
     for folder in {Path(target).parent for target in targets if not is_remote(target)}:
         for path in folder.iterdir() if folder.is_dir() else ():

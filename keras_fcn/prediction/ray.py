@@ -1,4 +1,4 @@
-"""Predicting on a Ray cluster: Ray Data hands out photographs in small lots, each worker does what one machine does."""
+"""Predicting on a Ray cluster: Ray Data distributes batches of tasks to workers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import numpy as np
 from keras_fcn.errors import LostWorkerError, UserError, argument
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.outputs import PictureStyle
-from keras_fcn.prediction.plan import Task, remove_half_written
+from keras_fcn.prediction.plan import Task, remove_temporary_files
 from keras_fcn.system.ray import connect, last_line
 from keras_fcn.system.startup import start_tensorflow, stderr_unless_it_fails
 from keras_fcn.system.storage import is_remote
 
-LOT = 16
-"""Photographs that a worker gets at a time, and does again if it is lost before it is done."""
+TASKS_PER_BATCH = 16
+"""Images that a worker gets at a time; another worker repeats them if it is lost."""
 
 
 def predict_on_ray(
@@ -34,25 +34,25 @@ def predict_on_ray(
     batch_size: int | None = None,
     advance: Callable[[int], object] = lambda count: None,
 ) -> dict[int, UserError]:
-    """Predicts photographs as `predict_all` does, in workers of a Ray cluster, to the same files.
+    """Predicts images as `predict_all` does, in workers of a Ray cluster, to the same files.
 
-    There is a worker for each GPU or, if there are none, for each CPU. What a lost worker was at is done again by
-    another. The model is sent along; photographs and the folder to write to must be seen by all nodes.
+    There is a worker for each GPU or, if there are none, for each CPU. The batch of a lost worker is repeated by
+    another. The model is sent along; all nodes must see the images and the output folder.
 
     Args:
         model: A .keras file or the folder of a SavedModel.
-        tasks: What to read and to write.
+        tasks: Images to read and files to write.
         inference: Flipping, scales and tiles.
-        style: How pictures are drawn.
+        style: The style of pictures.
         batch_size: As for `predict_all`.
-        advance: Is called with the number of tasks that were done.
+        advance: Called with the number of finished tasks.
 
     Returns:
-        What `predict_all` does.
+        The errors, as `predict_all` does.
 
     Raises:
         UserError: If no cluster answers.
-        LostWorkerError: If Ray gives up.
+        LostWorkerError: If Ray fails.
     """
     ray = connect()
     rows = [{"number": number, "task": pickle.dumps(_absolute(task))} for number, task in enumerate(tasks)]
@@ -60,44 +60,44 @@ def predict_on_ray(
     try:
         with stderr_unless_it_fails():  # Ray's core writes there, past its own log level
             arguments = (ray.put(packed(model)), inference, style, batch_size)
-            for lot in _lots(ray, rows, arguments).iter_batches(batch_size=None):
-                told = zip(lot["number"], lot["failure"])
-                failures |= {int(number): UserError(str(text)) for number, text in told if text}
-                advance(len(lot["number"]))
+            for batch in _finished_batches(ray, rows, arguments).iter_batches(batch_size=None):
+                reported = zip(batch["number"], batch["failure"])
+                failures |= {int(number): UserError(str(text)) for number, text in reported if text}
+                advance(len(batch["number"]))
     except ray.exceptions.RayError as error:
         raise LostWorkerError(
-            f"Ray gave up; {argument('skip_existing')} goes on. Ray says: {last_line(error)}"
+            f"Ray failed; resume with {argument('skip_existing')}. Ray reported: {last_line(error)}"
         ) from None
     finally:
         ray.shutdown()
-        remove_half_written({target for task in tasks for target in task.targets.values()})
+        remove_temporary_files({target for task in tasks for target in task.targets.values()})
     return dict(sorted(failures.items()))
 
 
-def _lots(ray: Any, rows: list[dict], arguments: tuple) -> Any:
-    """Returns the data set of what became of the tasks."""
+def _finished_batches(ray: Any, rows: list[dict], arguments: tuple) -> Any:
+    """Returns the data set of finished tasks: their numbers and errors."""
     from ray.data import ActorPoolStrategy, DataContext
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     DataContext.get_current().enable_progress_bars = False
     resources = ray.cluster_resources()
     on_gpu = resources.get("GPU", 0) >= 1
-    count = -(-len(rows) // LOT)
+    count = -(-len(rows) // TASKS_PER_BATCH)
     workers = min(count, max(1, int(resources["GPU" if on_gpu else "CPU"])))
-    lots = ray.data.from_items(rows, override_num_blocks=count)
+    batches = ray.data.from_items(rows, override_num_blocks=count)
     needs = {"num_gpus": 1} if on_gpu else {"num_cpus": 1}
-    return lots.map_batches(
+    return batches.map_batches(
         Worker, batch_size=None, fn_constructor_args=arguments, compute=ActorPoolStrategy(size=workers), **needs
     )
 
 
 class Worker:
-    """What each process of the cluster does.
+    """Predicts batches of tasks in a process of the cluster.
 
     Args:
-        model: What `packed` returned.
+        model: The archive of `packed`.
         inference: Flipping, scales and tiles.
-        style: How pictures are drawn.
+        style: The style of pictures.
         batch_size: As for `predict_all`.
     """
 
@@ -114,14 +114,14 @@ class Worker:
             self._predictor = Predictor.open(unpacked(ray.get(model), Path(folder)), inference)
         self._style, self._batch_size = style, batch_size
 
-    def __call__(self, lot: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Predicts the tasks of a lot, and returns their numbers with what went wrong, or an empty text."""
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Predicts a batch of tasks, and returns their numbers and error messages, empty without an error."""
         from keras_fcn.prediction.photos import predict_all
 
-        tasks = [pickle.loads(task) for task in lot["task"]]
+        tasks = [pickle.loads(task) for task in batch["task"]]
         failures = predict_all(self._predictor, tasks, self._style, self._batch_size)
-        texts = [str(failures.get(place, "")) for place in range(len(tasks))]
-        return {"number": lot["number"], "failure": np.array(texts, object)}
+        texts = [str(failures.get(index, "")) for index in range(len(tasks))]
+        return {"number": batch["number"], "failure": np.array(texts, object)}
 
 
 def packed(model: Path) -> bytes:
@@ -135,7 +135,7 @@ def packed(model: Path) -> bytes:
 
 
 def unpacked(archive: bytes, folder: Path) -> Path:
-    """Writes what `packed` read into a folder, and returns the path of the model."""
+    """Extracts an archive of `packed` into a folder, and returns the path of the model."""
     with zipfile.ZipFile(io.BytesIO(archive)) as files:
         files.extractall(folder)
     (model,) = folder.iterdir()
@@ -143,7 +143,7 @@ def unpacked(archive: bytes, folder: Path) -> Path:
 
 
 def _absolute(task: Task) -> Task:
-    """Returns the task with paths that hold in whatever folder a worker was started."""
+    """Returns the task with absolute paths: workers start in other folders."""
 
     def absolute(location: str) -> str:
         return location if is_remote(location) else str(Path(location).absolute())

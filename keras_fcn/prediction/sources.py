@@ -1,4 +1,4 @@
-"""Which photographs and videos a user means by files, folders, patterns and lists."""
+"""Finding the images and videos of files, folders, patterns and lists."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from keras_fcn.system.storage import files_in, is_remote
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
 
 STDIN = "-"
-"""Stands for a list of paths on the standard input, one a line."""
+"""The input that means a list of paths on the standard input, one a line."""
 
 _NUMBERED = re.compile(r"%0?\d*d")
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A photograph or a video.
+    """An image or a video.
 
     Attributes:
-        location: Its path or URI; of an image sequence a path with a number such as `%04d` in it.
-        name: Its path below the folder that was named, with "/".
+        location: The path or URI; of an image sequence a path with a number such as `%04d` in it.
+        name: The path below the input folder, with "/".
         is_video: Whether it is a video or an image sequence.
     """
 
@@ -35,27 +35,27 @@ class Source:
     is_video: bool = False
 
 
-def find_photographs(inputs: Iterable[str], stdin: Iterable[str] = (), out: str | None = None) -> list[Source]:
-    """Lists what is to be predicted, each file once, in the order given and by name within a folder.
+def find_images(inputs: Iterable[str], stdin: Iterable[str] = (), out: str | None = None) -> list[Source]:
+    """Lists images and videos to predict, each file once, in the order given and by name within a folder.
 
-    Folders are searched for photographs with all folders in them, hidden ones and `out` left out. Videos are only taken
-    where they are named.
+    Folders are searched for images recursively, without hidden folders and `out`. Videos are only taken if they are
+    named.
 
     Args:
         inputs: Files, folders, patterns with `*`, `?`, `[...]` or `**`, numbered sequences such as `frame_%04d.png`,
             locations in object stores, and "-" for `stdin`.
         stdin: Lines with more inputs.
-        out: The folder that is written to, whose pictures are no photographs.
+        out: The output folder, whose pictures are not inputs.
 
     Raises:
-        UserError: If a path does not exist, or a folder or pattern has no photograph.
+        UserError: If a path does not exist, or a folder or pattern has no image.
     """
     found: dict[tuple[str, PurePosixPath], Source] = {}
     for text in _with_lines(inputs, stdin):
         for source in _find(text, None if out is None else _absolute(out)):
             found.setdefault((_absolute(source.location), source.name), source)
     if not found:
-        raise UserError("there is nothing to predict: the list of photographs is empty")
+        raise UserError("there is nothing to predict: the list of images is empty")
     return list(found.values())
 
 
@@ -88,25 +88,25 @@ def _in_folder(folder: str, out: str | None) -> list[Source]:
         return [_named(folder, PurePosixPath(PurePosixPath(folder).name))]
     root = folder.removesuffix("/") if is_remote(folder) else str(Path(folder))
     named = [(file, _below(root, file)) for file in files]
-    photos = [Source(*pair) for pair in named if _is_photo(*pair) and not _is_inside(pair[0], out)]
-    if not photos:
-        raise UserError(f"{folder}: holds no photograph ({', '.join(IMAGE_SUFFIXES)})")
-    return photos
+    images = [Source(*pair) for pair in named if _is_image(*pair) and not _is_inside(pair[0], out)]
+    if not images:
+        raise UserError(f"{folder}: holds no image ({', '.join(IMAGE_SUFFIXES)})")
+    return images
 
 
 def _matching(pattern: str, out: str | None) -> list[Source]:
-    """Returns the files that a pattern matches, for shells that do not do so; names begin behind its fixed part."""
+    """Returns the files that a pattern matches; their names begin after its fixed part."""
     parts = Path(pattern).parts
     fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
     root = str(Path(*parts[:fixed]))
     matching = Path(root).glob("/".join(parts[fixed:]))
     files = (str(file) for file in sorted(matching) if file.is_file())
     found = [_named(file, _below(root, file)) for file in files]
-    photos = [source for source in found if source.is_video or _is_photo(source.location, source.name)]
-    photos = [source for source in photos if not _is_inside(source.location, out)]
-    if not photos:
-        raise UserError(f"{pattern}: matches no photograph ({', '.join(IMAGE_SUFFIXES)}) and no video")
-    return photos
+    images = [source for source in found if source.is_video or _is_image(source.location, source.name)]
+    images = [source for source in images if not _is_inside(source.location, out)]
+    if not images:
+        raise UserError(f"{pattern}: matches no image ({', '.join(IMAGE_SUFFIXES)}) and no video")
+    return images
 
 
 def _named(location: str, name: PurePosixPath) -> Source:
@@ -120,7 +120,7 @@ def _below(root: str, file: str) -> PurePosixPath:
     return PurePosixPath(Path(file).relative_to(root).as_posix())
 
 
-def _is_photo(location: str, name: PurePosixPath) -> bool:
+def _is_image(location: str, name: PurePosixPath) -> bool:
     is_hidden = any(part.startswith(".") for part in name.parts)
     return PurePosixPath(location).suffix.lower() in IMAGE_SUFFIXES and not is_hidden
 

@@ -1,4 +1,4 @@
-"""Threads that work ahead, in bounded memory."""
+"""Running jobs ahead in threads, in bounded memory."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 WAITING_BYTES = 1 << 28
-"""How much decoded photographs that wait for the network, and predictions that wait to be written, may take each."""
+"""The most memory for decoded images that wait for the network, and for predictions that wait to be written, each."""
 
 THREADS = max(2, os.cpu_count() or 1)
-"""Threads that read, and as many that write."""
+"""Number of threads that read, and of threads that write."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """Something for another thread to do.
+    """A call for another thread.
 
     Attributes:
-        size: Bytes that it holds or makes.
-        work: What to call.
+        size: Bytes that the call holds or returns.
+        work: The function to call.
     """
 
     size: int
@@ -32,7 +32,7 @@ class Job:
 
 @contextlib.contextmanager
 def thread_pool() -> Iterator[ThreadPoolExecutor]:
-    """Gives threads that end with the block; if it raises, what they have not begun is dropped."""
+    """Yields a pool of threads that ends with the block; pending jobs are cancelled."""
     pool = ThreadPoolExecutor(THREADS)
     try:
         yield pool
@@ -41,7 +41,7 @@ def thread_pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def in_order(pool: ThreadPoolExecutor, jobs: Iterable[Job]) -> Iterator[Any]:
-    """Yields the results of jobs in their order, while threads are some jobs ahead, as far as memory allows."""
+    """Yields the results of jobs in their order, while threads run some jobs ahead, within `WAITING_BYTES`."""
     pending: collections.deque[tuple[int, Future]] = collections.deque()
     for job in jobs:
         pending.append((job.size, pool.submit(job.work)))

@@ -1,4 +1,4 @@
-"""Videos and image sequences, read frame by frame and written as H.264, by PyAV."""
+"""Reading videos and image sequences frame by frame, and writing H.264, with PyAV."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from keras_fcn.errors import UserError
 
 _QUALITY = {"crf": "20", "preset": "veryfast"}
-"""Hardly to be told from lossless, and faster than the networks."""
+"""Visually almost lossless, and faster than the networks."""
 
 _BT709 = 1
 """The number of the colour space of HDTV in H.264 (ITU-T H.273)."""
@@ -24,16 +24,16 @@ class VideoReader:
     """Reads a video; a context manager.
 
     Args:
-        location: A file, or a numbered sequence of pictures such as `frame_%04d.png`.
+        location: A file, or a numbered sequence of images such as `frame_%04d.png`.
         rate: Frames per second of a sequence.
 
     Attributes:
         rate: Frames per second, the mean over the video.
         time_base: Seconds of one unit of time.
-        frame_count: How many frames its header promises; 0 if it does not say.
+        frame_count: Number of frames by the header; 0 if unknown.
 
     Raises:
-        UserError: If it cannot be read.
+        UserError: If the video cannot be read.
     """
 
     def __init__(self, location: str, rate: float = 25.0) -> None:
@@ -47,7 +47,7 @@ class VideoReader:
             self._container = av.open(location, options=options)
         if not self._container.streams.video:
             self._container.close()
-            raise UserError(f"{location}: cannot be decoded (there is no video in it)")
+            raise UserError(f"{location}: cannot be decoded (it has no video stream)")
         stream = self._container.streams.video[0]
         stream.thread_type = "AUTO"
         self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
@@ -71,7 +71,7 @@ class VideoReader:
             for frame in self._container.decode(video=0):
                 time = last + 1 if frame.pts is None else frame.pts
                 first = time if first is None else first
-                last = max(time - first, last + 1)  # in a damaged video, time may stand still
+                last = max(time - first, last + 1)  # damaged videos may repeat a time
                 image = frame.to_ndarray(format="rgb24")
                 yield last, np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
 
@@ -89,7 +89,7 @@ class VideoReader:
 class VideoWriter:
     """Writes a video of H.264 in an MP4 file; a context manager.
 
-    Sizes may be odd: then colours keep their full resolution, which not every player shows.
+    Videos of odd size are 4:4:4, which not every player decodes.
 
     Args:
         path: The file.
@@ -122,7 +122,7 @@ class VideoWriter:
         """Appends a frame.
 
         Args:
-            time: When it is shown, in units of the time base; later than the one before.
+            time: Time of the frame, in units of the time base; later than the frame before.
             image: uint8 [H, W, 3].
         """
         import av
@@ -138,10 +138,10 @@ class VideoWriter:
 
 
 def _first_number(pattern: Path) -> int:
-    """Returns the lowest number of a picture that a pattern such as `frame_%04d.png` fits."""
+    """Returns the lowest number of the images that match a pattern such as `frame_%04d.png`."""
     before, after = re.split(r"%0?\d*d", pattern.name, maxsplit=1)
     fitting = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
     numbers = [int(found[1]) for file in pattern.parent.iterdir() if (found := fitting.fullmatch(file.name))]
     if not numbers:
-        raise UserError(f"{pattern}: there is no picture of such a name")
+        raise UserError(f"{pattern}: no image has such a name")
     return min(numbers)

@@ -28,17 +28,17 @@ def predict_video(
     rate: float = 25.0,
     advance: Callable[[], object] = lambda: None,
 ) -> None:
-    """Predicts each frame of a video, and writes what is asked for, all of it or nothing.
+    """Predicts each frame of a video, and writes the output files atomically.
 
-    Overlays become a video of the same size, with the same times of frames, without sound. Other outputs become a
-    folder with a file for each frame: 000000, 000001, ...
+    Overlays are a video of the same size, with the same frame times, without sound. Other outputs are a folder with a
+    file for each frame: 000000, 000001, ...
 
     Args:
         predictor: The model.
-        task: What to read and to write.
-        style: How overlays are drawn.
+        task: The video to read and the files to write.
+        style: The style of overlays.
         rate: Frames per second of an image sequence.
-        advance: Is called after each frame.
+        advance: Called after each frame.
 
     Raises:
         UserError: If the video cannot be decoded or a file cannot be written.
@@ -48,25 +48,25 @@ def predict_video(
     writer = Writer(predictor.classes, style)
     with (
         VideoReader(task.source.location, rate) as reader,
-        _places(task) as places,
-        # Closed before the reader: a thread that still decodes when it goes would crash.
+        _temporary_outputs(task) as outputs,
+        # Closed before the reader: a thread that decodes while the reader closes would crash.
         contextlib.closing(_frames_ahead(reader)) as frames,
         thread_pool() as drawers,
     ):
 
-        def finish(number: int, time: int, image: np.ndarray, ids: np.ndarray, scores) -> tuple[int, np.ndarray | None]:
-            """Writes the files of a frame, and returns its overlay for the video."""
-            writer.write(f"{task.source.name}/{number:06d}", _frame_files(places, number), image, ids, scores)
-            drawn = labelled_overlay(image, ids, shown, style.alpha) if "overlays" in places else None
+        def finish(number: int, time: int, image: np.ndarray, ids: np.ndarray, probabilities) -> tuple:
+            """Writes the files of a frame, and returns its time and its overlay, if that is an output."""
+            writer.write(f"{task.source.name}/{number:06d}", _frame_files(outputs, number), image, ids, probabilities)
+            drawn = labelled_overlay(image, ids, shown, style.alpha) if "overlays" in outputs else None
             return time, None if drawn is None else np.asarray(drawn)
 
         def drawing() -> Iterator[Job]:
             for number, (time, image) in enumerate(frames):
-                ids, scores = segment(predictor, [image], "probabilities" in places)
-                known = (number, time, image, ids[0], None if scores is None else scores[0])
-                yield Job(image.nbytes, functools.partial(finish, *known))
+                ids, probabilities = segment(predictor, [image], "probabilities" in outputs)
+                arguments = (number, time, image, ids[0], None if probabilities is None else probabilities[0])
+                yield Job(image.nbytes, functools.partial(finish, *arguments))
 
-        _write_video(places.get("overlays"), reader, in_order(drawers, drawing()), advance)
+        _write_video(outputs.get("overlays"), reader, in_order(drawers, drawing()), advance)
 
 
 def _write_video(
@@ -87,28 +87,28 @@ def _write_video(
 
 
 def _frames_ahead(reader: VideoReader) -> Generator[tuple[int, np.ndarray], None, None]:
-    """Yields the frames, while a thread decodes the next ones."""
+    """Yields the frames, while a thread decodes the next frames."""
     frames = reader.frames()
     with ThreadPoolExecutor(1) as thread:
         ahead = in_order(thread, iter(lambda: Job(0, lambda: next(frames, None)), None))
         yield from iter(lambda: next(ahead), None)
 
 
-def _frame_files(places: dict[str, Path], number: int) -> dict[str, str]:
-    """Returns where the files of a frame are written, by output; its overlay goes into the video."""
+def _frame_files(outputs: dict[str, Path], number: int) -> dict[str, str]:
+    """Returns the files of a frame by output, without its overlay, which is a frame of the video."""
     return {
         output: str(path / f"{number:06d}{OUTPUTS[output].suffix}")
-        for output, path in places.items()
+        for output, path in outputs.items()
         if output != "overlays"
     }
 
 
 @contextlib.contextmanager
-def _places(task: Task) -> Iterator[dict[str, Path]]:
-    """Gives places to write to, by output, which become the targets when the block ends well."""
+def _temporary_outputs(task: Task) -> Iterator[dict[str, Path]]:
+    """Yields temporary files and folders by output, which replace the targets if the block succeeds."""
     with contextlib.ExitStack() as stack:
-        places = {}
+        outputs = {}
         for output, target in task.targets.items():
             replaced = replaced_file if output == "overlays" else replaced_folder
-            places[output] = stack.enter_context(replaced(Path(target)))
-        yield places
+            outputs[output] = stack.enter_context(replaced(Path(target)))
+        yield outputs

@@ -170,5 +170,5 @@ def test_without_the_packages_it_says_so(monkeypatch, tmp_path):
     for output, needed in (("geojson", "rasterio"), ("coco", "pycocotools, scipy")):
         call = Call("predict.py", "model", tmp_path, "--write", output, "--out", tmp_path / "out")
         assert (call.status, call.err.count("\n")) == (2, 1)
-        complaint = f"--write {output}: needs {needed}, which is not installed: pip install -r requirements-extra.txt"
-        assert complaint in call.err
+        message = f"--write {output}: needs {needed}, which is not installed: pip install -r requirements-extra.txt"
+        assert message in call.err

@@ -1,4 +1,4 @@
-"""Many photographs at once: the same files whatever happens in between, and nothing half-written."""
+"""Many images at once: the same files after any interruption, each written atomically."""
 
 import itertools
 import json
@@ -24,28 +24,28 @@ from keras_fcn.prediction import outputs as outputs_module
 from keras_fcn.prediction.outputs import OUTPUTS, PictureStyle, Prediction, describe
 from keras_fcn.prediction.photos import batches, predict_all
 from keras_fcn.prediction.plan import plan
-from keras_fcn.prediction.sources import find_photographs
+from keras_fcn.prediction.sources import find_images
 from keras_fcn.prediction.threads import THREADS, WAITING_BYTES, Job, in_order, thread_pool
 
 VOC = ClassTable.voc()
 ALL = [name for name in OUTPUTS if name not in ("geojson", "coco")]
 
 
-def cheap_scores(images):
+def cheap_probabilities(images):
     """Probabilities of 21 classes by the red of a pixel: 0 to 255 in 21 steps."""
     ids = tf.cast(images[..., 0], tf.int32) // 13 + 1
     return tf.one_hot(tf.minimum(ids, 20), 21) * 0.75 + 0.25 / 21
 
 
 def cheap_ids(images):
-    return tf.cast(tf.argmax(cheap_scores(images), axis=-1), tf.uint8)
+    return tf.cast(tf.argmax(cheap_probabilities(images), axis=-1), tf.uint8)
 
 
 @pytest.fixture(scope="module")
 def predictor():
     """A "model" of one operation."""
     signature = [tf.TensorSpec([None, None, None, 3], tf.uint8)]
-    return Predictor(*(tf.function(cheap_ids, signature), VOC, tf.function(cheap_scores, signature)))
+    return Predictor(*(tf.function(cheap_ids, signature), VOC, tf.function(cheap_probabilities, signature)))
 
 
 def expected_ids(photo):
@@ -64,7 +64,7 @@ def make_photos(folder, count, sizes=((9, 7), (12, 5))):
 
 
 def tasks_of(photos, out, *outputs, existing="refuse"):
-    return plan(find_photographs([str(photos)]), str(out), outputs, existing).left
+    return plan(find_images([str(photos)]), str(out), outputs, existing).left
 
 
 def contents(folder):
@@ -72,7 +72,7 @@ def contents(folder):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (31, 33), (375, 500)])
-def test_masks_have_the_ids_of_photographs_of_any_size(predictor, tmp_path, size):
+def test_masks_have_the_ids_of_images_of_any_size(predictor, tmp_path, size):
     make_photos(tmp_path / "in", 1, [size])
     assert predict_all(predictor, tasks_of(tmp_path / "in", tmp_path / "out", *ALL)) == {}
     with Image.open(tmp_path / "out/masks/0000.png") as mask:
@@ -140,13 +140,13 @@ def test_large_jobs_are_done_one_after_the_other():
 def test_one_that_cannot_be_decoded_or_written_stops_no_other(predictor, tmp_path, monkeypatch):
     photos = make_photos(tmp_path / "in", 9)
     (photos / "0003.png").write_bytes((photos / "0003.png").read_bytes()[:-30])
-    (photos / "0005.png").write_text("no picture")
+    (photos / "0005.png").write_text("not an image")
     (tmp_path / "out/masks/0007.png").mkdir(parents=True)
     tasks = tasks_of(photos, tmp_path / "out", "masks", existing="overwrite")
     failures = predict_all(predictor, tasks, batch_size=2)
     assert list(failures) == [3, 5, 7]
-    for number, complaint in zip((3, 5, 7), ("cannot be decoded", "cannot be decoded", "cannot be written")):
-        assert f"{number:04d}.png: {complaint}" in str(failures[number])
+    for number, message in zip((3, 5, 7), ("cannot be decoded", "cannot be decoded", "cannot be written")):
+        assert f"{number:04d}.png: {message}" in str(failures[number])
         assert "\n" not in str(failures[number])
     assert list(contents(tmp_path / "out")) == [f"masks/{n:04d}.png" for n in (0, 1, 2, 4, 6, 8)]
 
@@ -166,11 +166,11 @@ def test_one_that_the_device_has_no_room_for_is_named(tmp_path):
 
 @needs_rasterio
 @needs_pycocotools
-def test_polygons_of_all_photographs_are_in_one_file_also_those_of_earlier_runs(predictor, tmp_path):
+def test_polygons_of_all_images_are_in_one_file_also_those_of_earlier_runs(predictor, tmp_path):
     photos = make_photos(tmp_path / "in", 4)
-    (photos / "0002.png").write_text("no picture")
+    (photos / "0002.png").write_text("not an image")
     for existing in ("refuse", "skip"):
-        planned = plan(find_photographs([str(photos)]), str(tmp_path / "out"), ["coco", "geojson"], existing)
+        planned = plan(find_images([str(photos)]), str(tmp_path / "out"), ["coco", "geojson"], existing)
         assert list(predict_all(predictor, planned.left)) == [{"refuse": 2, "skip": 0}[existing]]
         merge_coco(str(tmp_path / "out"), planned)
         table = json.loads((tmp_path / "out/coco.json").read_text())
@@ -186,7 +186,7 @@ def test_a_picture_that_jpeg_cannot_hold_is_named(predictor, tmp_path, monkeypat
     monkeypatch.setattr(outputs_module, "_JPEG_SIDE", 20)
     photos = make_photos(tmp_path / "in", 1, [(4, 30)])
     failures = predict_all(predictor, tasks_of(photos, tmp_path / "out", "masks", "overlays"))
-    assert "overlays/0000.jpg: pictures to look at are JPEG, which is at most 20 pixels" in str(failures[0])
+    assert "overlays/0000.jpg: pictures are JPEG files, at most 20 pixels" in str(failures[0])
 
 
 def test_very_large_pictures_are_reduced(predictor, tmp_path, monkeypatch):
@@ -247,7 +247,7 @@ predict_all(predictor, tasks, batch_size=4, advance=lambda: print("done", flush=
 
 
 def cheap_run(photos, out):
-    """Starts a process that predicts what is left to do, and says how much that is."""
+    """Starts a process that predicts what is left to do, and prints how much that is."""
     words = [sys.executable, "-c", CHEAP_RUN, str(photos), str(out)]
     return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -1,4 +1,4 @@
-"""Prediction in workers of a Ray cluster that is started on this machine: the same files, whatever happens to them."""
+"""Prediction in workers of a Ray cluster that is started on this machine: the same files, even if workers are lost."""
 
 import importlib.util
 import os
@@ -82,7 +82,7 @@ def our_workers(name):
 @needs_ray
 def test_workers_write_the_same_files_also_when_one_is_killed(trained, tmp_path, killed_workers):
     photos = make_photos(tmp_path / "in", 120, [(40, 56), (31, 33)])
-    (photos / "0050.png").write_text("no picture")
+    (photos / "0050.png").write_text("not an image")
     outputs = ("masks", "overlays", "json")
     alone = predict_all(Predictor(trained), tasks_of(photos, tmp_path / "alone", *outputs))
     kill, killed = killed_workers
@@ -105,7 +105,7 @@ def test_workers_write_the_same_files_also_when_one_is_killed(trained, tmp_path,
 def test_from_the_command_line_by_uris(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "")
     photos = make_photos(tmp_path / "in/a b/ü", 5)
-    (photos / "0003.png").write_text("no picture")
+    (photos / "0003.png").write_text("not an image")
     here = Call("predict.py", trained, tmp_path / "in", "--out", tmp_path / "here")
     words = ["predict.py", trained, f"file://{tmp_path}/in", "--ray", "--out", f"file://{tmp_path}/there"]
     there = Call(*words)

@@ -1,4 +1,4 @@
-"""Which photographs are meant, and which files are written for them."""
+"""Finding images, and planning the files that are written for them."""
 
 import os
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from keras_fcn.errors import UserError
 from keras_fcn.prediction.plan import plan
-from keras_fcn.prediction.sources import find_photographs
+from keras_fcn.prediction.sources import find_images
 
 
 def make_photos(root, *names):
@@ -32,9 +32,9 @@ def folder(tmp_path, monkeypatch):
 
 def test_folders_keep_their_structure(folder):
     make_photos(folder, "in/b.png", "in/day/a.JPG", "in/day/b.jpeg", "single.jpg")
-    (folder / "in/notes.txt").write_text("not a photograph")
-    assert masks(find_photographs(["in", "single.jpg"])) == ["b.png", "day/a.png", "day/b.png", "single.png"]
-    task = plan(find_photographs(["in"]), "out", ["overlays", "json", "probabilities"]).tasks[1]
+    (folder / "in/notes.txt").write_text("not an image")
+    assert masks(find_images(["in", "single.jpg"])) == ["b.png", "day/a.png", "day/b.png", "single.png"]
+    task = plan(find_images(["in"]), "out", ["overlays", "json", "probabilities"]).tasks[1]
     assert task.targets == {
         "overlays": "out/overlays/day/a.jpg",
         "json": "out/json/day/a.json",
@@ -45,13 +45,13 @@ def test_folders_keep_their_structure(folder):
 def test_names_of_any_language_with_blanks_and_dots(folder):
     names = ["猫 1.jpg", "été/ñ.v2.png", "🐈.jpeg", "a [1]*.png"]
     make_photos(folder / "in", *names)
-    assert sorted(masks(find_photographs(["in"]))) == sorted(["猫 1.png", "été/ñ.v2.png", "🐈.png", "a [1]*.png"])
-    assert masks(find_photographs(["in/a [1]*.png"])) == ["a [1]*.png"]  # a file of this name is no pattern
+    assert sorted(masks(find_images(["in"]))) == sorted(["猫 1.png", "été/ñ.v2.png", "🐈.png", "a [1]*.png"])
+    assert masks(find_images(["in/a [1]*.png"])) == ["a [1]*.png"]  # a file of this name is no pattern
 
 
-def test_photographs_that_differ_in_their_suffix_only_get_masks_of_their_own(folder):
+def test_images_that_differ_in_their_suffix_only_get_masks_of_their_own(folder):
     make_photos(folder, "in/a.png", "in/a.jpg")
-    assert masks(find_photographs(["in"])) == ["a.jpg.png", "a.png.png"]
+    assert masks(find_images(["in"])) == ["a.jpg.png", "a.png.png"]
 
 
 @pytest.mark.parametrize(
@@ -66,28 +66,26 @@ def test_photographs_that_differ_in_their_suffix_only_get_masks_of_their_own(fol
 )
 def test_patterns_that_no_shell_expanded(folder, pattern, expected):
     make_photos(folder, "in/b.png", "in/day/a.jpg", "in/day/late/c.jpg", "in/day/.hidden.jpg")
-    (folder / "in/day/a.txt").write_text("no photograph")
-    assert masks(find_photographs([pattern])) == expected
+    (folder / "in/day/a.txt").write_text("not an image")
+    assert masks(find_images([pattern])) == expected
 
 
 def test_a_list_on_the_standard_input(folder):
     make_photos(folder, "in/b.png", "in/ü.jpg", "c.jpg")
-    found = find_photographs(["-", "c.jpg"], ["in/ü.jpg\n", "\n", "in/b.png\r\n", "in/b.png"])
+    found = find_images(["-", "c.jpg"], ["in/ü.jpg\n", "\n", "in/b.png\r\n", "in/b.png"])
     assert [source.location for source in found] == ["in/ü.jpg", "in/b.png", "c.jpg"]
 
 
 def test_each_file_once_and_nothing_hidden_or_of_our_own(folder):
     make_photos(folder, "in/b.png", "in/._b.png", "in/.cache/x.png", "in/out/masks/b.png")
-    assert [source.location for source in find_photographs(["in", "in/b.png", "./in/b.png"], out="in/out")] == [
-        "in/b.png"
-    ]
+    assert [source.location for source in find_images(["in", "in/b.png", "./in/b.png"], out="in/out")] == ["in/b.png"]
 
 
 def test_videos_are_taken_where_they_are_named_only(folder):
     make_photos(folder, "in/b.png", "in/frame_0001.png")
     (folder / "in/clip.MP4").write_bytes(b"")
-    assert [source.is_video for source in find_photographs(["in"])] == [False, False]
-    found = find_photographs(["in/clip.MP4", "in/*.MP4", "in/frame_%04d.png"])
+    assert [source.is_video for source in find_images(["in"])] == [False, False]
+    found = find_images(["in/clip.MP4", "in/*.MP4", "in/frame_%04d.png"])
     assert [(source.location, str(source.name), source.is_video) for source in found] == [
         ("in/clip.MP4", "clip.MP4", True),
         ("in/frame_%04d.png", "frame_.png", True),
@@ -99,13 +97,13 @@ def test_videos_are_taken_where_they_are_named_only(folder):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (["nowhere"], "nowhere: no such file or folder"),
-        (["empty"], "empty: holds no photograph"),
-        (["empty/*"], "empty/*: matches no photograph"),
+        (["empty"], "empty: holds no image"),
+        (["empty/*"], "empty/*: matches no image"),
         (["one/a.png", "two/a.png"], "both would become out/masks/a.png"),
-        (["one/b.png"], "out/masks/b.png: exists already; choose another --out, or --skip-existing to go on, or"),
+        (["one/b.png"], "out/masks/b.png: exists already; choose another --out, or --skip-existing to resume, or"),
         (["one/a.png", "--overwrite", "--skip-existing"], "--overwrite and --skip-existing exclude each other"),
         (["one/a.png", "--alpha", "2"], "--alpha must be in 0 to 1. Received: 2.0"),
         (["one/a.png", "--batch-size", "0"], "--batch-size must be at least 1. Received: 0"),
@@ -117,23 +115,23 @@ def test_videos_are_taken_where_they_are_named_only(folder):
         ([], "predict.py needs photographs, folders or videos after the model"),
     ],
 )
-def test_nothing_is_overwritten_or_left_out(folder, arguments, complaint):
+def test_nothing_is_overwritten_or_left_out(folder, arguments, message):
     make_photos(folder, "one/a.png", "one/b.png", "two/a.png", "out/masks/b.png")
     (folder / "empty").mkdir()
     call = Call("predict.py", "nowhere-model", *arguments, "--out", "out")
     assert (call.status, call.out) == (2, "")
-    assert complaint in call.err
+    assert message in call.err
     assert len(call.err.splitlines()) == 1
 
 
 def test_an_empty_list_is_nothing_to_predict():
-    with pytest.raises(UserError, match="the list of photographs is empty"):
-        find_photographs(["-"], ["\n"])
+    with pytest.raises(UserError, match="the list of images is empty"):
+        find_images(["-"], ["\n"])
 
 
-def test_what_is_there_is_kept_or_replaced_as_asked(folder):
+def test_existing_files_are_kept_or_replaced_as_asked(folder):
     make_photos(folder, "in/a.png", "in/b.png", "out/masks/a.png")
-    sources = find_photographs(["in"])
+    sources = find_images(["in"])
     assert masks(sources, existing="overwrite") == ["a.png", "b.png"]
     assert masks(sources, existing="skip") == ["b.png"]
     both = plan(sources, "out", ["masks", "overlays"], "skip")
@@ -143,7 +141,7 @@ def test_what_is_there_is_kept_or_replaced_as_asked(folder):
     ]
 
 
-def test_what_a_killed_run_left_half_written_is_removed(folder):
+def test_temporary_files_of_a_killed_prediction_are_removed(folder):
     make_photos(folder, "in/a.png", "out/masks/.4711.a.png", "out/masks/.4711.other.png", "out/masks/.a.png")
-    assert masks(find_photographs(["in"])) == ["a.png"]
+    assert masks(find_images(["in"])) == ["a.png"]
     assert sorted(path.name for path in (folder / "out/masks").iterdir()) == [".4711.other.png", ".a.png"]

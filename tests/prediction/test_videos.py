@@ -14,7 +14,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction.plan import plan
-from keras_fcn.prediction.sources import find_photographs
+from keras_fcn.prediction.sources import find_images
 from keras_fcn.prediction.video_files import VideoReader, VideoWriter
 from keras_fcn.prediction.videos import predict_video
 
@@ -73,7 +73,7 @@ def read_video(path):
 
 
 def task_of(path, out, *outputs):
-    (task,) = plan(find_photographs([str(path)]), str(out), outputs).left
+    (task,) = plan(find_images([str(path)]), str(out), outputs).left
     return task
 
 
@@ -129,7 +129,7 @@ def test_a_telephone_held_upright_gives_upright_frames(tmp_path):
 
 
 @needs_av
-def test_a_sequence_of_pictures_is_a_video(predictor, tmp_path):
+def test_a_sequence_of_images_is_a_video(predictor, tmp_path):
     frames = drawn_frames(5, (64, 96))
     for number, frame in enumerate(frames, 98):
         Image.fromarray(frame).save(tmp_path / f"frame_{number:03d}.png")
@@ -139,7 +139,7 @@ def test_a_sequence_of_pictures_is_a_video(predictor, tmp_path):
     assert (rate, len(shown)) == (10, 5)
     np.testing.assert_allclose(times, np.arange(5) / 10, atol=1e-3)
     assert len(list((tmp_path / "out/json/frame_").iterdir())) == 5
-    with pytest.raises(UserError, match="there is no picture of such a name"):
+    with pytest.raises(UserError, match="no image has such a name"):
         VideoReader(str(tmp_path / "other_%d.png"))
 
 
@@ -155,7 +155,7 @@ def test_a_broken_video_is_named_and_leaves_nothing(predictor, tmp_path):
 
 
 @needs_av
-def test_a_video_among_photographs_from_the_command_line(trained, toy, tmp_path):
+def test_a_video_among_images_from_the_command_line(trained, toy, tmp_path):
     source = write_video(tmp_path / "clip.mp4", drawn_frames(2, (64, 96)))
     (tmp_path / "broken.mov").write_text("no video")
     photo = toy / "JPEGImages/val_0000.jpg"
