@@ -36,7 +36,7 @@ def test_without_ray_or_with_a_video_it_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     (tmp_path / "clip.mp4").write_bytes(b"")
     words[2] = tmp_path / "clip.mp4"
-    assert "--ray is for photographs; predict videos without it" in Call(*words).err
+    assert "--ray is for images; predict videos without it" in Call(*words).err
 
 
 @pytest.mark.parametrize("form", ["file", "folder"])

@@ -112,7 +112,7 @@ def test_videos_are_taken_where_they_are_named_only(folder):
             "--write takes one or more outputs, each once. Received: masks masks",
         ),
         (["one/a.png", "--write", "drawings"], "drawings"),
-        ([], "predict.py needs photographs, folders or videos after the model"),
+        ([], "predict.py needs images, folders or videos after the model"),
     ],
 )
 def test_nothing_is_overwritten_or_left_out(folder, arguments, message):
