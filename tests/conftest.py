@@ -16,6 +16,9 @@ from keras_fcn.system.memory import return_free_memory
 from keras_fcn.system.startup import start_tensorflow
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+# Two processes share two cores; what they start has the same number, as sums depend on it in their last bits.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+gc.set_threshold(20_000)  # tracing makes millions of objects that live on
 start_tensorflow()
 
 ROOT = Path(__file__).parents[1]
