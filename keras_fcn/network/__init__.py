@@ -1,1 +1,1 @@
-"""The network: backbones, the FCN decoder and its layers. Imports Keras only."""
+"""The networks: backbones, the FCN decoder and its layers. Imports Keras only."""

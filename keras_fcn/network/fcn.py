@@ -19,7 +19,7 @@ UPSCORE_INITS: dict[str, Callable[[int], keras.initializers.Initializer]] = {
     "bilinear": Bilinear,
     "xavier": lambda stride: keras.initializers.GlorotUniform(),
 }
-"""From a stride to what a transposed convolution of this stride starts from."""
+"""Initializers of transposed convolutions by name, as functions of the stride."""
 
 
 def build_fcn(
@@ -35,26 +35,26 @@ def build_fcn(
 ) -> keras.Model:
     """Builds a fully convolutional network (Long, Shelhamer, Darrell, CVPR 2015, figure 3).
 
-    Images of any height and width go in as they were decoded; normalization and padding happen inside.
+    The model takes decoded images of any height and width; it contains normalization and padding.
 
     Args:
         model: "fcn32s", "fcn16s" or "fcn8s".
-        backbone: A name in `keras_fcn.runs.names.BACKBONES`, or one's own.
-        num_classes: Background included; 21 if `classes` is not given either. Names are VOC's if there are 21.
+        backbone: A name in `keras_fcn.runs.names.BACKBONES`, or a custom backbone.
+        num_classes: Number of classes, background included; 21, with VOC's names, if `classes` is not given either.
         classes: Names and colours of the classes, instead of `num_classes`.
-        weights: "imagenet" to start the backbone from the weights that `keras.applications` or KerasHub publishes.
-        upscore_init: What the transposed convolutions start from: "bilinear" interpolation, or "xavier", random numbers
+        weights: "imagenet" to initialize the backbone with weights published by `keras.applications` or KerasHub.
+        upscore_init: Initializer of the transposed convolutions: "bilinear" interpolation, or "xavier", random numbers
             (Glorot, Bengio, AISTATS 2010, equation 16).
-        context: Whether scores of the mean feature of the whole image are added to those of every position, so that all
-            of an animal, say, is taken for the same one (Liu, Rabinovich, Berg: ParseNet, 2015, section 3.1; here
-            without its normalization, which features behind batch normalization do not need).
-        auxiliary: Whether the model has a second output, for training: logits of a head of its own on P4, which brings
-            a loss nearer to the layers before (Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017, section 3.3).
-        input_scale: The fraction of its size at which the network sees an image; see `with_input_scale`.
+        context: Whether to add scores of global average pooling to those of every position, so that the parts of an
+            object get the same class (Liu, Rabinovich, Berg: ParseNet, 2015, section 3.1; without its normalization,
+            which features after batch normalization do not need).
+        auxiliary: Whether the model has a second output for training, logits of an auxiliary head on P4, for a loss
+            closer to the earlier layers (Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017, section 3.3).
+        input_scale: The fraction of its size at which the network processes an image; see `with_input_scale`.
 
     Returns:
-        A functional model: images [N, H, W, 3], RGB in 0-255, to logits float32 [N, H, W, num_classes]; with
-        `auxiliary` to a list of two of these.
+        A functional model from images [N, H, W, 3], RGB in 0-255, to logits float32 [N, H, W, num_classes]; with
+        `auxiliary` to a list of two such tensors.
 
     Raises:
         ValueError: If `model`, `backbone` or `upscore_init` has an unknown name, `classes` and `num_classes` disagree,
@@ -82,18 +82,18 @@ def build_fcn(
     features = body(PadToMultiple(32, name="pad")(normalized))
     top = _score(features["P5"], classes.num_classes, context)
     scores = _decode(top, features, NETWORKS[model], UPSCORE_INITS[upscore_init])
-    # Whatever the precision of the layers before, the loss and argmax see float32.
+    # Logits are float32 for the loss and argmax, also with mixed precision.
     logits = Logits(classes, dtype="float32", name="logits")([scores, image])
     outputs = [logits, _auxiliary_logits(features["P4"], classes, image)] if auxiliary else logits
     return with_input_scale(keras.Model(image, outputs, name=f"{model}_{backbone.name}"), input_scale)
 
 
 def with_input_scale(network: keras.Model, scale: float) -> keras.Model:
-    """Wraps a network: images are resized, go through its layers, and the logits are resized to the images' size.
+    """Wraps a network, so that it processes resized images; the logits are resized back to the images' size.
 
     Args:
-        network: A network of `build_fcn` that sees images at their size; it is not changed, and shares its weights.
-        scale: The fraction of their height and width at which the network sees images; at 1, it is returned as it is.
+        network: A network of `build_fcn` with an input scale of 1; it is not changed, and shares its weights.
+        scale: The fraction of their height and width to which images are resized; with 1, the network is returned.
 
     Raises:
         ValueError: If `scale` is less than 0.0001.
@@ -115,19 +115,19 @@ def with_input_scale(network: keras.Model, scale: float) -> keras.Model:
 
 
 def _score(feature, num_classes: int, context: bool):
-    """Scores the feature at stride 32; scores of the context start at zero, as those of skip connections do."""
+    """Returns class scores at stride 32; those of the context are zero at first, like those of skip connections."""
     scores = layers.Conv2D(num_classes, 1, name="score_fr")(feature)
     if not context:
         return scores
-    whole = layers.GlobalAveragePooling2D(keepdims=True, name="context")(feature)
-    whole = layers.Conv2D(num_classes, 1, kernel_initializer="zeros", name="score_context")(whole)
-    return layers.Add(name="fuse_context")([scores, whole])
+    pooled = layers.GlobalAveragePooling2D(keepdims=True, name="context")(feature)
+    pooled = layers.Conv2D(num_classes, 1, kernel_initializer="zeros", name="score_context")(pooled)
+    return layers.Add(name="fuse_context")([scores, pooled])
 
 
 def _decode(scores, features: dict, final_stride: int, initializer: Callable):
-    """Upsamples the scores at stride 32 to the (padded) image, layers named as in the paper.
+    """Upsamples the scores at stride 32 to the padded image, with the paper's layer names.
 
-    The skip connections' scores start at zero, so that FCN-16s and FCN-8s start as FCN-32s.
+    The skip connections are initialized with zeros, so FCN-16s and FCN-8s start as FCN-32s.
     """
     num_classes, stride = scores.shape[-1], 32
     for level, upscore in ((4, "upscore2"), (3, "upscore_pool4")):
@@ -141,7 +141,7 @@ def _decode(scores, features: dict, final_stride: int, initializer: Callable):
 
 
 def _auxiliary_logits(feature, classes: ClassTable, image):
-    """Scores a feature at stride 16 by a 3x3 and a 1x1 convolution, and upsamples without weights."""
+    """Returns logits of a feature at stride 16: a 3x3 and a 1x1 convolution, and upsampling without weights."""
     channels = max(feature.shape[-1] // 4, 1)
     x = layers.Conv2D(channels, 3, padding="same", use_bias=False, name="auxiliary_conv")(feature)
     x = layers.ReLU(name="auxiliary_relu")(layers.BatchNormalization(momentum=0.9, name="auxiliary_bn")(x))

@@ -1,4 +1,4 @@
-"""The bilinear kernel that transposed convolutions start from."""
+"""The bilinear kernel that initializes transposed convolutions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def bilinear_kernel(stride: int) -> np.ndarray:
 
 @keras.saving.register_keras_serializable(package="keras_fcn")
 class Bilinear(keras.initializers.Initializer):
-    """Starts a `Conv2DTranspose` as bilinear upsampling, each class by itself.
+    """Initializes a `Conv2DTranspose` as bilinear upsampling of each class.
 
     The kernel [k, k, channels, channels] is `bilinear_kernel(stride)` on the channel diagonal and zero elsewhere.
 
@@ -47,7 +47,7 @@ class Bilinear(keras.initializers.Initializer):
         """Returns the kernel.
 
         Raises:
-            ValueError: If `shape` is not [k, k, channels, channels] with the k of the stride.
+            ValueError: If `shape` is not [k, k, channels, channels] with the stride's k.
         """
         kernel = bilinear_kernel(self.stride)
         height, width, outputs, inputs = shape

@@ -1,4 +1,4 @@
-"""The two ends of the network: from the image to whole strides, and from scores back to the image."""
+"""Layers that scale and pad images, and resize class scores to the image's size."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from keras_fcn.images.classes import ClassTable
 
 
 def exact_scale(scale: float) -> Fraction:
-    """Returns a share of an image's size in ten thousandths: whole numbers are rounded alike everywhere."""
+    """Returns a scale as a fraction of ten thousandths, so that lengths are rounded in integers, alike everywhere."""
     return Fraction(round(10_000 * scale), 10_000)
 
 
 def scaled_length(length, scale: float):
-    """Returns the height or width, an integer or a tensor of one, of an image at a share of its size: at least 1."""
-    share = exact_scale(scale)
-    rounded = (2 * length * share.numerator + share.denominator) // (2 * share.denominator)
+    """Returns the height or width of a scaled image, an integer or an integer tensor, at least 1."""
+    fraction = exact_scale(scale)
+    rounded = (2 * length * fraction.numerator + fraction.denominator) // (2 * fraction.denominator)
     return max(rounded, 1) if isinstance(rounded, int) else ops.maximum(rounded, 1)
 
 
 @keras.saving.register_keras_serializable(package="keras_fcn")
 class ScaleImage(keras.layers.Layer):
-    """Resizes images bilinearly, between the centres of pixels, to a share of their height and width.
+    """Resizes images bilinearly, with half-pixel centres, to a fraction of their height and width.
 
     Input shape: [N, H, W, C]. Output shape: [N, scaled_length(H, scale), scaled_length(W, scale), C].
 
     Args:
-        scale: The share, greater than 0; in whole ten thousandths.
+        scale: The fraction, greater than 0, rounded to ten thousandths.
     """
 
     def __init__(self, scale: float, **kwargs) -> None:
@@ -42,7 +42,7 @@ class ScaleImage(keras.layers.Layer):
         return _resized(inputs, scaled_length(height, self.scale), scaled_length(width, self.scale))
 
     def compute_output_shape(self, input_shape):
-        """Returns the shape with the share of height and width, None where they are not known."""
+        """Returns the shape with scaled height and width, None where they are unknown."""
         batch, height, width, channels = input_shape
         height, width = (None if size is None else scaled_length(size, self.scale) for size in (height, width))
         return batch, height, width, channels
@@ -53,16 +53,16 @@ class ScaleImage(keras.layers.Layer):
 
 
 def _resized(images, height, width):
-    """Interpolates along height, then along width; `keras.ops.image.resize` takes no lengths that are tensors."""
+    """Interpolates along height, then along width; `keras.ops.image.resize` does not take tensors as lengths."""
     for axis, length in ((1, height), (2, width)):
         size = ops.shape(images)[axis]
         step = ops.cast(size, "float32") / ops.cast(length, "float32")
-        places = (ops.cast(ops.arange(length), "float32") + 0.5) * step - 0.5
-        places = ops.clip(places, 0, ops.cast(size - 1, "float32"))
-        before = ops.cast(places, "int32")
-        share = ops.reshape(places - ops.cast(before, "float32"), (-1, 1, 1) if axis == 1 else (-1, 1))
+        positions = (ops.cast(ops.arange(length), "float32") + 0.5) * step - 0.5
+        positions = ops.clip(positions, 0, ops.cast(size - 1, "float32"))
+        before = ops.cast(positions, "int32")
+        weight = ops.reshape(positions - ops.cast(before, "float32"), (-1, 1, 1) if axis == 1 else (-1, 1))
         lower, upper = (ops.take(images, index, axis) for index in (before, ops.minimum(before + 1, size - 1)))
-        images = lower + (upper - lower) * share
+        images = lower + (upper - lower) * weight
     return images
 
 
@@ -70,7 +70,7 @@ def _resized(images, height, width):
 class PadToMultiple(keras.layers.Layer):
     """Pads with zeros below and on the right until height and width are multiples of `multiple`.
 
-    Input shape: [N, H, W, C]. Output shape: [N, ceil(H / multiple) * multiple, the same for W, C].
+    Input shape: [N, H, W, C]. Output shape: [N, ceil(H / multiple) * multiple, ceil(W / multiple) * multiple, C].
 
     Args:
         multiple: The largest stride of the network, in pixels.
@@ -83,12 +83,12 @@ class PadToMultiple(keras.layers.Layer):
     def call(self, inputs):
         """Returns the padded tensor."""
         _, height, width, _ = ops.shape(inputs)
-        # Not -height % multiple: converted to ONNX, the remainder of a negative number is negative.
+        # Not -height % multiple: in ONNX, the remainder of a negative number is negative.
         below, right = (self.multiple - 1 - (size - 1) % self.multiple for size in (height, width))
         return ops.pad(inputs, [[0, 0], [0, below], [0, right], [0, 0]])
 
     def compute_output_shape(self, input_shape):
-        """Returns the shape with height and width rounded up, None where they are not known."""
+        """Returns the shape with height and width rounded up, None where they are unknown."""
         batch, height, width, channels = input_shape
         height, width = (None if size is None else size + -size % self.multiple for size in (height, width))
         return batch, height, width, channels
@@ -100,19 +100,19 @@ class PadToMultiple(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_fcn")
 class Logits(keras.layers.Layer):
-    """Brings class scores to the image's height and width, and knows which class each channel is.
+    """Crops or resizes class scores to the image's height and width, and holds the class of each channel.
 
-    Scores of the whole image are cropped; those of an image at a share of its size are then resized bilinearly.
+    Scores of padded images are cropped; with an `input_scale`, they are then resized bilinearly.
 
-    The class table is part of the layer's config, so names and colours travel in every `.keras` file.
+    The class table is part of the layer's config, so every `.keras` file contains names and colours.
 
     Inputs: scores [N, H', W', num_classes], where H' and W' are at least the (scaled) lengths of the image, and the
     image [N, H, W, C].
     Output shape: [N, H, W, num_classes].
 
     Args:
-        classes: A `ClassTable`, or what its `to_dict` returned.
-        input_scale: At which share of the image's size the network saw it.
+        classes: A `ClassTable`, or the result of its `to_dict`.
+        input_scale: The fraction of the image's size at which the network processed it.
     """
 
     def __init__(self, classes: ClassTable | dict, input_scale: float = 1.0, **kwargs) -> None:
@@ -121,14 +121,14 @@ class Logits(keras.layers.Layer):
         self.classes = classes if isinstance(classes, ClassTable) else ClassTable.from_dict(classes)
 
     def call(self, inputs):
-        """Returns the scores of the image's pixels."""
+        """Returns the logits of the image's pixels."""
         scores, image = inputs
         if self.input_scale != 1:
             _, height, width, _ = ops.shape(image)
             seen = (scaled_length(length, self.input_scale) for length in (height, width))
             return _resized(_cropped(scores, *seen), height, width)
         if None not in image.shape[1:3] and tuple(scores.shape[1:3]) == tuple(image.shape[1:3]):
-            return scores  # the gradient of a crop that takes nothing away is a copy
+            return scores  # the gradient of a crop is a copy, even if the crop removes nothing
         _, height, width, _ = ops.shape(image)
         return _cropped(scores, height, width)
 

@@ -1,4 +1,4 @@
-"""The parts of a network of `build_fcn`: the one module that takes a network apart."""
+"""The parts of a network of `build_fcn`; no other module knows layer names."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _AUXILIARY = "auxiliary"
 
 
 class Parts:
-    """Tells the parts of a network by attributes.
+    """Gives access to the parts of a network by attributes.
 
-    Layers that several networks share, as those that `with_input_scale` wraps do, are taken as the first one of these
-    calls them.
+    For layers that several networks share, such as those of `with_input_scale`, inputs and outputs are those of the
+    first network.
 
     Args:
         model: A network of `build_fcn`, with or without an auxiliary head.
 
     Attributes:
-        logits: The last layer, with the class table and the share of their size at which the network sees images.
+        logits: The last layer, with the class table and the input scale.
 
     Raises:
-        ValueError: If the model has no `Logits` layer: it is not one of ours.
+        ValueError: If the model has no `Logits` layer, so is not one of `build_fcn`.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -50,13 +50,13 @@ class Parts:
 
     @cached_property
     def heads(self) -> list[keras.layers.Layer]:
-        """The layers that bring scores to the padded image, that of the auxiliary head, if there is one, last."""
+        """The layers that upsample scores to the padded image; that of an auxiliary head is the last."""
         names = (*(f"upscore{stride}" for stride in NETWORKS.values()), f"{_AUXILIARY}_upscore")
         return [self._layers[name] for name in names if name in self._layers]
 
     @cached_property
     def levels(self) -> dict[str, keras.KerasTensor]:
-        """The features that the heads use, by their levels, from P5 on."""
+        """The features that the heads use, by level, from P5 on."""
         takers = {level: self._layers[name] for level, name in _SCORED_BY.items() if name in self._layers}
         if f"{_AUXILIARY}_conv" in self._layers:
             takers.setdefault("P4", self._layers[f"{_AUXILIARY}_conv"])
@@ -64,32 +64,32 @@ class Parts:
 
     @property
     def decoder(self) -> dict[str, keras.layers.Layer]:
-        """The layers with weights behind the backbone, by name."""
+        """The layers with weights after the backbone, by name."""
         return {name: layer for name, layer in self._layers.items() if layer.weights and layer is not self.backbone}
 
     def normalize(self, image):
-        """Returns what the backbone is fed.
+        """Returns the backbone's input for images.
 
         Args:
             image: [N, H, W, 3], RGB in 0-255.
 
         Returns:
-            [N, H', W', 3], normalized, H' and W' padded to multiples of 32.
+            Normalized images [N, H', W', 3], padded to H' and W' that are multiples of 32.
         """
         return self._layers["pad"](self._layers["normalization"](image))
 
     def features(self, image):
-        """Returns the backbone's features P3, P4 and P5 in inference, a dict, of images [N, H, W, 3], RGB in 0-255."""
+        """Returns the backbone's features in inference, {"P3", "P4", "P5"}, of images [N, H, W, 3], RGB in 0-255."""
         return self.backbone(self.normalize(image), training=False)
 
     def scorer(self, start: str = "image") -> keras.Model:
         """Returns the part of the network before its scores are upsampled to the image, with the same layers.
 
         Args:
-            start: "image", "normalized" for what `normalize` returns, or "features" for those of `levels`, in a list.
+            start: "image", "normalized" for the result of `normalize`, or "features" for a list of those of `levels`.
 
         Returns:
-            A model from there to what each of `heads` is fed.
+            A model from there to the inputs of `heads`.
         """
         inputs = {
             "image": lambda: self._model.input,
@@ -100,15 +100,15 @@ class Parts:
 
 
 def class_table(model: keras.Model) -> ClassTable:
-    """Returns the class names and colours that a model of `build_fcn` carries.
+    """Returns the class names and colours in a model of `build_fcn`.
 
     Raises:
-        ValueError: If the model has no `Logits` layer: it is not one of ours.
+        ValueError: If the model has no `Logits` layer, so is not one of `build_fcn`.
     """
     return Parts(model).logits.classes
 
 
 def flat_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Yields the layers of a model, those of models nested in it included."""
+    """Yields the layers of a model, including those of nested models."""
     for layer in model.layers:
         yield from flat_layers(layer) if isinstance(layer, keras.Model) else (layer,)

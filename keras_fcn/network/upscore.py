@@ -1,4 +1,4 @@
-"""The layer that upsamples scores: a transposed convolution, computed as a few large matrix products."""
+"""The layer that upsamples class scores: a transposed convolution, computed as four large matrix products."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import keras
 from keras import ops
 
 _SMALLEST_STRIDE = 8
-"""Below, moving the products' results into place takes longer than the convolution."""
+"""Below this stride, reordering the products' results takes longer than the convolution."""
 
 
 @keras.saving.register_keras_serializable(package="keras_fcn")
 class Upscore(keras.layers.Conv2DTranspose):
-    """`keras.layers.Conv2DTranspose` with the same weights and results, faster for kernels of twice the stride.
+    """`keras.layers.Conv2DTranspose` with the same weights and results, faster if the kernel is twice the stride.
 
-    With a kernel of 2 s and padding "same", an output pixel depends on 2 x 2 inputs: on which, and by which quarter of
-    the kernel's rows and columns, depends on the half of the s x s pixels of one input that it is in, above or below,
-    left or right. For each of the four pairs of halves, all pixels are the product of a matrix of 2 x 2 inputs by a
-    matrix of the kernel's values. The usual way, the gradient of a convolution with few channels and a kernel of 64 x
-    64, leaves most of a processor's width unused.
+    With stride s, a kernel of size 2 s and padding "same", an output pixel depends on 2 x 2 inputs and one quarter of
+    the kernel's rows and columns. Which ones, depends on the half, upper or lower and left or right, of the s x s
+    output pixels of one input. For each of the four pairs of halves, all pixels are the product of a matrix of 2 x 2
+    inputs and a matrix of the kernel's values. The usual computation, as the gradient of a convolution with few
+    channels and a kernel of 64 x 64, leaves most of a processor's vector units unused.
 
-    Other kernels, strides and options are computed the usual way.
+    Other kernels, strides and options are computed as in `Conv2DTranspose`.
 
-    A loss, to which the order of pixels is the same, can take the products as they are: `windows`, `quarters`,
-    `products` and `in_their_order` spare it the copy that moves them into place. The same methods compute the layer
-    itself. (`export.graph.class_graph` writes it as a convolution instead: LiteRT moves no more than six axes.)
+    A loss does not depend on the order of pixels, so it can use the products directly: `windows`, `quarters`,
+    `products` and `in_their_order` save it the copy that reorders them. The same methods compute the layer itself.
+    (`export.graph.class_graph` writes it as a convolution instead: LiteRT transposes at most six axes.)
 
     In the shapes below, 4 stands for the pairs of halves, (above, left), (above, right), (below, left), (below, right),
     and for the 2 x 2 inputs of a window in the same order; half = s / 2.
@@ -31,7 +31,7 @@ class Upscore(keras.layers.Conv2DTranspose):
 
     @property
     def uses_products(self) -> bool:
-        """Whether the layer is computed as matrix products; their gradient keeps 2 x 2 inputs for 4 pairs of halves."""
+        """True if the layer is computed as matrix products; their gradient keeps 2 x 2 inputs for 4 pairs of halves."""
         stride = self.strides[0]
         return (
             self.kernel_size == (2 * stride, 2 * stride)
@@ -51,7 +51,7 @@ class Upscore(keras.layers.Conv2DTranspose):
         batch, height, width, _ = ops.shape(inputs)
         stride, half = self.strides[0], self.strides[0] // 2
         pixels = self.products(self.windows(inputs), self.quarters())
-        # A row of the image is a row of inputs, its upper or lower half, and a row in it; a column likewise.
+        # A row of the image is [row of inputs, upper or lower half, row of the half]; a column likewise.
         pixels = ops.reshape(pixels, (batch, 2, 2, height, width, half, half * self.filters))
         pixels = ops.transpose(pixels, (0, 3, 1, 5, 4, 2, 6))  # [N, H, 2, half, W, 2, half filters]
         return ops.reshape(pixels, (batch, stride * height, stride * width, self.filters))
@@ -59,7 +59,7 @@ class Upscore(keras.layers.Conv2DTranspose):
     def windows(self, inputs):
         """Returns the 2 x 2 inputs of every product, [N, 4, H W, 4 C], zeros beyond the border, of inputs [N, H, W, C].
 
-        Upper (left) halves depend on an input and the one before it, lower (right) ones on it and the one after it.
+        Upper (left) halves depend on an input and the previous one, lower (right) halves on it and the next one.
         """
         batch, height, width, channels = ops.shape(inputs)
         padded = ops.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]])  # [N, H + 2, W + 2, C]
@@ -73,10 +73,10 @@ class Upscore(keras.layers.Conv2DTranspose):
         return ops.reshape(ops.stack(windows, axis=1), (batch, 4, height * width, 4 * channels))
 
     def quarters(self):
-        """Returns the kernel's values that they are multiplied by, [4, 4 C, half half filters].
+        """Returns the kernel's values for the products, [4, 4 C, half half filters].
 
-        Of the four quarters of the kernel's rows (columns), counted from 0, upper (left) halves take 3 for the input
-        before and 1 for their own, lower (right) ones 2 for their own and 0 for the input after it.
+        Of the quarters 0 to 3 of the kernel's rows (columns), upper (left) halves use 3 for the previous input and 1
+        for their own, lower (right) halves 2 for their own and 0 for the next input.
         """
         kernel, half = ops.cast(self.kernel, self.compute_dtype), self.strides[0] // 2
         filters, channels = kernel.shape[2:]
@@ -90,12 +90,12 @@ class Upscore(keras.layers.Conv2DTranspose):
     def products(self, windows, quarters):
         """Returns the layer's outputs in the order of the products, [N, 4 H W half, half, filters]."""
         half = self.strides[0] // 2
-        # [N, 4, H W, 4 C] by [4, 4 C, half half filters]; of one image without broadcasting: its gradient is slow
+        # [N, 4, H W, 4 C] by [4, 4 C, half half filters]; one image without broadcasting, whose gradient is slow
         pixels = ops.matmul(windows[0] if windows.shape[0] == 1 else windows, quarters)
         return ops.reshape(pixels, (ops.shape(windows)[0], -1, half, self.filters))
 
     def in_their_order(self, values):
-        """Returns values of the output's pixels, [N, s H, s W], as `products` orders these, [N, 4 H W half, half]."""
+        """Returns values of the output's pixels, [N, s H, s W], in the order of `products`, [N, 4 H W half, half]."""
         batch, height, width = ops.shape(values)
         half = self.strides[0] // 2
         # [N, H, above or below, row of the half, W, left or right, column of the half]

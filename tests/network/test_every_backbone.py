@@ -1,4 +1,4 @@
-"""What every backbone must do: one list of checks, one network after the other."""
+"""Requirements of every backbone: one list of checks for each network."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from keras_fcn.training.initial_weights import load_backbone_weights
 from keras_fcn.training.step.batch_norm import batch_norms
 
 DEEP = ("resnet101", "resnet152", "resnet34_v2", "efficientnet_v2_b3", "efficientnet_v2_s", "vgg16")
-"""Deeper versions of networks that are checked anyway, and one of 134 million weights; `make test-slow` checks them."""
+"""Deeper versions of tested networks, and one of 134 million weights; `make test-slow` tests them."""
 
 EVERY = [pytest.param(name, marks=[pytest.mark.slow] if name.startswith(DEEP) else [], id=name) for name in BACKBONES]
 LEVELS = ("P3", "P4", "P5")
@@ -22,7 +22,7 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (2, 65, 97, 3)).astype(np.floa
 
 @pytest.fixture(scope="module", params=EVERY)
 def network(request):
-    """FCN-8s over the backbone; tests leave its weights as they find them."""
+    """Returns FCN-8s over the backbone; tests leave its weights unchanged."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     return build_fcn("fcn8s", request.param, num_classes=3)
@@ -45,7 +45,7 @@ def test_features_have_strides_8_16_and_32(network, backbone):
 
 
 def test_every_weight_gets_a_gradient(network, backbone):
-    """From each feature that is there for it: the last layers from P5 alone."""
+    """From all features that depend on it: the last layers from P5 alone."""
     with tf.GradientTape() as tape:
         features = backbone(Parts(network).normalize(IMAGE), training=True)
         loss = tf.add_n([tf.reduce_mean(tf.square(features[level] - 1.0)) for level in LEVELS])
@@ -96,11 +96,11 @@ APPLICATIONS = {
     "efficientnet_v2_b0": ("EfficientNetV2B0", "efficientnet_v2"),
     "efficientnet_v2_s": ("EfficientNetV2S", "efficientnet_v2"),
 }
-"""Where `keras.applications` has them, and in which module what belongs before them."""
+"""Constructors in `keras.applications`, and modules of their preprocessing."""
 
 
 def published(monkeypatch, constructor, **options):
-    """Returns a model of `keras.applications`, and has its weights "published" as those of ImageNet."""
+    """Returns a model of `keras.applications`, and replaces the published ImageNet weights by its own."""
     rng, make = np.random.default_rng(0), getattr(keras.applications, constructor)
     model = make(weights=None, **options)
     for layer in model.layers:
@@ -121,7 +121,7 @@ def published(monkeypatch, constructor, **options):
 
 @pytest.mark.parametrize("name", [parameter for parameter in EVERY if parameter.values[0] in APPLICATIONS])
 def test_imagenet_weights_give_the_features_of_keras_applications(name, monkeypatch):
-    """Fed with what their own `preprocess_input` makes of RGB images, or the images as they are."""
+    """The reference takes images of its own `preprocess_input`, ours the images themselves."""
     constructor, module = APPLICATIONS[name]
     original = published(monkeypatch, constructor, include_top=False)
     image = IMAGE[:, :64, :96]

@@ -106,7 +106,7 @@ def test_saved_models_load_in_another_process_and_on_another_backend(tmp_path, m
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         ({"model": "fcn4s"}, "model must be one of fcn32s, fcn16s, fcn8s. Received: 'fcn4s'"),
         ({"backbone": "vgg"}, "backbone must be one of .* Received: 'vgg'"),
@@ -115,12 +115,12 @@ def test_saved_models_load_in_another_process_and_on_another_backend(tmp_path, m
         ({"classes": TABLE, "num_classes": 4}, "classes has 3 classes, but num_classes=4"),
     ],
 )
-def test_wrong_arguments_say_what_was_received(arguments, complaint):
-    with pytest.raises(ValueError, match=complaint):
+def test_wrong_arguments_say_what_was_received(arguments, message):
+    with pytest.raises(ValueError, match=message):
         build_fcn(**arguments)
 
 
-def test_a_model_of_somebody_else_has_no_class_table():
+def test_a_foreign_model_has_no_class_table():
     image = keras.Input((None, None, 3))
     other = keras.Model(image, keras.layers.Conv2D(2, 1)(image), name="other")
     with pytest.raises(ValueError, match="model 'other' was not built by"):
@@ -147,8 +147,8 @@ def test_a_network_with_context_sees_the_whole_image():
 
 
 @pytest.mark.parametrize("size", [(64, 96), (65, 97), (1, 1)])
-def test_a_network_that_sees_a_share_of_the_size_gives_its_scores_resized(size):
-    """The reference is NumPy's interpolation around the network as it is."""
+def test_input_scale_resizes_images_and_logits(size):
+    """The reference is NumPy's interpolation before and after the network without input scale."""
     plain, scaled = (build_fcn("fcn8s", "mobilenet_v2", num_classes=3, input_scale=scale) for scale in (1, 0.8))
     for name in ("score_fr", "score_pool3"):
         kernel = plain.get_layer(name).kernel
@@ -164,18 +164,18 @@ def test_a_network_that_sees_a_share_of_the_size_gives_its_scores_resized(size):
 
 
 def interpolated(images, size):
-    """Bilinear between the centres of pixels, rows by rows and columns by columns."""
+    """Returns images resized bilinearly with half-pixel centres, along rows and then along columns."""
     for axis, length in zip((1, 2), size):
-        places = (np.arange(length) + 0.5) * images.shape[axis] / length - 0.5
-        places = np.clip(places, 0, images.shape[axis] - 1)
-        before = np.floor(places).astype(int)
+        positions = (np.arange(length) + 0.5) * images.shape[axis] / length - 0.5
+        positions = np.clip(positions, 0, images.shape[axis] - 1)
+        before = np.floor(positions).astype(int)
         after = np.minimum(before + 1, images.shape[axis] - 1)
-        share = (places - before).reshape([-1 if a == axis else 1 for a in range(4)])
-        images = images.take(before, axis) * (1 - share) + images.take(after, axis) * share
+        weight = (positions - before).reshape([-1 if a == axis else 1 for a in range(4)])
+        images = images.take(before, axis) * (1 - weight) + images.take(after, axis) * weight
     return images.astype(np.float32)
 
 
-def test_a_network_that_sees_a_share_is_kept_in_a_file(tmp_path):
+def test_a_network_with_input_scale_is_saved_and_loaded(tmp_path):
     model = build_fcn("fcn32s", "mobilenet_v2", num_classes=3, input_scale=0.25)
     model.save(tmp_path / "model.keras")
     image = random_images(1, 50, 70)

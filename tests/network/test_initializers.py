@@ -6,7 +6,7 @@ from keras_fcn.network.initializers import Bilinear, bilinear_kernel
 
 
 def half_pixel_resize(scores, stride):
-    """Bilinear resizing [H, W, C] by `stride`, from its definition: output pixel centres looked up in the input."""
+    """Returns [H, W, C] resized bilinearly by `stride`, by definition: the input at the output's pixel centres."""
     for axis in (0, 1):
         size = scores.shape[axis]
         positions = (np.arange(size * stride) + 0.5) / stride - 0.5

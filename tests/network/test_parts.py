@@ -8,7 +8,7 @@ from keras_fcn.runs.names import NETWORKS
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_parts_are_the_layers_that_the_network_calls(name):
-    """Against the network's own graph: what feeds what, whatever the layers are called."""
+    """Against the network's own graph, without layer names."""
     network = build_fcn(name, "mobilenet_v2", num_classes=3, context=True, auxiliary=True)
     network = keras.Model(network.input, network.output, name="renamed")
     parts = Parts(network)

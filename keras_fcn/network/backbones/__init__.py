@@ -12,18 +12,18 @@ from keras import layers
 from keras_fcn.runs.names import BACKBONES
 
 BATCH_NORM_MOMENTUM = 0.9
-"""Share of the old value that batch normalization keeps in each update of its statistics, in every backbone.
+"""Momentum of the moving statistics of batch normalization, in every backbone.
 
-MobileNetV2's own 0.999 needs thousands of steps before evaluation sees sensible statistics."""
+With MobileNetV2's own 0.999, the statistics are unusable in evaluation for thousands of steps."""
 
 Color = tuple[float, float, float]
 
 IMAGENET_MEAN: Color = (123.675, 116.28, 103.53)
 IMAGENET_STD: Color = (58.395, 57.12, 57.375)
-"""Of ImageNet's images, RGB in 0-255, as torchvision and Gluon have them."""
+"""Mean and standard deviation of ImageNet's images, RGB in 0-255, as in torchvision and Gluon."""
 
 CAFFE_MEAN: Color = (123.68, 116.779, 103.939)
-"""The same as the Caffe models of 2014 and 2015 have it; their pixels are not divided by anything."""
+"""The mean in the Caffe models of 2014 and 2015, whose pixels are not divided by a standard deviation."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Backbone:
     Attributes:
         build: Takes the tensor of normalized images [N, H, W, 3], H and W multiples of 32; returns the features P3, P4
             and P5, where Pn is [N, H / 2 ** n, W / 2 ** n, channels].
-        mean: Per RGB channel: normalized = (pixel - mean) / std, for pixels in 0-255.
-        std: See `mean`.
-        load_imagenet: Takes the model and loads published ImageNet weights into it; None if nobody publishes any.
-        name: The model's name; those of the table `keras_fcn.runs.names.BACKBONES` get theirs from it.
+        mean: Mean of each RGB channel: normalized = (pixel - mean) / std, for pixels in 0-255.
+        std: Standard deviation of each RGB channel; see `mean`.
+        load_imagenet: Loads published ImageNet weights into the model; None if there are none.
+        name: The model's name; backbones of the table `keras_fcn.runs.names.BACKBONES` are named by it.
     """
 
     build: Callable
@@ -47,14 +47,14 @@ class Backbone:
 
 
 def find_backbone(backbone: str | Backbone) -> Backbone:
-    """Returns the backbone of a name, with this name, or one's own as it is.
+    """Returns the backbone of a name, or a custom backbone unchanged.
 
     Raises:
-        ValueError: If there is none of this name, or one's own has no name.
+        ValueError: If the name is unknown, or a custom backbone has no name.
     """
     if isinstance(backbone, Backbone):
         if not backbone.name:
-            raise ValueError(f"a backbone of one's own needs a name: Backbone(..., name='plain'). Received: {backbone}")
+            raise ValueError(f"a custom backbone needs a name: Backbone(..., name='plain'). Received: {backbone}")
         return backbone
     if backbone not in BACKBONES:
         raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, or a Backbone. Received: {backbone!r}")
@@ -66,16 +66,15 @@ def build_backbone(backbone: str | Backbone, weights: str | None = None) -> kera
     """Builds a backbone.
 
     Args:
-        backbone: A name in `keras_fcn.runs.names.BACKBONES`, or one's own.
-        weights: "imagenet" for the weights that `keras.applications` or KerasHub publishes, or None for random ones.
+        backbone: A name in `keras_fcn.runs.names.BACKBONES`, or a custom backbone.
+        weights: "imagenet" for the weights published by `keras.applications` or KerasHub, or None for random weights.
 
     Returns:
-        A functional model of the backbone's name: normalized float images [N, H, W, 3], H and W multiples of 32, to a
-        dict of features {"P3", "P4", "P5"}, where Pn is [N, H / 2 ** n, W / 2 ** n, channels].
+        A functional model with the backbone's name, from normalized float images [N, H, W, 3], H and W multiples of 32,
+        to a dict of features {"P3", "P4", "P5"}, where Pn is [N, H / 2 ** n, W / 2 ** n, channels].
 
     Raises:
-        ValueError: If there is no backbone of this name, or no ImageNet weights are published although they are asked
-            for.
+        ValueError: If the backbone's name is unknown, or no ImageNet weights are published for it.
 
     Examples:
         >>> build_backbone("resnet18_v2").output["P3"].shape
@@ -96,5 +95,5 @@ def build_backbone(backbone: str | Backbone, weights: str | None = None) -> kera
 
 
 def published() -> str:
-    """Returns the names of the backbones for which ImageNet weights are published, for error messages."""
+    """Returns the names of the backbones with published ImageNet weights, for error messages."""
     return ", ".join(name for name, entry in BACKBONES.items() if entry.imagenet)

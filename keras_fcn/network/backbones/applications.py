@@ -1,4 +1,4 @@
-"""Backbones that `keras.applications` has."""
+"""Backbones from `keras.applications`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from keras_fcn.network.backbones import CAFFE_MEAN, IMAGENET_MEAN, IMAGENET_STD,
 
 
 def resnet_v1(constructor: str, stage3: int, stage4: int) -> Backbone:
-    """Returns a ResNet V1; `stage3` and `stage4` are how many blocks these stages have."""
+    """Returns a ResNet V1; `stage3` and `stage4` are the numbers of blocks in these stages."""
     features = (f"conv3_block{stage3}_out", f"conv4_block{stage4}_out", "conv5_block3_out")
     return _application(constructor, features, CAFFE_MEAN, (1.0, 1.0, 1.0))
 
 
 def resnet_v2(constructor: str, stage3: int, stage4: int) -> Backbone:
-    """Returns a ResNet V2; `stage3` and `stage4` are how many blocks these stages have."""
+    """Returns a ResNet V2; `stage3` and `stage4` are the numbers of blocks in these stages."""
     features = (f"conv3_block{stage3}_preact_relu", f"conv4_block{stage4}_preact_relu", "post_relu")
     return _application(constructor, features)
 
@@ -28,7 +28,7 @@ def mobilenet_v2() -> Backbone:
 
 
 def efficientnet_v2(kind: str, last_of_block3: str, last_of_block5: str) -> Backbone:
-    """Returns EfficientNetV2 of a kind, "B0", say; blocks are counted by letters."""
+    """Returns EfficientNetV2 of a kind such as "B0"; its blocks are counted by letters."""
     mean, std = ((128.0,) * 3, (128.0,) * 3) if kind == "S" else (IMAGENET_MEAN, IMAGENET_STD)
     features = (f"block3{last_of_block3}_add", f"block5{last_of_block5}_add", "top_activation")
     return _application(f"EfficientNetV2{kind}", features, mean, std, include_preprocessing=False)
@@ -42,7 +42,7 @@ def _application(
     def make(image=None, weights: str | None = None) -> keras.Model:
         model = getattr(keras.applications, constructor)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`input_shape` is undefined", UserWarning)  # as it should be
+            warnings.filterwarnings("ignore", "`input_shape` is undefined", UserWarning)  # undefined on purpose
             return model(include_top=False, weights=weights, input_tensor=image, **options)
 
     def build(image) -> list:
@@ -51,7 +51,7 @@ def _application(
 
     def load_imagenet(backbone: keras.Model) -> None:
         values = make(weights="imagenet").get_weights()
-        if mean == CAFFE_MEAN:  # these want blue before red; the first kernel is made to take RGB instead
+        if mean == CAFFE_MEAN:  # trained on BGR; the first kernel is flipped to take RGB
             values[0] = np.flip(values[0], axis=2)
         backbone.set_weights(values)
 

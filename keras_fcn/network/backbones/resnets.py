@@ -1,4 +1,4 @@
-"""Residual networks that `keras.applications` does not have, layer for layer as their authors' weights expect them."""
+"""Residual networks missing in `keras.applications`, with exactly the layers of their published weights."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from keras_fcn.network.weights.kerashub import load_kerashub_preset
 
 
 def basic_v2(*blocks: int) -> Backbone:
-    """Returns a ResNet V2 of basic blocks, so many in each of its four stages."""
+    """Returns a ResNet V2 of basic blocks, with these numbers of blocks in its four stages."""
     return Backbone(functools.partial(build_resnet_v2, blocks=blocks), IMAGENET_MEAN, IMAGENET_STD)
 
 
 def basic_v1(*blocks: int) -> Backbone:
-    """Returns a ResNet V1 of basic blocks, so many in each of its four stages."""
+    """Returns a ResNet V1 of basic blocks, with these numbers of blocks in its four stages."""
     return _resnet_v1(basic_block_v1, blocks)
 
 
 def bottleneck_v1(*blocks: int) -> Backbone:
-    """Returns a ResNet V1 of bottleneck blocks, so many in each of its four stages."""
+    """Returns a ResNet V1 of bottleneck blocks, with these numbers of blocks in its four stages."""
     return _resnet_v1(bottleneck_block_v1, blocks)
 
 
@@ -32,13 +32,13 @@ def _resnet_v1(block: Callable, blocks: Sequence[int]) -> Backbone:
 
 
 def build_resnet_v1(image, blocks: Sequence[int], block: Callable, width: int = 64) -> list:
-    """Builds the ResNets of torchvision and timm: (2, 2, 2, 2) of `basic_block_v1` make ResNet-18.
+    """Builds the ResNets of torchvision and timm: (2, 2, 2, 2) of `basic_block_v1` is ResNet-18.
 
     Args:
         image: Normalized images [N, H, W, 3].
-        blocks: Residual blocks in each of the four stages.
+        blocks: Numbers of residual blocks in the four stages.
         block: `basic_block_v1` or `bottleneck_block_v1`.
-        width: Channels of the stem and of the first stage's 3x3 convolutions; each stage has twice those before it.
+        width: Channels of the stem and of the first stage's 3x3 convolutions; each stage doubles them.
 
     Returns:
         The features P3, P4 and P5: the outputs of the last three stages.
@@ -53,15 +53,15 @@ def build_resnet_v1(image, blocks: Sequence[int], block: Callable, width: int = 
 
 
 def build_resnet_v2(image, blocks: Sequence[int], width: int = 64) -> list:
-    """Builds the ResNets V2 with basic blocks of the Gluon model zoo: (2, 2, 2, 2) makes ResNet-18.
+    """Builds the ResNets V2 with basic blocks of the Gluon model zoo: (2, 2, 2, 2) is ResNet-18.
 
     Args:
         image: Normalized images [N, H, W, 3].
-        blocks: Residual blocks in each of the four stages.
-        width: Channels of the stem and of the first stage; each stage has twice those before it.
+        blocks: Numbers of residual blocks in the four stages.
+        width: Channels of the stem and of the first stage; each stage doubles them.
 
     Returns:
-        The features P3, P4 and P5: the outputs of the last three stages after the BN and ReLU that follow them.
+        The features P3, P4 and P5: the outputs of the last three stages after their BN and ReLU.
     """
     x = _stem(_batch_norm(image, "bn_image", scale=False, center=False), width)
     features = []
@@ -82,7 +82,7 @@ def basic_block_v1(x, filters: int, stride: int, name: str):
     Args:
         x: [N, H, W, C].
         filters: Channels of the output.
-        stride: Of the first convolution and of the projection.
+        stride: Stride of the first convolution and of the projection.
         name: Prefix of the layers' names.
 
     Returns:
@@ -97,13 +97,13 @@ def basic_block_v1(x, filters: int, stride: int, name: str):
 def bottleneck_block_v1(x, filters: int, stride: int, name: str):
     """Adds a post-activation residual block of a 1x1, a 3x3 and a 1x1 convolution.
 
-    As `basic_block_v1` (figure 5 right of the same paper), but with the stride in the 3x3 convolution: what torchvision
-    and timm call ResNet, and others ResNet V1.5 or V1b. `keras.applications` has it in the first, as the paper does.
+    As in `basic_block_v1` (figure 5 right of the same paper), but with the stride in the 3x3 convolution: ResNet in
+    torchvision and timm, ResNet V1.5 or V1b elsewhere. The paper and `keras.applications` have the stride in the first.
 
     Args:
         x: [N, H, W, C].
         filters: Channels of the first two convolutions.
-        stride: Of the 3x3 convolution and of the projection.
+        stride: Stride of the 3x3 convolution and of the projection.
         name: Prefix of the layers' names.
 
     Returns:
@@ -125,7 +125,7 @@ def basic_block_v2(x, filters: int, stride: int, name: str) -> tuple:
     Args:
         x: [N, H, W, C].
         filters: Channels of the output.
-        stride: Of the first convolution and of the projection.
+        stride: Stride of the first convolution and of the projection.
         name: Prefix of the layers' names.
 
     Returns:
@@ -141,15 +141,15 @@ def basic_block_v2(x, filters: int, stride: int, name: str) -> tuple:
 
 
 def _stride(stage: int, number: int) -> int:
-    """Returns the stride of a block: stages but the first, counted from 0, begin with a stride of 2."""
+    """Returns the stride of a block: 2 for the first block of every stage but stage 0, else 1."""
     return 2 if stage > 0 and number == 1 else 1
 
 
 def _stem(x, width: int):
-    """Returns [N, H / 4, W / 4, width]: what every ResNet begins with.
+    """Returns the output of a ResNet's first layers, [N, H / 4, W / 4, width].
 
-    ReLU comes after the pooling, not before it as everywhere else. The greatest of some values and zero is the same
-    either way, but here it passes over a quarter of the pixels, and training need not keep the largest tensor twice.
+    ReLU comes after the max pooling, not before it as usual. The result is the same, but ReLU processes a quarter of
+    the pixels, and training keeps the largest tensor only once.
     """
     x = _batch_norm(_convolve(x, width, 7, 2, "conv1"), "bn1")
     x = layers.MaxPooling2D(3, 2, name="pool1")(layers.ZeroPadding2D(1, name="pool1_pad")(x))
@@ -157,7 +157,7 @@ def _stem(x, width: int):
 
 
 def _projection_v1(x, filters: int, stride: int, name: str):
-    """Returns the input of a block in the shape of its output."""
+    """Returns the input of a block, projected to the shape of its output."""
     if stride == 1 and x.shape[-1] == filters:
         return x
     return _batch_norm(_convolve(x, filters, 1, stride, f"{name}_shortcut"), f"{name}_shortcut_bn")
@@ -172,7 +172,7 @@ def _batch_norm(x, name: str, **kwargs):
 
 
 def _convolve(x, filters: int, size: int, stride: int, name: str):
-    """Convolves with the same padding on all sides, as Gluon and PyTorch do; Keras pads strided ones unevenly."""
+    """Convolves with symmetric padding, as Gluon and PyTorch do; Keras pads strided convolutions asymmetrically."""
     padding = "same"
     if stride > 1 and size > 1:
         x, padding = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x), "valid"

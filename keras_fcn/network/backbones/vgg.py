@@ -1,4 +1,4 @@
-"""VGG16 as the FCN paper uses it: its fully connected layers turned into convolutions."""
+"""VGG16 as in the FCN paper, with convolutions instead of its fully connected layers."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def _load_imagenet(backbone: keras.Model) -> None:
 def build_vgg16(image, width: int = 64) -> list:
     """Builds VGG16 up to fc7, a convolution (Long, Shelhamer, Darrell, CVPR 2015, section 3.1).
 
-    fc6, a 7x7 convolution, is padded to keep its input's size, where the paper pads the image by 100 pixels instead.
+    fc6, a 7x7 convolution, is padded to keep its input's size; the paper pads the image by 100 pixels instead.
 
     Args:
         image: Normalized images [N, H, W, 3].
-        width: Channels of the first convolutions; 64 in the paper, and all others in proportion.
+        width: Channels of the first convolutions, 64 in the paper; all other layers scale with them.
 
     Returns:
         The features P3 (pool3), P4 (pool4) and P5 (fc7, after its ReLU and dropout).
@@ -53,8 +53,8 @@ def _convolve(x, filters: int, size: int, name: str):
 def copy_from_classifier(backbone: keras.Model, classifier: keras.Model) -> None:
     """Copies the weights of `keras.applications.VGG16` with its fully connected layers into a backbone.
 
-    A fully connected layer on a flattened [7, 7, C] is a 7x7 convolution with the same numbers. Keras' VGG16 wants blue
-    before red, so the first kernel's input channels are turned round: ours gets RGB.
+    A fully connected layer on a flattened [7, 7, C] is a 7x7 convolution with the same weights. Keras' VGG16 takes BGR,
+    so the input channels of the first kernel are flipped: ours takes RGB.
 
     Args:
         backbone: A model of `build_backbone("vgg16")`.
@@ -62,7 +62,7 @@ def copy_from_classifier(backbone: keras.Model, classifier: keras.Model) -> None
     """
     theirs = [layer for layer in classifier.layers if layer.weights]
     ours = [layer for layer in backbone.layers if layer.weights]
-    for layer, other in zip(ours, theirs):  # without their last one, which has the classes of ImageNet
+    for layer, other in zip(ours, theirs):  # without their last layer, the classifier of ImageNet
         kernel, bias = other.get_weights()
         if layer is ours[0]:
             kernel = np.flip(kernel, axis=2)

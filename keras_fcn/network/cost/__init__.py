@@ -1,1 +1,1 @@
-"""What a network costs: layers traced, receptive fields, parameters, operations, memory."""
+"""The cost of a network: traced layers, receptive fields, parameters, operations, memory."""

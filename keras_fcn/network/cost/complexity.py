@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-accumulates, memory."""
+"""The cost of a network: parameters, multiply-accumulates, memory."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from keras_fcn.network.upscore import Upscore
 
 @dataclasses.dataclass(frozen=True)
 class LayerCost:
-    """A call of a layer, for one image.
+    """The cost of one call of a layer for one image.
 
     Attributes:
         name: The layer's name.
-        path: Names of the nested models that it lies in, the outermost first.
-        kind: Its class.
-        shape: Of its (first) output, without the batch axis: (H, W, C) or (C,).
-        parameters: Numbers in its weights; 0 where a layer is called once more.
+        path: Names of the nested models that contain it, the outermost first.
+        kind: The name of its class.
+        shape: Shape of its first output, without the batch axis: (H, W, C) or (C,).
+        parameters: Number of its parameters; 0 if an earlier call has them.
         macs: Its multiply-accumulates.
     """
 
@@ -39,9 +39,9 @@ class Feature:
     """A feature of a backbone, or the logits.
 
     Attributes:
-        stride: Pixels of the image from one position to the next, along height and width.
+        stride: Image pixels per position, along height and width.
         shape: (H, W, C).
-        receptive_field: Height and width in pixels, borders ignored; None for the whole image.
+        receptive_field: Height and width in pixels, without borders; None for the whole image.
     """
 
     stride: tuple[str, str]
@@ -51,25 +51,25 @@ class Feature:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a network costs.
+    """The cost of a network.
 
     Attributes:
         name: The model's name.
         size: Height and width of the image in pixels.
-        layers: Each call of a layer, in order.
-        features: By name; the model's output is the last.
-        trainable_parameters: Numbers in weights that training changes.
-        other_parameters: Numbers in other weights: statistics of batch normalization, and frozen layers.
-        macs: Multiply-accumulates for one image, of convolutions and dense layers. Products with padding count,
-            biases, batch normalization, pooling and activations do not.
+        layers: All calls of layers, in order.
+        features: Features by name; the model's output is the last.
+        trainable_parameters: Number of trainable parameters.
+        other_parameters: Number of other parameters: statistics of batch normalization, and frozen layers.
+        macs: Multiply-accumulates of convolutions and dense layers for one image. Products with padding count; biases,
+            batch normalization, pooling and activations do not.
         weight_bytes: Memory of all weights in float32.
-        peak_bytes: Most memory that tensors take at once in inference on one image. Layers run one after another, in
-            Keras' order; each writes a new tensor, which lives until the last layer that takes it has run; the image
-            lives as long, outputs to the end. Neither layers that work in place nor scratch memory are counted.
-        peak_layer: The layer that runs at that moment.
+        peak_bytes: Peak memory of the tensors in inference on one image. Layers run one after another, in Keras' order;
+            each writes a new tensor, which is freed after the last layer that uses it. So is the image; outputs are
+            never freed. In-place layers and scratch memory are not modelled.
+        peak_layer: The layer that runs at the peak.
         batch_size: Images per training step.
-        kept_bytes: Memory of what a training step of `batch_size` images keeps from the forward pass because a
-            gradient needs it; the loss, the weights and their gradients come on top.
+        kept_bytes: Memory of the activations that a training step of `batch_size` images keeps for the gradients; the
+            loss, the weights and their gradients are not included.
     """
 
     name: str
@@ -86,12 +86,12 @@ class Summary:
     kept_bytes: int
 
     def to_dict(self) -> dict:
-        """Returns all of it for JSON."""
+        """Returns all attributes for JSON."""
         return dataclasses.asdict(self)
 
 
 def summarize(model: keras.Model, size: tuple[int, int], batch_size: int = 8) -> Summary:
-    """Computes what a network costs, without running it.
+    """Computes the cost of a network without running it.
 
     Args:
         model: A functional model of one image, such as `build_fcn` returns.
@@ -99,7 +99,7 @@ def summarize(model: keras.Model, size: tuple[int, int], batch_size: int = 8) ->
         batch_size: Images per training step, for the memory of training.
 
     Raises:
-        ValueError: If the model is not functional, or holds a layer of an unknown kind.
+        ValueError: If the model is not functional, or contains a layer of an unknown class.
 
     Examples:
         >>> summarize(build_fcn("fcn32s", "resnet18_v2", num_classes=21), (320, 480)).macs
@@ -148,12 +148,12 @@ def _features(trace: Trace) -> dict[str, Feature]:
 
 
 def macs(call: Call) -> int:
-    """Returns the multiply-accumulates of one call of a layer: each weight times the positions that it is used at.
+    """Returns the multiply-accumulates of one call of a layer: the kernel's size times the number of its uses.
 
     A convolution's kernel is used once per output position, a transposed convolution's once per input position.
 
     Raises:
-        ValueError: If the layer is of an unknown kind.
+        ValueError: If the layer is of an unknown class.
     """
     kind, layer = kind_of(call.layer), call.layer
     if kind in ("Conv2D", "DepthwiseConv2D", "Dense"):
@@ -164,7 +164,7 @@ def macs(call: Call) -> int:
 
 
 def peak_memory(trace: Trace) -> tuple[int, str]:
-    """Returns the most bytes that are live at once in inference, and the layer that runs then; see `Summary`."""
+    """Returns the peak memory in inference in bytes, and the layer that runs then; see `Summary`."""
     waiting = Counter(tensor for call in trace.calls for tensor in set(call.inputs))
     waiting.update(trace.outputs.values())
     live, peak = {trace.image}, (trace.image.nbytes, "")
@@ -180,12 +180,12 @@ _GRADIENT_FROM_OUTPUT = frozenset(("relu", "relu6", "sigmoid", "softmax", "tanh"
 
 
 def kept_memory(trace: Trace) -> int:
-    """Returns the bytes that the gradients of one image need from the forward pass; see `Summary`.
+    """Returns the bytes of activations that the gradients of one image need; see `Summary`.
 
     Gradients of convolutions, batch normalization, products and maxima need the layer's inputs, those of ReLU, sigmoid
-    and maxima its output, those of other activations (SiLU) what goes into them, and dropout's its mask of one byte a
-    number. Upsampling by matrix products keeps each input in 16 places. A tensor that several need is kept once. What
-    lies below all trained layers needs no gradient.
+    and maxima its output, those of other activations (SiLU) their inputs, and dropout's its mask of one byte per
+    element. Upsampling by matrix products keeps each input 16 times. A tensor that several need is kept once. Layers
+    before all trained layers need no gradient.
     """
     kept: set[Tensor] = set()
     reached: set[Tensor] = set()  # tensors that depend on trained weights
@@ -201,12 +201,12 @@ def kept_memory(trace: Trace) -> int:
 
 
 def _needed_by_gradient(call: Call, is_trained: bool, is_passed: bool) -> tuple[set[Tensor], int]:
-    """Returns the tensors that a layer's gradients need, and the bytes of what it keeps besides.
+    """Returns the tensors that a layer's gradients need, and the bytes of other data that it keeps.
 
     Args:
         call: The call of the layer.
-        is_trained: Whether the gradient of its weights is asked for.
-        is_passed: Whether the gradient of its inputs is asked for.
+        is_trained: Whether the gradient of its weights is computed.
+        is_passed: Whether the gradient of its inputs is computed.
     """
     kind, inputs, outputs = kind_of(call.layer), set(call.inputs), set(call.outputs)
     if kind == "BatchNormalization":  # a frozen one is a constant scale
@@ -218,7 +218,7 @@ def _needed_by_gradient(call: Call, is_trained: bool, is_passed: bool) -> tuple[
     if isinstance(call.layer, Upscore) and call.layer.uses_products:
         return set(), 16 * sum(tensor.nbytes for tensor in inputs) if is_trained else 0
     activation = getattr(getattr(call.layer, "activation", None), "__name__", "linear")
-    needed = inputs if is_trained else set()  # by the gradient of a kernel
+    needed = inputs if is_trained else set()  # for the gradient of a kernel
     if kind == "ReLU" or activation in _GRADIENT_FROM_OUTPUT:
         return needed | outputs, 0
     if kind == "Activation":

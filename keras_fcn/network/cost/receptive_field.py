@@ -1,4 +1,4 @@
-"""Which input pixels a feature sees: theoretical receptive fields, exact to the pixel."""
+"""Theoretical receptive fields, exact to the pixel."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ KNOWN_KINDS = _SAME_POSITION | _POOLING | _CONVOLUTION | _WHOLE | _OTHER
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-    """What the positions of a feature see of the input, along one axis.
+    """The receptive fields of a feature's positions along one axis.
 
-    Position n = q * len(first) + r sees the input's pixels q * jump + first[r] to q * jump + last[r], both included.
-    Features that were upsampled see windows that differ between neighbouring positions, therefore the remainder r.
-    Borders are ignored: the input is thought to go on beyond them.
+    Position n = q * len(first) + r depends on the input's pixels q * jump + first[r] to q * jump + last[r], both
+    included. After upsampling, the windows of neighbouring positions differ, hence the remainder r. Borders are
+    ignored, as if the input were infinite.
 
     Attributes:
-        jump: Input pixels from one position to the one len(first) further; None for a feature without positions,
-            as global pooling makes it.
+        jump: Input pixels from one position to the one len(first) further; None for a feature without positions, such
+            as that of global pooling.
         first: First pixel of each window; minus infinity if it is the whole image, infinity if it is empty.
         last: Last pixel of each window; infinity if it is the whole image, minus infinity if it is empty.
     """
@@ -42,7 +42,7 @@ class Windows:
 
     @property
     def size(self) -> int | None:
-        """Pixels of the largest window; None for the whole image."""
+        """The size of the largest window in pixels; None for the whole image."""
         size = max(last - first + 1 for first, last in zip(self.first, self.last))
         return None if size == math.inf else int(size)
 
@@ -52,9 +52,9 @@ class Windows:
         return None if self.jump is None else Fraction(self.jump, len(self.first))
 
     def bounds(self, position: int) -> tuple[float, float]:
-        """Returns the first and the last pixel that a position sees."""
-        turn, remainder = divmod(position, len(self.first))
-        shift = turn * (self.jump or 0)
+        """Returns the first and the last pixel of a position's window."""
+        period, remainder = divmod(position, len(self.first))
+        shift = period * (self.jump or 0)
         return shift + self.first[remainder], shift + self.last[remainder]
 
 
@@ -65,12 +65,12 @@ WHOLE_IMAGE = Windows(None, (-math.inf,), (math.inf,))
 def slide(windows: Windows, extent: int, stride: int, before: int) -> Windows:
     """Returns the windows after a convolution or pooling.
 
-    Araujo, Norris, Sim: Computing Receptive Fields of Convolutional Neural Networks (Distill, 2019), equations 1 to 5,
-    per position.
+    See Araujo, Norris, Sim: Computing Receptive Fields of Convolutional Neural Networks (Distill, 2019), equations 1 to
+    5, here for each position.
 
     Args:
-        windows: Those of its input.
-        extent: Positions from the first to the last that its kernel touches, dilation included.
+        windows: The windows of its input.
+        extent: Size of the kernel in positions, dilation included.
         stride: Positions of the input from one output to the next.
         before: Positions of padding above or on the left; negative for cropping.
     """
@@ -89,10 +89,10 @@ def spread(windows: Windows, extent: int, stride: int, before: int) -> Windows:
     Input position i adds to the outputs i * stride - before to i * stride - before + extent - 1.
 
     Args:
-        windows: Those of its input.
+        windows: The windows of its input.
         extent: Size of its kernel.
         stride: Outputs from one input position to the next.
-        before: Outputs that are cut off above or on the left.
+        before: Outputs that are cropped above or on the left.
     """
     if windows.jump is None:
         return windows
@@ -103,18 +103,18 @@ def spread(windows: Windows, extent: int, stride: int, before: int) -> Windows:
 
 
 def resample(windows: Windows, scale: Fraction) -> Windows:
-    """Returns the windows after bilinear resizing, between the centres of pixels, of lengths that the scale divides.
+    """Returns the windows after bilinear resizing with half-pixel centres, for lengths that the scale divides.
 
     Args:
-        windows: Those of its input.
-        scale: Outputs for each input position.
+        windows: The windows of its input.
+        scale: Outputs per input position.
     """
     if windows.jump is None:
         return windows
     period = len(windows.first)
     times = period // math.gcd(period, scale.denominator)
-    places = [(n + Fraction(1, 2)) / scale - Fraction(1, 2) for n in range(times * scale.numerator)]
-    first, last = zip(*(_hull(windows, math.floor(place), math.ceil(place)) for place in places))
+    centres = [(n + Fraction(1, 2)) / scale - Fraction(1, 2) for n in range(times * scale.numerator)]
+    first, last = zip(*(_hull(windows, math.floor(centre), math.ceil(centre)) for centre in centres))
     return Windows(times * scale.denominator // period * windows.jump, first, last)
 
 
@@ -127,7 +127,7 @@ def union(several: list[Windows]) -> Windows:
     """Returns the windows of features that are added, multiplied or concatenated, position by position.
 
     Raises:
-        ValueError: If they have different strides, so that their positions do not correspond.
+        ValueError: If their strides differ, so that their positions do not correspond.
     """
     placed = [windows for windows in several if windows.jump is not None]
     if len({windows.stride for windows in placed}) > 1:
@@ -136,7 +136,7 @@ def union(several: list[Windows]) -> Windows:
         return WHOLE_IMAGE
     period = math.lcm(*(len(windows.first) for windows in placed))
     seen = [[windows.bounds(n) for windows in placed] for n in range(period)]
-    if len(placed) < len(several):  # one of them is broadcast and sees everything
+    if len(placed) < len(several):  # one of them is broadcast and depends on the whole image
         return Windows(_jump(placed[0], period), (-math.inf,) * period, (math.inf,) * period)
     first = tuple(min(low for low, _ in bounds) for bounds in seen)
     return Windows(_jump(placed[0], period), first, tuple(max(high for _, high in bounds) for bounds in seen))
@@ -148,13 +148,13 @@ def _jump(windows: Windows, period: int) -> int:
 
 
 def receptive_fields(trace: Trace) -> dict[Tensor, tuple[Windows, Windows]]:
-    """Computes what every tensor of a model sees of the image.
+    """Computes the receptive fields of all tensors of a model.
 
     Returns:
-        For each tensor its windows along the height and along the width.
+        Windows along the height and along the width, by tensor.
 
     Raises:
-        ValueError: If the model holds a layer of an unknown kind.
+        ValueError: If the model contains a layer of an unknown class.
     """
     fields = {trace.image: (PIXELS, PIXELS)}
     for call in trace.calls:
@@ -165,19 +165,19 @@ def receptive_fields(trace: Trace) -> dict[Tensor, tuple[Windows, Windows]]:
 
 
 def kind_of(layer) -> str:
-    """Returns which of `KNOWN_KINDS` a layer is, by its class or a class that it is derived from.
+    """Returns the name in `KNOWN_KINDS` of a layer's class or of one of its base classes.
 
     Raises:
-        ValueError: If it is none of them.
+        ValueError: If there is none.
     """
     for known in type(layer).__mro__:
         if known.__name__ in KNOWN_KINDS:
             return known.__name__
-    raise ValueError(f"layer {layer.name!r} is of the unknown kind {type(layer).__name__}")
+    raise ValueError(f"layer {layer.name!r} is of the unknown class {type(layer).__name__}")
 
 
 def _after(call: Call, axis: int, taken: list[Windows]) -> Windows:
-    """Returns the windows of a call's outputs along one axis, given those of its inputs."""
+    """Returns the windows of a call's outputs along one axis from those of its inputs."""
     kind, layer = kind_of(call.layer), call.layer
     if kind == "Logits":
         return resample(taken[0], 1 / exact_scale(layer.input_scale))

@@ -1,4 +1,4 @@
-"""Which layers a functional model calls, in which order, on tensors of which shapes; no data flows."""
+"""Tracing the layers of a functional model: their order and the shapes of their tensors, without data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Tensor:
 
     Attributes:
         shape: Its shape with a batch axis of 1: [1, H, W, C] or [1, C].
-        dtype: Such as "float32".
+        dtype: Its type, such as "float32".
     """
 
     shape: tuple[int, ...]
@@ -24,7 +24,7 @@ class Tensor:
 
     @property
     def nbytes(self) -> int:
-        """Its size in bytes."""
+        """The tensor's size in bytes."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
@@ -34,9 +34,9 @@ class Call:
 
     Attributes:
         layer: The layer, with its weights.
-        path: Names of the nested models that it lies in, the outermost first; empty in the model itself.
-        inputs: The tensors that it takes.
-        outputs: The tensors that it makes.
+        path: Names of the nested models that contain it, the outermost first; empty in the model itself.
+        inputs: Its input tensors.
+        outputs: Its output tensors.
     """
 
     layer: Any
@@ -51,9 +51,9 @@ class Trace:
 
     Attributes:
         image: The model's input.
-        calls: In the order in which Keras makes them, those of nested models in place of the nested model.
-        outputs: The model's outputs by the names of their layers, and before them the outputs of nested models that
-            return a dict, by its keys.
+        calls: The calls in Keras' order; those of a nested model replace the nested model.
+        outputs: The model's outputs by the names of their layers, after the outputs of nested models that return a
+            dict, by its keys.
     """
 
     image: Tensor
@@ -62,14 +62,14 @@ class Trace:
 
 
 def trace_model(model: keras.Model, size: tuple[int, int]) -> Trace:
-    """Follows one image through a model, by shapes alone.
+    """Traces a model for one image, by shapes alone.
 
     Args:
         model: A functional or sequential model of one image [N, H, W, C]; it may contain others. It is not changed.
         size: Height and width of the image in pixels.
 
     Raises:
-        ValueError: If the model is of another kind, or cannot take an image of that size.
+        ValueError: If it is another kind of model, or cannot process an image of that size.
     """
     inputs = getattr(model, "inputs", None)
     if not inputs or len(inputs) != 1 or len(inputs[0].shape) != 4:
@@ -82,12 +82,12 @@ def trace_model(model: keras.Model, size: tuple[int, int]) -> Trace:
 
 
 class _Tracer:
-    """Calls the layers of a model again, symbolically, and writes down what goes in and out."""
+    """Calls the layers of a model again, symbolically, and records their inputs and outputs."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.features: dict[str, Tensor] = {}
-        # With the symbolic tensors themselves, as another one may get the id of one that is gone.
+        # Holds the symbolic tensors, too: Python may reuse the id of a deleted one.
         self._tensors: dict[int, tuple[Any, Tensor]] = {}
 
     def tensor(self, symbolic) -> Tensor:
@@ -96,7 +96,7 @@ class _Tracer:
         return self._tensors[id(symbolic)][1]
 
     def follow(self, model: keras.Model, inputs: list, path: tuple[str, ...]) -> list:
-        """Calls all layers of a model on `inputs` and returns its outputs, flat."""
+        """Calls all layers of a model on `inputs` and returns its flattened outputs."""
 
         def call(layer, *args, **kwargs):
             taken = [self.tensor(x) for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
@@ -113,7 +113,7 @@ class _Tracer:
         return keras.models.clone_model(flat, inputs, clone_function=lambda layer: layer, call_function=call).outputs
 
     def _enter(self, model: keras.Model, taken: list[Tensor], made: list, path: tuple[str, ...]) -> None:
-        """Follows a nested model, whose inputs and outputs are tensors of the model around it."""
+        """Traces a nested model, whose inputs and outputs are tensors of the outer model."""
         inputs = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in taken]
         self._tensors |= {id(symbolic): (symbolic, tensor) for symbolic, tensor in zip(inputs, taken)}
         outputs = self.follow(model, inputs, path)

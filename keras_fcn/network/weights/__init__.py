@@ -1,1 +1,1 @@
-"""Other programs' weight files, and which weight of ours each of their tensors is."""
+"""Loading weight files of other programs, and the mapping of their tensors to our weights."""

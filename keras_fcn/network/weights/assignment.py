@@ -1,4 +1,4 @@
-"""Which weight of our backbones each tensor of another program's file is."""
+"""Mapping the tensors of other programs' files to the weights of our backbones."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """A weight of a backbone, and where it is in a file.
+    """A weight of a backbone, and its tensor in a file.
 
     Attributes:
         layer: The name of its layer.
         weight: Its name in that layer.
-        tensor: The file's name for it.
-        convert: Turns the file's tensor into ours.
+        tensor: The name of its tensor in the file.
+        convert: Converts the file's tensor to our order of axes.
     """
 
     layer: str
@@ -37,13 +37,12 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Assigned:
-    """What `assign_tensors` put into a backbone.
+    """The result of `assign_tensors`.
 
     Attributes:
-        title: What such files are called.
-        is_folded: Whether batch normalization came folded into the convolutions.
-        absent: Names of the convolutions that the file does not hold, and that keep their weights with their
-            normalization.
+        title: The description of such files.
+        is_folded: Whether batch normalization was folded into the convolutions.
+        absent: Names of the convolutions missing in the file, which keep their weights, as does their normalization.
     """
 
     title: str
@@ -52,15 +51,15 @@ class Assigned:
 
 
 def assign_tensors(backbone: keras.Model, tensors: Tensors) -> Assigned:
-    """Puts the tensors of a file into a backbone, all of them or, if anything is wrong, none.
+    """Assigns the tensors of a file to a backbone, all of them or, in case of an error, none.
 
     Args:
         backbone: A model of `build_backbone`.
-        tensors: What `read_weight_file` returned.
+        tensors: The result of `read_weight_file`.
 
     Raises:
-        UserError: If the names are of no known convention or of one for other backbones, or a tensor is missing, left
-            over, or of another type or shape.
+        UserError: If the names follow no known convention or one for other backbones, or a tensor is missing,
+            unexpected, or of another type or shape.
     """
     tensors = {
         re.sub(r"^resnetv2\d+_", "", name): tensor for name, tensor in tensors.items()
@@ -93,11 +92,11 @@ def _recognize(tensors: Tensors) -> Convention:
             return convention
     some = ", ".join(list(tensors)[:3])
     known = "; ".join(dict.fromkeys(convention.title for convention in CONVENTIONS))
-    raise UserError(f"its tensors ({some}, ...) are named in no way that is known here: {known}")
+    raise UserError(f"its tensors ({some}, ...) are named by no known convention: {known}")
 
 
 def _wanted(backbone: keras.Model, convention: Convention) -> Iterator[Wanted]:
-    """Yields every weight of the backbone; one tensor may be wanted for several, as a folded bias is."""
+    """Yields every weight of the backbone; several may use one tensor, such as a folded bias."""
     number = -1
     for layer in backbone.layers:
         if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D)):
@@ -114,7 +113,7 @@ def _wanted(backbone: keras.Model, convention: Convention) -> Iterator[Wanted]:
 
 
 def _unfolded(layer: layers.BatchNormalization, prefix: str) -> Iterator[Wanted]:
-    """Yields weights with which a batch normalization adds the folded bias, and does nothing else."""
+    """Yields weights with which a batch normalization only adds the folded bias."""
     variance = 1.0 - layer.epsilon
     yield Wanted(layer.name, "gamma", f"{prefix}/bias", np.ones_like)
     yield Wanted(layer.name, "beta", f"{prefix}/bias", _same)
@@ -131,12 +130,12 @@ def _kernel_from_oihw(tensor: np.ndarray) -> np.ndarray:
 
 
 def _fitting(item: Wanted, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns a tensor converted to ours."""
+    """Returns a tensor in our order of axes, after a check of its shape and type."""
     value = item.convert(tensor)
     if value.shape != shape or value.dtype.kind != "f":
         found = "x".join(map(str, value.shape)) or "a scalar"
         raise UserError(
-            f"{item.tensor}, which would be the {item.weight} of {item.layer}, is {found} of {value.dtype} "
+            f"{item.tensor}, for the {item.weight} of {item.layer}, is {found} of {value.dtype} "
             f"in our order of axes; it must be {'x'.join(map(str, shape))} of float32"
         )
     if item.weight == "moving_variance" and value.min() < 0:
@@ -152,15 +151,15 @@ def _image_shift(tensors: Tensors, convention: Convention) -> np.ndarray | None:
 
 
 def _shift_images(layer: layers.BatchNormalization, shift: np.ndarray) -> None:
-    """Makes a batch normalization without beta add a shift, by its mean: (x - m) / s + b = (x - (m - b * s)) / s."""
+    """Adds a shift to a batch normalization without beta through its mean: (x - m) / s + b = (x - (m - b * s)) / s."""
     deviation = np.sqrt(np.asarray(layer.moving_variance) + layer.epsilon)
     layer.moving_mean.assign(np.asarray(layer.moving_mean) - shift * deviation)
 
 
 def _absent_layers(wanted: list[Wanted], tensors: Tensors, may_lack: str) -> list[str]:
     """Returns the layers, of those that may be absent, of which the file has neither kernel nor bias."""
-    held = {name.rpartition("/")[0] for name in tensors}
-    absent = [item.layer for item in wanted if item.tensor.rpartition("/")[0] not in held]
+    present = {name.rpartition("/")[0] for name in tensors}
+    absent = [item.layer for item in wanted if item.tensor.rpartition("/")[0] not in present]
     return [layer for layer in dict.fromkeys(absent) if re.fullmatch(may_lack, layer)]
 
 
@@ -169,9 +168,9 @@ def _require_all_names(wanted: list[Wanted], tensors: Tensors, convention: Conve
     missing = [item.tensor for item in wanted if item.tensor not in tensors]
     if missing:
         raise UserError(f"lacks {_some(missing)} of {backbone}")
-    left_over = [name for name in tensors if name not in names and not re.fullmatch(convention.ignored, name)]
-    if left_over:
-        raise UserError(f"holds {_some(left_over)}, for which {backbone} has no place")
+    unexpected = [name for name in tensors if name not in names and not re.fullmatch(convention.ignored, name)]
+    if unexpected:
+        raise UserError(f"holds {_some(unexpected)}, which {backbone} does not have")
 
 
 def _some(names: list[str]) -> str:

@@ -1,7 +1,6 @@
-"""Files of named tensors that other programs wrote: NumPy's .npz, safetensors, and MXNet's .params.
+"""Reading files of named tensors from other programs: NumPy's .npz, safetensors, and MXNet's .params.
 
-What a file is, is read from its first bytes. Nothing in it is believed before it is compared with the file's size, and
-nothing is unpickled.
+The first bytes tell the format. Sizes are checked against the file's size before use, and nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from keras_fcn.errors import UserError
 from keras_fcn.system.text import reason_of
 
 LARGEST_FILE = 1 << 30
-"""Bytes of tensors, unpacked, that a file may hold; the largest ResNets have a quarter of that."""
+"""Maximum size of a file and of its unpacked tensors in bytes; the largest ResNets have a quarter of it."""
 
 KINDS = "an .npz of arrays, a .safetensors or a Gluon .params file"
-"""What `read_weight_file` reads, for messages."""
+"""Formats of `read_weight_file`, for messages."""
 
 _ZIP, _MXNET, _PICKLE = b"PK\x03\x04", struct.pack("<QQ", 0x112, 0), b"\x80"
 _MXNET_V1, _MXNET_V2, _MXNET_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
@@ -34,22 +33,21 @@ _PICKLED = "is a pickle, as torch.save writes it, which may run code: save the s
 
 
 def read_weight_file(path: Path) -> dict[str, np.ndarray]:
-    """Reads the named tensors of a file of one of three formats, told apart by their content.
+    """Reads the named tensors of a file in one of three formats, recognized by its content.
 
     Args:
-        path: An `.npz`, a `.safetensors`, or an MXNet `.params` file; the suffix may be any.
+        path: An `.npz`, a `.safetensors`, or an MXNet `.params` file, with any suffix.
 
     Returns:
-        The tensors by name, in the file's order: those of numbers with a point as float32, all of them finite, and
-        those of integers as they are.
+        The tensors by name, in the file's order: floating-point ones as float32, all finite, and integers unchanged.
 
     Raises:
-        UserError: If there is no such file, it is of another format, damaged, too large, or holds other things.
+        UserError: If the file does not exist, is of another format, damaged, too large, or holds other data.
     """
     try:
         return _checked(_read(path))
     except SafetensorError as error:
-        raise UserError(f"{path}: is no sound .safetensors file ({reason_of(error)})") from None
+        raise UserError(f"{path}: is a damaged .safetensors file ({reason_of(error)})") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # RuntimeError: encrypted, or unknown
         raise UserError(f"{path}: is a damaged .npz or .keras file ({reason_of(error)})") from None
     except OSError as error:
@@ -59,7 +57,7 @@ def read_weight_file(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Returns the tensors of a file whose format is recognized by its first bytes."""
+    """Returns the tensors of a file; its first bytes tell the format."""
     with path.open("rb") as file:
         head = file.read(16)
     _require_size(path.stat().st_size)
@@ -78,10 +76,10 @@ def _require_size(size: int) -> None:
 
 
 def _checked(tensors: Iterator[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Returns the tensors by name, as float32 where they are not integers.
+    """Returns the tensors by name, floating-point ones as float32.
 
     Raises:
-        ValueError: If there is none, two have the same name, or one is not of finite numbers.
+        ValueError: If there is none, two have the same name, or one has values that are not finite.
     """
     found: dict[str, np.ndarray] = {}
     for name, tensor in tensors:
@@ -92,10 +90,10 @@ def _checked(tensors: Iterator[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]
         if tensor.dtype.kind not in "fiu" or tensor.dtype.itemsize > 8:
             raise ValueError(f"{name} is of {tensor.dtype}; weights are float16, float32 or float64")
         if tensor.dtype.kind == "f":
-            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+            with np.errstate(over="ignore"):  # overflow becomes infinity, which is refused
                 tensor = tensor.astype(np.float32)
             if not np.isfinite(tensor).all():
-                raise ValueError(f"{name} holds NaN, infinity, or what float32 cannot hold")
+                raise ValueError(f"{name} holds NaN, infinity, or values beyond float32")
         found[name] = tensor
     if not found:
         raise ValueError("holds no tensors")
@@ -112,11 +110,11 @@ def _read_npz(path: Path) -> Iterator[tuple[str, np.ndarray]]:
             if not member.filename.endswith(".npy"):
                 raise ValueError(f"is a zip file of other things than arrays ({member.filename[:40]!r})")
             name = member.filename.removesuffix(".npy")
-            yield name, _read_npy(name, archive.read(member))  # reads no more than file_size says
+            yield name, _read_npy(name, archive.read(member))  # reads at most file_size bytes
 
 
 def _read_npy(name: str, content: bytes) -> np.ndarray:
-    """Returns an array, whose header is believed only if exactly the data that it declares follow."""
+    """Returns an array, after a check that exactly the data declared in its header follow."""
     stream = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(stream)
@@ -125,8 +123,8 @@ def _read_npy(name: str, content: bytes) -> np.ndarray:
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, is_fortran, dtype = read_header(stream)
-    except Exception:  # NumPy's reading of a damaged header ends in errors of many kinds
-        raise ValueError(f"{name} has no sound header of an array") from None
+    except Exception:  # NumPy raises errors of many types for damaged headers
+        raise ValueError(f"{name} has a damaged array header") from None
     if dtype.hasobject:
         raise ValueError(f"{name} is of pickled objects, which may run code; weights are arrays of numbers")
     if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
@@ -149,7 +147,7 @@ def _read_safetensors(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 class _Cursor:
-    """Reads little-endian numbers and bytes one after the other, never beyond the end."""
+    """Reads little-endian numbers and bytes in sequence, never beyond the end."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.position = memoryview(content), 0
@@ -162,12 +160,12 @@ class _Cursor:
         return self.content[self.position - size : self.position]
 
     def numbers(self, kinds: str) -> tuple[int, ...]:
-        """Returns the next numbers, of the kinds that `struct` has letters for."""
+        """Returns the next numbers, with the types given by letters of `struct`."""
         return struct.unpack(f"<{kinds}", self.take(struct.calcsize(f"<{kinds}")))
 
 
 def _read_mxnet(content: bytes) -> Iterator[tuple[str, np.ndarray]]:
-    """Reads what MXNet's `NDArray::Save` writes: arrays, then as many names."""
+    """Reads a file of MXNet's `NDArray::Save`: arrays, then their names."""
     cursor = _Cursor(content)
     _, _, count = cursor.numbers("QQQ")
     arrays: list[np.ndarray] = []
@@ -186,7 +184,7 @@ def _read_mxnet(content: bytes) -> Iterator[tuple[str, np.ndarray]]:
 def _read_ndarray(cursor: _Cursor, index: int) -> np.ndarray:
     (version,) = cursor.numbers("I")
     if version not in (_MXNET_V1, _MXNET_V2, _MXNET_V3):
-        raise ValueError(f"array {index} is of no version that is known here; load and save it with MXNet 1.0 or later")
+        raise ValueError(f"array {index} is of an unknown version; load and save it with MXNet 1.0 or later")
     if version != _MXNET_V1 and cursor.numbers("i") != (0,):
         raise ValueError(f"array {index} is sparse; weights are dense")
     (rank,) = cursor.numbers("I")

@@ -1,4 +1,4 @@
-"""ImageNet weights of the backbones that KerasHub publishes and `keras.applications` does not."""
+"""ImageNet weights from KerasHub, for backbones that `keras.applications` lacks."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ PRESETS = {
     "resnet101_v1b": ("resnet_101_imagenet", "timm/resnet101.a1_in1k"),
     "resnet152_v1b": ("resnet_152_imagenet", "timm/resnet152.a1_in1k"),
 }
-"""From a backbone to KerasHub's preset, and to the repository of timm on Hugging Face that has the same weights.
+"""KerasHub's preset, and timm's repository on Hugging Face with the same weights, by backbone.
 
-KerasHub has no preset of its own for ResNet-34 (its `resnet_vd_34_imagenet` is another architecture), but reads timm's;
-the others were converted from timm's, says tools/checkpoint_conversion/convert_resnet_checkpoints.py in KerasHub's
-repository. All expect the image normalization of these backbones: timm's `pretrained_cfg` has the mean (0.485, 0.456,
-0.406) and the deviation (0.229, 0.224, 0.225) of RGB in 0-1, from which KerasHub's utils/timm/preset_loader.py makes
-the image converter, scale = 1 / 255 / std and offset = -mean / std.
+KerasHub has no ResNet-34 preset of its own (its `resnet_vd_34_imagenet` is another architecture), but reads timm's; the
+others were converted from timm's (tools/checkpoint_conversion/convert_resnet_checkpoints.py in KerasHub's repository).
+All expect the image normalization of these backbones: timm's `pretrained_cfg` has the mean (0.485, 0.456, 0.406) and
+the standard deviation (0.229, 0.224, 0.225) of RGB in 0-1, from which KerasHub's utils/timm/preset_loader.py makes the
+image converter, scale = 1 / 255 / std and offset = -mean / std.
 """
 
 _BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
 
 def load_kerashub_preset(backbone: keras.Model) -> None:
-    """Puts the ImageNet weights that KerasHub publishes into a backbone; KerasHub downloads, checks and keeps them.
+    """Loads ImageNet weights into a backbone; KerasHub downloads, verifies and caches them.
 
     Args:
         backbone: A model of `build_backbone` whose name is in `PRESETS`.
@@ -49,19 +49,19 @@ def load_kerashub_preset(backbone: keras.Model) -> None:
         import keras_hub  # takes seconds
 
         copy_kerashub_weights(keras_hub.models.Backbone.from_preset(preset), backbone)
-    except Exception as error:  # which one, depends on KerasHub's own ways to download
+    except Exception as error:  # its type depends on how KerasHub downloads
         raise UserError(
-            f"{imagenet}: KerasHub could not load {preset} ({reason_of(error)}); fetch model.safetensors from "
-            f"https://huggingface.co/{timm} by hand and take it as {weights} FILE, or train from random weights with "
+            f"{imagenet}: KerasHub could not load {preset} ({reason_of(error)}); download model.safetensors from "
+            f"https://huggingface.co/{timm} by hand and give it as {weights} FILE, or train from random weights with "
             f"{none}"
         ) from None
 
 
 def copy_kerashub_weights(source: Any, backbone: keras.Model) -> None:
-    """Copies the weights of a KerasHub ResNet into the same backbone of ours, all of them or, if one misfits, none.
+    """Copies the weights of a KerasHub ResNet into the same backbone of ours, or none of them in case of an error.
 
-    Only V1 nets can be the same. KerasHub's V2 nets of basic blocks have the blocks of ours (Gluon's), but neither the
-    normalization of the image before the first convolution, nor the batch normalization and ReLU after it.
+    Only V1 networks are the same. KerasHub's V2 networks of basic blocks have our (Gluon's) blocks, but neither batch
+    normalization of the image before the first convolution, nor batch normalization and ReLU after it.
 
     Args:
         source: A `keras_hub.models.ResNetBackbone`.
@@ -74,14 +74,14 @@ def copy_kerashub_weights(source: Any, backbone: keras.Model) -> None:
     if kind not in [(False, block_type, [1, 2, 2, 2]) for block_type in ("basic_block", "bottleneck_block")]:
         raise ValueError(
             "KerasHub's network must have use_pre_activation=False, block_type basic_block or bottleneck_block, and "
-            "stackwise_num_strides=[1, 2, 2, 2], since others with the same weights compute other things. "
+            "stackwise_num_strides=[1, 2, 2, 2], since others compute different features with the same weights. "
             f"Received: use_pre_activation={kind[0]}, block_type={kind[1]}, stackwise_num_strides={kind[2]}"
         )
     assign_tensors(backbone, _as_torchvision(source))
 
 
 def _as_torchvision(source: keras.Model) -> Tensors:
-    """Returns the weights under torchvision's names and in its order of axes, as timm had them."""
+    """Returns the weights with torchvision's names and order of axes, as in timm."""
     tensors = {}
     for layer in source.layers:
         name = _torchvision_name(layer.name)

@@ -1,4 +1,4 @@
-"""What tensors are called in the weight files of other programs."""
+"""Naming conventions of tensors in the weight files of other programs."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Callable
 
 @dataclasses.dataclass(frozen=True)
 class Convention:
-    """How a family of files names its tensors.
+    """The naming convention of a family of files.
 
     Attributes:
-        title: What to call such files.
-        mark: A name that only they hold.
-        backbones: Which backbones they are for.
-        prefix: From a layer's name and, for a convolution, its number, to what the names of its tensors begin with.
+        title: A description of such files.
+        mark: A tensor name that only they have.
+        backbones: The backbones that they are for.
+        prefix: Returns the prefix of a layer's tensors from its name and, for a convolution, its number.
         is_folded: Whether batch normalization is folded into a kernel and a bias for each convolution.
-        suffixes: From our names of weights to those after the prefix; where `is_folded`, of the kernel only.
-        ignored: Matches tensors that no backbone has, such as the classifier's.
-        image_shift: A tensor that is added to the normalized images, where the backbone has no place for it.
-        may_lack: Matches names of our layers that such a file is known to lack at times.
+        suffixes: The suffixes of tensor names by our names of weights; only the kernel's if `is_folded`.
+        ignored: A regular expression for tensors that no backbone has, such as the classifier's.
+        image_shift: A tensor that is added to the normalized images, which the backbone has no weight for.
+        may_lack: A regular expression for our layers that such a file may lack.
     """
 
     title: str
@@ -59,7 +59,7 @@ def _gluon(layer: str, _number: int) -> str:
 
 
 def _gluon_counted(layer: str, _number: int) -> str:
-    """Returns the name that Gluon gave a layer of our V2 before MXNet 1.2: a kind, and a count within the stage."""
+    """Returns the name in Gluon before MXNet 1.2 of a layer of our V2: a kind, and a count within the stage."""
     match = re.fullmatch(r"stage(\d)_block(\d+)_(\w+)", layer)
     if match is None:
         return {"bn_image": "batchnorm0", "conv1": "conv0", "bn1": "batchnorm1", "bn5": "batchnorm2"}[layer]
@@ -67,12 +67,12 @@ def _gluon_counted(layer: str, _number: int) -> str:
     if part.startswith("bn"):
         return f"stage{stage}_batchnorm{2 * block + int(part[2:]) - 1}"
     has_projection_before = stage > 1 and block > 0
-    place = {"conv1": 0, "conv2": 1, "shortcut": 2}[part]
-    return f"stage{stage}_conv{2 * block + place + has_projection_before}"
+    position = {"conv1": 0, "conv2": 1, "shortcut": 2}[part]
+    return f"stage{stage}_conv{2 * block + position + has_projection_before}"
 
 
 def _numbered(layer: str, number: int) -> str:
-    """Returns the name by the place of a convolution in the order in which the operations run."""
+    """Returns the name by the position of a convolution in the order of execution."""
     return f"{number:02d}_{'dwconv' if 'depthwise' in layer else 'conv'}"
 
 
@@ -106,8 +106,8 @@ CONVENTIONS = (
         _gluon,
         is_folded=False,
         suffixes={"kernel": ".weight", "gamma": ".gamma", "beta": ".beta", **_STATISTICS},
-        ignored=r"output\..*|features\.0\.(gamma|beta)",  # MXNet takes 1 for this gamma, whatever is in the file,
-        image_shift="features.0.beta",  # but it does add this beta
+        ignored=r"output\..*|features\.0\.(gamma|beta)",  # MXNet uses 1 instead of this gamma,
+        image_shift="features.0.beta",  # but adds this beta
     ),
     Convention(
         "Gluon's ResNet-18 or -34 V2",
@@ -145,4 +145,4 @@ CONVENTIONS = (
         ignored=r"52_conv/.*",
     ),
 )
-"""The families of files that are known."""
+"""The known conventions."""

@@ -1,4 +1,4 @@
-"""Costs against hand-worked networks, published figures, and the graph that TensorFlow builds for the gradients."""
+"""Costs against networks worked out by hand, published values, and TensorFlow's graph of the gradients."""
 
 import keras
 import numpy as np
@@ -12,11 +12,11 @@ from keras_fcn.network.cost.complexity import summarize
 from keras_fcn.runs.names import BACKBONES
 
 DEEPER = {name for name in BACKBONES if any(depth in name for depth in ("34", "101", "152", "_b3", "_v2_s"))}
-"""The same blocks as in a shallower one, only more of them."""
+"""Networks with the same blocks as a shallower one, but more of them."""
 
 
 def small():
-    """A network that fits on a sheet of paper; below, for an image of 5x7."""
+    """Returns a small network; the comments are for an image of 5x7."""
     image = keras.Input((None, None, 3))
     x = layers.Conv2D(4, 3, 2, "same", name="strided")(image)  # 3x4x4, 112 parameters, 3*4 * 3*3*3*4 = 1296 MACs
     y = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise")(x)  # 3x4x4, 36, 3*4 * 3*3*4 = 432
@@ -53,7 +53,7 @@ def test_peak_memory_by_hand():
     # bn: 144. add: 144. up: 48 + 96 = 144. So it is the first layer.
     summary = summarize(small(), (5, 7))
     assert (summary.peak_bytes, summary.peak_layer) == (4 * 153, "strided")
-    # Without the image's share, the residual is what counts: an image of one channel has 35 numbers.
+    # With a small image, the residual connection dominates: an image of one channel has 35 elements.
     image = keras.Input((None, None, 1))
     x = layers.Conv2D(4, 1, name="first")(image)  # 35 + 140 = 175
     y = layers.Conv2D(2, 1, name="second")(x)  # 140 + 70 = 210
@@ -120,7 +120,7 @@ def test_every_backbone_can_be_summarized_at_odd_sizes(backbone):
 
 
 def kept_by_tensorflow(model, size):
-    """Bytes of the forward pass that TensorFlow's gradient operations take, for each image more."""
+    """Returns the bytes of activations that TensorFlow's gradient operations take per image."""
     return taken_by_gradients(model, (2, *size, 3)) - taken_by_gradients(model, (1, *size, 3))
 
 
@@ -131,7 +131,7 @@ def taken_by_gradients(model, shape):
 
     graph = tf.function(step).get_concrete_function(tf.TensorSpec(shape)).graph
     waiting, needed = [tensor.op for tensor in graph.outputs], set()
-    while waiting:  # gradients of frozen weights are in the graph, too, but nobody asks for them
+    while waiting:  # skips gradients of frozen weights, which are also in the graph
         operation = waiting.pop()
         if operation not in needed:
             needed.add(operation)
@@ -157,7 +157,7 @@ def gated():
 
 
 def frozen():
-    """Nothing below the first trained layer needs a gradient; above it, a frozen kernel needs no input."""
+    """Returns a network whose first layer needs no gradient, and whose last, frozen kernel keeps no input."""
     image = keras.Input((None, None, 3))
     x = layers.ReLU()(layers.Conv2D(8, 3, trainable=False)(image))
     x = layers.Conv2D(4, 3)(x)

@@ -1,4 +1,4 @@
-"""Receptive fields against what networks with positive weights really react to, and against published ones."""
+"""Receptive fields against the reactions of networks with positive weights, and against published values."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from keras_fcn.network.cost.trace import trace_model
 
 
 def make_positive(model):
-    """Sets weights with which a brighter pixel makes everything that sees it brighter, and black stays exactly 0."""
+    """Sets positive weights, so that a brighter pixel increases all features that depend on it, and black gives 0."""
     for weight in model.weights:
         *size, _, _ = weight.shape if len(weight.shape) == 4 else (1, 1, 1)
         inputs = 1 if "depthwise" in weight.path or len(weight.shape) < 4 else weight.shape[2]
@@ -20,7 +20,7 @@ def make_positive(model):
 
 
 def reactions(model, size, rows):
-    """Says which output rows [rows, H'] react when one row of a black image is white (axis 1: columns)."""
+    """Returns whether output rows react, [rows, H'], to each white row of a black image (axis 1: columns)."""
     images = np.zeros((len(rows), *size, 3), np.float32)
     for image, row in zip(images, rows):
         image[row] = 1
@@ -162,14 +162,14 @@ def test_windows_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("layer", "complaint"),
+    ("layer", "message"),
     [
-        (layers.UpSampling2D(2, name="up"), "layer 'up' is of the unknown kind UpSampling2D"),
+        (layers.UpSampling2D(2, name="up"), "layer 'up' is of the unknown class UpSampling2D"),
         (layers.Conv2DTranspose(3, 3, dilation_rate=2, name="up"), "layer 'up' is a dilated Conv2DTranspose"),
     ],
 )
-def test_unknown_layers_are_named(layer, complaint):
-    with pytest.raises(ValueError, match=complaint):
+def test_unknown_layers_are_named(layer, message):
+    with pytest.raises(ValueError, match=message):
         receptive_fields(trace_model(build(layer), (8, 8)))
 
 

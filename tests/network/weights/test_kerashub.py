@@ -1,4 +1,4 @@
-"""KerasHub's ResNets and ours, with their weights, compute the same. Nothing is downloaded."""
+"""KerasHub's ResNets and ours, with their weights, compute the same features. Nothing is downloaded."""
 
 import importlib.machinery
 import json
@@ -33,12 +33,12 @@ def hub():
 
 @pytest.fixture(scope="module")
 def backbone():
-    """A ResNet-18 V1 of ours; tests only fail to load weights into it."""
+    """Returns our ResNet-18 V1; tests only fail to load weights into it."""
     return build_backbone("resnet18_v1")
 
 
 def kerashub_resnet(hub, blocks, **changes):
-    """A ResNet of KerasHub's with random weights and random statistics."""
+    """Returns a ResNet of KerasHub with random weights and random statistics."""
     config = {
         "input_conv_filters": [64],
         "input_conv_kernel_sizes": [7],
@@ -71,27 +71,27 @@ def test_features_equal_kerashubs(hub, name):
 
 
 @pytest.mark.parametrize(
-    ("changes", "complaint"),
+    ("changes", "message"),
     [
         ({"block_type": "bottleneck_block"}, r"holds torchvision's .* ResNet-50.*Received: backbone='resnet18_v1'$"),
         ({"use_pre_activation": True}, r"Received: use_pre_activation=True, block_type=basic_block, stackwise_num"),
         ({"block_type": "basic_block_vd"}, r"Received: .*block_type=basic_block_vd"),
         ({"stackwise_num_strides": [1, 2, 2, 1]}, r"Received: .*stackwise_num_strides=\[1, 2, 2, 1\]$"),
         ({"stackwise_num_filters": [64, 128, 256, 256]}, r"layer4.0.conv1.weight.* is 3x3x256x256 .* 3x3x256x512"),
-        ({"blocks": [2, 2, 3, 2]}, r"holds layer3.2.conv1.weight, .* for which resnet18_v1 has no place"),
+        ({"blocks": [2, 2, 3, 2]}, r"holds layer3.2.conv1.weight, .* which resnet18_v1 does not have"),
         ({"blocks": [2, 2, 2, 1]}, r"lacks layer4.1.conv1.weight, .* of resnet18_v1"),
     ],
 )
-def test_other_architectures_are_refused_by_name(hub, backbone, changes, complaint):
+def test_other_architectures_are_refused(hub, backbone, changes, message):
     before = backbone.get_weights()
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=message):
         copy_kerashub_weights(kerashub_resnet(hub, **{"blocks": [2, 2, 2, 2], **changes}), backbone)
     for weight, expected in zip(backbone.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, expected)
 
 
 def test_weights_of_timm_come_through_kerashub(hub, tmp_path, monkeypatch):
-    """A preset as timm's repositories are one, from a folder in the place of the network."""
+    """Loads a preset in the form of timm's repositories from a folder instead of the network."""
     normalization = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
     cfg = {"input_size": [3, 64, 96], "interpolation": "bicubic", **normalization}
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "pretrained_cfg": cfg}))
@@ -129,7 +129,7 @@ def test_without_a_network_the_user_learns_which_file_to_fetch(backbone, monkeyp
     monkeypatch.setitem(sys.modules, "keras_hub", module)
     with pytest.raises(UserError, match=r"cannot resolve\).* weights FILE, .* weights='none'$") as caught:
         load_backbone_weights(backbone, "imagenet")
-    assert "fetch model.safetensors from https://huggingface.co/timm/resnet18.a1_in1k by hand" in str(caught.value)
+    assert "download model.safetensors from https://huggingface.co/timm/resnet18.a1_in1k by hand" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

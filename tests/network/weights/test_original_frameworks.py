@@ -1,4 +1,4 @@
-"""Weights as MXNet and torchvision wrote them give, in our backbones, the features that they gave there.
+"""Weights written by MXNet and torchvision give the same features in our backbones as there.
 
 The files in `fixtures` were made by the scripts beside them; MXNet and torchvision are not needed here.
 """
@@ -18,7 +18,7 @@ WIDTH = 2
 
 
 def narrow_backbone(name):
-    """A backbone that has as many channels as the fixtures' networks, and is else what `build_backbone` builds."""
+    """Returns a backbone of `build_backbone`, but with as few channels as the fixtures' networks."""
     entry = find_backbone(name)
     return build_backbone(dataclasses.replace(entry, build=functools.partial(entry.build, width=WIDTH)))
 
@@ -41,5 +41,5 @@ def test_features_equal_those_of_the_original(name, weights, features):
         image, *expected = (original[key].transpose(0, 2, 3, 1) for key in ("image", "P3", "P4", "P5"))
     found = backbone(image.astype(np.float32), training=False)
     for level, theirs in zip(("P3", "P4", "P5"), expected, strict=True):
-        assert (theirs.max((0, 1, 2)) > 0.1).mean() > 0.5, "most channels should say something"
+        assert (theirs.max((0, 1, 2)) > 0.1).mean() > 0.5, "most channels should be active"
         np.testing.assert_allclose(found[level], theirs, rtol=0, atol=1e-4 * theirs.max(), err_msg=level)

@@ -1,4 +1,4 @@
-"""Weight files of three formats are read as they were written, and damaged ones are refused in one line."""
+"""Weight files of three formats are read exactly, and damaged ones are refused in one line."""
 
 import io
 import json
@@ -96,24 +96,24 @@ HUGE = {"a": {"dtype": "F32", "shape": [10**15], "data_offsets": [0, 4 * 10**15]
 MXNET = mxnet_file({"a": np.ones(3, "f")})
 WRONG = {
     "nothing": (b"", "is not an .npz of arrays, a .safetensors or a Gluon .params file"),
-    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(50), "is not an .npz"),
+    "an image": (b"\x89PNG\r\n\x1a\n" + bytes(50), "is not an .npz"),
     "pickle": (pickle.dumps({"a": 1}), "is a pickle, as torch.save writes it"),
     "torch zip": (zipped({"archive/data.pkl": b"", "archive/data/0": b""}), "is a pickle, as torch.save writes it"),
     "other zip": (zipped({"config.json": b"{}"}), r"is a zip file of other things than arrays \('config.json'\)"),
     "objects": (npz({"a": np.array([{}], object)}), "a is of pickled objects"),
     "strings": (npz({"a": np.array(["x"])}), "a is of <U1; weights are float16, float32 or float64"),
     "complex": (npz({"a": np.ones(2, complex)}), "a is of complex128"),
-    "nan": (npz({"a": np.array([1, np.nan])}), "a holds NaN, infinity, or what float32"),
+    "nan": (npz({"a": np.array([1, np.nan])}), "a holds NaN, infinity, or values beyond float32"),
     "infinity": (save({"a": np.array([1, np.inf], np.float32)}), "a holds NaN, infinity"),
     "too large for float32": (mxnet_file({"a": np.array([1e300])}, kind=1), "a holds NaN, infinity"),
     "no arrays": (zipped({}), "is not an .npz"),
     "huge npy": (zipped({"a.npy": npy(FLOATS)}), "a declares the shape 1000000000000000 of float32, but has other"),
-    "no npy": (zipped({"a.npy": b"\x93NUMPY\x01\x00"}), "a has no sound header of an array"),
-    "not literal": (zipped({"a.npy": npy("__import__('os')")}), "a has no sound header of an array"),
+    "no npy": (zipped({"a.npy": b"\x93NUMPY\x01\x00"}), "a has a damaged array header"),
+    "not literal": (zipped({"a.npy": npy("__import__('os')")}), "a has a damaged array header"),
     "cut npz": (npz(TENSORS)[:-30], "is a damaged .npz or .keras file"),
-    "cut safetensors": (save(TENSORS)[:-3], "is no sound .safetensors file"),
-    "huge safetensors": (safetensors(HUGE), "is no sound .safetensors file"),
-    "lying header length": (struct.pack("<Q", 2**60) + b"{}", "is no sound .safetensors file"),
+    "cut safetensors": (save(TENSORS)[:-3], "is a damaged .safetensors file"),
+    "huge safetensors": (safetensors(HUGE), "is a damaged .safetensors file"),
+    "lying header length": (struct.pack("<Q", 2**60) + b"{}", "is a damaged .safetensors file"),
     "bfloat16": (
         safetensors({"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}, b"\0\0"),
         "a is of BF16; weights are F16, F32 or F64",
@@ -125,7 +125,7 @@ WRONG = {
     "billions of arrays": (struct.pack("<QQQ", 0x112, 0, 2**60), "is a .params file that ends too early"),
     "another version": (
         struct.pack("<QQQI", 0x112, 0, 1, 4) + bytes(40),
-        "array 0 is of no version that is known here",
+        "array 0 is of an unknown version",
     ),
     "sparse": (MXNET[:28] + struct.pack("<i", 1) + MXNET[32:], "array 0 is sparse"),
     "dimensions": (MXNET[:32] + struct.pack("<I", 2**31) + MXNET[36:], "array 0 is empty or has more than 8 dim"),
@@ -136,9 +136,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("content", "complaint"), WRONG.values(), ids=WRONG)
-def test_a_wrong_file_is_one_line_that_names_it(tmp_path, content, complaint):
-    with pytest.raises(UserError, match=complaint) as caught:
+@pytest.mark.parametrize(("content", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_file_is_one_line_that_names_it(tmp_path, content, message):
+    with pytest.raises(UserError, match=message) as caught:
         read(tmp_path, content)
     assert str(caught.value).startswith(f"{tmp_path / 'weights.bin'}: ")
     assert "\n" not in str(caught.value)
@@ -165,16 +165,16 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_damage_is_a_user_error_or_does_not_show(tmp_path_factory, write, data):
-    """Whatever bytes are changed or cut off, finite tensors come out, or a line that names the file."""
+    """With any bytes changed or cut off, the result is finite tensors, or an error of one line that names the file."""
     content = bytearray(write(TENSORS))
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     content = content[: data.draw(st.integers(len(content) // 2, len(content)))]
-    found, complaint = {}, "weights.bin: "
+    found, message = {}, "weights.bin: "
     try:
         found = read(tmp_path_factory.getbasetemp(), bytes(content))
     except UserError as error:
-        complaint = str(error)
-    assert "weights.bin: " in complaint
-    assert "\n" not in complaint
+        message = str(error)
+    assert "weights.bin: " in message
+    assert "\n" not in message
     assert all(np.isfinite(tensor).all() for tensor in found.values())

@@ -1,4 +1,4 @@
-"""Weights of other programs give, in our backbones, the features that they give in NumPy."""
+"""Weights of other programs give the same features in our backbones as in NumPy."""
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ IMAGE = np.random.default_rng(1).normal(size=(64, 96, 3)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def torchvision():
-    """The features that tensors with torchvision's names give, and the tensors; tests only read them."""
+    """Returns tensors with torchvision's names and their features; tests only read them."""
     return resnet18_v1(IMAGE)
 
 
@@ -36,7 +36,7 @@ def assert_features(backbone, expected):
 
 
 def changed(tensors, **changes):
-    """Tensors with some replaced, added, or, for None, taken out; `__` in a keyword stands for a point."""
+    """Returns tensors with some replaced, added or, if None, removed; `__` in a keyword stands for a dot."""
     merged = {**tensors, **{name.replace("__", "."): value for name, value in changes.items()}}
     return {name: value for name, value in merged.items() if value is not None}
 
@@ -63,12 +63,12 @@ def test_gluons_resnet18_gives_the_same_features(gluon, tmp_path, prefix):
 
 
 def counted(tensors):
-    """The tensors by the names of MXNet before 1.2: kinds counted, in each stage, in the order the layers were made."""
+    """Returns the tensors with MXNet's names before 1.2: kinds counted in each stage in the order of creation."""
     numbers, found = {}, {}
     for name, tensor in tensors.items():
         layer, _, weight = name.rpartition(".")
-        place = layer.split(".")
-        stage = f"stage{int(place[1]) - 4}_" if len(place) == 4 else ""
+        parts = layer.split(".")
+        stage = f"stage{int(parts[1]) - 4}_" if len(parts) == 4 else ""
         kind = {2: "dense", 4: "conv"}.get(tensor.ndim, "dense" if layer == "output" else "batchnorm")
         layers = numbers.setdefault(f"{stage}{kind}", [])
         layers += [layer] if layer not in layers else []
@@ -88,7 +88,7 @@ def test_gluons_older_names_mean_the_same(gluon, tmp_path, prefix):
 
 
 def folded(tensors):
-    """Batch normalization folded into the convolution before it, under torchvision's names of convolutions."""
+    """Returns tensors with batch normalization folded into the convolutions, with torchvision's names."""
     found = {}
     for name, kernel in tensors.items():
         if kernel.ndim == 4:
@@ -128,7 +128,7 @@ def test_a_folded_file_may_lack_the_last_stage(torchvision, tmp_path):
 
 
 def test_folded_convolutions_of_mobilenet_are_taken_in_their_order(tmp_path):
-    """A normal MobileNetV2 and the same one folded here, layer by layer along its graph, have the same features."""
+    """MobileNetV2 has the same features with and without folding, which is done here layer by layer."""
     source = build_backbone("mobilenet_v2")
     rng = np.random.default_rng(2)
     tensors = {"52_conv/kernel": np.ones((1, 1, 1280, 1001), "f"), "52_conv/bias": np.ones(1001, "f")}
@@ -152,27 +152,27 @@ def test_folded_convolutions_of_mobilenet_are_taken_in_their_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "complaint"),
+    ("changes", "message"),
     [
         ({"layer2__0__bn1__bias": None}, r"lacks layer2.0.bn1.bias of resnet18_v1$"),
-        ({"layer1__2__conv1__weight": np.ones(3, "f")}, r"holds layer1.2.conv1.weight, for which resnet18_v1 has no"),
+        ({"layer1__2__conv1__weight": np.ones(3, "f")}, r"holds layer1.2.conv1.weight, which resnet18_v1 does not"),
         (
             {"conv1__weight": np.ones((64, 3, 3, 3), "f")},
             r"conv1.weight, .* is 3x3x3x64 of float32 .* must be 7x7x3x64",
         ),
         ({"conv1__weight": np.ones((64, 3, 7, 7), "i4")}, r"conv1.weight, .* of int32 .* of float32$"),
-        ({"bn1__weight": np.ones((), "f")}, r"bn1.weight, which would be the gamma of bn1, is a scalar"),
+        ({"bn1__weight": np.ones((), "f")}, r"bn1.weight, for the gamma of bn1, is a scalar"),
         ({"bn1__running_var": -np.ones(64, "f")}, r"bn1.running_var is a variance, but holds -1.0$"),
-        ({"layer1__0__conv1__weight": None}, r"are named in no way that is known here: torchvision's"),
+        ({"layer1__0__conv1__weight": None}, r"are named by no known convention: torchvision's"),
     ],
-    ids=["missing", "left over", "shape", "integers", "scalar", "variance", "unknown"],
+    ids=["missing", "unexpected", "shape", "integers", "scalar", "variance", "unknown"],
 )
-def test_what_does_not_fit_is_named_and_nothing_is_loaded(torchvision, tmp_path, changes, complaint):
+def test_what_does_not_fit_is_named_and_nothing_is_loaded(torchvision, tmp_path, changes, message):
     path = tmp_path / "model.safetensors"
     save_file(changed(torchvision[1], **changes), path)
     backbone = build_backbone("resnet18_v1")
     before = backbone.get_weights()
-    with pytest.raises(UserError, match=complaint) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         load_backbone_weights(backbone, str(path))
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
