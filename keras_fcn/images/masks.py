@@ -147,7 +147,7 @@ def _values(image: Image.Image, path: Path) -> np.ndarray:
     """Returns grey values (0 and 1 for 1-bit images) or palette indices, uint8 [H, W]."""
     if image.mode == "L" and (bits := _grey_bits(path)) in (2, 4):
         # Some programs store ids, others compress grey values that fit: 85 becomes 1. Both look the same.
-        raise DataError("bit depth", f"is grey in {bits} bits, where ids cannot be told from shades; export 8-bit grey")
+        raise DataError("bit depth", f"is grey in {bits} bits, where ids and shades look alike; export 8-bit grey")
     if image.mode in ("L", "P", "1"):
         return np.asarray(image).astype(np.uint8, copy=False)
     values = np.asarray(image)

@@ -21,7 +21,7 @@ LABELS = ["__ignore__", "_background_", "cat", "猫 🐈", "garden chair"]
 
 
 def annotate(folder: Path, index: int) -> None:
-    """Writes a photograph and what labelme saves about it: a shape of each label."""
+    """Writes an image and labelme's annotations of it, a shape of each label."""
     height, width = 60 + index, 80 - index
     rng = np.random.default_rng(index)
     Image.fromarray(rng.integers(0, 255, (height, width, 3), np.uint8)).save(folder / f"photo {index}.jpg")

@@ -1,4 +1,4 @@
-"""A web server that tests of downloads start: its folders misbehave, each in its own way."""
+"""A web server for tests of downloads, with a folder for each kind of failure."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ PAGE = b"<html>Sign in to the network</html>"
 
 
 class Server:
-    """A web server on this machine whose folders misbehave, each in its own way, and that notes what it did.
+    """A local web server with a folder for each kind of failure, which records its responses.
 
     Attributes:
         requests: Path, Range header and bytes sent, per request.
@@ -38,7 +38,7 @@ class Server:
         return Archive(name, len(self.contents), hashlib.sha1(self.contents).hexdigest(), urls)
 
     def answer(self, folder: str, asked: str | None) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body, the length of the whole body in the headers even where it breaks off."""
+        """Returns status, headers and body; the headers have the full length even if the body is truncated."""
         if folder in ("503", "404"):
             return int(folder), {}, b"sorry"
         if folder == "page":

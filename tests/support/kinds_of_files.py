@@ -1,4 +1,4 @@
-"""Photographs and masks of every kind that cameras, phones and programs write."""
+"""Images and masks of every kind that cameras, phones and programs write."""
 
 import struct
 import zlib
@@ -49,7 +49,7 @@ def write_photo(folder, name):
 
 
 def png(depth, color_type, passes, shape, interlaced=False):
-    """A PNG put together by hand from the packed rows of its passes, each row behind its filter byte."""
+    """Returns a PNG made of the packed rows of its passes, each row after its filter byte."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -62,7 +62,7 @@ def png(depth, color_type, passes, shape, interlaced=False):
 
 
 def interlaced_png(values):
-    """An interlaced (Adam7) PNG of grey values uint8 [H, W] or RGB uint8 [H, W, 3]."""
+    """Returns an interlaced (Adam7) PNG of grey values uint8 [H, W] or RGB uint8 [H, W, 3]."""
     passes = []
     for top, left, down, right in [
         (0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1),

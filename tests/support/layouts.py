@@ -1,4 +1,4 @@
-"""Tiny data sets, written file by file as the tools write them; each function returns the ids of every mask by name."""
+"""Tiny data sets in the tools' formats; each function returns the ids of every mask by name."""
 
 import numpy as np
 from PIL import Image
@@ -7,7 +7,7 @@ from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.datasets.toy import draw_scene
 
 NAMES = ["kitchen", "a photo with blanks", "厨房", "été 🐈", "e.v1", "f", "g", "h", "i", "j"]
-"""Names of photographs as people give them."""
+"""Names of images as users give them."""
 
 LABELMAP = """# label:color_rgb:parts:actions
 cat:255,0,0::
@@ -23,15 +23,15 @@ CVAT_VOID = (9, 9, 9)
 
 
 def scene(seed, num_classes):
-    """A photograph uint8 [H, W, 3] and its ids uint8 [H, W], all of them and void among them."""
-    photo, label = draw_scene(np.random.default_rng(seed))
+    """Returns an image uint8 [H, W, 3] and its ids uint8 [H, W], with every class and void."""
+    image, label = draw_scene(np.random.default_rng(seed))
     ids = np.where(label == 255, 255, label % num_classes).astype(np.uint8)
     ids[0, : num_classes + 1] = [*range(num_classes), 255]
-    return photo, ids
+    return image, ids
 
 
 def painted(ids, colors, void):
-    """The colours of ids, uint8 [H, W, 3]."""
+    """Returns the colours of ids, uint8 [H, W, 3]."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(colors)] = colors
     table[255] = void
@@ -67,7 +67,7 @@ def write_cvat(root, names=NAMES, lists=("default",), newline="\n", bom=False):
 
 
 def voc_colors():
-    """The palette of VOC, bit by bit, as a list of 768 numbers."""
+    """Returns the palette of VOC, computed bit by bit, as a list of 768 numbers."""
     palette = []
     for index in range(256):
         bits = f"{index:08b}"[::-1]
@@ -148,7 +148,7 @@ def kinds(pairs):
 
 
 def require_truth(pairs, truth, name=lambda path: path.stem):
-    """Asserts that photograph and mask belong together, and that each mask is read to the ids painted."""
+    """Asserts that images and masks are paired by name, and that each mask is read to its original ids."""
     inspect_pairs(pairs).require_sound()
     for image, label in zip(pairs.images, pairs.labels):
         np.testing.assert_array_equal(pairs.read_label(label), truth[name(image)])

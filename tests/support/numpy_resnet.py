@@ -1,4 +1,4 @@
-"""ResNet-18 in NumPy, from tensors called as torchvision or as Gluon calls them: an oracle for ours."""
+"""ResNet-18 in NumPy, from tensors with torchvision's or Gluon's names, as a reference for ours."""
 
 import struct
 
@@ -10,7 +10,7 @@ STAGES = [(1, 64), (2, 128), (3, 256), (4, 512)]
 
 
 def convolve(x, kernel, stride):
-    """Cross-correlation of [H, W, C] with [k, k, C, F], zeros padded k // 2 wide on all sides."""
+    """Returns the cross-correlation of [H, W, C] with [k, k, C, F], with zero padding of k // 2 on all sides."""
     size = kernel.shape[0]
     padded = np.pad(x, [(size // 2,) * 2, (size // 2,) * 2, (0, 0)])
     rows = range(0, padded.shape[0] - size + 1, stride)
@@ -20,14 +20,14 @@ def convolve(x, kernel, stride):
 
 
 def max_pool(x):
-    """The largest of each 3x3 window at stride 2; the border is padded with what is never the largest."""
+    """Returns max pooling with 3x3 windows and stride 2; the padding is never the maximum."""
     padded = np.pad(x, [(1, 1), (1, 1), (0, 0)], constant_values=-np.inf)
     rows, columns = range(0, x.shape[0], 2), range(0, x.shape[1], 2)
     return np.array([[padded[r : r + 3, c : c + 3].max((0, 1)) for c in columns] for r in rows])
 
 
 class Tensors:
-    """Random tensors of a ResNet-18, by name; asked for by the forward pass below, which so writes down all names."""
+    """Random tensors of a ResNet-18 by name, created when the forward pass below first uses them."""
 
     def __init__(self, names, seed=0):
         self.names, self.rng, self.found = names, np.random.default_rng(seed), {}
@@ -59,7 +59,7 @@ def relu(x):
 
 
 def resnet18_v1(x, seed=0):
-    """Returns the features at strides 8, 16, 32 of [H, W, 3], and the tensors that torchvision would have written."""
+    """Returns the features at strides 8, 16, 32 of [H, W, 3], and the tensors with torchvision's names."""
     tensors, features = Tensors("torchvision", seed), []
     x = max_pool(relu(tensors.batch_norm(tensors.convolve(x, "conv1", 64, 7, 2), "bn1")))
     for stage, filters in STAGES:
@@ -79,7 +79,7 @@ def resnet18_v1(x, seed=0):
 
 
 def resnet18_v2(x, seed=0):
-    """Returns the features at strides 8, 16, 32 of [H, W, 3], and the tensors that Gluon would have written."""
+    """Returns the features at strides 8, 16, 32 of [H, W, 3], and the tensors with Gluon's names."""
     tensors, features = Tensors("gluon", seed), []
     x = tensors.batch_norm(x, "features.0", is_fixed=True)
     x = max_pool(relu(tensors.batch_norm(tensors.convolve(x, "features.1", 64, 7, 2), "features.2")))

@@ -108,7 +108,7 @@ def _read_npz(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         _require_size(sum(member.file_size for member in members))
         for member in members:
             if not member.filename.endswith(".npy"):
-                raise ValueError(f"is a zip file of other things than arrays ({member.filename[:40]!r})")
+                raise ValueError(f"is a zip file of other data than arrays ({member.filename[:40]!r})")
             name = member.filename.removesuffix(".npy")
             yield name, _read_npy(name, archive.read(member))  # reads at most file_size bytes
 

@@ -99,7 +99,7 @@ WRONG = {
     "an image": (b"\x89PNG\r\n\x1a\n" + bytes(50), "is not an .npz"),
     "pickle": (pickle.dumps({"a": 1}), "is a pickle, as torch.save writes it"),
     "torch zip": (zipped({"archive/data.pkl": b"", "archive/data/0": b""}), "is a pickle, as torch.save writes it"),
-    "other zip": (zipped({"config.json": b"{}"}), r"is a zip file of other things than arrays \('config.json'\)"),
+    "other zip": (zipped({"config.json": b"{}"}), r"is a zip file of other data than arrays \('config.json'\)"),
     "objects": (npz({"a": np.array([{}], object)}), "a is of pickled objects"),
     "strings": (npz({"a": np.array(["x"])}), "a is of <U1; weights are float16, float32 or float64"),
     "complex": (npz({"a": np.ones(2, complex)}), "a is of complex128"),
