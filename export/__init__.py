@@ -1,1 +1,1 @@
-"""A trained network leaves Python."""
+"""Exporting trained networks, and serving them."""

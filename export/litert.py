@@ -1,4 +1,4 @@
-"""Exports a trained network for LiteRT: `python -m export.litert --help` explains the options."""
+"""Exports a trained network for LiteRT: `python -m export.litert --help` lists the options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if not __package__:  # started by its path, the folder of this file would hide packages of the same names
+if not __package__:  # started by its path, this folder would shadow packages of the same names
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from export.formats.conversion import Format, export_as
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import keras
 
 LABELS_IN_FILE = "labels.txt"
-"""The names of the classes, one a line, in the ZIP archive at the end of the file, where LiteRT keeps such."""
+"""The class names, one a line, in the ZIP archive at the end of the file, where LiteRT keeps associated files."""
 
 
 def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
@@ -30,8 +30,8 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
     Args:
         graph: The function.
         path: The file.
-        network: Whose name and classes the file is to tell.
-        images: Yields images uint8 [1, H, W, 3] by which to quantize; float32 if not given.
+        network: The network, whose name and classes are written to the file.
+        images: Yields images uint8 [1, H, W, 3] to calibrate int8 with; float32 if not given.
     """
     import tensorflow as tf
 
@@ -54,21 +54,21 @@ def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
 
     Args:
         path: The file.
-        threads: How many to use; LiteRT decides if 0.
+        threads: Number of threads; LiteRT decides if 0.
     """
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(path), num_threads=threads or None)
-    taken, given = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    entry, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
 
     def segment(images: np.ndarray) -> np.ndarray:
         images = np.asarray(images)
         if tuple(interpreter.get_input_details()[0]["shape"]) != images.shape:
-            interpreter.resize_tensor_input(taken, images.shape)
+            interpreter.resize_tensor_input(entry, images.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(taken, images)
+        interpreter.set_tensor(entry, images)
         interpreter.invoke()
-        return interpreter.get_tensor(given)
+        return interpreter.get_tensor(result)
 
     return segment
 
@@ -77,7 +77,7 @@ LITERT = Format("LiteRT", ("model.tflite",), ("ai_edge_litert",), (), False, wri
 
 
 def main() -> None:
-    """Exports and says what was compared."""
+    """Exports and prints the comparisons."""
     export_as(LITERT, sys.argv[1:])
 
 

@@ -1,4 +1,4 @@
-"""Exports a trained network as ONNX: `python -m export.onnx --help` explains the options."""
+"""Exports a trained network as ONNX: `python -m export.onnx --help` lists the options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if not __package__:  # started by its path, the folder of this file would hide packages of the same names
+if not __package__:  # started by its path, this folder would shadow packages of the same names
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from export.formats.conversion import Format, export_as
@@ -23,18 +23,18 @@ OPSET = 18
 """Version of the operators: ONNX 1.13 of December 2022, ONNX Runtime 1.14."""
 
 EXACT_CONVOLUTIONS = {False: 3, True: 6}
-"""How many of the first ones stay in float32 in an int8 file, of networks without and with depthwise convolutions: the
-blocks of the latter have more of them, and cheaper ones."""
+"""Number of first convolutions in float32 in an int8 file, for networks without and with depthwise convolutions, whose
+blocks have more and cheaper convolutions."""
 
 
 def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
-    """Writes the function of `class_graph` as an ONNX file; its metadata name the model, the classes and colours.
+    """Writes the function of `class_graph` as an ONNX file, with model name, classes and colours as metadata.
 
     Args:
         graph: The function.
         path: The file.
-        network: Whose name and classes the file is to tell.
-        images: Yields images uint8 [1, H, W, 3] by which to quantize; float32 if not given.
+        network: The network, whose name and classes are written to the file.
+        images: Yields images uint8 [1, H, W, 3] to calibrate int8 with; float32 if not given.
     """
     import onnx
     import tf2onnx
@@ -57,9 +57,9 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
 
 
 def _quantize(path: Path, images: Iterable[np.ndarray]) -> None:
-    """Quantizes a file in its place: activations and weights in 8 bits, weights with a scale for each channel.
+    """Quantizes a file in place: activations and weights to 8 bits, weights with a scale per channel.
 
-    The first convolutions stay as they are: all others would inherit their error.
+    The first convolutions stay in float32: all others would inherit their error.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -91,7 +91,7 @@ def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
 
     Args:
         path: The file.
-        threads: How many to use; one for each core if 0.
+        threads: Number of threads; one per core if 0.
     """
     import onnxruntime
 
@@ -105,7 +105,7 @@ ONNX = Format("ONNX", ("model.onnx",), ("onnx", "tf2onnx", "onnxruntime"), (), T
 
 
 def main() -> None:
-    """Exports and says what was compared."""
+    """Exports and prints the comparisons."""
     export_as(ONNX, sys.argv[1:])
 
 

@@ -1,4 +1,4 @@
-"""Exports a trained network for OpenVINO: `python -m export.openvino --help` explains the options."""
+"""Exports a trained network for OpenVINO: `python -m export.openvino --help` lists the options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if not __package__:  # started by its path, the folder of this file would hide packages of the same names
+if not __package__:  # started by its path, this folder would shadow packages of the same names
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from export.formats.conversion import Format, export_as
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     import keras
 
 EXACT_CONVOLUTIONS = 3
-"""The first ones, which stay in float32 in an int8 file."""
+"""Number of first convolutions in float32 in an int8 file."""
 
 
 def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
-    """Writes the function of `class_graph` as OpenVINO's .xml and .bin; `model_info` names model, classes and colours.
+    """Writes the function of `class_graph` for OpenVINO, with name, classes and colours in `model_info`.
 
     Args:
         graph: The function.
         path: The .xml file.
-        network: Whose name and classes the file is to tell.
-        images: Yields images uint8 [1, H, W, 3] by which to quantize; float32 if not given.
+        network: The network, whose name and classes are written to the file.
+        images: Yields images uint8 [1, H, W, 3] to calibrate int8 with; float32 if not given.
     """
     import openvino
     import tensorflow as tf
@@ -56,7 +56,7 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
 
 
 def _quantized(model: Any, images: Iterable[np.ndarray]) -> Any:
-    """Returns a model in 8 bits, but for the first convolutions, whose error all others would inherit."""
+    """Returns a model in 8 bits, except the first convolutions, whose error all others would inherit."""
     import nncf
 
     kinds = ("Convolution", "GroupConvolution")
@@ -68,11 +68,11 @@ def _quantized(model: Any, images: Iterable[np.ndarray]) -> Any:
 def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
     """Returns the function of a file: from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
 
-    On processors that know bfloat16, OpenVINO takes it for float32 unless it is told not to, as it is here.
+    On processors with bfloat16, OpenVINO would compute in it; the precision hint keeps float32.
 
     Args:
         path: The .xml file.
-        threads: How many to use; one for each core if 0.
+        threads: Number of threads; one per core if 0.
     """
     import openvino
 
@@ -87,7 +87,7 @@ OPENVINO = Format("OpenVINO", ("model.bin", "model.xml"), ("openvino",), ("nncf"
 
 
 def main() -> None:
-    """Exports and says what was compared."""
+    """Exports and prints the comparisons."""
     export_as(OPENVINO, sys.argv[1:])
 
 

@@ -1,4 +1,4 @@
-"""Exports a trained network as a SavedModel: `python -m export.saved_model --help` explains the options."""
+"""Exports a trained network as a SavedModel: `python -m export.saved_model --help` lists the options."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from export.verification import Comparison
 
 MAX_PIXELS = 1 << 24
-"""Height times width that an image file may have, unless told otherwise: 4096 x 4096."""
+"""The default limit of height times width of an image file: 4096 x 4096."""
 
 LEAST_MAX_PIXELS = 10_000
-"""What it may be at least: the files that an export is tried on are smaller."""
+"""The lowest limit; the files that an export is compared on are smaller."""
 
 _ENOUGH_PIXELS = Range(lambda pixels: pixels >= LEAST_MAX_PIXELS, f"must be at least {LEAST_MAX_PIXELS}")
 
@@ -33,19 +33,19 @@ class ExportOptions(Options):
     """Exports a trained network as a SavedModel in DIR/1, or in the next free number.
 
     Its signature `serving_default` takes JPEG and PNG files of any sizes and returns masks as PNG files of class ids
-    and each class's share; `images` takes uint8 images [N, H, W, 3] and returns uint8 classes [N, H, W],
-    `probabilities` returns float32 probabilities [N, H, W, C] for them, and `metadata` says what the model is. Before
-    the command says that it is done, the SavedModel is loaded again and all of that is compared with the live model.
+    and the fraction of pixels of each class; `images` takes uint8 images [N, H, W, 3] and returns uint8 classes
+    [N, H, W], `probabilities` returns float32 probabilities [N, H, W, C] for them, and `metadata` returns class names,
+    colours and limits. The SavedModel is loaded and compared with the live model before it is kept.
     """
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """A run folder (its best model is taken) or a .keras file."""
 
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
-    """The folder of all versions of this model, as TensorFlow Serving wants it."""
+    """The folder of all versions of this model, in TensorFlow Serving's layout."""
 
     max_pixels: Annotated[int, _ENOUGH_PIXELS] = MAX_PIXELS
-    """Height times width that an image file may have; larger ones are refused before they are decoded."""
+    """The limit of height times width of an image file; larger ones are rejected before they are decoded."""
 
 
 def export_saved_model(
@@ -55,15 +55,14 @@ def export_saved_model(
 
     Args:
         model: A network of `keras_fcn.build_fcn`.
-        directory: The folder of all versions; the new one takes the next free number, counted from 1.
-        max_pixels: Height times width that an image file may have.
+        directory: The folder of all versions; the new version takes the next free number, from 1.
+        max_pixels: The limit of height times width of an image file.
 
     Returns:
-        The folder of the new version, and what was compared. The folder appears under this name only when it is
-        complete and compared.
+        The folder of the new version, and the comparisons. The folder is written atomically, after it was compared.
 
     Raises:
-        UserError: If the folder cannot be written to, or the export does not do what the model does.
+        UserError: If the folder cannot be written to, or the export's results differ from the model's.
     """
     import tensorflow as tf
 
@@ -83,7 +82,7 @@ def export_saved_model(
     with written(version), new_folder(version) as folder:
         module = tf.Module()
         module.weights = variables_to_save(model)
-        # Nobody trains it further; and gradients of swish cannot be saved with weights that are constants.
+        # It is not trained further; and gradients of swish cannot be saved with constant weights.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, str(folder), build_signatures(model, metadata), options=options)
         write_json(folder / LABELS_FILE, metadata.classes.to_dict())
@@ -101,7 +100,7 @@ def _versions(directory: Path) -> list[Path]:
 
 
 def main() -> None:
-    """Exports and says where, and what was compared."""
+    """Exports, and prints the folder and the comparisons."""
     options = parse_options(ExportOptions, sys.argv[1:])
     start_tensorflow()
     from export.verification import format_comparisons
@@ -119,7 +118,7 @@ def main() -> None:
 
 
 def console() -> None:
-    """Exports, as the console script `keras-fcn-export`."""
+    """Runs the export as the console script `keras-fcn-export`."""
     run_command(main)
 
 

@@ -1,4 +1,4 @@
-"""Serves an exported network over HTTP: `python -m export.serve --help` explains the options."""
+"""Serves an exported network over HTTP: `python -m export.serve --help` lists the options."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from keras_fcn.system.startup import start_tensorflow
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Returns a socket that holds an address, so that a busy port is found before a model is loaded.
+    """Returns a socket bound to an address, so that a busy port is found before a model is loaded.
 
     Raises:
-        UserError: If it cannot be had.
+        UserError: If the address cannot be bound.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -26,7 +26,7 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         raise UserError(
-            f"{host}:{port}: cannot be listened at ({error.strerror}); choose another {argument('port')}"
+            f"{host}:{port}: cannot be bound ({error.strerror}); choose another {argument('port')}"
         ) from None
     return bound
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def console() -> None:
-    """Serves, as the console script `keras-fcn-serve`."""
+    """Runs the server as the console script `keras-fcn-serve`."""
     run_command(main)
 
 

@@ -1,4 +1,4 @@
-"""An exported model beside the live one: every signature, several batch and image sizes."""
+"""Comparing an exported model with the live one: every signature, several batch and image sizes."""
 
 from __future__ import annotations
 
@@ -19,32 +19,31 @@ from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.text import table
 
 CHECKED_SHAPES = ((1, 64, 96), (2, 33, 131), (3, 1, 1))
-"""Number, height and width of the images on which an export is compared with the live model."""
+"""Number, height and width of the compared images."""
 
 CHECKED_FILES = (("PNG",), ("JPEG", "PNG", "JPEG"))
-"""Formats of the files in the batches on which it is, each of another size."""
+"""Formats of the files in the compared batches, each file of another size."""
 
 TOLERANCE = 1e-3
-"""How much probabilities may differ: TensorFlow arranges the arithmetic of an exported graph anew."""
+"""The most that probabilities may differ: TensorFlow reorders the arithmetic of an exported graph."""
 
 LEAST_AGREEMENT = 0.99
-"""Share of pixels that must get the live model's class; of others, two classes are as good as equally probable."""
-
+"""The least fraction of pixels with the live model's class; at the others, two classes are about equally probable."""
 
 TIE = 1e-6
-"""Probabilities that differ by no more count as equal."""
+"""The most that probabilities differ which count as equal."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What one signature made of one batch.
+    """The comparison of one signature with the live model on one batch.
 
     Attributes:
         signature: The signature's name.
-        batch: What it was given, in words.
-        difference: The largest difference between probabilities; of a signature that returns classes, how much less
-            probable than the likeliest class, by the live model, the class that it chose is at most.
-        agreement: Share of pixels whose class is the live model's likeliest, ties of `TIE` included.
+        batch: Description of the batch.
+        difference: The largest difference between probabilities; for a signature that returns classes, between the live
+            model's probabilities of its most probable class and of the returned class.
+        agreement: Fraction of pixels whose class is the live model's most probable, ties of `TIE` included.
     """
 
     signature: str
@@ -57,21 +56,21 @@ def verify(folder: Path, live: Predictor, metadata: Metadata) -> list[Comparison
     """Loads a SavedModel and compares all its signatures with the live model on random images.
 
     Args:
-        folder: The SavedModel's.
-        live: The model that was exported.
-        metadata: What the SavedModel must say of itself.
+        folder: The SavedModel's folder.
+        live: The exported model.
+        metadata: The expected metadata.
 
     Raises:
-        UserError: If anything differs by more than `TOLERANCE` or agrees in less than `LEAST_AGREEMENT`, or has
-            another shape or type.
+        UserError: If results differ by more than `TOLERANCE`, agree in less than `LEAST_AGREEMENT`, or have another
+            shape or type.
     """
     loaded = tf.saved_model.load(str(folder))
-    said, expected = (
+    received, expected = (
         {name: np.asarray(value).tolist() for name, value in tensors.items()}
         for tensors in (loaded.signatures[METADATA_SIGNATURE](), metadata.tensors())
     )
-    if said != expected:
-        raise UserError(f"{folder}: the signature {METADATA_SIGNATURE} says {said}; nothing was exported")
+    if received != expected:
+        raise UserError(f"{folder}: the signature {METADATA_SIGNATURE} returns {received}; nothing was exported")
     comparisons = [*_compare_images(loaded.signatures, live), *_compare_files(loaded.signatures[FILE_SIGNATURE], live)]
     for found in comparisons:
         if not (found.difference <= TOLERANCE and found.agreement >= LEAST_AGREEMENT):
@@ -84,7 +83,7 @@ def verify(folder: Path, live: Predictor, metadata: Metadata) -> list[Comparison
 
 
 def format_comparisons(comparisons: Sequence[Comparison]) -> str:
-    """Returns a table of what was compared."""
+    """Returns a table of comparisons."""
     rows = [(c.signature, c.batch, f"{c.difference:.1e}", f"{c.agreement:.3%}") for c in comparisons]
     return table(("signature", "images", "difference", "same class"), rows, "<<>>")
 
@@ -96,9 +95,9 @@ def _compare_images(signatures: dict[str, Callable], live: Predictor) -> Iterato
         batch = " x ".join(map(str, shape))
         classes = signatures[SIGNATURE](images=tf.constant(images))["classes"].numpy()
         yield Comparison(SIGNATURE, batch, *compare_classes(classes, expected))
-        scores = signatures[PROBABILITIES_SIGNATURE](images=tf.constant(images))["probabilities"].numpy()
-        agreement = compare_classes(likeliest(scores).numpy(), expected)[1]
-        yield Comparison(PROBABILITIES_SIGNATURE, batch, _largest_difference(scores, expected), agreement)
+        probabilities = signatures[PROBABILITIES_SIGNATURE](images=tf.constant(images))["probabilities"].numpy()
+        agreement = compare_classes(likeliest(probabilities).numpy(), expected)[1]
+        yield Comparison(PROBABILITIES_SIGNATURE, batch, _largest_difference(probabilities, expected), agreement)
 
 
 def _compare_files(signature: Callable, live: Predictor) -> Iterator[Comparison]:
@@ -107,33 +106,34 @@ def _compare_files(signature: Callable, live: Predictor) -> Iterator[Comparison]
         files = [_random_file(shape, kind) for shape, kind in zip(shapes, formats)]
         output = signature(image_bytes=tf.constant(files))
         found = []
-        for data, png, shares in zip(files, output["mask_png_bytes"].numpy(), output["class_shares"].numpy()):
+        for data, png, fractions in zip(files, output["mask_png_bytes"].numpy(), output["class_shares"].numpy()):
             ids, expected = _pixels(png), np.asarray(live.score(_pixels(data)[None]))[0]
             counted = np.bincount(ids.ravel(), minlength=expected.shape[-1]) / ids.size
             difference, agreement = compare_classes(ids, expected)
-            found.append((max(difference, _largest_difference(shares, counted)), agreement))
+            found.append((max(difference, _largest_difference(fractions, counted)), agreement))
         batch = ", ".join(f"{kind} {height} x {width}" for kind, (height, width) in zip(formats, shapes))
         yield Comparison(FILE_SIGNATURE, batch, max(d for d, _ in found), min(a for _, a in found))
 
 
 def compare_classes(classes: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
-    """Compares classes with the probabilities that they were to be chosen by.
+    """Compares classes with the live model's probabilities.
 
     Args:
         classes: uint8 [N, H, W] or [H, W].
         probabilities: float32 [..., C], the live model's.
 
     Returns:
-        How much less probable than the likeliest class a chosen one is at most, and the share of pixels whose class is
-        the likeliest, ties of `TIE` included; infinity and 0 if shape, type or an id cannot be right.
+        The largest difference between the probabilities of the most probable class and of the given one, and the
+        fraction of pixels with the most probable class, ties of `TIE` included; infinity and 0 if shape, type or an id
+        is wrong.
     """
     if classes.dtype != np.uint8 or classes.shape != probabilities.shape[:-1]:
         return np.inf, 0.0
     if classes.max() >= probabilities.shape[-1]:
         return np.inf, 0.0
     chosen = np.take_along_axis(probabilities, classes[..., None].astype(np.int64), axis=-1)[..., 0]
-    loss = probabilities.max(axis=-1) - chosen
-    return float(loss.max()), float((loss <= TIE).mean())
+    difference = probabilities.max(axis=-1) - chosen
+    return float(difference.max()), float((difference <= TIE).mean())
 
 
 def _largest_difference(received: np.ndarray, expected: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Asks TensorFlow Serving for masks over gRPC; needs tensorflow-serving-api (requirements-extra.txt).
+"""Requests masks from TensorFlow Serving over gRPC; needs tensorflow-serving-api (requirements-extra.txt).
 
 python -m export.clients.grpc_client localhost:8500 photo.jpg other.png
 """
@@ -12,7 +12,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 TIMEOUT_SECONDS = 60
 MOST_BYTES = 64 << 20
-"""Of one call; gRPC's own limit of 4 MB is less than some photographs."""
+"""The most bytes of one call; some images are larger than gRPC's default limit of 4 MB."""
 
 
 def segment(address: str, files: list[bytes], model: str = "keras_fcn") -> list[tuple[bytes, list[float]]]:
@@ -21,13 +21,13 @@ def segment(address: str, files: list[bytes], model: str = "keras_fcn") -> list[
     Args:
         address: Host and port.
         files: JPEG and PNG files.
-        model: Its name on the server.
+        model: The model's name on the server.
 
     Returns:
-        For each file a PNG of class ids, and each class's share of the pixels.
+        For each file a PNG of class ids, and the fraction of pixels of each class.
 
     Raises:
-        grpc.RpcError: If the server refuses the files (its code is INVALID_ARGUMENT then) or does not answer.
+        grpc.RpcError: If the server rejects the files (code INVALID_ARGUMENT) or does not answer.
     """
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model
@@ -36,8 +36,8 @@ def segment(address: str, files: list[bytes], model: str = "keras_fcn") -> list[
     with grpc.insecure_channel(address, options=sizes) as channel:
         service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         outputs = service.Predict(request, timeout=TIMEOUT_SECONDS).outputs
-    masks, shares = (tf.make_ndarray(outputs[name]) for name in ("mask_png_bytes", "class_shares"))
-    return list(zip(masks.tolist(), shares.tolist()))
+    masks, fractions = (tf.make_ndarray(outputs[name]) for name in ("mask_png_bytes", "class_shares"))
+    return list(zip(masks.tolist(), fractions.tolist()))
 
 
 def main(address: str, *names: str) -> None:

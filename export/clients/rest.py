@@ -1,4 +1,4 @@
-"""Asks a server that speaks TensorFlow Serving's REST protocol for masks; needs nothing but Python.
+"""Requests masks from a server with TensorFlow Serving's REST protocol; needs nothing but Python.
 
 python export/clients/rest.py http://localhost:8501/v1/models/keras_fcn photo.jpg other.png
 """
@@ -17,14 +17,15 @@ def segment(url: str, files: list[bytes]) -> list[dict]:
     """Sends image files, of any sizes, in one call.
 
     Args:
-        url: The model's, such as http://localhost:8501/v1/models/keras_fcn.
+        url: The URL of the model, such as http://localhost:8501/v1/models/keras_fcn.
         files: JPEG and PNG files.
 
     Returns:
-        For each file "mask_png_bytes", a PNG of class ids, and "class_shares", each class's share of the pixels.
+        For each file "mask_png_bytes", a PNG of class ids, and "class_shares", the fraction of
+        pixels of each class.
 
     Raises:
-        ValueError: If the server refuses the files; it says why.
+        ValueError: If the server rejects the files; with its error message.
     """
     instances = [{"b64": base64.b64encode(data).decode()} for data in files]
     body = json.dumps({"instances": instances}).encode()

@@ -1,4 +1,4 @@
-/* Segments a photograph with an exported SavedModel, without Python: TensorFlow's C API is all it needs.
+/* Segments an image with an exported SavedModel, without Python: TensorFlow's C API is all it needs.
  *
  *     cc segment.c -I TF/include -L TF -l:libtensorflow_cc.so.2 -l:libtensorflow_framework.so.2 -Wl,-rpath,TF -o segment
  *     ./segment exported/1 photo.jpg mask.png

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Asks a server that speaks TensorFlow Serving's REST protocol for a mask, by curl:
+# Requests a mask from a server with TensorFlow Serving's REST protocol, by curl:
 #
 #     export/clients/segment.sh photo.jpg mask.png [http://localhost:8501/v1/models/keras_fcn]
 set -eu

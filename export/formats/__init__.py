@@ -1,1 +1,1 @@
-"""What the exports to ONNX, OpenVINO and LiteRT share."""
+"""The common parts of the exports to ONNX, OpenVINO and LiteRT."""

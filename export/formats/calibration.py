@@ -1,4 +1,4 @@
-"""The photographs by which an export is quantized, and the labelled ones on which it is measured."""
+"""Images to calibrate a quantized export with, and labelled images to evaluate it on."""
 
 from __future__ import annotations
 
@@ -19,59 +19,59 @@ from keras_fcn.inference.graphs import Segment
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Photographs of a data set.
+    """Images of a data set for calibration and validation.
 
     Attributes:
-        photographs: Of the split train, evenly spread over it: by these, ranges of values are found.
-        held_out: The split val, on which the mean IoU is measured.
-        size: Height and width to which images are resized, as the file takes no other; their own if None.
+        paths: Images of the split train, evenly spread over it, for the ranges of activations.
+        validation: The split val, for the mean IoU.
+        size: Height and width that images are resized to, for a file of one size; None for their own size.
     """
 
-    photographs: tuple[Path, ...]
-    held_out: Pairs
+    paths: tuple[Path, ...]
+    validation: Pairs
     size: tuple[int, int] | None = None
 
     @classmethod
     def read(cls, data: Path, classes: ClassTable, count: int, size: tuple[int, int] | None) -> Calibration:
-        """Lists the photographs of a data set.
+        """Selects the images of a data set.
 
         Args:
             data: The folder, in any layout that training reads.
-            classes: Those of the model.
-            count: How many photographs to quantize by, at most.
-            size: Height and width that the file takes, if only one.
+            classes: The model's classes.
+            count: The most images to calibrate with.
+            size: Height and width of the file's input, if fixed.
 
         Raises:
-            UserError: If the folder is no data set, or has other classes than the model.
+            UserError: If the folder is not a data set, or has other classes than the model.
         """
-        train, held_out = open_pairs(data, "train"), open_pairs(data, "val")
-        require_same_classes(classes, held_out.classes)
-        if not len(train) or not len(held_out):
+        train, validation = open_pairs(data, "train"), open_pairs(data, "val")
+        require_same_classes(classes, validation.classes)
+        if not len(train) or not len(validation):
             raise UserError(
-                f"{data}: has no photographs in train or val; {argument('calibrate')} takes a data set with both"
+                f"{data}: has no images in train or val; {argument('calibrate')} takes a data set with both"
             )
         chosen = np.linspace(0, len(train) - 1, min(count, len(train))).round().astype(int)
-        return cls(tuple(train.images[index] for index in chosen), held_out, size)
+        return cls(tuple(train.images[index] for index in chosen), validation, size)
 
     def images(self) -> Iterator[np.ndarray]:
-        """Yields the photographs, uint8 [1, H, W, 3]."""
-        for path in self.photographs:
+        """Yields the images for calibration, uint8 [1, H, W, 3]."""
+        for path in self.paths:
             yield resized(read_image(path), self.size)[None]
 
     def mean_iou(self, segment: Segment) -> float:
-        """Returns the mean IoU on the held-out photographs, 0-1; classes of resized ones are resized back."""
-        return evaluate(resizing(segment, self.size), self.held_out).metrics.mean_iou
+        """Returns the mean IoU on the validation images, 0-1; classes of resized images are resized back."""
+        return evaluate(resizing(segment, self.size), self.validation).metrics.mean_iou
 
 
 def resized(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Returns an image [H, W, C], uint8, at another size, bilinearly; the same without one."""
+    """Returns an image uint8 [H, W, C], resized bilinearly if a size is given."""
     if size is None or image.shape[:2] == tuple(size):
         return image
     return tf.cast(tf.round(tf.image.resize(image, size, antialias=True)), tf.uint8).numpy()
 
 
 def resizing(segment: Segment, size: tuple[int, int] | None) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns a function that segments images uint8 [1, H, W, 3] of any size by one that takes only one size."""
+    """Returns a function that segments images uint8 [1, H, W, 3] of any size with a function of one size."""
     if size is None:
         return segment
 

@@ -1,4 +1,4 @@
-"""What the exports to ONNX, LiteRT and OpenVINO share: options, the way from a model to a file, checks, the report."""
+"""Conversion to ONNX, LiteRT and OpenVINO: options, writing a file, checks, comparison."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ LABELS = "labels.json"
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A kind of file, and the programs that write and run it.
+    """A file format, with the functions that write and run it.
 
     Attributes:
-        name: What people call it.
-        files: Names of its files, the one that is opened last.
-        modules: What must be installed to write and to check it.
-        int8_modules: What must be installed to quantize.
-        classes_first: What `class_graph` takes.
-        write: Writes the function of `class_graph` to a path, with the name and the classes of a network, quantized by
-            what the last argument yields, images uint8 [1, H, W, 3], if it is given.
-        load: Returns the function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W] of a file; a second
-            argument says how many threads it takes.
+        name: Name of the format.
+        files: Names of its files; the last is the one to open.
+        modules: Packages needed to write and to check it.
+        int8_modules: Packages needed to quantize.
+        classes_first: The argument of `class_graph`.
+        write: Writes the function of `class_graph` to a path, with the name and the classes of a network; quantized, if
+            the last argument is given, which yields images uint8 [1, H, W, 3] for calibration.
+        load: Returns the function of a file, from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W]; a second
+            argument is the number of threads.
     """
 
     name: str
@@ -60,10 +60,10 @@ class Format:
 
 @dataclasses.dataclass(frozen=True)
 class FormatOptions(Options):
-    """Exports a trained network as a file that takes uint8 images [N, H, W, 3], RGB, and gives uint8 classes [N, H, W].
+    """Exports a trained network as a file from uint8 images [N, H, W, 3], RGB, to uint8 classes [N, H, W].
 
-    Normalization, padding, cropping and the choice of the class are inside. The class table lies beside it as
-    labels.json. Before the command says that it is done, the file is run and compared with the live model.
+    The file includes normalization, padding, cropping and argmax. The class table is written beside it as labels.json.
+    The file is run and compared with the live model before it is kept.
     """
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -73,26 +73,26 @@ class FormatOptions(Options):
     """The folder to write to; files of an earlier export are replaced."""
 
     size: Annotated[tuple[int, int] | None, SIZE, tyro.conf.arg(metavar="H W", help_behavior_hint="")] = None
-    """Height and width of all images; any, if it is left out. The number of images may always be any."""
+    """Height and width of all images; any size if not given. The batch size is always free."""
 
     int8: bool = False
-    """Compute in 8-bit integers, whose ranges come from photographs of --calibrate."""
+    """Quantize to 8-bit integers, with ranges from images of --calibrate."""
 
     calibrate: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """A data set with the model's classes: int8 is set by its split train, the mean IoU is measured on val."""
+    """A data set with the model's classes: split train calibrates int8, split val gives the mean IoU."""
 
     photographs: Annotated[int, AT_LEAST_1] = 100
-    """How many photographs int8 is set by."""
+    """Number of images to calibrate int8 with."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.int8 and self.calibrate is None:
             names = f"{argument('int8')} needs {argument('calibrate')}"
-            raise UserError(f"{names} DIR, a data set by whose photographs it is set")
+            raise UserError(f"{names} DIR, a data set with images to calibrate it")
 
 
 def require_installed(form: Format, int8: bool) -> None:
-    """Raises UserError if a package is missing that a format takes."""
+    """Raises UserError if a package that a format needs is missing."""
     require_packages(form.name, "formats", *form.modules, *(form.int8_modules if int8 else ()))
 
 
@@ -110,16 +110,16 @@ def export_format(
         form: The format.
         model: A network of `keras_fcn.build_fcn`.
         directory: The folder to write to.
-        size: Height and width of all images; any if not given.
-        calibration: Photographs to quantize by, for `int8`.
+        size: Height and width of all images; any size if not given.
+        calibration: Images to calibrate with, for `int8`.
         int8: Whether to quantize.
 
     Returns:
-        The file, and what was compared. It appears under its name only when it is complete and compared.
+        The file, and the comparisons. The file is written atomically, after it was compared.
 
     Raises:
-        UserError: If a package is missing, the folder cannot be written to, or the file does not do what the model
-            does.
+        UserError: If a package is missing, the folder cannot be written to, or the file's classes differ from the
+            model's.
     """
     from export.formats.report import verify_file
     from export.graph.class_graph import class_graph
@@ -131,11 +131,11 @@ def export_format(
     with _folder_in(directory) as folder:
         with _quiet():
             form.write(class_graph(model, size, form.classes_first), folder / form.files[-1], model, images)
-        photographs = list(itertools.islice(calibration.images(), 3)) if calibration else []
+        samples = list(itertools.islice(calibration.images(), 3)) if calibration else []
         segment = form.load(folder / form.files[-1])
-        comparisons = verify_file(form.files[-1], segment, Predictor(model), size, photographs, not int8)
+        comparisons = verify_file(form.files[-1], segment, Predictor(model), size, samples, not int8)
         write_json(folder / LABELS, class_table(model).to_dict())
-        # An old file must not be opened with new weights: it goes first, and the new one comes last.
+        # An old file must not be opened with new weights: it is removed first, and the new one is moved last.
         (directory / form.files[-1]).unlink(missing_ok=True)
         for name in (LABELS, *form.files):
             (folder / name).replace(directory / name)
@@ -144,7 +144,7 @@ def export_format(
 
 @contextlib.contextmanager
 def _folder_in(directory: Path) -> Iterator[Path]:
-    """Gives a temporary folder in another, which is made, and removed if nothing came into it."""
+    """Yields a temporary folder in another, which is created, and removed if it stays empty."""
     existed = directory.exists()
     try:
         with written(directory):
@@ -159,7 +159,7 @@ def _folder_in(directory: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Holds back what converters tell of their work."""
+    """Suppresses the log output of converters."""
     logging.disable(logging.WARNING)
     try:
         with stderr_unless_it_fails(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -170,7 +170,7 @@ def _quiet() -> Iterator[None]:
 
 
 def export_as(form: Format, arguments: list[str]) -> None:
-    """Does what the command line of a format says, and says what was compared, how large the file is and how fast."""
+    """Runs the command line of a format, and prints the comparisons, the file's size and its speed."""
     options = parse_options(FormatOptions, arguments)
     require_installed(form, options.int8)
     start_tensorflow()
@@ -187,11 +187,11 @@ def export_as(form: Format, arguments: list[str]) -> None:
     print(format_comparisons(comparisons))
     print()
     print(_report(form, path, model, options, calibration))
-    print(f"{path}: it gives the live model's classes, to the differences above; what they mean is in {LABELS}")
+    print(f"{path}: returns the live model's classes, to the differences above; their names are in {LABELS}")
 
 
 def _report(form: Format, path: Path, model: keras.Model, options: FormatOptions, calibration) -> str:
-    """Returns the table of the SavedModel's function and the file: size, time, mean IoU."""
+    """Returns a table of size, time and mean IoU of the file and of the SavedModel's function."""
     import tensorflow as tf
 
     from export.formats.report import Program, format_programs

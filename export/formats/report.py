@@ -1,4 +1,4 @@
-"""An exported file beside the live model: the classes that it gives, its size and its time."""
+"""Comparing an exported file with the live model: classes, size, time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.text import table
 
 LEAST_INT8_AGREEMENT = 0.5
-"""Share of pixels that must get the live model's class from a quantized file; below, it is broken, not coarse."""
+"""The least fraction of pixels with the live model's class in a quantized file; with less it is broken."""
 
 MOST_INT8_DIFFERENCE = 0.1
-"""How much less probable than the likeliest the classes of a file may be that agrees in fewer."""
+"""The most that classes may be less probable than the most probable ones, in a file that agrees in fewer."""
 
 _SQUARE = 12
 
@@ -27,7 +27,7 @@ TIMED_SIZE = (320, 480)
 """Height and width of the image that files of any size are timed on."""
 
 UNTIMED, TIMED = 3, 10
-"""Calls before, and calls whose median is told."""
+"""Numbers of warm-up calls, and of timed calls."""
 
 
 def verify_file(
@@ -35,32 +35,32 @@ def verify_file(
     segment: Segment,
     live: Predictor,
     size: tuple[int, int] | None,
-    photographs: Sequence[np.ndarray] = (),
+    samples: Sequence[np.ndarray] = (),
     is_exact: bool = True,
 ) -> list[Comparison]:
-    """Compares a file with the live model on batches of one and more images, at odd sizes if it takes these.
+    """Compares a file with the live model on batches of one and more images, at odd sizes if it takes any size.
 
     Args:
-        name: The file's.
-        segment: Runs it.
-        live: The model that was exported.
-        size: Height and width that it takes, if only one.
-        photographs: Images [1, H, W, 3] that it is tried on, in pieces; noise, if there are none.
-        is_exact: Whether it computes as the live model does; a quantized file does not.
+        name: The file's name.
+        segment: The file's function.
+        live: The exported model.
+        size: Height and width of the file's input, if fixed.
+        samples: Images uint8 [1, H, W, 3] to crop the compared images from; noise if there are none.
+        is_exact: False for a quantized file.
 
     Raises:
-        UserError: If it differs by more than an exact file may, or a quantized one agrees hardly at all.
+        UserError: If the differences are larger than an exact or a quantized file may have.
     """
     shapes = CHECKED_SHAPES if size is None else ((1, *size), (2, *size))
     comparisons = []
     for shape in shapes:
-        images = _pieces(photographs, shape) if photographs else _noise(shape)
+        images = _crops(samples, shape) if samples else _noise(shape)
         expected = np.asarray(live.score(images))
         found = Comparison(name, " x ".join(map(str, shape)), *compare_classes(np.asarray(segment(images)), expected))
         is_wrong = found.difference > TOLERANCE or found.agreement < LEAST_AGREEMENT
-        # Of a network that knows nothing yet, int8 changes most classes, from one to another as probable.
-        is_absurd = found.agreement < LEAST_INT8_AGREEMENT and found.difference > MOST_INT8_DIFFERENCE
-        if is_wrong if is_exact else is_absurd:
+        # In an untrained network, int8 changes most classes to others that are equally probable.
+        is_broken = found.agreement < LEAST_INT8_AGREEMENT and found.difference > MOST_INT8_DIFFERENCE
+        if is_wrong if is_exact else is_broken:
             raise UserError(
                 f"{name}: its classes agree with the live model's in {found.agreement:.1%} of pixels and are up to "
                 f"{found.difference:.2g} less probable, on {found.batch}; nothing was exported"
@@ -70,35 +70,34 @@ def verify_file(
 
 
 def _noise(shape: tuple[int, ...]) -> np.ndarray:
-    """Returns images of squares in random colours, in which a network sees more than in noise of single pixels."""
+    """Returns images of squares in random colours, which have more structure than noise of single pixels."""
     number, height, width = shape
     squares = (number, -(-height // _SQUARE), -(-width // _SQUARE), 3)
     colors = np.random.default_rng(0).integers(0, 256, squares, np.uint8)
     return colors.repeat(_SQUARE, axis=1).repeat(_SQUARE, axis=2)[:, :height, :width]
 
 
-def _pieces(photographs: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the middles of photographs as one batch, repeated where they are too small or too few."""
+def _crops(samples: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Returns centre crops of images as one batch; images are repeated where they are too small or too few."""
     number, height, width = shape
-    middles = []
+    crops = []
     for index in range(number):
-        photograph = photographs[index % len(photographs)][0]
-        repeats = (-(-height // photograph.shape[0]), -(-width // photograph.shape[1]), 1)
-        tiled = np.tile(photograph, repeats)
+        sample = samples[index % len(samples)][0]
+        tiled = np.tile(sample, (-(-height // sample.shape[0]), -(-width // sample.shape[1]), 1))
         top, left = (tiled.shape[0] - height) // 2, (tiled.shape[1] - width) // 2
-        middles.append(tiled[top : top + height, left : left + width])
-    return np.stack(middles)
+        crops.append(tiled[top : top + height, left : left + width])
+    return np.stack(crops)
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """A way to run the network, as a row of the table that an export prints.
+    """A function of the network, as a row of the table that an export prints.
 
     Attributes:
-        name: What it is called.
-        segment: Runs it.
-        megabytes: What it takes on disk, if it is a file.
-        mean_iou: On the held-out photographs, 0-1, if there are any.
+        name: The row's title.
+        segment: The function.
+        megabytes: Size on disk, if it is a file.
+        mean_iou: Mean IoU on the validation images, 0-1, if there are any.
     """
 
     name: str
@@ -108,7 +107,7 @@ class Program:
 
 
 def format_programs(programs: Sequence[Program], size: tuple[int, int] | None) -> str:
-    """Times programs in turn on one image and returns a table of them; the first is what others are compared with."""
+    """Times programs in turn on one image and returns a table; speeds are relative to the first."""
     images = _noise((1, *(size or TIMED_SIZE)))
     seconds = _time_in_turn([program.segment for program in programs], images)
     shape = " x ".join(map(str, images.shape[1:3]))
@@ -123,7 +122,7 @@ def format_programs(programs: Sequence[Program], size: tuple[int, int] | None) -
 
 
 def _time_in_turn(functions: Sequence[Callable], images: np.ndarray) -> list[float]:
-    """Returns the median seconds of each function's calls; all meet the same load of the machine."""
+    """Returns the median seconds of each function's calls, interleaved so that the machine's load is the same."""
     for function in functions:
         for _ in range(UNTIMED):
             np.asarray(function(images))

@@ -1,1 +1,1 @@
-"""What an exported graph computes."""
+"""The graphs of exports."""

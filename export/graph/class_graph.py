@@ -1,4 +1,4 @@
-"""From images to class ids in the fewest steps, for programs other than TensorFlow."""
+"""The graph from images to class ids for programs other than TensorFlow, in the fewest operations."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from keras_fcn.network.layers import scaled_length
 from keras_fcn.network.parts import Parts
 
 INPUT, OUTPUT = "images", "classes"
-"""What the tensors of an exported file are called."""
+"""Names of the tensors of an exported file."""
 
 
 def class_graph(
     model: keras.Model, size: tuple[int, int] | None = None, classes_first: bool = False
 ) -> tf.types.experimental.GenericFunction:
-    """Returns the function of a network as other programs run it best: the weights are constants, and few.
+    """Returns the function of a network with constant weights, optimized for other programs.
 
-    The last upsampling, a transposed convolution of kernel 2 s and stride s, is written as a convolution of 2 x 2
-    inputs that gives s x s pixels at once (Shi et al., CVPR 2016, appendix). It computes what `Upscore` does, whose
-    products would be moved into place along seven axes: LiteRT moves six, and int8 quantizes convolutions best. Each
-    pixel's class is chosen before the pixels are put into their places, so that one byte of each is moved, not a score
-    for each class; where the network sees images at a fraction of their size, afterwards.
+    The last upsampling, a transposed convolution of kernel 2 s and stride s, is written as a 2 x 2 convolution that
+    returns s x s pixels at once (Shi et al., CVPR 2016, appendix). It computes what `Upscore` does, whose products are
+    transposed along seven axes: LiteRT supports six, and int8 quantizes convolutions best. The argmax comes before depth
+    to space, which then moves one byte per pixel instead of a logit for each class; with an input scale, it comes after
+    the logits are resized.
 
     Args:
         model: A network of `build_fcn`.
-        size: Height and width of all images; any if not given.
-        classes_first: Whether scores lie class by class, not pixel by pixel: OpenVINO finds the highest of these ten
-            times faster, LiteRT slower.
+        size: Height and width of all images; any size if not given.
+        classes_first: Whether the classes of the logits are before the pixels, not the last axis: argmax is then ten
+            times faster in OpenVINO, and slower in LiteRT.
 
     Returns:
         From "images", uint8 [N, H, W, 3], to a dictionary of "classes", uint8 [N, H, W].
@@ -38,7 +38,7 @@ def class_graph(
     spec = tf.TensorSpec([None, *(size or (None, None)), 3], tf.uint8, name=INPUT)
     parts = Parts(model)
     input_scale, upscore, scorer = parts.logits.input_scale, parts.heads[0], parts.scorer("normalized")
-    # Scores that are to be resized lie pixel by pixel.
+    # Logits to be resized have their classes in the last axis.
     is_classes_first = classes_first and input_scale == 1
     convolve, stride = _last_upsampling(upscore, is_classes_first), upscore.strides[0]
 
@@ -50,33 +50,33 @@ def class_graph(
     @tf.function(input_signature=[spec])
     def classes(images: tf.Tensor) -> tf.Tensor:
         lengths = _lengths(images)
-        seen = [scaled_length(length, input_scale) for length in lengths]
+        scaled_size = [scaled_length(length, input_scale) for length in lengths]
         scaled = tf.cast(images, tf.float32)
         if input_scale != 1:
-            scaled = tf.image.resize(scaled, seen)
+            scaled = tf.image.resize(scaled, scaled_size)
         padded = parts.normalize(scaled)
         # LiteRT's converter loses the number of channels in a padding by a computed amount.
         padded = tf.reshape(padded, tf.stack([-1, *_lengths(padded), 3]))
-        scores = convolve(tf.cast(keras.tree.flatten(scorer(padded, training=False))[0], tf.float32))
+        logits = convolve(tf.cast(keras.tree.flatten(scorer(padded, training=False))[0], tf.float32))
         if input_scale == 1:  # ids [N, H + 1, W + 1, s s], then [N, height, width, 1]
-            return cropped(likeliest(scores, 3 if is_classes_first else 4), *lengths)[..., 0]
-        # [N, H + 1, W + 1, s s, C] to [N, H + 1, W + 1, s s C], then the scores of the image's pixels
-        scores = tf.reshape(scores, tf.stack([-1, *_lengths(scores), scores.shape[3] * scores.shape[4]]))
-        scores = tf.image.resize(cropped(scores, *seen), lengths)
-        return likeliest(tf.transpose(scores, (0, 3, 1, 2)), 1) if classes_first else likeliest(scores, 3)
+            return cropped(likeliest(logits, 3 if is_classes_first else 4), *lengths)[..., 0]
+        # [N, H + 1, W + 1, s s, C] to [N, H + 1, W + 1, s s C], then the logits of the image's pixels
+        logits = tf.reshape(logits, tf.stack([-1, *_lengths(logits), logits.shape[3] * logits.shape[4]]))
+        logits = tf.image.resize(cropped(logits, *scaled_size), lengths)
+        return likeliest(tf.transpose(logits, (0, 3, 1, 2)), 1) if classes_first else likeliest(logits, 3)
 
     frozen = convert_variables_to_constants_v2(classes.get_concrete_function())
     return tf.function(lambda images: {OUTPUT: frozen(images)[0]}, input_signature=[spec])
 
 
 def _last_upsampling(layer: keras.layers.Conv2DTranspose, classes_first: bool):
-    """Returns the function from scores [N, H, W, C] to those of s s pixels each, s/2 pixels off.
+    """Returns the function from scores [N, H, W, C] to the logits of s s pixels each, shifted by s/2 pixels.
 
-    They are [N, H + 1, W + 1, s s, C], or [N, H + 1, W + 1, C, s s].
+    Logits are [N, H + 1, W + 1, s s, C], or [N, H + 1, W + 1, C, s s].
     """
     stride, num_classes = layer.strides[0], layer.filters
     # Of the kernel's rows (columns), the second half belongs to the input before, the first to the one after:
-    # [2 s, 2 s, C out, C in] is cut into halves, which are turned round to be the convolution's 2 x 2 positions, and
+    # [2 s, 2 s, C out, C in] is cut into halves, which are reversed to be the convolution's 2 x 2 positions, and
     # becomes [2, 2, C in, s s C out] or [2, 2, C in, C out s s].
     kernel = np.asarray(layer.kernel).reshape(2, stride, 2, stride, num_classes, num_classes)
     order = (0, 2, 5, 4, 1, 3) if classes_first else (0, 2, 5, 1, 3, 4)
@@ -85,12 +85,12 @@ def _last_upsampling(layer: keras.layers.Conv2DTranspose, classes_first: bool):
 
     def convolve(scores: tf.Tensor) -> tf.Tensor:
         padded = tf.pad(scores, [[0, 0], [1, 1], [1, 1], [0, 0]])  # [N, H + 2, W + 2, C]
-        scores = tf.nn.conv2d(padded, tf.constant(kernel), 1, "VALID")  # [N, H + 1, W + 1, s s C]
-        return tf.reshape(scores, tf.stack([-1, *_lengths(scores), *pixels]))
+        logits = tf.nn.conv2d(padded, tf.constant(kernel), 1, "VALID")  # [N, H + 1, W + 1, s s C]
+        return tf.reshape(logits, tf.stack([-1, *_lengths(logits), *pixels]))
 
     return convolve
 
 
 def _lengths(tensor: tf.Tensor) -> list:
-    """Returns height and width of a tensor [N, H, W, C], as numbers where they are known."""
+    """Returns height and width of a tensor [N, H, W, C], as integers where they are static."""
     return [tensor.shape[axis] or tf.shape(tensor)[axis] for axis in (1, 2)]

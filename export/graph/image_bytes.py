@@ -1,4 +1,4 @@
-"""From the bytes of image files to masks as PNG files, inside the graph."""
+"""The graph from the bytes of image files to masks as PNG files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from export.graph.image_header import ImageHeader, read_header
 from keras_fcn.inference.graphs import Segment
 
 IMAGE_BYTES = tf.TensorSpec([None], tf.string, name="image_bytes")
-"""What the signature takes: JPEG and PNG files, of any sizes."""
+"""The input of the signature: JPEG and PNG files of any sizes."""
 
 
 def segment_files(image_bytes: tf.Tensor, segment: Segment, num_classes: int, max_pixels: int) -> dict[str, tf.Tensor]:
@@ -18,16 +18,16 @@ def segment_files(image_bytes: tf.Tensor, segment: Segment, num_classes: int, ma
         image_bytes: string [N], JPEG and PNG files. A JPEG's EXIF orientation is applied, a PNG's is not.
         segment: From images uint8 [1, H, W, 3] to class ids uint8 [1, H, W].
         num_classes: C.
-        max_pixels: Height times width that an image may have.
+        max_pixels: The limit of height times width of an image.
 
     Returns:
         "mask_png_bytes": string [N], 8-bit grey PNGs of class ids, as large as the (upright) images;
-        "class_shares": float32 [N, C], each class's share of the image's pixels.
+        "class_shares": float32 [N, C], the fraction of the image's pixels of each class.
 
     Raises:
         tf.errors.InvalidArgumentError: When run, if a file is empty, neither JPEG nor PNG, has no readable size or too
-            large a one: the message names each such file by its place in the batch, and nothing has been decoded by
-            then. Also if the pixels of a file cannot be decoded to their end. There is no result for the others then.
+            many pixels: the message names each such file by its index in the batch, before any file is decoded. Also if
+            the pixels of a file cannot be decoded to their end. The other files then have no result.
     """
     headers = tf.map_fn(
         lambda data: read_header(data, max_pixels),
@@ -43,13 +43,13 @@ def segment_files(image_bytes: tf.Tensor, segment: Segment, num_classes: int, ma
         return encode_mask(segment(decode_file(*file)[None])[0], num_classes)
 
     kinds = (tf.TensorSpec([], tf.string), tf.TensorSpec([num_classes], tf.float32))
-    # One at a time: each image has all cores, and memory for one is enough.
-    masks, shares = tf.map_fn(segment_one, files, fn_output_signature=kinds, parallel_iterations=1)
-    return {"mask_png_bytes": masks, "class_shares": shares}
+    # One at a time: each image has all cores, and memory holds one image.
+    masks, fractions = tf.map_fn(segment_one, files, fn_output_signature=kinds, parallel_iterations=1)
+    return {"mask_png_bytes": masks, "class_shares": fractions}
 
 
 def _require_sound(faults: tf.Tensor) -> tf.Operation:
-    """Returns the check that fails with the faults [N] of all files that have one."""
+    """Returns the assertion that fails with the faults [N] of all files that have one."""
     names = tf.strings.join(["image_bytes[", tf.as_string(tf.range(tf.size(faults))), "] ", faults])
     message = tf.strings.reduce_join(tf.boolean_mask(names, faults != ""), separator="; ")
     return tf.debugging.Assert(tf.reduce_all(faults == ""), [message], name="require_sound_images")
@@ -61,7 +61,7 @@ def decode_file(data: tf.Tensor, is_png: tf.Tensor, orientation: tf.Tensor) -> t
     Args:
         data: The file's bytes, a string scalar.
         is_png: Whether it is a PNG; else it is a JPEG.
-        orientation: How a JPEG is to be turned, 1 to 8.
+        orientation: EXIF orientation of a JPEG, 1 to 8.
 
     Returns:
         The upright image, uint8 [H, W, 3].
@@ -85,14 +85,14 @@ def encode_mask(ids: tf.Tensor, num_classes: int) -> tuple[tf.Tensor, tf.Tensor]
         num_classes: C.
 
     Returns:
-        A grey PNG of them, a string scalar, and each class's share of the pixels, float32 [C].
+        A grey PNG of them, a string scalar, and the fraction of pixels of each class, float32 [C].
     """
     counts = tf.math.bincount(tf.cast(ids, tf.int32), minlength=num_classes, maxlength=num_classes)
     return tf.io.encode_png(ids[..., None]), tf.cast(counts, tf.float32) / tf.cast(tf.size(ids), tf.float32)
 
 
 def _upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Returns an image [H, W, 3] turned as an EXIF orientation, 1 to 8, says (Exif 2.32, 4.6.4)."""
+    """Returns an image [H, W, 3] rotated and flipped by an EXIF orientation, 1 to 8 (Exif 2.32, 4.6.4)."""
     image = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
     is_flipped = [_is_one_of(orientation, (3, 4, 7, 8)), _is_one_of(orientation, (2, 3, 6, 7))]
     return tf.reverse(image, tf.boolean_mask([0, 1], is_flipped))

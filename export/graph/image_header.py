@@ -1,4 +1,4 @@
-"""What the first bytes of a JPEG or PNG say, read inside the graph, before anything is decoded."""
+"""Reading the header of a JPEG or PNG inside the graph, before pixels are decoded."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import tensorflow as tf
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG, _GIF = b"\xff\xd8\xff", b"GIF8"
 _MOST_SEGMENTS = 1000
-"""Of a JPEG that are read in search of its size; photographs have some dozens."""
+"""The most segments of a JPEG that are searched for its size; images have some dozens."""
 
 _MOST_ENTRIES = 512
-"""Of an EXIF directory that are read in search of the orientation."""
+"""The most entries of an EXIF directory that are searched for the orientation."""
 
 
 class ImageHeader(NamedTuple):
-    """What is known of an image file before it is decoded; all are scalars.
+    """The header of an image file; all attributes are scalars.
 
     Attributes:
         is_png: Whether it is a PNG; else it is a JPEG, if it has no fault.
-        height: Rows that the file claims to have, int32, 0 if it does not say.
+        height: Rows by the header, int32, 0 if unknown.
         width: Columns, likewise.
-        orientation: How a JPEG is to be turned, 1 to 8 (Exif 2.32, 4.6.4), 1 if it does not say. A PNG's is not read.
-        fault: What is wrong with the file, an empty string if nothing is so far.
+        orientation: EXIF orientation of a JPEG, 1 to 8 (Exif 2.32, 4.6.4), 1 if unknown. A PNG's is not read.
+        fault: The file's fault as a message, empty if none was found.
     """
 
     is_png: tf.Tensor
@@ -34,11 +34,11 @@ class ImageHeader(NamedTuple):
 
 
 def read_header(data: tf.Tensor, max_pixels: int) -> ImageHeader:
-    """Reads the header of a file, a string scalar, and finds what is wrong with it.
+    """Reads and checks the header of a file.
 
     Args:
-        data: The file's bytes.
-        max_pixels: Height times width that an image may have.
+        data: The file's bytes, a string scalar.
+        max_pixels: The limit of height times width of an image.
     """
     is_png, is_jpeg = _starts(data, _PNG), _starts(data, _JPEG)
     height, width, orientation = tf.cond(is_png, lambda: _read_png(data), lambda: _read_jpeg(data, is_jpeg))
@@ -52,8 +52,8 @@ def read_header(data: tf.Tensor, max_pixels: int) -> ImageHeader:
         (claimed > max_pixels, tf.strings.join(["claims ", size, f" pixels; the limit is {max_pixels} pixels"])),
     ]
     fault = tf.constant("")
-    for is_so, what in reversed(faults):
-        fault = tf.where(is_so, what, fault)
+    for is_present, message in reversed(faults):
+        fault = tf.where(is_present, message, fault)
     return ImageHeader(is_png, height, width, orientation, fault)
 
 
@@ -67,15 +67,15 @@ def _read_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 def _read_jpeg(data: tf.Tensor, is_jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns height, width and orientation, from the first frame header and EXIF segment (ITU T.81, annex B)."""
 
-    # The loop's state are scalars int32: where the next marker is, 0 if the search is over; where the frame header's
-    # marker is, and where the EXIF segment's TIFF header begins, 0 if they were not found yet.
-    def go_on(position: tf.Tensor, frame: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
+    # The loop's state are scalars int32: position of the next marker, 0 at the end of the search; and positions of the
+    # frame header's marker and of the EXIF segment's TIFF header, 0 until they are found.
+    def is_searching(position: tf.Tensor, frame: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
         return (position > 0) & (frame == 0)
 
     def step(position: tf.Tensor, frame: tf.Tensor, exif: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         marker, length = _number(data, position), _number(data, position + 2)
         is_table = (marker == 0xFFC4) | (marker == 0xFFC8) | (marker == 0xFFCC)
-        # What may not come before the first frame ends the search: scans, restarts, bytes that are no marker.
+        # Scans, restarts and bytes that are no marker may not precede the first frame: they end the search.
         is_frame = (marker >= 0xFFC0) & (marker <= 0xFFCF) & ~is_table
         is_segment = (is_table | (marker >= 0xFFDB) & (marker < 0xFFFF)) & (length >= 2)
         is_exif = (marker == 0xFFE1) & (exif == 0) & (_piece(data, position + 4, 6) == b"Exif\0\0")
@@ -83,8 +83,8 @@ def _read_jpeg(data: tf.Tensor, is_jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
         return after, tf.where(is_frame, position, frame), tf.where(is_exif, position + 10, exif)
 
     start = (tf.where(is_jpeg, 2, 0), tf.constant(0), tf.constant(0))
-    _, frame, exif = tf.while_loop(go_on, step, start, maximum_iterations=_MOST_SEGMENTS)
-    # Behind the marker: a length of 2 bytes, a precision of 1, then height and width.
+    _, frame, exif = tf.while_loop(is_searching, step, start, maximum_iterations=_MOST_SEGMENTS)
+    # After the marker: a length of 2 bytes, a precision of 1, then height and width.
     height, width = (tf.where(frame > 0, _number(data, frame + offset), 0) for offset in (5, 7))
     return height, width, tf.cond(exif > 0, lambda: _read_orientation(data, exif), lambda: tf.constant(1))
 

@@ -1,4 +1,4 @@
-"""The SavedModel's signatures: what a server or a program in another language can ask of a trained network."""
+"""The signatures of an exported SavedModel."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from keras_fcn.inference.graphs import IMAGES, likeliest
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
 
 FILE_SIGNATURE, METADATA_SIGNATURE = "serving_default", "metadata"
-"""The signatures from image files to masks as PNG files, and from nothing to what the model is."""
-
+"""The signatures from image files to masks as PNG files, and from nothing to the metadata."""
 
 _MOST_FROZEN_BYTES = 128 << 20
-"""Of weights that become constants. Writing those takes about thirty times their memory, in TensorFlow's own copies."""
+"""The most bytes of weights that become constants; TensorFlow needs some thirty times as much memory to write them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """What a SavedModel says of itself.
+    """The metadata of a SavedModel.
 
     Attributes:
-        model_name: The network and its backbone, as `build_fcn` names them.
+        model_name: Name of the model of `build_fcn`: network and backbone.
         version: The number of its folder.
-        classes: What the ids mean.
-        max_pixels: Height times width that an image file may have.
+        classes: Names and colours of the ids.
+        max_pixels: The limit of height times width of an image file.
     """
 
     model_name: str
@@ -40,7 +39,7 @@ class Metadata:
     max_pixels: int
 
     def tensors(self) -> dict[str, tf.Tensor]:
-        """Returns all of it as constants: names string [C], colours uint8 [C, 3] RGB, the others scalars."""
+        """Returns the metadata as constants: names string [C], colours uint8 [C, 3] RGB, the others scalars."""
         return {
             "class_names": tf.constant(self.classes.names),
             "class_colors": tf.constant(self.classes.colors, tf.uint8),
@@ -51,14 +50,14 @@ class Metadata:
 
 
 def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.types.experimental.GenericFunction]:
-    """Returns the functions to save, by the names of their signatures.
+    """Returns the functions to save by signature name.
 
-    All of them call one function. Up to 128 MiB, its weights are constants, not variables: TensorFlow then merges
-    batch normalization with convolutions and arranges kernels once, and not for every image.
+    All of them call one function. Up to 128 MiB, its weights are constants, not variables: TensorFlow then folds batch
+    normalization into convolutions and rearranges kernels once, not for every image.
 
     Args:
         model: A network of `keras_fcn.build_fcn`.
-        metadata: What the SavedModel says of itself.
+        metadata: The metadata of the SavedModel.
     """
     num_classes = metadata.classes.num_classes
     logits = _logits(model)
@@ -87,10 +86,10 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.typ
 
 
 def variables_to_save(model: keras.Model) -> list[tf.Variable]:
-    """Returns the variables that the functions of `build_signatures` use: none if the weights are constants.
+    """Returns the variables of the functions of `build_signatures`: none if the weights are constants.
 
-    They are TensorFlow's own, not Keras' around them: of those, the SavedModel would get a second set, and sessions
-    (saved_model_cli, TensorFlow's C API) would restore the wrong one.
+    They are TensorFlow variables, not the Keras variables around them, which would be saved as a second set; sessions
+    (saved_model_cli, TensorFlow's C API) would restore the wrong set.
     """
     return [] if _is_frozen(model) else [variable.value for variable in model.variables]
 

@@ -1,7 +1,7 @@
-"""Requests that TensorFlow Serving sends to itself while it loads a model, so that the first user need not wait.
+"""Warm-up requests, which TensorFlow Serving runs while it loads a model.
 
-They are a TFRecord file of `tensorflow.serving.PredictionLog` messages. These few fields are written here by hand, in
-protobuf's wire format, because the package that holds the messages, tensorflow-serving-api, is of no use otherwise.
+They are a TFRecord file of `tensorflow.serving.PredictionLog` messages. Their few fields are written here in protobuf's
+wire format, because nothing else needs the package of the messages, tensorflow-serving-api.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from export.graph.signatures import FILE_SIGNATURE
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
 
 WARMUP_FILE = Path("assets.extra/tf_serving_warmup_requests")
-"""Where TensorFlow Serving looks for them in a SavedModel."""
+"""TensorFlow Serving's path of the warm-up requests in a SavedModel."""
 
 _SIZE = (320, 480)
 # Numbers of fields in tensorflow_serving/apis/prediction_log.proto, predict.proto and model.proto.
@@ -24,7 +24,7 @@ _REQUEST_MODEL, _REQUEST_INPUTS, _MODEL_SIGNATURE, _ENTRY_KEY, _ENTRY_VALUE = 1,
 
 
 def write_warmup(folder: Path) -> None:
-    """Writes one request for each signature that computes something into the folder of a SavedModel."""
+    """Writes one request for each signature with an input into the folder of a SavedModel."""
     path = folder / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
@@ -42,9 +42,9 @@ def _requests() -> Iterator[tuple[str, str, tf.compat.v1.TensorProto]]:
 
 
 def _prediction_log(signature: str, name: str, value: tf.compat.v1.TensorProto) -> bytes:
-    """Returns a serialized PredictionLog whose request asks a signature for one input."""
+    """Returns a serialized PredictionLog of a request to a signature with one input."""
     entry = _field(_ENTRY_KEY, name.encode()) + _field(_ENTRY_VALUE, value.SerializeToString(deterministic=True))
-    model = _field(_MODEL_SIGNATURE, signature.encode())  # without a name: it is whichever model loads the file
+    model = _field(_MODEL_SIGNATURE, signature.encode())  # without a name, it is the model that loads the file
     request = _field(_REQUEST_MODEL, model) + _field(_REQUEST_INPUTS, entry)
     return _field(_LOG_PREDICT, _field(_PREDICT_REQUEST, request))
 
@@ -55,7 +55,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Returns an integer in groups of seven bits, the lowest first, all but the last marked by the eighth bit."""
+    """Returns an integer in groups of seven bits, the lowest first, with the eighth bit set in all but the last."""
     groups = bytearray()
     while value > 127:
         groups.append(value & 127 | 128)

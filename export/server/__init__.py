@@ -1,1 +1,1 @@
-"""A server of exported models: protocols, batching, versions, and a page to look at."""
+"""A server of exported models: protocols, batching, versions, and a web page."""

@@ -1,4 +1,4 @@
-"""The server's addresses, and what HTTP statuses stand for."""
+"""The server's routes and HTTP statuses."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ PAGE_HEADERS = {
 }
 RETRY_SECONDS = 1
 MOST_BODIES = 8
-"""How many bodies of the largest size may be in memory together."""
+"""The most bodies of the largest size in memory at once."""
 
 Result = TypeVar("Result")
 
 
 class Endpoints:
-    """Answers requests for masks, by either protocol.
+    """Answers requests for masks, in both protocols.
 
     Args:
         options: Names and limits.
-        versions: The model.
-        segmentation: What segments files.
-        metrics: Where answers are counted.
+        versions: The versions of the model.
+        segmentation: Segments files.
+        metrics: Counts answers.
     """
 
     def __init__(self, options: ServeOptions, versions: Versions, segmentation: Segmentation, metrics: Metrics) -> None:
@@ -69,23 +69,23 @@ class Endpoints:
 
     async def _predict(self, servable: Servable, body: bytes, request: Request) -> Response:
         call = self._segmentation.call
-        wanted = await call(len(body), v1.parse, body)
-        masks = await self._segmentation.segment(servable, wanted.files)
-        content = await call(size_of(masks), v1.format_answer, masks, wanted.by_columns)
+        parsed = await call(len(body), v1.parse, body)
+        masks = await self._segmentation.segment(servable, parsed.files)
+        content = await call(size_of(masks), v1.format_answer, masks, parsed.by_columns)
         return Response(content, media_type="application/json")
 
     async def _infer(self, servable: Servable, body: bytes, request: Request) -> Response:
         call = self._segmentation.call
-        wanted = await call(len(body), v2.parse, body, request.headers.get(v2.LENGTH_HEADER))
-        masks = await self._segmentation.segment(servable, wanted.files)
-        arguments = (self._options.name, servable.version, wanted, masks)
+        parsed = await call(len(body), v2.parse, body, request.headers.get(v2.LENGTH_HEADER))
+        masks = await self._segmentation.segment(servable, parsed.files)
+        arguments = (self._options.name, servable.version, parsed, masks)
         content, headers = await call(size_of(masks), v2.format_answer, *arguments)
         return Response(content, headers=headers)
 
     async def _counted(
         self, protocol: str, request: Request, answer: Callable[[Servable, bytes, Request], Awaitable[Response]]
     ) -> Response:
-        """Answers within the limits of size, number and time, and counts the answer."""
+        """Answers a request and counts the answer."""
         started = time.perf_counter()
         response = await self._answer(request, answer)
         self._metrics.requests.labels(protocol, str(response.status_code)).inc()
@@ -102,7 +102,7 @@ class Endpoints:
             with self._admission.request() as admitted:
                 reading = read_body(request, options.max_body_bytes, admitted)
                 body = await _until(end, reading, HTTPException(408, "the request did not arrive in time"))
-                late = HTTPException(504, f"no answer within {options.timeout:g} seconds; the server has much to do")
+                late = HTTPException(504, f"no answer within {options.timeout:g} seconds; the server is busy")
                 return await _until(end, answer(servable, body, request), late)
         except BusyError as error:
             return problem(503, str(error), {"Retry-After": str(RETRY_SECONDS)})
@@ -113,22 +113,22 @@ class Endpoints:
         except HTTPException as error:
             return problem(error.status_code, error.detail)
         except ClientDisconnect:
-            return problem(499, "the caller has gone")
+            return problem(499, "the client disconnected")
         except Exception:
             LOG.exception("a request failed")
-            return problem(500, "the server failed; its log says how")
+            return problem(500, "the server failed; its log has the error")
 
     def model(self, request: Request) -> Servable:
-        """Returns the version that an address names; raises HTTPException if it is not served."""
+        """Returns the version that a URL names; raises HTTPException if it is not served."""
         name, version, servable = *map(request.path_params.get, ("name", "version")), self._versions.current
         if name != self._options.name:
-            raise HTTPException(404, f"model {name} is not served here, but {self._options.name} is")
+            raise HTTPException(404, f"model {name} is not served; {self._options.name} is")
         if version not in (None, servable.version):
-            raise HTTPException(404, f"version {version} of {name} is not served, but {servable.version} is")
+            raise HTTPException(404, f"version {version} of {name} is not served; version {servable.version} is")
         return servable
 
     def exposition(self) -> tuple[bytes, str]:
-        """Returns what Prometheus asks for."""
+        """Returns the metrics in Prometheus' text format, and the content type."""
         self._metrics.waiting.set(self._admission.requests)
         self._metrics.version.set(int(self._versions.current.version))
         self._metrics.load_failures.set(self._versions.failures)
@@ -136,7 +136,7 @@ class Endpoints:
 
 
 async def _until(end: float, work: Awaitable[Result], otherwise: Exception) -> Result:
-    """Returns what is awaited, or raises another exception if it is not there at a time of the loop's clock."""
+    """Returns the result of work, or raises an exception if it is not done by a time of the loop's clock."""
     try:
         return await asyncio.wait_for(work, end - asyncio.get_running_loop().time())
     except TimeoutError:
@@ -144,7 +144,7 @@ async def _until(end: float, work: Awaitable[Result], otherwise: Exception) -> R
 
 
 def problem(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """Returns an answer that says what is wrong, as both protocols have it."""
+    """Returns an answer with an error message, the same in both protocols."""
     return JSONResponse({"error": message}, status, headers)
 
 
@@ -153,9 +153,9 @@ def build_app(options: ServeOptions, versions: Versions, segmentation: Segmentat
 
     Args:
         options: Names and limits.
-        versions: The model.
-        segmentation: What segments files.
-        metrics: Where answers are counted.
+        versions: The versions of the model.
+        segmentation: Segments files.
+        metrics: Counts answers.
     """
     endpoints = Endpoints(options, versions, segmentation, metrics)
 

@@ -1,4 +1,4 @@
-"""Work that goes on beside the requests."""
+"""Background tasks of the server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 @contextlib.asynccontextmanager
 async def in_background(work: Coroutine) -> AsyncIterator[None]:
-    """Runs work without end while the block runs; it is cancelled then."""
+    """Runs a coroutine while the block runs, and cancels it at the end."""
     task = asyncio.create_task(work)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Bodies of HTTP requests, read no further than they may be long."""
+"""Reading bodies of HTTP requests up to a limit."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from export.server.limits import AdmittedRequest
 
 
 class TooLargeError(ValueError):
-    """A body that is longer than the server takes."""
+    """A body that is longer than the limit."""
 
 
 async def read_body(request: Request, max_bytes: int, admitted: AdmittedRequest) -> bytes:
-    """Reads the body of a request, counting its bytes while they come in.
+    """Reads the body of a request, and counts its bytes as they arrive.
 
     Raises:
-        TooLargeError: If it says that it is longer than `max_bytes`, before any of it is read, or turns out to be.
+        TooLargeError: If the body is longer than `max_bytes`, by its header, before any of it is read, or in fact.
         BusyError: If the bodies of all requests together take too much memory.
     """
-    complaint = f"the body is longer than {max_bytes} bytes, the limit of this server; send fewer or smaller files"
+    message = f"the body is longer than {max_bytes} bytes, the limit of this server; send fewer or smaller files"
     claimed = request.headers.get("content-length", "")
     if claimed.isdecimal():
         if int(claimed) > max_bytes:
-            raise TooLargeError(complaint)
+            raise TooLargeError(message)
         admitted.take(int(claimed))
     chunks, length = [], 0
     async for chunk in request.stream():
         length += len(chunk)
         if length > max_bytes:
-            raise TooLargeError(complaint)
+            raise TooLargeError(message)
         if not claimed:
             admitted.take(len(chunk))
         chunks.append(chunk)

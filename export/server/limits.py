@@ -1,4 +1,4 @@
-"""What the server takes on at once: requests, their bytes, and the pixels of decoded images."""
+"""Limits of what the server holds at once: requests, their bytes, pixels of decoded images."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 
 
 class BusyError(RuntimeError):
-    """The server has as much to do as it takes on: the caller may come again after some seconds."""
+    """The server is at a limit; the client may retry after some seconds."""
 
 
 class Admission:
-    """Counts what has been accepted and not been answered yet.
+    """Counts requests that are accepted and not answered yet.
 
     Args:
-        max_requests: How many requests.
-        max_bytes: How much memory their bodies may take together.
+        max_requests: The most requests.
+        max_bytes: The most bytes of their bodies together.
     """
 
     def __init__(self, max_requests: int, max_bytes: int) -> None:
@@ -25,13 +25,13 @@ class Admission:
 
     @contextlib.contextmanager
     def request(self) -> Iterator[AdmittedRequest]:
-        """Holds a place for a request while the block runs.
+        """Admits a request while the block runs.
 
         Raises:
-            BusyError: If all places are taken.
+            BusyError: If there are `max_requests` already.
         """
         if self.requests >= self._max_requests:
-            raise BusyError(f"{self.requests} requests wait already; come again later")
+            raise BusyError(f"{self.requests} requests wait already; try again later")
         admitted = AdmittedRequest(self)
         self.requests += 1
         try:
@@ -41,30 +41,30 @@ class Admission:
             self.bytes -= admitted.bytes
 
     def take(self, count: int) -> None:
-        """Counts bytes; raises BusyError if they would be too many, except for a single request."""
+        """Counts bytes; raises BusyError beyond `max_bytes`, except for a single request."""
         if self.bytes + count > self._max_bytes and self.requests > 1:
-            raise BusyError(f"{self.bytes >> 20} MiB of requests wait already; come again later")
+            raise BusyError(f"{self.bytes >> 20} MiB of requests wait already; try again later")
         self.bytes += count
 
 
 class AdmittedRequest:
-    """One request that has a place, and the bytes that it has taken so far."""
+    """An admitted request and the bytes of its body in memory."""
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self.bytes = 0
 
     def take(self, count: int) -> None:
-        """Counts bytes of the body that are in memory now; raises BusyError if they do not fit."""
+        """Counts bytes of the body; raises BusyError if they exceed the limit of all requests."""
         self._admission.take(count)
         self.bytes += count
 
 
 class PixelBudget:
-    """Lets images be decoded while those in memory have not too many pixels together, in the order of their arrival.
+    """Limits the pixels of all decoded images in memory; images wait in the order of their arrival.
 
     Args:
-        max_pixels: Of all decoded images; one that alone has more is let in when there is no other.
+        max_pixels: The most pixels of all decoded images; a larger image is admitted alone.
     """
 
     def __init__(self, max_pixels: int) -> None:
@@ -73,7 +73,7 @@ class PixelBudget:
 
     @contextlib.asynccontextmanager
     async def holding(self, pixels: int):
-        """Waits until there is room for so many pixels, and holds it while the block runs."""
+        """Waits until so many pixels are free, and holds them while the block runs."""
         async with self._turn:
             while self._used and self._used + pixels > self._max_pixels:
                 self._freed.clear()

@@ -1,4 +1,4 @@
-"""What Prometheus may know of the server."""
+"""The server's metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """Counts of requests, times and batches, and what the process itself takes.
+    """Metrics of requests, times and batches, and of the process.
 
     Attributes:
         requests: Answered requests, by protocol and HTTP status.
         seconds: From the first byte of a request to its answer, by protocol.
-        batches: Images that went through the network together.
-        network_seconds: In which the network was at work: a rate of 1 a second is all that it can do.
+        batches: Images in each batch.
+        network_seconds: Seconds of inference; a rate of 1 per second is full load.
         waiting: Requests that are not answered yet.
         version: The version that is served.
         load_failures: Versions that could not be loaded.
@@ -47,10 +47,10 @@ class Metrics:
         )
 
     def observe_batch(self, size: int, seconds: float) -> None:
-        """Counts a batch of so many images, for which the network took so long."""
+        """Counts a batch of `size` images and the seconds of its inference."""
         self.batches.observe(size)
         self.network_seconds.inc(seconds)
 
     def exposition(self) -> tuple[bytes, str]:
-        """Returns all of it in Prometheus' text format, and the content type."""
+        """Returns the metrics in Prometheus' text format, and the content type."""
         return prometheus_client.generate_latest(self._registry), prometheus_client.CONTENT_TYPE_LATEST

@@ -1,4 +1,4 @@
-"""The server's process: a model, an application, and an end without loss."""
+"""The server's process: loading the model, serving, and a graceful shutdown."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 class Server(uvicorn.Server):
-    """Ends well on SIGTERM and Ctrl-C, of which uvicorn would die at last; a second signal does not wait."""
+    """Shuts down gracefully on SIGTERM and Ctrl-C, with exit status 0; a second signal does not wait."""
 
     should_exit: bool
     force_exit: bool
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begins to listen, and says where."""
+        """Begins to listen, and prints the address."""
         await super().startup(sockets)
         for listener in sockets or []:
             host, port = listener.getsockname()[:2]
@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Takes the signals while the block runs."""
+        """Handles the signals while the block runs."""
         with handling(self._end):
             yield
 
@@ -54,21 +54,21 @@ def serve(options: ServeOptions, listener: socket.socket) -> None:
     """Loads the model and serves it until SIGTERM or Ctrl-C.
 
     Args:
-        options: How.
-        listener: Where requests arrive.
+        options: The server's options.
+        listener: The socket of requests.
 
     Raises:
         UserError: If there is no model to serve.
     """
     versions, app = build(options)
-    # Requests that run are answered or given up within --timeout.
+    # Running requests are answered or cancelled within --timeout.
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=int(options.timeout) + 1)
     print(f"{options.directory}: version {versions.current.version} is loaded", flush=True)
     asyncio.run(Server(config).serve([listener]))
 
 
 def build(options: ServeOptions) -> tuple[Versions, Starlette]:
-    """Loads the model and makes the application that serves it; raises UserError if there is no model to serve."""
+    """Returns the loaded versions and the application; raises UserError if there is no model to serve."""
     max_batch = options.max_batch or default_batch_size()
 
     def load(folder: Path) -> Servable:

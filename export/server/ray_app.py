@@ -1,7 +1,7 @@
 """The server as a deployment of Ray Serve: `serve run export.server.ray_app:deployment directory=DIR`.
 
-Every replica is a whole server, with both protocols, the page and hot reload; Ray starts as many as there are callers
-for, on all machines of a cluster that see the folder.
+Each replica is a complete server, with both protocols, the page and hot reload; Ray scales their number with the
+requests, on all machines of a cluster that see the folder.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from ray import serve
 from keras_fcn.system.startup import start_tensorflow
 
 REPLICAS = {"min_replicas": 1, "max_replicas": 8, "target_ongoing_requests": 4}
-"""How many there may be, and how many requests each is to have at the same time."""
+"""Limits of the number of replicas, and the target of concurrent requests for each."""
 
 
 def deployment(arguments: dict[str, str]) -> serve.Application:
     """Returns the application for `serve run` and `serve.run`.
 
     Args:
-        arguments: "directory", the folder of all versions of the model; "name", what it is called in addresses,
-            "keras_fcn" if not given; "cpus" for each replica, 2 if not given.
+        arguments: "directory", the folder of all versions of the model; "name", its name in URLs, "keras_fcn" if
+            not given; "cpus" for each replica, 2 if not given.
     """
     directory = Path(arguments["directory"]).absolute()  # replicas work in another folder
     name = arguments.get("name", "keras_fcn")

@@ -48,7 +48,7 @@ def test_the_client_in_c_writes_the_live_models_mask(segment, trained, exported,
 def test_the_client_in_c_says_what_is_wrong(segment, exported, tmp_path):
     (tmp_path / "photo.gif").write_bytes(b"GIF89a")
     model, mask = exported / "1", tmp_path / "mask.png"
-    for words, complaint in [
+    for words, message in [
         ([model, tmp_path / "photo.gif", mask], "image_bytes[0] is a GIF; send a JPEG or PNG"),
         ([model, tmp_path / "none", mask], "none: cannot be read"),
         ([tmp_path, tmp_path / "photo.gif", mask], "Could not find SavedModel"),
@@ -56,7 +56,7 @@ def test_the_client_in_c_says_what_is_wrong(segment, exported, tmp_path):
     ]:
         call = subprocess.run([segment, *words], capture_output=True, text=True)
         assert call.returncode == 2
-        assert complaint in call.stderr
+        assert message in call.stderr
     assert not mask.exists()
 
 

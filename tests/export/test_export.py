@@ -24,7 +24,7 @@ def loaded(exported):
 
 @pytest.fixture(scope="module")
 def tiny():
-    """A network with scores as large as a trained one's; those of a fresh one are nearly equal."""
+    """A network with logits as large as a trained one's; those of a fresh one are nearly equal."""
     model = build_fcn("fcn32s", "resnet18_v2", num_classes=5)
     kernel = model.get_layer("score_fr").kernel
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3)).astype(np.float32)
@@ -46,19 +46,19 @@ def test_images_are_the_live_model_at_any_size(trained, loaded, shape):
 
 
 def test_files_of_mixed_kinds_and_sizes_become_masks_of_their_own_sizes(trained, loaded, tmp_path):
-    """One call for photographs that Pillow decodes, against the live model on the same pixels."""
+    """One call for images that Pillow decodes, against the live model on the same pixels."""
     paths = [write_photo(tmp_path, name) for name in ("plain.jpg", "turned 6.jpg", "rgba.PNG")]
     Image.new("RGB", (1, 1), (90, 120, 30)).save(tmp_path / "pixel.png")
     paths.append(tmp_path / "pixel.png")
     output = loaded.signatures["serving_default"](image_bytes=tf.constant([path.read_bytes() for path in paths]))
     assert set(output) == {"mask_png_bytes", "class_shares"}
     predict = Predictor.open(trained)
-    for path, png, shares in zip(paths, output["mask_png_bytes"].numpy(), output["class_shares"].numpy()):
+    for path, png, fractions in zip(paths, output["mask_png_bytes"].numpy(), output["class_shares"].numpy()):
         mask = Image.open(io.BytesIO(png))
         assert mask.mode == "L"
         ids = predict(read_image(path))
         np.testing.assert_array_equal(np.asarray(mask), ids)
-        np.testing.assert_allclose(shares, np.bincount(ids.ravel(), minlength=21) / ids.size, atol=1e-6)
+        np.testing.assert_allclose(fractions, np.bincount(ids.ravel(), minlength=21) / ids.size, atol=1e-6)
 
 
 def test_signatures_are_typed_and_of_dynamic_size(loaded):
@@ -173,13 +173,13 @@ def test_the_command_says_what_it_did(trained, tmp_path):
 def test_what_cannot_be_exported_is_one_line(tmp_path, exported, tiny):
     (tmp_path / "file").write_text("")
     shutil.copytree(exported, tmp_path / "saved")
-    for model, target, complaint in [
+    for model, target, message in [
         (tmp_path / "none", tmp_path / "out", "none: no such file or folder"),
         (tmp_path / "saved", tmp_path / "out", "saved/1: no such file; give a run folder or a .keras file"),
     ]:
         call = Call("export/saved_model.py", model, target)
         assert call.status == 2
-        assert complaint in call.err
+        assert message in call.err
         assert len(call.err.splitlines()) == 1
     with pytest.raises(UserError, match="file: is a file; give a folder to export to"):
         export_saved_model(tiny, tmp_path / "file")

@@ -30,7 +30,7 @@ def needed(name, int8=False):
 
 
 def varied(backbone):
-    """A network whose scores are as large as a trained one's, and whose last upsampling is not bilinear any more."""
+    """A network whose logits are as large as a trained one's, and whose last upsampling is not bilinear any more."""
     classes = ClassTable.named(["floor", "red shirt", "帽子"])
     model, rng = build_fcn("fcn8s", backbone, classes=classes), np.random.default_rng(0)
     for name in ("score_fr", "score_pool4", "score_pool3", "upscore8"):
@@ -47,7 +47,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def scaled():
-    """A network that sees images at a share of their size."""
+    """A network that sees images at a fraction of their size."""
     plain = varied("resnet18_v2")
     keras_model = build_fcn("fcn8s", "resnet18_v2", classes=class_table(plain), input_scale=0.8)
     keras_model.set_weights(plain.get_weights())
@@ -75,7 +75,7 @@ def test_the_graph_gives_the_live_model_s_classes(model, live, classes_first, si
 
 
 @pytest.mark.parametrize("classes_first", [False, True])
-def test_the_graph_of_a_network_that_sees_a_share_gives_the_live_model_s_classes(scaled, classes_first):
+def test_the_graph_of_a_network_with_an_input_scale_gives_the_live_model_s_classes(scaled, classes_first):
     for size in (None, (33, 65)):
         images, segment = images_of((2, 33, 65)), class_graph(scaled, size, classes_first)
         expected = Predictor(scaled).segment(images).numpy()
@@ -84,7 +84,7 @@ def test_the_graph_of_a_network_that_sees_a_share_gives_the_live_model_s_classes
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_file_of_a_network_that_sees_a_share_gives_the_live_model_s_classes(tmp_path, scaled, name):
+def test_a_file_of_a_network_with_an_input_scale_gives_the_live_model_s_classes(tmp_path, scaled, name):
     needed(name)
     path, compared = export_format(FORMATS[name], scaled, tmp_path)
     assert len(compared) == 3
@@ -110,18 +110,18 @@ def test_a_file_gives_the_live_model_s_classes_at_any_size(tmp_path, model, live
 def onnx_metadata(path):
     import onnx as library
 
-    said = {entry.key: entry.value for entry in library.load(path).metadata_props}
-    assert said["model_name"] == "fcn8s_mobilenet_v2"
-    assert json.loads(said["class_names"]) == ["floor", "red shirt", "帽子"]
-    assert len(json.loads(said["class_colors"])) == 3
+    metadata = {entry.key: entry.value for entry in library.load(path).metadata_props}
+    assert metadata["model_name"] == "fcn8s_mobilenet_v2"
+    assert json.loads(metadata["class_names"]) == ["floor", "red shirt", "帽子"]
+    assert len(json.loads(metadata["class_colors"])) == 3
 
 
 def openvino_metadata(path):
     import openvino as library
 
-    said = library.Core().read_model(path).get_rt_info(["model_info"])
-    assert said["labels"] == "floor red_shirt 帽子"
-    assert json.loads(said["class_names"]) == ["floor", "red shirt", "帽子"]
+    metadata = library.Core().read_model(path).get_rt_info(["model_info"])
+    assert metadata["labels"] == "floor red_shirt 帽子"
+    assert json.loads(metadata["class_names"]) == ["floor", "red shirt", "帽子"]
 
 
 def litert_metadata(path):
@@ -162,24 +162,24 @@ def test_a_file_that_differs_is_not_left_behind(tmp_path):
     assert (tmp_path / "model.xml").read_text() == "of an earlier export"
 
 
-def test_a_quantized_file_may_differ_but_not_be_absurd():
+def test_a_quantized_file_may_differ_but_not_be_broken():
     classes = ClassTable.named(["a", "b", "c"])
     live = Predictor(
         lambda images: images[..., 0] % 3, classes, lambda images: tf.one_hot(np.asarray(images)[..., 0] % 3, 3)
     )
-    photographs = [images_of((1, 50, 60))]
+    samples = [images_of((1, 50, 60))]
 
     def shifted(by):
         return lambda images: ((images[..., 0] % 3 + (np.arange(images.shape[2]) % 10 < by)) % 3).astype(np.uint8)
 
-    found = verify_file("file", shifted(2), live, (40, 50), photographs, False)
+    found = verify_file("file", shifted(2), live, (40, 50), samples, False)
     assert [round(comparison.agreement, 6) for comparison in found] == [0.8, 0.8]
     for by, is_exact in ((6, False), (2, True)):
         with pytest.raises(UserError, match="nothing was exported"):
-            verify_file("file", shifted(by), live, (40, 50), photographs, is_exact)
+            verify_file("file", shifted(by), live, (40, 50), samples, is_exact)
 
 
-def test_a_fixed_size_is_measured_on_resized_photographs():
+def test_a_fixed_size_is_evaluated_on_resized_images():
     image = np.full((10, 20, 3), 7, np.uint8)
     assert resized(image, None) is image
     np.testing.assert_array_equal(resized(image, (4, 6)), np.full((4, 6, 3), 7))
@@ -220,26 +220,26 @@ def test_litert_int8_of_a_fixed_size(toy, trained, tmp_path):
 def test_calibration_is_spread_over_the_split_train(toy):
     classes = ClassTable.voc()
     calibration = Calibration.read(toy, classes, 3, (32, 64))
-    assert len(calibration.photographs) == 3
+    assert len(calibration.paths) == 3
     assert [image.shape for image in calibration.images()] == [(1, 32, 64, 3)] * 3
-    assert len(calibration.held_out) == 3
-    assert len(Calibration.read(toy, classes, 99, None).photographs) == 10
+    assert len(calibration.validation) == 3
+    assert len(Calibration.read(toy, classes, 99, None).paths) == 10
     with pytest.raises(UserError, match="the model has 2 classes, the data 21"):
         Calibration.read(toy, ClassTable.named(["a", "b"]), 3, None)
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("words", "message"),
     [
         (["--int8"], "--int8 needs --calibrate DIR"),
         (["--size", "0", "8"], "--size takes a height and a width of at least 1. Received: 0 8"),
         (["--photographs", "0"], "--photographs must be at least 1"),
     ],
 )
-def test_wrong_options_are_one_line(words, complaint):
+def test_wrong_options_are_one_line(words, message):
     call = Call("export/onnx.py", "run", "out", *words)
     assert call.status == 2
-    assert complaint in call.err
+    assert message in call.err
     assert len(call.err.splitlines()) == 1
 
 
@@ -258,9 +258,9 @@ found = {}
 for name, module in json.loads(sys.argv[1]).items():
     for way in (f"export/{name}.py", f"export.{name}"):
         sys.path[0] = str(Path("export").resolve()) if way.endswith(".py") else str(Path.cwd())
-        sys.argv, complaint, status = [way, "none", "out"], io.StringIO(), None
+        sys.argv, message, status = [way, "none", "out"], io.StringIO(), None
         try:
-            with contextlib.redirect_stderr(complaint):
+            with contextlib.redirect_stderr(message):
                 if way.endswith(".py"):
                     runpy.run_path(way, run_name="__main__")
                 else:
@@ -268,7 +268,7 @@ for name, module in json.loads(sys.argv[1]).items():
         except SystemExit as stop:
             status = stop.code
         is_hidden = Path(importlib.util.find_spec(module).origin).is_relative_to(Path.cwd() / "export")
-        found[way] = [status, "none: no such file or folder" in complaint.getvalue(), is_hidden]
+        found[way] = [status, "none: no such file or folder" in message.getvalue(), is_hidden]
 print(json.dumps(found))
 """
 

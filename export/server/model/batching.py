@@ -1,4 +1,4 @@
-"""Images of several callers go through the network together."""
+"""Dynamic batching: images of several requests go through the network together."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from keras_fcn.inference.batches import batch_room
 
 @dataclasses.dataclass(frozen=True)
 class BatchingOptions:
-    """How images are put together.
+    """Options of batching.
 
     Attributes:
-        max_batch: Images of one size that the network gets at once, at most.
-        max_delay: Seconds that an idle network waits for more of them. With 0, those go together that arrived while the
-            network was busy, and nobody ever waits for nothing.
+        max_batch: The most images of one size in a batch.
+        max_delay: Seconds that an idle network waits for more images. With 0, a batch holds the images that arrived
+            while the network was busy, and no image waits for others.
     """
 
     max_batch: int = 4
@@ -41,17 +41,17 @@ class _Entry:
 
     @property
     def kind(self) -> tuple:
-        """What the images of a batch have in common."""
+        """The key of a batch: version and image size."""
         return id(self.servable), self.image.shape
 
 
 class Batcher:
-    """Puts images of one size that wait at the same time into one call of the network, the longest-waiting first.
+    """Runs waiting images of one size in one call of the network, the oldest first.
 
     Args:
-        network: Runs the calls.
-        options: How many together, and for how long an idle network waits for them.
-        observe: Is called with the size of each batch and the seconds that the network took for it.
+        network: Executor of the calls.
+        options: Batch size and delay.
+        observe: Called with the size of each batch and the seconds of its inference.
     """
 
     def __init__(self, network: Executor, options: BatchingOptions, observe: Callable[[int, float], object]) -> None:
@@ -68,7 +68,7 @@ class Batcher:
         return await entry.result
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Serves the queue while the block runs."""
+        """Processes the queue while the block runs."""
         return in_background(self._run())
 
     async def _run(self) -> None:
@@ -81,7 +81,7 @@ class Batcher:
             await self._segment(self._take())
 
     def _next_kind(self) -> tuple | None:
-        """Returns what the next batch is of, after dropping those in front of it who no longer wait."""
+        """Returns the key of the next batch, after cancelled images at the front are dropped."""
         while self._waiting and self._waiting[0].result.done():
             self._waiting.popleft()
         return self._waiting[0].kind if self._waiting else None
@@ -108,7 +108,7 @@ class Batcher:
         return (entry for entry in self._waiting if not entry.result.done())
 
     def _take(self) -> list[_Entry]:
-        """Removes the next batch from the queue: the first that waits, and others like it."""
+        """Removes the next batch from the queue: the first image, and others of its key."""
         kind = self._next_kind()
         if kind is None:
             return []
@@ -118,7 +118,7 @@ class Batcher:
         return alike
 
     async def _segment(self, batch: list[_Entry]) -> None:
-        """Answers the images of a batch; if it fails as a whole, each alone, so that none fails for another's sake."""
+        """Answers the images of a batch; if it fails, each alone, so that only faulty images fail."""
         if not batch:
             return
         started = time.perf_counter()
@@ -127,7 +127,7 @@ class Batcher:
         )
         try:
             results = await call
-        except Exception as error:  # whatever it is, it belongs to the callers
+        except Exception as error:  # any error is passed on to the requests
             if len(batch) > 1:
                 for entry in batch:
                     await self._segment([entry])

@@ -1,4 +1,4 @@
-"""The size of a plain image file, without the graph that reads all others: waking it takes a millisecond and more."""
+"""Reading the size of a plain image file without TensorFlow's graph, whose call takes a millisecond and more."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import struct
 from typing import NamedTuple
 
 _TABLES = {0xFFC4, 0xFFC8, 0xFFCC}
-"""Of the markers from 0xFFC0 to 0xFFCF those that begin no frame (ITU T.81, table B.1)."""
+"""The markers from 0xFFC0 to 0xFFCF that begin no frame (ITU T.81, table B.1)."""
 
 _MOST_SEGMENTS = 100
-"""Of a JPEG that are read in search of its size; `read_header` goes on for more."""
+"""The most segments of a JPEG that are searched for its size; `read_header` searches more."""
 
 
 class PlainHeader(NamedTuple):
-    """What a file without fault and without EXIF says of itself.
+    """The header of a file without fault and without EXIF.
 
     Attributes:
         is_png: Whether it is a PNG; else it is a JPEG.
@@ -27,13 +27,13 @@ class PlainHeader(NamedTuple):
 
 
 def read_plain_header(data: bytes) -> PlainHeader | None:
-    """Reads what `export.graph.image_header.read_header` does of a file that has no fault and need not be turned.
+    """Reads the header of a file that has no fault and no EXIF orientation.
 
     Args:
         data: The file's bytes.
 
     Returns:
-        The header; None where anything is out of the ordinary, which that function is to look at.
+        The header; None for any other file, for `export.graph.image_header.read_header`.
     """
     if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR" and len(data) >= 24:
         width, height = struct.unpack_from(">ii", data, 16)

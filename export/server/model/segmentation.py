@@ -1,4 +1,4 @@
-"""From the files of a request to their masks: threads decode and encode, the batcher runs the network."""
+"""Segmenting the files of a request: threads decode and encode, the batcher runs the network."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from export.server.model.servable import BadImageError, Mask, Servable
 Result = TypeVar("Result")
 
 LEAST_PIXELS_IN_MEMORY = 1 << 25
-"""Of decoded images at a time; models that take larger images may fill the memory that one of those takes."""
+"""The least limit of pixels of decoded images in memory; for models of larger images, it is one image."""
 
 MOST_BYTES_AT_ONCE = 1 << 18
-"""That the event loop goes through itself: a body is parsed in less than a millisecond, a header read in two."""
+"""The most bytes processed in the event loop: parsing a body takes under 1 ms, reading a header 2 ms."""
 
 
 class BadFilesError(ValueError):
-    """Files that cannot be segmented, each with its place in the request and what is wrong with it, in one line."""
+    """Files that cannot be segmented: index in the request and fault of each, in one line."""
 
 
 class Segmentation:
     """Segments the files of all requests.
 
     Args:
-        threads: How many threads decode and encode.
-        batching: How images are put together.
-        max_pixels: Of an image, in the version that is served at the start.
-        observe_batch: Is called with the size of each batch and the seconds that the network took for it.
+        threads: Number of threads that decode and encode.
+        batching: Options of batching.
+        max_pixels: The limit of pixels of an image, of the first served version.
+        observe_batch: Called with the size of each batch and the seconds of its inference.
     """
 
     def __init__(
@@ -47,21 +47,21 @@ class Segmentation:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Is ready for files while the block runs."""
+        """Accepts files while the block runs."""
         async with self._batcher.running():
             yield
         for pool in (self._threads, self._network):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def call(self, size: int, work: Callable[..., Result], *arguments: object) -> Result:
-        """Calls a function: here if it has so little to do that waking a thread would take longer, else in a thread.
+        """Calls a function in a thread, or here if it takes less time than waking a thread.
 
         If the caller is cancelled before a thread has begun, the function is not called.
 
         Args:
-            size: Bytes that the function goes through.
+            size: Bytes that the function processes.
             work: The function.
-            *arguments: What it is called with.
+            *arguments: Its arguments.
         """
         if size <= MOST_BYTES_AT_ONCE:
             return work(*arguments)
@@ -74,8 +74,8 @@ class Segmentation:
         """Segments JPEG and PNG files of any sizes.
 
         Raises:
-            BadFilesError: If there is something wrong with any of them; it names all of these. Other requests whose
-                images went through the network at the same time are none the worse for it.
+            BadFilesError: If any file has a fault; it names all of these. Other requests with images in the same batch
+                are not affected.
         """
         tasks = [asyncio.ensure_future(self._segment_file(servable, data)) for data in files]
         try:
@@ -84,7 +84,7 @@ class Segmentation:
             for task in tasks:
                 task.cancel()
         faults = [
-            f"image_bytes[{place}] {fault}" for place, fault in enumerate(results) if isinstance(fault, BadImageError)
+            f"image_bytes[{index}] {fault}" for index, fault in enumerate(results) if isinstance(fault, BadImageError)
         ]
         if faults:
             raise BadFilesError("; ".join(faults))

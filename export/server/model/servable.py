@@ -1,8 +1,7 @@
-"""One version of an exported model, taken apart into steps that a server can run at different times.
+"""One version of an exported model, as separate steps for a server.
 
-The signature `serving_default` decodes, segments and encodes file by file, and one bad file fails the call. Here, files
-are decoded and masks encoded by threads while the network is at others, and the network gets images of several callers
-at once.
+The signature `serving_default` decodes, segments and encodes file by file, and one bad file fails the call. Here,
+threads decode files and encode masks while the network runs, and the network gets images of several requests at once.
 """
 
 from __future__ import annotations
@@ -25,35 +24,35 @@ from keras_fcn.inference.models import SIGNATURE
 from keras_fcn.system.text import reason_of
 
 WARM_SIZE = (320, 480)
-"""Height and width of the image by which a version is warmed up: that of TensorFlow Serving's warm-up requests."""
+"""Height and width of the warm-up image, as in TensorFlow Serving's warm-up requests."""
 
 _FILE = tf.TensorSpec([], tf.string)
 
 
 class BadImageError(ValueError):
-    """A file that cannot be segmented, its sender's to mend: what is wrong with it, in one line."""
+    """A file that cannot be segmented, with its fault in one line for the client."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Mask:
-    """What a model made of an image file.
+    """The mask of an image file.
 
     Attributes:
         png: 8-bit grey PNG of class ids, as large as the (upright) image.
-        shares: Each class's share of the pixels, float32 [C].
+        fractions: Fraction of the pixels of each class, float32 [C].
     """
 
     png: bytes
-    shares: np.ndarray
+    fractions: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class FoundHeader:
-    """What a file without an obvious fault says of itself.
+    """The header of a file without a fault in it.
 
     Attributes:
         is_png: Whether it is a PNG; else it is a JPEG.
-        orientation: How a JPEG is to be turned, 1 to 8.
+        orientation: EXIF orientation of a JPEG, 1 to 8.
         pixels: Height times width.
     """
 
@@ -68,16 +67,16 @@ class Servable:
     Its methods may be called from several threads at once.
 
     Args:
-        folder: The SavedModel's, a version folder.
+        folder: The version folder with the SavedModel.
 
     Attributes:
         version: The folder's name.
-        names: Of the classes, by id.
-        colors: Of the classes, RGB.
-        max_pixels: Height times width that an image may have.
+        names: Class names, by id.
+        colors: Class colours, RGB.
+        max_pixels: The limit of height times width of an image.
 
     Raises:
-        UserError: If it is no such SavedModel or is damaged.
+        UserError: If the folder is no such SavedModel or is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -96,17 +95,17 @@ class Servable:
         self._header = tf.function(lambda data: read_header(data, self.max_pixels), input_signature=[_FILE])
 
     def warm_up(self, batch_size: int) -> None:
-        """Segments grey images, one of each kind of file and `batch_size` at once: the first caller need not wait."""
+        """Segments grey images, a batch and one file of each kind, so that the first request does not wait."""
         image = np.full((*WARM_SIZE, 3), 128, np.uint8)
         self.segment([image] * batch_size)
         for encode in (tf.io.encode_jpeg, tf.io.encode_png):
             self.segment_file(encode(image).numpy())
 
     def read_header(self, data: bytes) -> FoundHeader:
-        """Reads what a file claims to be, without memory for its pixels.
+        """Reads and checks the header of a file, without memory for its pixels.
 
         Raises:
-            BadImageError: If it is empty, neither JPEG nor PNG, has no readable size or too large a one.
+            BadImageError: If the file is empty, neither JPEG nor PNG, has no readable size or too many pixels.
         """
         plain = read_plain_header(data)
         if plain and plain.height * plain.width <= self.max_pixels:
@@ -122,7 +121,7 @@ class Servable:
 
         Args:
             data: A JPEG or PNG.
-            header: What `read_header` found in it.
+            header: Its header, by `read_header`.
 
         Returns:
             The upright image, uint8 [H, W, 3].
@@ -131,7 +130,7 @@ class Servable:
             BadImageError: If its pixels cannot be decoded to their end.
         """
         try:
-            # Not as a function: those wake threads, which takes longer than all of these operations.
+            # Eagerly: a tf.function wakes threads, which takes longer than these operations.
             return decode_file(tf.constant(data), header.is_png, header.orientation).numpy()
         except tf.errors.InvalidArgumentError:
             raise BadImageError("is damaged: its pixels cannot be decoded to their end") from None
@@ -141,10 +140,10 @@ class Servable:
         return self._network(images=tf.constant(stacked(images)))["classes"].numpy()
 
     def encode(self, ids: np.ndarray) -> Mask:
-        """Returns class ids uint8 [H, W] as a PNG, and the classes' shares."""
+        """Returns class ids uint8 [H, W] as a PNG, with the fraction of each class."""
         counts = np.bincount(ids.ravel(), minlength=len(self.names))
         return Mask(encode_grey(ids), (counts / ids.size).astype(np.float32))
 
     def segment_file(self, data: bytes) -> Mask:
-        """Does all of that with one file, as `serving_default` does."""
+        """Returns the mask of one file, as `serving_default` does."""
         return self.encode(self.segment([self.decode(data, self.read_header(data))])[0])

@@ -1,4 +1,4 @@
-"""Which version of a model is served: the newest in its folder, as soon as it is loaded and warm."""
+"""Serving the newest version of a model as soon as it is loaded and warm."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Fingerprint = tuple[tuple[str, int, int], ...]
 
 
 class Versions:
-    """A folder of version folders, 1/, 2/, ..., and the newest of them that could be loaded.
+    """A folder of version folders, 1/, 2/, ..., and the newest version that could be loaded.
 
-    While another is loaded, the one before goes on serving; calls that hold it keep it alive. A version that cannot be
-    loaded is tried again once its files have changed: somebody may be copying it at the moment.
+    The current version is served until a new one is loaded; requests that use it keep it alive. A version that cannot
+    be loaded is tried again when its files have changed: it may have been incomplete.
 
     Args:
-        folder: Of all versions, as `python -m export.saved_model` writes it.
-        load: Makes a version folder ready to serve, or raises UserError.
+        folder: The folder of all versions, as `python -m export.saved_model` writes it.
+        load: Loads and warms a version folder, or raises UserError.
 
     Attributes:
         current: The version that is served.
-        failures: How many versions could not be loaded so far.
+        failures: Number of versions that could not be loaded.
 
     Raises:
         UserError: If there is no folder, no version in it, or none that can be loaded.
@@ -45,7 +45,7 @@ class Versions:
         if not found:
             raise UserError(
                 f"{folder}: holds no version, 1/ or another number with a saved_model.pb; "
-                "make one with python -m export.saved_model RUN DIR"
+                "export one with python -m export.saved_model RUN DIR"
             )
         loaded = next(filter(None, map(self._attempt, found)), None)
         if loaded is None:
@@ -64,11 +64,11 @@ class Versions:
         return sorted(found, key=lambda path: int(path.name), reverse=True)
 
     def refresh(self) -> bool:
-        """Loads the newest version if it is not the current one; returns whether it did."""
+        """Loads the newest version if it is not the current one; returns True if it did."""
         try:
             found = self._found()
-        except UserError as error:  # an unmounted volume, perhaps: what is loaded goes on
-            LOG.warning("%s; version %s goes on", error, self.current.version)
+        except UserError as error:  # an unmounted volume, perhaps: the loaded version stays
+            LOG.warning("%s; version %s is still served", error, self.current.version)
             return False
         for path in found:
             if path.name == self.current.version:
@@ -80,7 +80,7 @@ class Versions:
         return False
 
     def _attempt(self, path: Path) -> Servable | None:
-        """Returns a version, loaded, or None if that fails or has failed with the same files before."""
+        """Returns a loaded version, or None if that fails or has failed with the same files before."""
         fingerprint = _fingerprint(path)
         if self._failed.get(path) == fingerprint:
             return None
@@ -93,7 +93,7 @@ class Versions:
             return None
 
     def watched(self, seconds: float, loader: Executor) -> AbstractAsyncContextManager[None]:
-        """Looks for a newer version every so many seconds while the block runs."""
+        """Checks for a newer version every so many seconds while the block runs."""
         return in_background(self._watch(seconds, loader))
 
     async def _watch(self, seconds: float, loader: Executor) -> None:
@@ -101,15 +101,15 @@ class Versions:
             await asyncio.sleep(seconds)
             try:
                 await asyncio.get_running_loop().run_in_executor(loader, self.refresh)
-            except Exception:  # a fault of ours must not end the watch
-                LOG.exception("looking for a newer version failed; version %s goes on", self.current.version)
+            except Exception:  # a bug must not end the watch
+                LOG.exception("the check for a newer version failed; version %s is still served", self.current.version)
 
 
 def _fingerprint(folder: Path) -> Fingerprint:
-    """Returns the names, sizes and times of all files beneath."""
+    """Returns names, sizes and times of all files in a folder."""
     found = []
     for path in sorted(folder.rglob("*")):
-        with contextlib.suppress(OSError):  # it has just gone
+        with contextlib.suppress(OSError):  # it was just removed
             status = path.stat()
             found.append((str(path), status.st_size, status.st_mtime_ns))
     return tuple(found)

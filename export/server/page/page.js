@@ -1,11 +1,11 @@
-// The page: a photograph goes to the server as any client sends it, and its mask comes back over it in colours.
+// The page: sends a photo to the server as any client does, and draws its mask over it in colours.
 
-const LONGEST_SIDE = 1600; // pixels; larger photographs are reduced before they are sent
+const LONGEST_SIDE = 1600; // pixels; larger photos are reduced before they are sent
 const SENT_AS_THEY_ARE = ["image/jpeg", "image/png"];
 
 const at = (id) => document.getElementById(id);
 let model = null; // name, class names and colours, the id of the background or -1
-let latest = 0; // the number of the newest photograph: answers to those before come too late
+let latest = 0; // the number of the newest photo: answers to earlier ones are dropped
 let stream = null;
 
 async function ask(url, options) {
@@ -34,7 +34,7 @@ function say(text, isBusy = false) {
   at("status").classList.toggle("busy", isBusy);
 }
 
-function complain(text) {
+function showError(text) {
   at("problem").textContent = text;
   at("problem").hidden = !text;
 }
@@ -48,7 +48,7 @@ function toBase64(blob) {
   });
 }
 
-// Returns what to send, and the picture, or null if this browser cannot show it: the server says then what it is.
+// Returns the blob to send and the image, or null if this browser cannot decode it: the server then names the fault.
 async function prepare(file) {
   const picture = await createImageBitmap(file).catch(() => null);
   if (!picture) return { blob: file, picture };
@@ -64,7 +64,7 @@ async function prepare(file) {
 
 async function segment(file) {
   const number = ++latest;
-  complain("");
+  showError("");
   at("result").hidden = true;
   say("Segmenting …", true);
   try {
@@ -77,7 +77,7 @@ async function segment(file) {
   } catch (error) {
     if (number !== latest) return;
     say("");
-    complain(error.message.replace(/^image_bytes\[0\] /, `${file.name || "The picture"} `));
+    showError(error.message.replace(/^image_bytes\[0\] /, `${file.name || "The photo"} `));
   }
 }
 
@@ -110,21 +110,21 @@ function paint(canvas, mask) {
   context.putImageData(image, 0, 0);
 }
 
-function present(shares) {
-  const classes = shares.map((share, id) => ({ id, share })).filter(({ share }) => share > 0);
-  return classes.sort((one, other) => other.share - one.share);
+function present(fractions) {
+  const classes = fractions.map((fraction, id) => ({ id, fraction })).filter(({ fraction }) => fraction > 0);
+  return classes.sort((one, other) => other.fraction - one.fraction);
 }
 
-function percent(share) {
-  return share < 0.001 ? "< 0.1%" : `${(100 * share).toFixed(1)}%`;
+function percent(fraction) {
+  return fraction < 0.001 ? "< 0.1%" : `${(100 * fraction).toFixed(1)}%`;
 }
 
-function summary(shares) {
-  return present(shares).slice(0, 3).map(({ id, share }) => `${model.names[id]} ${percent(share)}`).join(", ");
+function summary(fractions) {
+  return present(fractions).slice(0, 3).map(({ id, fraction }) => `${model.names[id]} ${percent(fraction)}`).join(", ");
 }
 
-function listClasses(shares) {
-  const rows = present(shares).map(({ id, share }) => {
+function listClasses(fractions) {
+  const rows = present(fractions).map(({ id, fraction }) => {
     const row = document.createElement("tr");
     const swatch = Object.assign(document.createElement("span"), { className: "swatch" });
     if (id === model.background) swatch.classList.add("unpainted");
@@ -133,14 +133,14 @@ function listClasses(shares) {
     name.append(Object.assign(document.createElement("span"), { className: "id", textContent: `(${id})` }));
     row.append(document.createElement("td"), name, document.createElement("td"));
     row.firstChild.append(swatch);
-    row.lastChild.textContent = percent(share);
+    row.lastChild.textContent = percent(fraction);
     return row;
   });
   at("legend").tBodies[0].replaceChildren(...rows);
 }
 
 async function openCamera() {
-  complain("");
+  showError("");
   if (!navigator.mediaDevices?.getUserMedia) {
     // Browsers lend the camera to pages from https:// and localhost only; a phone's own camera program goes anywhere.
     at("file").setAttribute("capture", "environment");
@@ -151,7 +151,7 @@ async function openCamera() {
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
   } catch (error) {
-    complain(`The camera cannot be used: ${error.message}.`);
+    showError(`The camera cannot be used: ${error.message}.`);
     return;
   }
   at("shoot").disabled = true;
@@ -207,4 +207,4 @@ at("opacity").addEventListener("input", (event) => {
   at("opacity-value").textContent = `${event.target.value}%`;
 });
 at("overlay").style.opacity = at("opacity").value / 100;
-loadModel().then((found) => { model = found; }, (error) => complain(error.message));
+loadModel().then((found) => { model = found; }, (error) => showError(error.message));

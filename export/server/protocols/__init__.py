@@ -1,1 +1,1 @@
-"""The HTTP protocols that the server speaks."""
+"""The HTTP protocols of the server."""

@@ -16,20 +16,20 @@ from export.server.model.servable import Mask, Servable
 from keras_fcn.system.text import reason_of
 
 INPUT = "image_bytes"
-"""The one input of the signature `serving_default`."""
+"""The input of the signature `serving_default`."""
 
 
 class BadRequestError(ValueError):
-    """A request that is not as the protocol says: what is wrong and what is expected, in one line."""
+    """A request that violates the protocol: the fault and the expected form, in one line."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a caller wants.
+    """A parsed request.
 
     Attributes:
         files: JPEG and PNG files.
-        by_columns: Whether the answer is to list masks and shares apart, not file by file.
+        by_columns: Whether the answer lists masks and fractions separately, not file by file.
     """
 
     files: list[bytes]
@@ -40,7 +40,7 @@ def parse(body: bytes) -> Request:
     """Reads the body of a `:predict` request.
 
     Raises:
-        BadRequestError: If it is not as the protocol says, or asks another signature than `serving_default`.
+        BadRequestError: If it violates the protocol, or names another signature than `serving_default`.
     """
     message = load_object(body)
     signature = message.get("signature_name") or "serving_default"
@@ -55,11 +55,11 @@ def parse(body: bytes) -> Request:
         values = values[INPUT]
     if not isinstance(values, list) or not values:
         raise BadRequestError(f'"{key}" must be a list of {{"b64": "..."}} that is not empty')
-    return Request([_file(value, f"{key}[{place}]") for place, value in enumerate(values)], key == "inputs")
+    return Request([_file(value, f"{key}[{index}]") for index, value in enumerate(values)], key == "inputs")
 
 
 def load_object(body: bytes) -> dict[str, Any]:
-    """Returns the JSON object that a body is; raises BadRequestError if it is none."""
+    """Returns the JSON object of a body; raises BadRequestError if it is not a JSON object."""
     try:
         message = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -78,7 +78,7 @@ def _file(value: object, where: str) -> bytes:
 
 
 def from_base64(text: object, where: str) -> bytes:
-    """Decodes base64; raises BadRequestError if it is none."""
+    """Decodes base64; raises BadRequestError if the text is not base64."""
     try:
         return base64.b64decode(text, validate=True)  # type: ignore[arg-type]
     except (binascii.Error, TypeError, ValueError) as error:
@@ -86,16 +86,16 @@ def from_base64(text: object, where: str) -> bytes:
 
 
 def format_answer(masks: Sequence[Mask], by_columns: bool) -> bytes:
-    """Returns the body of the answer; shares have the digits that float32 has."""
+    """Returns the body of the answer; fractions have the digits of float32."""
     pngs = [{"b64": base64.b64encode(mask.png).decode()} for mask in masks]
-    shares = [[float(str(share)) for share in mask.shares] for mask in masks]
+    fractions = [[float(str(fraction)) for fraction in mask.fractions] for mask in masks]
     if by_columns:
-        return json.dumps({"outputs": {"mask_png_bytes": pngs, "class_shares": shares}}).encode()
-    rows = [{"mask_png_bytes": png, "class_shares": row} for png, row in zip(pngs, shares)]
+        return json.dumps({"outputs": {"mask_png_bytes": pngs, "class_shares": fractions}}).encode()
+    rows = [{"mask_png_bytes": png, "class_shares": row} for png, row in zip(pngs, fractions)]
     return json.dumps({"predictions": rows}).encode()
 
 
 def status(name: str, servable: Servable) -> dict[str, Any]:
-    """Returns what TensorFlow Serving says of a model, and, beside it, what KServe's V1 does."""
+    """Returns the status of a model in TensorFlow Serving's form, and in that of KServe's V1."""
     state = {"version": servable.version, "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
     return {"name": name, "ready": True, "model_version_status": [state]}

@@ -1,7 +1,7 @@
-"""The Open Inference Protocol, KServe's V2, over HTTP: tensors in JSON, or in binary behind it.
+"""The Open Inference Protocol, KServe's V2, over HTTP: tensors in JSON, or in binary after it.
 
 https://github.com/kserve/open-inference-protocol and its extension for binary data. In JSON, files and masks are in
-base64; in binary, each is preceded by its length, four bytes, the lowest first.
+base64; in binary, each follows its length, four bytes, little-endian.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from export.server.model.servable import Mask, Servable
 from export.server.protocols.v1 import INPUT, BadRequestError, from_base64, load_object
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
-"""The HTTP header that says how long the JSON is when binary data follow."""
+"""The HTTP header with the length of the JSON before binary data."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a caller wants.
+    """A parsed request.
 
     Attributes:
         files: JPEG and PNG files.
-        id: What the answer is to repeat.
-        outputs: Names of the outputs that are wanted, and whether in binary.
+        id: The request's id, repeated in the answer.
+        outputs: Names of the requested outputs, with True for binary.
     """
 
     files: list[bytes]
@@ -45,7 +45,7 @@ def parse(body: bytes, header_length: str | None) -> Request:
         header_length: The value of `LENGTH_HEADER`, if it was sent.
 
     Raises:
-        BadRequestError: If it is not as the protocol says, or not what the model takes.
+        BadRequestError: If it violates the protocol, or does not match the model's inputs.
     """
     if header_length is not None and not (header_length.isdecimal() and int(header_length) <= len(body)):
         raise BadRequestError(f"{LENGTH_HEADER} must be a number of bytes within the body. Received: {header_length}")
@@ -66,7 +66,7 @@ def _files(tensor: dict[str, Any], binary: bytes) -> list[bytes]:
         data = tensor.get("data")
         if not isinstance(data, list):
             raise BadRequestError(f'{INPUT} must have "data", a list of image files in base64')
-        files = [from_base64(text, f"{INPUT}[{place}]") for place, text in enumerate(data)]
+        files = [from_base64(text, f"{INPUT}[{index}]") for index, text in enumerate(data)]
     elif size != len(binary):
         raise BadRequestError(f"binary_data_size of {INPUT} is {size!r}, but {len(binary)} bytes follow")
     else:
@@ -91,9 +91,9 @@ def _split(binary: bytes) -> list[bytes]:
 
 def _outputs(message: dict[str, Any]) -> dict[str, bool]:
     binary = bool(_parameters(message).get("binary_data_output", False))
-    wanted = message.get("outputs") or [{"name": name} for name in ("mask_png_bytes", "class_shares")]
+    requested = message.get("outputs") or [{"name": name} for name in ("mask_png_bytes", "class_shares")]
     try:
-        outputs = {output["name"]: bool(_parameters(output).get("binary_data", binary)) for output in wanted}
+        outputs = {output["name"]: bool(_parameters(output).get("binary_data", binary)) for output in requested}
     except (TypeError, KeyError):
         raise BadRequestError('"outputs" must be a list of {"name": ...}') from None
     unknown = set(outputs) - {"mask_png_bytes", "class_shares"}
@@ -110,11 +110,11 @@ def _parameters(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def format_answer(name: str, version: str, request: Request, masks: Sequence[Mask]) -> tuple[bytes, dict[str, str]]:
-    """Returns the body of the answer, and the HTTP headers that it needs."""
+    """Returns the body and the HTTP headers of the answer."""
     outputs, binary = [], []
     for output, is_binary in request.outputs.items():
         is_png = output == "mask_png_bytes"
-        shape = [len(masks)] if is_png else [len(masks), len(masks[0].shares)]
+        shape = [len(masks)] if is_png else [len(masks), len(masks[0].fractions)]
         tensor: dict[str, Any] = {"name": output, "datatype": "BYTES" if is_png else "FP32", "shape": shape}
         if is_binary:
             content = b"".join(_binary(mask, is_png) for mask in masks)
@@ -123,7 +123,7 @@ def format_answer(name: str, version: str, request: Request, masks: Sequence[Mas
         elif is_png:
             tensor["data"] = [base64.b64encode(mask.png).decode() for mask in masks]
         else:
-            tensor["data"] = [float(str(share)) for mask in masks for share in mask.shares]
+            tensor["data"] = [float(str(fraction)) for mask in masks for fraction in mask.fractions]
         outputs.append(tensor)
     message: dict[str, Any] = {"model_name": name, "model_version": version, "outputs": outputs}
     if request.id is not None:
@@ -135,11 +135,11 @@ def format_answer(name: str, version: str, request: Request, masks: Sequence[Mas
 
 
 def _binary(mask: Mask, is_png: bool) -> bytes:
-    return struct.pack("<I", len(mask.png)) + mask.png if is_png else mask.shares.astype(np.dtype("<f4")).tobytes()
+    return struct.pack("<I", len(mask.png)) + mask.png if is_png else mask.fractions.astype(np.dtype("<f4")).tobytes()
 
 
 def model_metadata(name: str, servable: Servable) -> dict[str, Any]:
-    """Returns what the protocol says of a model, with its classes as parameters."""
+    """Returns the protocol's metadata of a model, with its classes as parameters."""
     return {
         "name": name,
         "versions": [servable.version],

@@ -1,4 +1,4 @@
-"""Image files decoded and refused inside the graph, with a "network" that makes ids from colours."""
+"""Image files decoded and rejected inside the graph, with a "network" that makes ids from colours."""
 
 import io
 import struct
@@ -39,7 +39,7 @@ def mask(files):
     return [np.asarray(Image.open(io.BytesIO(png))) for png in segment(tf.constant(files))["mask_png_bytes"].numpy()]
 
 
-def complaint(*files):
+def error_of(*files):
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         segment(tf.constant(files))
     return str(caught.value)
@@ -61,8 +61,8 @@ def jpeg_that_claims(height, width, tmp_path):
     return bytes(data)
 
 
-def test_every_kind_of_photograph_is_decoded_as_pillow_does(tmp_path):
-    """All in one call. A PNG's EXIF orientation is the one thing that is left out."""
+def test_every_kind_of_image_is_decoded_as_pillow_does(tmp_path):
+    """All in one call. A PNG's EXIF orientation is the only exception."""
     paths = [write_photo(tmp_path, name) for name in PHOTOS if name != "turned 6.png"]
     for path, ids in zip(paths, mask([path.read_bytes() for path in paths])):
         np.testing.assert_array_equal(ids, mixed(read_image(path)), err_msg=path.name)
@@ -101,11 +101,11 @@ def test_no_files_give_no_masks():
     assert (output["mask_png_bytes"].shape, output["class_shares"].shape) == ((0,), (0, 251))
 
 
-def test_shares_are_those_of_the_pixels(tmp_path):
+def test_fractions_are_those_of_the_pixels(tmp_path):
     path = write_photo(tmp_path, "plain.jpg")
     ids = mixed(read_image(path)).numpy()
-    shares = segment(tf.constant([path.read_bytes()]))["class_shares"][0]
-    np.testing.assert_allclose(shares, np.bincount(ids.ravel(), minlength=251) / ids.size, rtol=1e-6)
+    fractions = segment(tf.constant([path.read_bytes()]))["class_shares"][0]
+    np.testing.assert_allclose(fractions, np.bincount(ids.ravel(), minlength=251) / ids.size, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -123,29 +123,29 @@ def test_shares_are_those_of_the_pixels(tmp_path):
         (png_that_claims(101, 100), "claims 101 x 100 pixels; the limit is 10000 pixels"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(data, what):
-    assert f"[image_bytes[0] {what}]" in complaint(data)
+def test_the_fault_of_a_file_is_named(data, what):
+    assert f"[image_bytes[0] {what}]" in error_of(data)
 
 
-def test_a_jpeg_that_claims_too_much_is_refused(tmp_path):
-    assert "[image_bytes[0] claims 60000 x 50000 pixels;" in complaint(jpeg_that_claims(60_000, 50_000, tmp_path))
-    assert "[image_bytes[0] is damaged:" in complaint(jpeg_that_claims(0, 50, tmp_path))
+def test_a_jpeg_that_claims_too_much_is_rejected(tmp_path):
+    assert "[image_bytes[0] claims 60000 x 50000 pixels;" in error_of(jpeg_that_claims(60_000, 50_000, tmp_path))
+    assert "[image_bytes[0] is damaged:" in error_of(jpeg_that_claims(0, 50, tmp_path))
 
 
 def test_all_bad_files_of_a_batch_are_named_and_none_is_decoded(tmp_path):
     good = photo(tmp_path)
-    message = complaint(good, b"", good, png_that_claims(60_000, 60_000))
+    message = error_of(good, b"", good, png_that_claims(60_000, 60_000))
     assert "[image_bytes[1] is empty; send the bytes of a JPEG or PNG file; image_bytes[3] claims 60000 x" in message
 
 
 @pytest.mark.parametrize("name", ["plain.jpg", "rgba.PNG"])
 def test_a_file_without_its_end_fails(tmp_path, name):
     data = photo(tmp_path, name)
-    assert "image_bytes[" not in complaint(data[: 3 * len(data) // 4])  # the decoder's own words, which know no place
+    assert "image_bytes[" not in error_of(data[: 3 * len(data) // 4])  # the decoder's own words, without the index
 
 
 def test_a_file_of_endless_segments_is_given_up():
-    assert "is damaged" in complaint(b"\xff\xd8" + b"\xff\xfe\x00\x02" * 5000)
+    assert "is damaged" in error_of(b"\xff\xd8" + b"\xff\xfe\x00\x02" * 5000)
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,4 +1,4 @@
-"""How the server puts images together, and what it takes on at once: without HTTP, by a network that tells."""
+"""The server's batching and limits, without HTTP, with a network that records its batches."""
 
 import asyncio
 import contextlib

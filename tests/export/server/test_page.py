@@ -1,4 +1,4 @@
-"""The server's page, in a headless Chromium: what its visitors see, hear and touch."""
+"""The server's page, in a headless Chromium: as its visitors use it."""
 
 import contextlib
 import importlib.util
@@ -46,20 +46,20 @@ def browser():
 
 @pytest.fixture
 def visit(browser, server):
-    """Opens the page; at the end, nothing but refused photographs may have been complained of by the browser."""
+    """Opens the page; at the end, the browser may have reported no errors but for rejected files."""
     with contextlib.ExitStack() as stack:
-        complaints = []
+        errors = []
 
         def open_page(**options):
             page = stack.enter_context(contextlib.closing(browser.new_page(**options)))
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
             page.goto(server.url)
             page.wait_for_selector("#model:not(:empty)")
             return page
 
         yield open_page
-        assert [text for text in complaints if "400 (Bad Request)" not in text] == []
+        assert [text for text in errors if "400 (Bad Request)" not in text] == []
 
 
 def upload(page, file):
@@ -73,7 +73,7 @@ def pixels(page, canvas, rows=1000):
     return np.array(values, np.uint8).reshape(height, width, 4)
 
 
-def test_a_photograph_is_shown_with_its_classes(visit, trained, toy):
+def test_a_photo_is_shown_with_its_classes(visit, trained, toy):
     photo = toy / "JPEGImages/val_0000.jpg"
     ids = Predictor.open(trained)(read_image(photo))
     classes = ClassTable.voc()
@@ -101,7 +101,7 @@ def test_a_photograph_is_shown_with_its_classes(visit, trained, toy):
 
 
 def test_a_bad_file_is_named_and_the_next_one_works(visit, toy, tmp_path):
-    (tmp_path / "notes.jpg").write_text("no photograph")
+    (tmp_path / "notes.jpg").write_text("not an image")
     page = visit()
     page.set_input_files("#file", tmp_path / "notes.jpg")
     alert = page.get_by_role("alert")
@@ -113,7 +113,7 @@ def test_a_bad_file_is_named_and_the_next_one_works(visit, toy, tmp_path):
     assert alert.is_hidden()
 
 
-def test_photographs_are_upright_and_large_ones_are_reduced(visit, tmp_path):
+def test_photos_are_upright_and_large_ones_are_reduced(visit, tmp_path):
     page = visit()
     turned = write_photo(tmp_path, "turned 6.jpg")
     upload(page, turned)
@@ -126,13 +126,13 @@ def test_photographs_are_upright_and_large_ones_are_reduced(visit, tmp_path):
     wait_until(lambda: page.evaluate("[overlay.height, overlay.width]") == [80, 1600])
 
 
-def test_the_camera_takes_a_picture(visit):
+def test_the_camera_takes_a_photo(visit):
     page = visit()
     page.get_by_role("button", name="Use the camera").click()
     page.keyboard.press("Escape")
     page.wait_for_selector("#viewfinder", state="hidden")
     page.get_by_role("button", name="Use the camera").click()
-    page.get_by_role("button", name="Take the picture").click()
+    page.get_by_role("button", name="Take a photo").click()
     page.wait_for_selector("#result:not([hidden])")
     assert page.is_hidden("#viewfinder")
     assert pixels(page, "photo", rows=40)[..., :3].std(axis=(0, 1)).max() > 10

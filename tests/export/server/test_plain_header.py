@@ -30,7 +30,7 @@ def require_agreement(data):
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_photographs_are_read_but_for_those_with_exif(tmp_path, name):
+def test_images_are_read_but_for_those_with_exif(tmp_path, name):
     plain = require_agreement(write_photo(tmp_path, name).read_bytes())
     assert (plain is None) == (name.endswith(".jpg") and ("turned" in name or "exif" in name))
 

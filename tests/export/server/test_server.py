@@ -1,4 +1,4 @@
-"""The server of exported models: `python -m export.serve`, asked as its callers ask it."""
+"""The server of exported models: `python -m export.serve`, used as its clients use it."""
 
 import base64
 import importlib
@@ -36,10 +36,10 @@ def test_the_clients_write_the_live_models_masks(server, trained, tmp_path):
 
 def test_v1_answers_as_the_saved_model_does(server, signature):
     files = [drawn(0), drawn(1, (33, 131), "JPEG"), drawn(2, (1, 1))]
-    masks, shares = signature(*files)
+    masks, fractions = signature(*files)
     status, answer = predict(server, *files)
     assert (status, [mask_of(row) for row in answer["predictions"]]) == (200, masks)
-    np.testing.assert_array_equal(np.float32([row["class_shares"] for row in answer["predictions"]]), shares)
+    np.testing.assert_array_equal(np.float32([row["class_shares"] for row in answer["predictions"]]), fractions)
     for body in (
         {"instances": [{"image_bytes": b64(data)} for data in files], "signature_name": "serving_default"},
         {"inputs": [b64(data) for data in files]},
@@ -57,16 +57,16 @@ def test_v1_answers_as_the_saved_model_does(server, signature):
 
 def test_v2_answers_in_json_and_in_binary(server, signature):
     files = [drawn(0), drawn(1, (33, 131), "JPEG")]
-    masks, shares = signature(*files)
+    masks, fractions = signature(*files)
     tensor = {"name": "image_bytes", "datatype": "BYTES", "shape": [2]}
     body = {"id": "mine", "inputs": [{**tensor, "data": [b64(data)["b64"] for data in files]}]}
     status, _, content = server.ask("POST", INFER, json.dumps(body))
     answer = json.loads(content)
     assert (status, answer["id"], answer["model_name"], answer["model_version"]) == (200, "mine", "keras_fcn", "1")
     pngs, rows = answer["outputs"]
-    assert (pngs["datatype"], pngs["shape"], rows["shape"]) == ("BYTES", [2], list(shares.shape))
+    assert (pngs["datatype"], pngs["shape"], rows["shape"]) == ("BYTES", [2], list(fractions.shape))
     assert [ids_in(base64.b64decode(text)) for text in pngs["data"]] == masks
-    np.testing.assert_array_equal(np.float32(rows["data"]).reshape(shares.shape), shares)
+    np.testing.assert_array_equal(np.float32(rows["data"]).reshape(fractions.shape), fractions)
 
     binary = b"".join(struct.pack("<I", len(data)) + data for data in files)
     header = json.dumps({
@@ -77,8 +77,10 @@ def test_v2_answers_in_json_and_in_binary(server, signature):
     status, headers, content = server.ask("POST", INFER, header + binary, {length: str(len(header))})
     end = int(headers[length])
     sizes = [output["parameters"]["binary_data_size"] for output in json.loads(content[:end])["outputs"]]
-    assert (status, sizes) == (200, [shares.nbytes, len(content) - end - shares.nbytes])
-    np.testing.assert_array_equal(np.frombuffer(content, "<f4", shares.size, end).reshape(shares.shape), shares)
+    assert (status, sizes) == (200, [fractions.nbytes, len(content) - end - fractions.nbytes])
+    np.testing.assert_array_equal(
+        np.frombuffer(content, "<f4", fractions.size, end).reshape(fractions.shape), fractions
+    )
     position = end + sizes[0]
     for mask in masks:
         (size,) = struct.unpack_from("<I", content, position)
@@ -88,7 +90,7 @@ def test_v2_answers_in_json_and_in_binary(server, signature):
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "complaint"),
+    ("path", "body", "expected"),
     [
         (PREDICT, b"{", "the body is not JSON: Expecting property name"),
         (PREDICT, b"[]", "the body must be a JSON object"),
@@ -114,11 +116,11 @@ def test_v2_answers_in_json_and_in_binary(server, signature):
         ),
     ],
 )
-def test_requests_that_are_not_as_the_protocol_says(server, path, body, complaint):
+def test_requests_that_violate_the_protocol(server, path, body, expected):
     status, _, content = server.ask("POST", path, body)
     message = json.loads(content)["error"]
     assert (status, message.count("\n")) == (400, 0)
-    assert complaint in message
+    assert expected in message
 
 
 @pytest.mark.parametrize(("announced", "follow"), [(8, struct.pack("<I", 9) + b"abcd"), (5, b"abcdef")])
@@ -145,17 +147,17 @@ def test_bad_files_are_named_and_fail_nobody_else(server, signature):
     with ThreadPoolExecutor(8) as pool:
         wrong = [pool.submit(predict, server, good[0], data, b"") for data in bad]
         right = [pool.submit(predict, server, data) for data in good]
-        for call, complaint in zip(wrong, bad.values(), strict=True):
+        for call, expected_error in zip(wrong, bad.values(), strict=True):
             status, answer = call.result()
             assert status == 400
-            assert answer["error"].startswith(complaint)
+            assert answer["error"].startswith(expected_error)
             assert answer["error"].endswith("; image_bytes[2] is empty; send the bytes of a JPEG or PNG file")
         for call, mask in zip(right, expected, strict=True):
             status, answer = call.result()
             assert (status, mask_of(answer["predictions"][0])) == (200, mask)
 
 
-def test_a_long_body_is_refused_whether_it_says_its_length_or_not(server):
+def test_a_long_body_is_rejected_with_and_without_its_length_in_the_header(server):
     for body in (b"x" * 600_000, iter([b"x" * 100_000] * 6)):
         status, _, content = server.ask("POST", PREDICT, body)
         assert status == 413

@@ -98,7 +98,7 @@ def test_a_newer_version_is_served_when_it_is_whole_until_sigterm(exported, sign
             stop.set()
             statuses = asking.result()
         assert set(statuses) == {200}
-        shutil.rmtree(folder)  # whatever happens there, what is loaded goes on
+        shutil.rmtree(folder)  # whatever happens there, the loaded version is served
         assert predict(server, drawn(0))[0] == 200
         assert server.get("/v1/models/keras_fcn")["model_version_status"][0]["version"] == "3"
         require_graceful_end(server, signal.SIGTERM, signature)
@@ -110,7 +110,7 @@ def test_limits_of_number_and_time(exported):
         connection = send_half(server, body)
         status, headers, content = server.ask("POST", PREDICT, body)
         assert (status, headers["Retry-After"]) == (503, "1")
-        assert "1 requests wait already; come again later" in json.loads(content)["error"]
+        assert "1 requests wait already; try again later" in json.loads(content)["error"]
         with connection:  # its other half never comes
             answer = http.client.HTTPResponse(connection)
             answer.begin()
@@ -132,20 +132,20 @@ def test_mistakes_are_one_line(exported, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        for words, complaint in [
+        for words, message in [
             ([tmp_path / "none"], "none: no such folder; give the DIR of python -m export.saved_model RUN DIR"),
             ([tmp_path / "empty"], "empty: holds no version"),
             ([tmp_path / "file"], "file: is a file; give the folder of an exported model"),
             ([tmp_path / "broken"], "broken/1: is no SavedModel of python -m export.saved_model"),
-            ([exported, "--port", port], f"127.0.0.1:{port}: cannot be listened at (Address already in use)"),
+            ([exported, "--port", port], f"127.0.0.1:{port}: cannot be bound (Address already in use)"),
             ([exported, "--port", 70000], "--port must be in 0 to 65535. Received: 70000"),
             ([exported, "--timeout", 0], "--timeout must be greater than 0. Received: 0"),
             ([exported, "--max-delay-ms", -1], "--max-delay-ms must not be negative. Received: -1"),
-            ([exported, "--name", "a/b"], "--name must be usable in an address"),
+            ([exported, "--name", "a/b"], "--name must be valid in a URL"),
         ]:
             call = Call("export/serve.py", *words, *([] if "--port" in words else ["--port", 0]))
             assert (call.status, call.err.count("\n")) == (2, 1), call.err
-            assert complaint in call.err
+            assert message in call.err
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     call = Call("export/serve.py", exported)
     assert call.status == 2
