@@ -1,4 +1,4 @@
-"""Requests for masks by many clients at once, and whether each answer is right."""
+"""Sending requests for masks by many clients at once, and checking each answer."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import numpy as np
 from PIL import Image
 
 LEAST_AGREEMENT = 0.999
-"""Share of a mask's pixels that must be the SavedModel's: sums of floats in batches may differ in the last bit."""
+"""The least fraction of pixels with the SavedModel's class; float sums in batches may differ in the last bit."""
 
 PREDICT = "/v1/models/keras_fcn:predict"
 
 
 def server_metric(port: int, name: str) -> float:
-    """Returns a number of the server's /metrics."""
+    """Returns a value of the server's /metrics."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("GET", "/metrics")
     lines = connection.getresponse().read().decode().splitlines()
@@ -31,11 +31,11 @@ def server_metric(port: int, name: str) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What came back.
+    """An answer to a request.
 
     Attributes:
-        number: Of the request.
-        status: Of HTTP.
+        number: Number of the request.
+        status: HTTP status.
         content: The body.
         seconds: From the request to the end of the answer.
     """
@@ -47,12 +47,12 @@ class Answer:
 
 
 class Load:
-    """Requests of a kind, and what is right as an answer.
+    """Requests and their expected answers.
 
     Args:
-        files: The photographs.
+        files: Image files.
         masks: Their masks, uint8 [H, W].
-        bad: Share of requests whose file is broken off.
+        bad: Fraction of requests with a damaged file.
     """
 
     def __init__(self, files: list[bytes], masks: list[np.ndarray], bad: float) -> None:
@@ -69,7 +69,7 @@ class Load:
         return bool(self._every) and number % self._every == self._every - 1
 
     def ask(self, connection: http.client.HTTPConnection, number: int) -> Answer:
-        """Sends the request of a number, and takes the answer as it comes."""
+        """Sends the request of a number, and returns the answer."""
         bodies = self._bad if self._is_bad(number) else self._good
         started = time.perf_counter()
         connection.request("POST", PREDICT, bodies[number % len(bodies)])
@@ -78,7 +78,7 @@ class Load:
         return Answer(number, answer.status, content, time.perf_counter() - started)
 
     def judge(self, answer: Answer) -> str:
-        """Returns "good", "refused" or what went wrong."""
+        """Returns "good", "refused" or the fault of an answer."""
         if self._is_bad(answer.number):
             return "refused" if 400 <= answer.status < 500 else f"bad file: {answer.status}"
         if answer.status != 200:
@@ -89,11 +89,11 @@ class Load:
         return "good" if agreement >= LEAST_AGREEMENT else f"wrong mask: {agreement:.4f}"
 
     def run(self, port: int, clients: int, requests: int) -> tuple[list[tuple[str, float]], float]:
-        """Sends so many requests by so many clients at once.
+        """Sends `requests` requests by `clients` clients at once.
 
         Returns:
             Outcome and seconds of each request, and the seconds from the first request to the last answer. Answers are
-            judged after those, so that the clients take as little as they can of the processors.
+            checked afterwards, so that the clients take little processor time.
         """
 
         def client(first: int) -> list[Answer]:

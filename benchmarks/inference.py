@@ -1,12 +1,12 @@
 """Times our SavedModel, other formats and other programs in turn: `python benchmarks/inference.py --formats onnx`.
 
-The SavedModel is exported anew; then each round starts every program once, in a process of its own, so that a change
-in the machine's load meets all of them. A yardstick is any command that prints, as its last line, a JSON object with
+The SavedModel is exported first; then each round starts every program once, in its own process, so that a change of
+the machine's load affects all of them. A yardstick is any command that prints, as its last line, a JSON object with
 "seconds", the median from an image in memory to its classes, for example
 `--yardstick PyTorch "torch-env/bin/python torch_fcn.py infer --batch 1 --layout nhwc"`; if it also has
-"processor_seconds", the median of the processor time of all threads, those are compared, too: on a machine with other
-work they vary less. `--formats onnx openvino litert` exports the network in these, too, `--int8` adds quantized files,
-set by drawn scenes: of random weights only the speed means something.
+"processor_seconds", the median of the processor time of all threads, those are compared, too: they vary less on a
+busy machine. `--formats onnx openvino litert` also exports the network to these formats, `--int8` adds quantized files,
+calibrated with drawn scenes: with random weights, only the speed is meaningful.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import tyro
-from yardsticks import OURS, report, run_in_turn, write_figures
+from yardsticks import OURS, report, run_in_turn, write_results
 
 from export.formats.conversion import Format
 from keras_fcn.runs.names import BackboneName, ModelName
@@ -36,7 +36,7 @@ from keras_fcn.system.startup import start_tensorflow
 
 UNTIMED = 3
 CALIBRATED = 20
-"""Scenes by which int8 is set."""
+"""Number of scenes to calibrate int8 with."""
 
 FormatName = Literal["onnx", "openvino", "litert"]
 SUFFIXES: dict[str, FormatName] = {".onnx": "onnx", ".xml": "openvino", ".tflite": "litert"}
@@ -50,7 +50,7 @@ class BenchmarkOptions:
     """The network."""
 
     backbone: BackboneName = "resnet18_v2"
-    """Its body."""
+    """The backbone."""
 
     num_classes: int = 21
     """Classes, background included."""
@@ -59,27 +59,27 @@ class BenchmarkOptions:
     """Height and width of the image."""
 
     images: int = 20
-    """How often each process segments the image, after three times that it does not time; the median counts."""
+    """Timed calls of each process, after three warm-up calls; the median counts."""
 
     rounds: int = 5
-    """How often each program is started; medians are printed."""
+    """Number of times that each program is started; medians are printed."""
 
     threads: int = 2
-    """Of ours."""
+    """Threads of our program."""
 
     formats: Annotated[tuple[FormatName, ...], tyro.conf.arg(metavar="NAME ...")] = ()
-    """Other formats of the same network to time, each by its own engine."""
+    """Other formats of the same network to time, each with its own engine."""
 
     int8: bool = False
-    """Time those in 8-bit integers, too."""
+    """Also time these formats quantized to 8-bit integers."""
 
     fixed: bool = False
-    """Export those for images of --size only."""
+    """Export these formats for images of --size only."""
 
     yardstick: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]], tyro.conf.arg(metavar="NAME COMMAND")
     ] = ()
-    """A program to compare with, and how to start it; may be given several times."""
+    """A program to compare with, and its command; may be given several times."""
 
     only_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """Time the model in this file once, in this process, and print what a yardstick prints."""
@@ -91,7 +91,7 @@ class BenchmarkOptions:
     """Only export the SavedModel into this folder, as DIR/1."""
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """Where to write the figures, too."""
+    """The JSON file to write the results to."""
 
 
 def file_seconds(options: BenchmarkOptions, path: Path) -> dict:
@@ -114,12 +114,12 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     loaded = tf.saved_model.load(str(options.only_ours))
     images = tf.cast(tf.random.uniform((1, *options.size, 3), 0, 256, tf.int32), tf.uint8)
     segment = loaded.signatures[SIGNATURE]
-    figures = median_seconds(options, lambda: segment(images=images)["classes"].numpy())
-    return {"framework": f"tensorflow {tf.__version__}", **figures}
+    medians = median_seconds(options, lambda: segment(images=images)["classes"].numpy())
+    return {"framework": f"tensorflow {tf.__version__}", **medians}
 
 
 def median_seconds(options: BenchmarkOptions, segment: Callable[[], object]) -> dict:
-    """Returns the medians of a function's time on the wall and of the processor time of all threads."""
+    """Returns the medians of a function's wall time and of the processor time of all threads."""
     seconds, processor_seconds = [], []
     for _ in range(UNTIMED + options.images):
         started, processor_started = time.perf_counter(), time.process_time()
@@ -157,7 +157,7 @@ def export(options: BenchmarkOptions, directory: Path) -> None:
 
 
 def form_of(name: str) -> Format:
-    """Returns the format of a name."""
+    """Returns a format by its name."""
     return getattr(importlib.import_module(f"export.{name}"), name.upper())
 
 
@@ -168,12 +168,12 @@ def file_commands(options: BenchmarkOptions, again: list[str], directory: str) -
     return [(kind, shlex.join([*again, "--only-file", file])) for kind, file in files.items()]
 
 
-def report_processor_time(figures: dict[str, list[dict]]) -> None:
-    """Prints the processor time of the programs that told theirs."""
-    for name, runs in figures.items():
-        if all("processor_seconds" in run for run in runs):
-            each = [run["processor_seconds"] for run in runs]
-            ratios = [theirs / ours["processor_seconds"] for theirs, ours in zip(each, figures[OURS])]
+def report_processor_time(results: dict[str, list[dict]]) -> None:
+    """Prints the processor time of the programs that report it."""
+    for name, rounds in results.items():
+        if all("processor_seconds" in result for result in rounds):
+            each = [result["processor_seconds"] for result in rounds]
+            ratios = [theirs / ours["processor_seconds"] for theirs, ours in zip(each, results[OURS])]
             print(
                 f"{name:<12}{statistics.median(each):7.3f} s of processor time an image, "
                 f"{statistics.median(ratios):.2f}x ours ({min(ratios):.2f} to {max(ratios):.2f})"
@@ -194,16 +194,16 @@ def main() -> None:
         return
     again = [sys.executable, *sys.argv]
     with tempfile.TemporaryDirectory() as directory:
-        # In a process of its own: those started later would be said to take as much memory as this one.
+        # In another process: the peak memory of processes started later would include that of this one.
         subprocess.run([*again, "--only-export", directory], check=True)
         others = [*file_commands(options, again, directory), *options.yardstick]
-        figures, loads = run_in_turn([*again, "--only-ours", f"{directory}/1"], others, options.rounds)
+        results, loads = run_in_turn([*again, "--only-ours", f"{directory}/1"], others, options.rounds)
     height, width = options.size
     about = f"{options.model}, {options.backbone}, {options.num_classes} classes, one image {height}x{width}"
-    report(figures, loads, about, "an image")
-    report_processor_time(figures)
+    report(results, loads, about, "an image")
+    report_processor_time(results)
     if options.json is not None:
-        write_figures(options.json, dataclasses.asdict(options), figures, loads)
+        write_results(options.json, dataclasses.asdict(options), results, loads)
 
 
 if __name__ == "__main__":

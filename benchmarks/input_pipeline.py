@@ -1,9 +1,9 @@
 """Times reading training batches against the bare decoding of the files: `python benchmarks/input_pipeline.py DIR`.
 
 In one run, in turn, on all cores: ours (the first pass over the pairs and later ones), a loader of Pillow, NumPy and a
-thread pool as people write it, and the floor, which decodes JPEGs by libjpeg-turbo (OpenCV) and masks by Pillow and
-does nothing else. Ratios are medians of those within a round. By processor time they are hardly disturbed by other
-programs, but leave out what waiting costs. Needs Linux and opencv-python-headless.
+thread pool as it is often written, and the floor, which only decodes JPEGs by libjpeg-turbo (OpenCV) and masks by
+Pillow. Ratios are medians of the ratios within a round. By processor time, other programs hardly affect them, but they
+exclude waiting. Needs Linux and opencv-python-headless.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class BenchmarkOptions:
     """Times reading training batches (crop and flip) against the bare decoding of the files."""
 
     data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
-    """A folder of photographs and masks."""
+    """A folder of images and masks."""
 
     crop_size: tuple[int, int] = (320, 480)
     """Height and width of the crops."""
@@ -40,17 +40,17 @@ class BenchmarkOptions:
     """Images per batch."""
 
     rounds: int = 3
-    """How often each is timed; medians are printed."""
+    """Number of times that each loader is timed; medians are printed."""
 
     pairs: int | None = None
-    """How many pairs to read in each pass; the list is cut or repeated to this length. All of them if not given."""
+    """Number of pairs in each pass; the list is cut or repeated to this length. All pairs if not given."""
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """Where to write the figures, too."""
+    """The JSON file to write the results to."""
 
 
 def decode(paths: tuple[Path, Path]) -> int:
-    """Decodes a pair and does nothing with it: what no loader can do without."""
+    """Decodes a pair, the least work of any loader."""
     import cv2
     from PIL import Image
 
@@ -60,7 +60,7 @@ def decode(paths: tuple[Path, Path]) -> int:
 
 
 class Watch:
-    """Measures seconds by the clock, and of the processors for this process and its workers."""
+    """A stopwatch of wall time and of processor time of this process and its workers."""
 
     def __init__(self) -> None:
         self._started = self._now()
@@ -131,7 +131,7 @@ def our_seconds(pairs, options: BenchmarkOptions) -> tuple[np.ndarray, np.ndarra
 
 
 def peak_megabytes() -> float:
-    """Returns the most memory that this process has held since the last call, and begins anew (Linux)."""
+    """Returns the peak memory of this process since the last call, and resets it (Linux)."""
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     Path("/proc/self/clear_refs").write_text("5")
     return int(line.split()[1]) * 1024 / 1e6
@@ -152,12 +152,12 @@ def main() -> None:
     images, labels = (tuple(itertools.islice(itertools.cycle(part), count)) for part in (pairs.images, pairs.labels))
     pairs = dataclasses.replace(pairs, images=images, labels=labels)
     paths = list(zip(images, labels))
-    floor_seconds(pool, paths)  # the files are in memory from here on, for everybody
+    floor_seconds(pool, paths)  # from here on, the files are in the page cache
     rounds: list[dict[str, np.ndarray]] = []
     for _ in range(options.rounds):
         floor = floor_seconds(pool, paths)
         first, later = our_seconds(pairs, options)
-        if not rounds:  # before there is anything that the other loader leaves behind
+        if not rounds:  # before the other loader leaves memory behind
             peak = peak_megabytes()
         plain = plain_seconds(paths, pairs.classes, options)
         rounds.append({"floor": floor, "ours, first pass": first, "ours, later": later, "Pillow and NumPy": plain})
@@ -165,21 +165,21 @@ def main() -> None:
 
 
 def report(rounds: list[dict[str, np.ndarray]], count: int, megabytes: float, options: BenchmarkOptions) -> None:
-    """Prints medians as pairs a second and as ratios to the floor, and writes them as JSON."""
-    figures = {}
+    """Prints medians as pairs per second and as ratios to the floor, and writes them as JSON."""
+    results = {}
     for name in rounds[0]:
         ratios = np.median([each["floor"] / each[name] for each in rounds], axis=0)
         rate = count / np.median([each[name][0] for each in rounds])
-        figures[name] = {"pairs_per_second": rate, "of_floor": ratios[0], "of_floor_by_processor": ratios[1]}
+        results[name] = {"pairs_per_second": rate, "of_floor": ratios[0], "of_floor_by_processor": ratios[1]}
     print(f"{count} pairs, crop {options.crop_size[0]}x{options.crop_size[1]}, {os.cpu_count()} cores, medians")
     print(f"{'':<18}{'pairs/s':>8}{'of the floor':>15}{'by processor time':>20}")
-    for name, row in figures.items():
+    for name, row in results.items():
         rate, by_clock, by_processor = row.values()
         print(f"{name:<18}{rate:>8.0f}{by_clock:>15.2f}{by_processor:>20.2f}")
     print(f"peak memory of ours above the import of TensorFlow: {megabytes:.0f} MB")
     if options.json is not None:
         seconds = [{name: both.tolist() for name, both in each.items()} for each in rounds]
-        written = {"pairs": count, "loaders": figures, "megabytes": megabytes, "seconds": seconds}
+        written = {"pairs": count, "loaders": results, "megabytes": megabytes, "seconds": seconds}
         options.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
 
 

@@ -1,9 +1,9 @@
 """Times predicting a folder against the network alone: `python benchmarks/predict.py DIR`.
 
-In one run, in turn: the network's forward passes over photographs that are decoded already, and `predict_all`, which
-also decodes them and writes masks, or masks and overlays. Ratios are medians of those within a round. By processor time
-they are hardly disturbed by other programs, but leave out what waiting costs. At the end, the time from the start of
-`predict.py` to the mask of one photograph, beside that of `import tensorflow` alone.
+In one run, in turn: the network's forward passes over decoded images, and `predict_all`, which also decodes them and
+writes masks, or masks and overlays. Ratios are medians of the ratios within a round. By processor time, other programs
+hardly affect them, but they exclude waiting. At the end, the time from the start of `predict.py` to the mask of one
+image, beside that of `import tensorflow` alone.
 """
 
 from __future__ import annotations
@@ -39,29 +39,29 @@ class BenchmarkOptions:
     """Times predicting a folder against the network alone."""
 
     photos: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
-    """A folder of photographs."""
+    """A folder of images."""
 
     model: Annotated[Path | None, tyro.conf.arg(metavar="RUN_OR_MODEL", help_behavior_hint="")] = None
     """A run folder, a .keras file or a SavedModel; an untrained FCN-32s over ResNet-18 V2 if not given."""
 
     count: int = 200
-    """How many of the photographs."""
+    """The most images to predict."""
 
     rounds: int = 3
-    """How often each is timed; medians are printed."""
+    """Number of times that each is timed; medians are printed."""
 
     batch_size: int = 4
-    """How many photographs of one size the network gets at once."""
+    """The most images of one size in a batch."""
 
     starts: int = 3
-    """How often `predict.py` is started for one photograph."""
+    """Number of times that `predict.py` is started for one image."""
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """Where to write the figures, too."""
+    """The JSON file to write the results to."""
 
 
 def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    """Returns the seconds that a call takes by the clock, and of the processors for this process."""
+    """Returns wall and processor seconds of a call in this process."""
     clock, processor = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - clock, time.process_time() - processor
@@ -85,8 +85,8 @@ def one_round(predictor, sources: list, options: BenchmarkOptions) -> dict[str, 
 
 
 def start_up(model: Path, photo: str, options: BenchmarkOptions) -> dict[str, float]:
-    """Returns the seconds of `import tensorflow` and of `predict.py` for one photograph, medians, in turn."""
-    times: dict[str, list[float]] = {"import tensorflow": [], "predict.py, one photograph": []}
+    """Returns the seconds of `import tensorflow` and of `predict.py` for one image, medians, in turn."""
+    times: dict[str, list[float]] = {"import tensorflow": [], "predict.py, one image": []}
     for _ in range(options.starts):
         with tempfile.TemporaryDirectory() as out:
             predict = [ROOT / "predict.py", model, photo, "--out", out, "--write", "masks"]
@@ -125,19 +125,19 @@ def main() -> None:
 
 
 def report(rounds: list, starts: dict[str, float], count: int, options: BenchmarkOptions) -> None:
-    """Prints medians in milliseconds a photograph and as ratios to the network alone, and writes them as JSON."""
-    print(f"{count} photographs, batches of {options.batch_size}, {os.cpu_count()} cores, medians of {len(rounds)}")
+    """Prints medians in milliseconds per image and as ratios to the network alone, and writes them as JSON."""
+    print(f"{count} images, batches of {options.batch_size}, {os.cpu_count()} cores, medians of {len(rounds)}")
     print(f"{'':<20}{'ms each':>9}{'of the network':>16}{'by processor time':>20}")
-    figures = {}
+    results = {}
     for name in rounds[0]:
         each = 1000 * statistics.median(times[name][0] for times in rounds) / count
         ratios = [statistics.median(times[name][i] / times["network"][i] for times in rounds) for i in (0, 1)]
-        figures[name] = {"milliseconds": each, "of_network": ratios[0], "of_network_by_processor": ratios[1]}
+        results[name] = {"milliseconds": each, "of_network": ratios[0], "of_network_by_processor": ratios[1]}
         print(f"{name:<20}{each:>9.1f}{ratios[0]:>16.2f}{ratios[1]:>20.2f}")
     for name, value in starts.items():
         print(f"{name}: {value:.1f} s")
     if options.json is not None:
-        written = {"photographs": count, "batch_size": options.batch_size, "figures": figures, "start_up": starts}
+        written = {"photographs": count, "batch_size": options.batch_size, "figures": results, "start_up": starts}
         options.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
 
 

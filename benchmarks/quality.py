@@ -1,9 +1,8 @@
-"""How good a recipe gets, and how soon: `python benchmarks/quality.py --out DIR -- OPTIONS OF TRAIN.PY`.
+"""Trains a recipe and records its mean IoU over time: `python benchmarks/quality.py --out DIR -- OPTIONS OF TRAIN.PY`.
 
-Each seed is a training in a process of its own, as `train.py` makes it. Time counts from the start of the process, so
-imports, the check of the data and all measurements on held-out images are in it. Beside the time on the wall stands
-the processor time of all threads: divided by the cores, it is the least that the training would take with nothing else
-running.
+Each seed is a training in its own process, as by `train.py`. Time counts from the start of the process, including
+imports, the check of the data and all evaluations on validation images. The processor time of all threads, divided by
+the cores, is the least time of the training on an idle machine.
 """
 
 from __future__ import annotations
@@ -38,26 +37,26 @@ ROOT = Path(__file__).parents[1]
 
 @dataclasses.dataclass(frozen=True)
 class QualityOptions:
-    """Trains with several seeds and prints the held-out mean IoU over the time; options of train.py follow after --."""
+    """Trains with several seeds and prints the validation mean IoU over time; options of train.py follow after --."""
 
     out: Path
-    """The folder to make: a run for each seed, quality.json and quality.png."""
+    """The folder to create: a run for each seed, quality.json and quality.png."""
 
     seeds: tuple[int, ...] = (0, 1)
     """One training each."""
 
     classes: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
-    """The classes to take the mean over, where a data set has too few images of the others; all, if not given."""
+    """The classes to average over, if a data set has too few images of the others; all if not given."""
 
     evaluate: Annotated[str, tyro.conf.arg(metavar="OPTIONS")] = ""
-    """Measure each best network once more, by evaluate.py with these options, as in --evaluate="--flip"."""
+    """Also evaluate the best model of each run by evaluate.py with these options, as in --evaluate="--flip"."""
 
     began: float | None = None
-    """Train once, in this process, into --out; when it was started, in seconds of the monotonic clock."""
+    """Train once, in this process, into --out; the start time in seconds of the monotonic clock."""
 
 
 def train(words: list[str], folder: Path, began: float) -> None:
-    """Trains in this process, and writes down after each epoch how many minutes have passed, and of processor time."""
+    """Trains in this process, and records wall and processor minutes after each epoch."""
     settings = parse_train_options(words).settings
     start_tensorflow()
     import keras
@@ -73,8 +72,8 @@ def train(words: list[str], folder: Path, began: float) -> None:
     run_training(settings, folder, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=note)])
 
 
-def measured(folder: Path, classes: tuple[str, ...]) -> list[dict[str, float]]:
-    """Returns of each epoch of a run "minutes", "processor_minutes" and "mean_iou", 0-1."""
+def read_curve(folder: Path, classes: tuple[str, ...]) -> list[dict[str, float]]:
+    """Returns "minutes", "processor_minutes" and "mean_iou", 0-1, of each epoch of a run."""
     history, minutes = RunFolder(folder).read_history(), json.loads((folder / "minutes.json").read_text())
     return [
         {"minutes": wall, "processor_minutes": processor_minutes, "mean_iou": mean_iou(row.val_iou, classes)}
@@ -82,23 +81,23 @@ def measured(folder: Path, classes: tuple[str, ...]) -> list[dict[str, float]]:
     ]
 
 
-def measured_again(folder: Path, options: str, classes: tuple[str, ...], began: float) -> dict[str, float]:
-    """Measures the best network of a run by evaluate.py; returns "minutes", then passed in all, and "mean_iou", 0-1.
+def evaluate_again(folder: Path, options: str, classes: tuple[str, ...], began: float) -> dict[str, float]:
+    """Evaluates the best model of a run by evaluate.py; returns "minutes" since the start, and "mean_iou", 0-1.
 
     Raises:
-        UserError: If evaluate.py fails, which says why.
+        UserError: If evaluate.py fails; it prints the error.
     """
-    figures = folder / "measured_again.json"
+    metrics = folder / "measured_again.json"
     words = [sys.executable, str(ROOT / "evaluate.py"), str(folder), *shlex.split(options)]
-    if subprocess.run([*words, "--trimap", "0", "--worst", "0", "--json", str(figures)]).returncode:
-        raise UserError(f"evaluate.py could not measure {folder}. Received: --evaluate {options!r}")
-    again = Evaluation.read(figures)
+    if subprocess.run([*words, "--trimap", "0", "--worst", "0", "--json", str(metrics)]).returncode:
+        raise UserError(f"evaluate.py could not evaluate {folder}. Received: --evaluate {options!r}")
+    again = Evaluation.read(metrics)
     found = dict(zip(again.class_names, again.metrics.iou))
     return {"minutes": (time.monotonic() - began) / 60, "mean_iou": mean_iou(found, classes)}
 
 
 def mean_iou(ious: Mapping[str, float], classes: tuple[str, ...]) -> float:
-    """Returns the mean over some classes, or all, of their IoU, those that no pixel has or got left out.
+    """Returns the mean IoU of some classes, or of all, without classes that have no IoU.
 
     Raises:
         UserError: If there is no such class.
@@ -110,7 +109,7 @@ def mean_iou(ious: Mapping[str, float], classes: tuple[str, ...]) -> float:
 
 
 def report(curves: dict[int, list[dict[str, float]]], again: dict[int, dict[str, float]], load: float) -> None:
-    """Prints one line per epoch and seed, the best of each seed, and how good that is when it is measured again."""
+    """Prints one line per epoch and seed, the best of each seed, and its metrics by evaluate.py."""
     print(f"\n{CORES} CPU cores ({processor()}), load {load:.1f} at the start")
     print(f"{'seed':>4}{'epoch':>7}{'minutes':>9}{'processor minutes / core':>26}{'mean IoU':>10}")
     for seed, rows in curves.items():
@@ -124,7 +123,7 @@ def report(curves: dict[int, list[dict[str, float]]], again: dict[int, dict[str,
 
 
 def draw(path: Path, curves: dict[int, list[dict[str, float]]]) -> None:
-    """Draws the curve of each seed over the time on the wall, and over the processor time per core."""
+    """Draws the curve of each seed over wall time, and over processor time per core."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -137,14 +136,14 @@ def draw(path: Path, curves: dict[int, list[dict[str, float]]]) -> None:
         for seed, rows in curves.items():
             values = [100 * row["mean_iou"] for row in rows]
             axes.plot([row[key] / divisor for row in rows], values, marker="o", markersize=3, label=f"seed {seed}")
-        axes.set(xlabel=label, ylabel="held-out mean IoU, percent", xlim=(0, None), ylim=(0, 100))
+        axes.set(xlabel=label, ylabel="validation mean IoU, percent", xlim=(0, None), ylim=(0, 100))
         axes.grid(alpha=0.3)
         axes.legend(loc="lower right")
     save_figure(figure, path)
 
 
 def main() -> None:
-    """Trains with every seed, one after the other; prints a table, and writes it and a picture."""
+    """Trains with every seed, one after the other; prints a table, and writes it and a plot."""
     arguments = sys.argv[1:]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, words = parse_options(QualityOptions, arguments[:end]), arguments[end + 1 :]
@@ -153,7 +152,7 @@ def main() -> None:
         return
     if options.out.exists():
         raise UserError(f"{options.out}: exists already; choose another --out")
-    parse_train_options(words)  # complains now, not after the first start
+    parse_train_options(words)  # raises an error now, not after the first start
     curves, again, load = {}, {}, os.getloadavg()[0]
     for seed in options.seeds:
         folder = options.out / f"seed{seed}"
@@ -162,14 +161,14 @@ def main() -> None:
         status = subprocess.run([sys.executable, __file__, *own, "--", *words, "--seed", str(seed)]).returncode
         if status:
             raise UserError(f"the training with seed {seed} ended with exit status {status}")
-        curves[seed] = measured(folder, options.classes)
+        curves[seed] = read_curve(folder, options.classes)
         if options.evaluate:
-            again[seed] = measured_again(folder, options.evaluate, options.classes, began)
+            again[seed] = evaluate_again(folder, options.evaluate, options.classes, began)
     report(curves, again, load)
-    figures = {"options": words, "classes": options.classes, "processor": processor(), "load": load, "seeds": curves}
+    results = {"options": words, "classes": options.classes, "processor": processor(), "load": load, "seeds": curves}
     if again:
-        figures |= {"evaluate": options.evaluate, "measured_again": again}
-    write_json(options.out / "quality.json", figures)
+        results |= {"evaluate": options.evaluate, "measured_again": again}
+    write_json(options.out / "quality.json", results)
     draw(options.out / "quality.png", curves)
 
 

@@ -1,12 +1,11 @@
-"""Loads the server over loopback: `python benchmarks/serving.py`.
+"""Load test of the server over loopback: `python benchmarks/serving.py`.
 
-Each round times, in turn, the model alone and the server with several numbers of clients, each of which asks again when
-it is answered. The model alone is its signature `images` on images in memory, one by one and in batches; the faster
-counts, of those that are no larger than the number of clients: one client never has two images waiting. Some requests
-are bad files: all of those must get a 4xx, all others the mask that the SavedModel gives. Clients and server share the
-processors, so that times on the wall say what this machine does with both; processor seconds of the server's own
-process, beside those of the model alone, say what the server adds, and other programs hardly disturb them.
-`--memory 5000` asks so often and prints how the server's memory grows.
+Each round times, in turn, the model alone and the server with several numbers of clients, each of which sends its next
+request after an answer. The model alone is its signature `images` on images in memory, one by one and in batches; the
+faster counts, of batches no larger than the number of clients. Some requests are bad files: these must get a 4xx, all
+others the mask of the SavedModel. Clients and server run on the same processors, so wall times are of both; processor
+time of the server's process, compared with that of the model alone, is the server's overhead, which other programs
+hardly affect. `--memory 5000` sends as many requests and prints the server's memory.
 """
 
 from __future__ import annotations
@@ -36,40 +35,40 @@ from keras_fcn.runs.names import BackboneName, ModelName
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.startup import start_tensorflow
 
-PHOTOGRAPHS = 8
+NUM_IMAGES = 8
 COUNTED = ("process_cpu_seconds_total", "keras_fcn_network_seconds_total")
 
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkOptions:
-    """Loads the server over loopback and compares it with the model alone."""
+    """Compares the server under load over loopback with the model alone."""
 
     model: ModelName = "fcn32s"
     """The network; its weights are random."""
 
     backbone: BackboneName = "resnet18_v2"
-    """Its body."""
+    """The backbone."""
 
     size: tuple[int, int] = (320, 480)
-    """Height and width of the photographs, JPEG files."""
+    """Height and width of the images, JPEG files."""
 
     clients: tuple[int, ...] = (1, 8, 32)
-    """Numbers of clients that ask at the same time."""
+    """Numbers of concurrent clients."""
 
     requests: int = 96
-    """In each round, for each number of clients."""
+    """Requests in each round, for each number of clients."""
 
     rounds: int = 3
-    """How often everything is timed; medians are printed."""
+    """Number of rounds; medians are printed."""
 
     bad: float = 0.05
-    """Share of requests with a bad file."""
+    """Fraction of requests with a bad file."""
 
     batch: int = 4
     """The server's --max-batch, and the batches of the model alone."""
 
     memory: int | None = None
-    """Ask so often, by 8 clients, and print the server's memory, instead of timing."""
+    """Send so many requests, by 8 clients, and print the server's memory, instead of timing."""
 
     only_export: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Only export the SavedModel into this folder, as DIR/1."""
@@ -78,16 +77,16 @@ class BenchmarkOptions:
     """Only time the SavedModel in this folder, and print seconds as JSON."""
 
     only_masks: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
-    """Only write the masks of the photographs, by the SavedModel DIR/1, into DIR."""
+    """Only write the masks of the images, by the SavedModel DIR/1, into DIR."""
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """Where to write the figures, too."""
+    """The JSON file to write the results to."""
 
 
-def photographs(size: tuple[int, int]) -> list[bytes]:
-    """Returns JPEG files of smooth noise, the same ones each time."""
+def image_files(size: tuple[int, int]) -> list[bytes]:
+    """Returns JPEG files of smooth noise, the same in each call."""
     files = []
-    for seed in range(PHOTOGRAPHS):
+    for seed in range(NUM_IMAGES):
         small = np.random.default_rng(seed).integers(0, 256, (size[0] // 16 + 1, size[1] // 16 + 1, 3), np.uint8)
         file = io.BytesIO()
         Image.fromarray(small).resize(size[::-1], Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
@@ -108,18 +107,18 @@ def export(options: BenchmarkOptions, directory: Path) -> None:
 
 
 def write_masks(options: BenchmarkOptions, directory: Path) -> None:
-    """Writes what the signature `serving_default` makes of the photographs."""
+    """Writes the masks of the images by the signature `serving_default`."""
     start_tensorflow()
     import tensorflow as tf
 
     signature = tf.saved_model.load(str(directory / "1")).signatures["serving_default"]
-    for number, file in enumerate(photographs(options.size)):
+    for number, file in enumerate(image_files(options.size)):
         mask = signature(image_bytes=tf.constant([file]))["mask_png_bytes"].numpy()[0]
         (directory / f"{number}.png").write_bytes(mask)
 
 
 def time_alone(options: BenchmarkOptions, directory: Path) -> dict[str, list[float]]:
-    """Returns seconds of an image by the clock and of the processors, for single images and for batches."""
+    """Returns wall and processor seconds per image, for single images and for batches."""
     start_tensorflow()
     import tensorflow as tf
 
@@ -140,7 +139,7 @@ def time_alone(options: BenchmarkOptions, directory: Path) -> dict[str, list[flo
 
 @contextlib.contextmanager
 def serving(directory: Path, options: BenchmarkOptions) -> Iterator[int]:
-    """Runs the server and gives its port."""
+    """Runs the server and yields its port."""
     words = [sys.executable, "-u", "-m", "export.serve", str(directory), "--port", "0"]
     words += ["--max-batch", str(options.batch)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
@@ -148,7 +147,7 @@ def serving(directory: Path, options: BenchmarkOptions) -> Iterator[int]:
     try:
         line = next((line for line in process.stdout if "listening at" in line), None)
         if line is None:
-            raise UserError("the server did not start; it says why above")
+            raise UserError("the server did not start; its error is above")
         yield int(line.strip().rstrip("/").rsplit(":", 1)[1])
     finally:
         process.terminate()
@@ -159,7 +158,7 @@ def one_round(options: BenchmarkOptions, directory: Path, load: Load, port: int)
     """Times the model alone, and the server with each number of clients."""
     words = [sys.executable, *sys.argv, "--only-alone", str(directory)]
     alone = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-    figures: dict = {"alone": alone, "load": os.getloadavg()[0], "clients": {}}
+    results: dict = {"alone": alone, "load": os.getloadavg()[0], "clients": {}}
     for clients in options.clients:
         before = [server_metric(port, name) for name in COUNTED]
         outcomes, seconds = load.run(port, clients, options.requests)
@@ -169,7 +168,7 @@ def one_round(options: BenchmarkOptions, directory: Path, load: Load, port: int)
             raise UserError(f"{clients} clients: {sorted(set(kinds))}, {len(kinds)} of {options.requests} answers")
         good = kinds.count("good")
         times = [seconds for kind, seconds in outcomes if kind == "good"]
-        figures["clients"][clients] = {
+        results["clients"][clients] = {
             "good": good,
             "refused": len(kinds) - good,
             "seconds": seconds / good,
@@ -178,37 +177,37 @@ def one_round(options: BenchmarkOptions, directory: Path, load: Load, port: int)
             "p50": float(np.percentile(times, 50)),
             "p99": float(np.percentile(times, 99)),
         }
-    return figures
+    return results
 
 
 def alone_with(alone: dict[str, list[float]], clients: int) -> list[float]:
-    """Returns the least seconds of an image, by the clock and of the processors, with as many at once as there are."""
+    """Returns the least wall and processor seconds per image, of batches no larger than the number of clients."""
     possible = [seconds for batch, seconds in alone.items() if int(batch) <= clients]
     return [min(kind) for kind in zip(*possible)]
 
 
 def report(options: BenchmarkOptions, rounds: list[dict]) -> None:
     """Prints medians over the rounds, and the ratios to the model alone within a round."""
-    loads = [figures["load"] for figures in rounds]
+    loads = [results["load"] for results in rounds]
     print(
         f"{options.model}, {options.backbone}, JPEG {options.size[0]}x{options.size[1]}; {os.cpu_count()} CPU cores "
         f"({processor()}); {len(rounds)} rounds, load {min(loads):.1f} to {max(loads):.1f}"
     )
     for batch in rounds[0]["alone"]:
-        clock, used = (statistics.median(figures["alone"][batch][kind] for figures in rounds) for kind in (0, 1))
+        clock, used = (statistics.median(results["alone"][batch][kind] for results in rounds) for kind in (0, 1))
         print(f"model alone, {batch} at once: {1 / clock:.2f} images/s, {1000 * used:.0f} ms of processor time each")
-    print("clients  images/s  of alone  network busy  processor ms  model's share    p50 ms    p99 ms  good  refused")
+    print("clients  images/s  of alone  network busy  processor ms  model's ratio    p50 ms    p99 ms  good  refused")
     for clients in options.clients:
-        runs = [figures["clients"][clients] for figures in rounds]
-        row = {key: statistics.median(one[key] for one in runs) for key in runs[0]}
-        alone = [alone_with(figures["alone"], clients) for figures in rounds]
-        of_alone = statistics.median(clock / one["seconds"] for (clock, _), one in zip(alone, runs))
-        share = statistics.median(used / one["processor_seconds"] for (_, used), one in zip(alone, runs))
-        good, refused = (sum(one[key] for one in runs) for key in ("good", "refused"))
+        each = [results["clients"][clients] for results in rounds]
+        row = {key: statistics.median(one[key] for one in each) for key in each[0]}
+        alone = [alone_with(results["alone"], clients) for results in rounds]
+        of_alone = statistics.median(clock / one["seconds"] for (clock, _), one in zip(alone, each))
+        fraction = statistics.median(used / one["processor_seconds"] for (_, used), one in zip(alone, each))
+        good, refused = (sum(one[key] for one in each) for key in ("good", "refused"))
         print(
             f"{clients:>7}{1 / row['seconds']:>10.2f}{of_alone:>10.2f}{row['busy']:>14.2f}"
             f"{1000 * row['processor_seconds']:>14.0f}"
-            f"{share:>15.2f}{1000 * row['p50']:>10.0f}{1000 * row['p99']:>10.0f}{good:>6}{refused:>9}"
+            f"{fraction:>15.2f}{1000 * row['p50']:>10.0f}{1000 * row['p99']:>10.0f}{good:>6}{refused:>9}"
         )
 
 
@@ -225,7 +224,7 @@ def watch_memory(options: BenchmarkOptions, load: Load, port: int) -> None:
 
 
 def main() -> None:
-    """Exports a model, serves it, loads the server and prints a table."""
+    """Exports a model, serves it, sends requests and prints a table."""
     options = parse_options(BenchmarkOptions, sys.argv[1:])
     if options.only_export is not None:
         export(options, options.only_export)
@@ -234,17 +233,17 @@ def main() -> None:
     elif options.only_alone is not None:
         print(json.dumps(time_alone(options, options.only_alone)))
     else:
-        measure(options)
+        run_benchmark(options)
 
 
-def measure(options: BenchmarkOptions) -> None:
-    """Does the work in processes of their own: the model alone is to meet no other TensorFlow in its process."""
+def run_benchmark(options: BenchmarkOptions) -> None:
+    """Runs all steps in separate processes: the model alone needs a process without another TensorFlow."""
     again = [sys.executable, *sys.argv]
     with tempfile.TemporaryDirectory() as folder:
         for step in ("--only-export", "--only-masks"):
             subprocess.run([*again, step, folder], check=True)
-        masks = [np.asarray(Image.open(Path(folder) / f"{number}.png")) for number in range(PHOTOGRAPHS)]
-        load = Load(photographs(options.size), masks, options.bad)
+        masks = [np.asarray(Image.open(Path(folder) / f"{number}.png")) for number in range(NUM_IMAGES)]
+        load = Load(image_files(options.size), masks, options.bad)
         with serving(Path(folder), options) as port:
             load.run(port, 8, 16)
             if options.memory is not None:

@@ -1,7 +1,7 @@
 """Times our training step and other programs' in turn: `python benchmarks/train_step.py --yardstick NAME COMMAND`.
 
-Each round starts every program once, in a process of its own, ours too, so that a change in the machine's load meets
-all of them. A yardstick is any command that prints, as its last line, a JSON object with "seconds", the median of its
+Each round starts every program once, in its own process, ours too, so that a change of the machine's load affects all
+of them. A yardstick is any command that prints, as its last line, a JSON object with "seconds", the median of its
 training steps, for example `--yardstick PyTorch "torch-env/bin/python torch_fcn.py train --batch 8"`.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from yardsticks import report, run_in_turn, write_figures
+from yardsticks import report, run_in_turn, write_results
 
 from keras_fcn.runs.names import BackboneName, ModelName, OptimizerName, PrecisionName, SwitchName
 from keras_fcn.system.command_line import parse_options, run_command
@@ -31,7 +31,7 @@ class BenchmarkOptions:
     """The network."""
 
     backbone: BackboneName = "resnet18_v2"
-    """Its body."""
+    """The backbone."""
 
     num_classes: int = 21
     """Classes, background included."""
@@ -52,25 +52,25 @@ class BenchmarkOptions:
     """As in a long run of train.py: on a single GPU."""
 
     steps: int = 6
-    """Steps that each process times, after two that it does not; the median counts."""
+    """Timed steps of each process, after two warm-up steps; the median counts."""
 
     rounds: int = 5
-    """How often each program is started; medians are printed."""
+    """Number of times that each program is started; medians are printed."""
 
     yardstick: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]], tyro.conf.arg(metavar="NAME COMMAND")
     ] = ()
-    """A program to compare with, and how to start it; may be given several times."""
+    """A program to compare with, and its command; may be given several times."""
 
     only_ours: bool = False
     """Time our step once, in this process, and print what a yardstick prints."""
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """Where to write the figures, too."""
+    """The JSON file to write the results to."""
 
 
 def our_seconds(options: BenchmarkOptions) -> dict:
-    """Returns the median seconds of our step, made as train.py makes it, on random images that are in memory."""
+    """Returns the median seconds of our step, built as in train.py, on random images in memory."""
     start_tensorflow()
     import keras
     import tensorflow as tf
@@ -120,15 +120,15 @@ def main() -> None:
     if options.only_ours:
         print(json.dumps(our_seconds(options)))
         return
-    figures, loads = run_in_turn([sys.executable, *sys.argv, "--only-ours"], options.yardstick, options.rounds)
+    results, loads = run_in_turn([sys.executable, *sys.argv, "--only-ours"], options.yardstick, options.rounds)
     height, width = options.crop_size
     about = (
         f"{options.model}, {options.backbone}, {options.num_classes} classes, batch {options.batch_size} of "
         f"{height}x{width}, {options.optimizer}"
     )
-    report(figures, loads, about, "a step")
+    report(results, loads, about, "a step")
     if options.json is not None:
-        write_figures(options.json, dataclasses.asdict(options), figures, loads)
+        write_results(options.json, dataclasses.asdict(options), results, loads)
 
 
 if __name__ == "__main__":

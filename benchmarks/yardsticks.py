@@ -1,4 +1,4 @@
-"""Our program and others, started in turn, and how many times as fast ours is."""
+"""Starting our program and others in turn, and comparing their speeds."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ def run_in_turn(
 
     Args:
         ours: The words of our command.
-        yardsticks: Names and commands of the others.
-        rounds: How often.
+        yardsticks: Names and commands of the other programs.
+        rounds: Number of rounds.
 
     Returns:
-        For each program what it printed in every round, and the machine's load before each.
+        The results of each program in every round, and the machine's load before each round.
 
     Raises:
         UserError: If a program fails.
     """
     programs = {OURS: list(ours), **{name: shlex.split(command) for name, command in yardsticks}}
-    figures: dict[str, list[dict]] = {name: [] for name in programs}
+    results: dict[str, list[dict]] = {name: [] for name in programs}
     loads = []
     for _ in range(rounds):
         loads.append(os.getloadavg()[0])
         for name, command in programs.items():
-            figures[name].append(start(name, command))
-    return figures, loads
+            results[name].append(start(name, command))
+    return results, loads
 
 
 def start(name: str, command: list[str]) -> dict:
-    """Runs a program to its end and returns what its last line says, and its peak memory as "megabytes".
+    """Runs a program and returns the JSON object in its last line, with its peak memory as "megabytes".
 
     Raises:
-        UserError: If it fails, or its last line is not the JSON object that is asked for.
+        UserError: If it fails, or its last line is not such an object.
     """
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -54,24 +54,24 @@ def start(name: str, command: list[str]) -> dict:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     try:
-        figures = {**json.loads(lines[-1]), "megabytes": usage.ru_maxrss / 1024}
-        float(figures["seconds"])
+        result = {**json.loads(lines[-1]), "megabytes": usage.ru_maxrss / 1024}
+        float(result["seconds"])
     except (ValueError, TypeError, KeyError):
         raise UserError(
             f"{name}: {shlex.join(command)} must print a JSON object with seconds. "
             f"Received: exit status {process.returncode}, {lines[-1]!r}"
         ) from None
-    return figures
+    return result
 
 
 def report(rounds: dict[str, list[dict]], loads: list[float], about: str, unit: str) -> None:
-    """Prints medians, and how many times as fast as each yardstick ours is.
+    """Prints medians, and the speed of ours relative to each yardstick.
 
     Args:
-        rounds: For each program, ours under `OURS`, what it printed in every round.
+        rounds: The results of each program in every round, ours under `OURS`.
         loads: The machine's load before each round.
-        about: What was timed.
-        unit: Of what "seconds" are the seconds, such as "a step".
+        about: Description of the timed work.
+        unit: The unit of work that takes "seconds", such as "a step".
     """
     print(
         f"{about}; {os.cpu_count()} CPU cores ({processor()}); {len(loads)} rounds, "
@@ -91,14 +91,14 @@ def report(rounds: dict[str, list[dict]], loads: list[float], about: str, unit: 
         )
 
 
-def write_figures(path: Path, options: object, figures: dict[str, list[dict]], loads: list[float]) -> None:
-    """Writes all figures, and the options that they belong to, as JSON."""
-    content = {"options": options, "processor": processor(), "loads": loads, "rounds": figures}
+def write_results(path: Path, options: object, results: dict[str, list[dict]], loads: list[float]) -> None:
+    """Writes all results with their options as JSON."""
+    content = {"options": options, "processor": processor(), "loads": loads, "rounds": results}
     path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
 
 
 def processor() -> str:
-    """Returns the processor's name, with AVX-512 where it has that."""
+    """Returns the processor's name, and whether it has AVX-512."""
     information = Path("/proc/cpuinfo")
     if not information.is_file():
         return platform.processor() or platform.machine()

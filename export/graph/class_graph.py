@@ -22,9 +22,9 @@ def class_graph(
 
     The last upsampling, a transposed convolution of kernel 2 s and stride s, is written as a 2 x 2 convolution that
     returns s x s pixels at once (Shi et al., CVPR 2016, appendix). It computes what `Upscore` does, whose products are
-    transposed along seven axes: LiteRT supports six, and int8 quantizes convolutions best. The argmax comes before depth
-    to space, which then moves one byte per pixel instead of a logit for each class; with an input scale, it comes after
-    the logits are resized.
+    transposed along seven axes: LiteRT supports six, and int8 quantizes convolutions best. The argmax comes before
+    depth to space, which then moves one byte per pixel instead of a logit for each class; with an input scale, it comes
+    after the logits are resized.
 
     Args:
         model: A network of `build_fcn`.
