@@ -28,10 +28,10 @@ class EvaluatedModels:
     """Models and their evaluations on the same images.
 
     Attributes:
-        names: Of the models.
+        names: The models' names.
         predictors: The models.
         pairs: The evaluated pairs.
-        evaluations: Of each model.
+        evaluations: The models' evaluations.
     """
 
     names: list[str]

@@ -127,7 +127,7 @@ class Predictor:
         """Returns the probability of every class at every pixel.
 
         Args:
-            image: What `__call__` takes.
+            image: One or several images, as for `__call__`.
 
         Returns:
             float32 [H, W, C], or a list of them.

@@ -17,7 +17,7 @@ from keras_fcn.runs.names import OUTPUTS
 from keras_fcn.system.storage import files_in, is_remote
 
 Existing = Literal["refuse", "overwrite", "skip"]
-"""How to treat existing output files."""
+"""The treatment of existing output files."""
 
 VIDEO_SUFFIX = ".mp4"
 

@@ -36,13 +36,13 @@ DONUTS = np.array(
 
 
 def inside(ring, shape):
-    """Where the centres of pixels are within one ring, by Matplotlib."""
+    """Returns which pixel centres are within one ring, by Matplotlib."""
     rows, columns = np.mgrid[: shape[0], : shape[1]] + 0.5
     return Outline(ring).contains_points(np.stack([columns, rows], -1).reshape(-1, 2)).reshape(shape)
 
 
 def filled(rings, shape):
-    """What rings enclose by the even-odd rule: a hole is in its outer ring and in its own."""
+    """Returns the pixels that rings enclose by the even-odd rule: a hole is in its outer ring and in its own."""
     total = np.zeros(shape, int)
     for ring in rings:
         total += inside(ring, shape)

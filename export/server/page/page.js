@@ -50,16 +50,16 @@ function toBase64(blob) {
 
 // Returns the blob to send and the image, or null if this browser cannot decode it: the server then names the fault.
 async function prepare(file) {
-  const picture = await createImageBitmap(file).catch(() => null);
-  if (!picture) return { blob: file, picture };
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(picture.width, picture.height));
-  if (scale === 1 && SENT_AS_THEY_ARE.includes(file.type)) return { blob: file, picture };
+  const image = await createImageBitmap(file).catch(() => null);
+  if (!image) return { blob: file, image };
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(image.width, image.height));
+  if (scale === 1 && SENT_AS_THEY_ARE.includes(file.type)) return { blob: file, image };
   const canvas = document.createElement("canvas");
-  canvas.width = Math.max(1, Math.round(picture.width * scale));
-  canvas.height = Math.max(1, Math.round(picture.height * scale));
-  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
+  canvas.width = Math.max(1, Math.round(image.width * scale));
+  canvas.height = Math.max(1, Math.round(image.height * scale));
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
-  return { blob, picture: await createImageBitmap(blob) };
+  return { blob, image: await createImageBitmap(blob) };
 }
 
 async function segment(file) {
@@ -69,11 +69,11 @@ async function segment(file) {
   say("Segmenting …", true);
   try {
     model ??= await loadModel();
-    const { blob, picture } = await prepare(file);
+    const { blob, image } = await prepare(file);
     const body = JSON.stringify({ instances: [{ b64: await toBase64(blob) }] });
     const headers = { "Content-Type": "application/json" };
     const { predictions } = await ask(`v1/models/${model.name}:predict`, { method: "POST", headers, body });
-    if (number === latest) await show(file, picture, predictions[0]);
+    if (number === latest) await show(file, image, predictions[0]);
   } catch (error) {
     if (number !== latest) return;
     say("");
@@ -81,13 +81,13 @@ async function segment(file) {
   }
 }
 
-async function show(file, picture, prediction) {
+async function show(file, image, prediction) {
   const bytes = Uint8Array.from(atob(prediction.mask_png_bytes.b64), (letter) => letter.charCodeAt(0));
   const png = new Blob([bytes], { type: "image/png" });
   const mask = await createImageBitmap(png, { colorSpaceConversion: "none" });
   const { width, height } = mask;
   for (const id of ["photo", "overlay"]) Object.assign(at(id), { width, height });
-  at("photo").getContext("2d").drawImage(picture ?? mask, 0, 0, width, height);
+  at("photo").getContext("2d").drawImage(image ?? mask, 0, 0, width, height);
   paint(at("overlay"), mask);
   listClasses(prediction.class_shares);
   URL.revokeObjectURL(at("download").href);

@@ -20,7 +20,7 @@ def header(data):
 
 
 def require_agreement(data):
-    """What is read is what the graph reads, of a file without a fault but perhaps its size."""
+    """Compares the header with that of the graph, for a file without a fault except its size."""
     plain, right = read_plain_header(data), header(data)
     if plain is not None:
         assert plain == (bool(right.is_png), int(right.height), int(right.width))
