@@ -80,8 +80,8 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     from keras_fcn.training.distributed.devices import (
         XLA_STEPS,
         build_strategy,
-        deal_out,
         describe_devices,
+        distribute,
         layer_precision,
         uses_bfloat16,
         uses_xla,
@@ -102,7 +102,7 @@ def our_seconds(options: BenchmarkOptions) -> dict:
     shape = (options.batch_size, *options.crop_size)
     images = tf.cast(tf.random.uniform((*shape, 3), 0, 256, tf.int32), tf.uint8)
     labels = tf.cast(tf.random.uniform(shape, 0, options.num_classes, tf.int32), tf.uint8)
-    batches = deal_out(tf.data.Dataset.from_tensors((images, labels)).repeat(), strategy)
+    batches = distribute(tf.data.Dataset.from_tensors((images, labels)).repeat(), strategy)
     seconds = []
     for _ in range(options.steps + 2):
         started = time.perf_counter()

@@ -111,7 +111,7 @@ def full_width():
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory) -> Path:
-    """A drawn data set of 10 training and 3 held-out pairs; tests only read it."""
+    """A drawn data set of 10 training and 3 validation pairs; tests only read it."""
     from keras_fcn.datasets.toy import draw_toy_dataset
 
     return draw_toy_dataset(tmp_path_factory.mktemp("data") / "toy", {"train": 10, "val": 3})
@@ -128,13 +128,13 @@ def trained(toy, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def no_pictures():
-    """Spares trainings a third of their time, which pictures take; those of `trained` are looked at."""
-    from keras_fcn.training.records import report
+    """Spares trainings the drawings, a third of their time; those of `trained` are checked."""
+    from keras_fcn.training.records import writer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "predicted_samples", lambda *_: ())
-        for drawing in ("draw_curves", "draw_pictures"):
-            patch.setattr(report.RunReport, drawing, lambda self: None)
+        patch.setattr(writer, "predicted_samples", lambda *_: ())
+        for drawing in ("draw_curves", "draw_predictions"):
+            patch.setattr(writer.RunWriter, drawing, lambda self: None)
         yield
 
 

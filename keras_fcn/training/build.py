@@ -1,4 +1,4 @@
-"""The one place that takes the settings apart: builds every part of a training once and hands it to the others."""
+"""Builds every part of a training once from its settings, which no other module takes apart."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from keras_fcn.training.step.weight_average import WeightAverage
 from keras_fcn.training.trainer import Training
 
 STATISTICS_CROPS = 64
-"""Training crops from which statistics are restored that folded weights lack."""
+"""Training crops from which the statistics that folded weights lack are estimated."""
 
 
 def build_data(config: TrainConfig, report: Callable[[str], None]) -> TrainingData:
-    """Opens the data of the settings; see `open_training_data`."""
+    """Opens the data that the settings name; see `open_training_data`."""
     return open_training_data(config.dataset, config.objective.balance, config.augmentation.crop_size, report)
 
 
@@ -49,9 +49,9 @@ class OwnParts:
     """Parts of one's own, handed in from Python.
 
     Attributes:
-        backbone: Instead of the one that the settings name.
-        loss: What is minimized the sum of, functions among it, instead of the losses that the settings name.
-        augment: Varies each image before the augmentation of the settings does, which cuts the crop.
+        backbone: Replaces the one that the settings name.
+        loss: Names and functions whose sum is minimized, instead of the losses that the settings name.
+        augment: Changes each image before the augmentation of the settings, which cuts the crop.
     """
 
     backbone: Backbone | None = None
@@ -81,7 +81,7 @@ def build_training(
 
     Args:
         config: The settings.
-        data: What to train and evaluate on.
+        data: The data to train and evaluate on.
         strategy: The devices; those of the settings if not given.
         initial_weights: The network's weights, in the order of `get_weights`, instead of those of the settings.
         own: Parts of one's own, in place of those of the settings.
@@ -98,7 +98,7 @@ def build_training(
 
 
 def _require_sum_and_number(term: Term, num_classes: int) -> None:
-    """Raises UserError if a loss of one's own does not return two scalars for a picture of four pixels."""
+    """Raises UserError if a loss of one's own does not return two scalars for an image of four pixels."""
     parts: Any = term(tf.zeros([1, 2, 2], tf.int32), tf.zeros([1, 2, 2, num_classes]))
     try:
         shapes = [tuple(part.shape) for part in parts]
@@ -130,13 +130,13 @@ class _Builder:
             average = WeightAverage(model, optimization.average) if optimization.average else None
             make_step = self.step(trained, stream.steps_per_epoch, average, xla)
         copy = self.network() if average or bfloat16 else None
-        kept_model = with_input_scale(copy or model, config.network.input_scale)
+        evaluated = with_input_scale(copy or model, config.network.input_scale)
         if optimization.cache_features:
-            stream.keep_features(trained, optimization.cache_features)
+            stream.cache_features(trained, optimization.cache_features)
         devices = f"{describe_devices(strategy)} in {'bfloat16' if bfloat16 else 'float32'}{', XLA' if xla else ''}"
         description = self.describe(model, loaded, stream, devices)
-        workers, held_out = Workers(strategy), self.data.held_out
-        return Training(trained, model, copy, kept_model, make_step, stream, held_out, config.run, workers, description)
+        validation, run, workers = self.data.validation, config.run, Workers(strategy)
+        return Training(trained, model, copy, evaluated, make_step, stream, validation, run, workers, description)
 
     @property
     def losses(self) -> tuple[str | Term, ...]:
@@ -205,7 +205,7 @@ class _Builder:
         )
 
     def describe(self, model: keras.Model, loaded: LoadedWeights, stream: TrainingStream, devices: str) -> str:
-        """Returns what is trained on what, human-readable."""
+        """Returns a human-readable summary of the training."""
         config, (height, width) = self.config, self.data.crop_size
         optimization, network = config.optimization, config.network
         rate = f"{optimization.optimizer} at {optimization.peak_rate:g}, {optimization.schedule}"
@@ -214,12 +214,12 @@ class _Builder:
         if optimization.freeze_backbone:
             rate += f"; the backbone is frozen for {optimization.freeze_backbone} epochs"
         if stream.plan:
-            rate += f", its features kept of {stream.plan.draws} augmentations ({stream.plan.gigabytes:.2g} GB)"
+            rate += f", its features cached of {stream.plan.draws} augmentations ({stream.plan.gigabytes:.2g} GB)"
         of_network = (
             f"{network.model} over {Parts(model).backbone.name}, {model.count_params() / 1e6:.1f} million weights"
         )
         if network.input_scale != 1:
-            of_network += f", kept to see images at {network.input_scale:g} of their size"
+            of_network += f", saved with images scaled by {network.input_scale:g}"
         return (
             f"Network  {of_network}\n"
             f"Weights  {loaded.description}\n"

@@ -1,4 +1,4 @@
-"""Weights that a backbone, or a whole network, starts from."""
+"""Initial weights of a backbone or a whole network."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 @dataclasses.dataclass(frozen=True)
 class LoadedWeights:
-    """What was loaded into a network, and what was not.
+    """The weights that were loaded into a network.
 
     Attributes:
-        description: For people, in one line.
-        is_folded: Whether batch normalization holds no statistics, because it was folded into the convolutions.
+        description: Human-readable, one line.
+        is_folded: Whether batch normalization was folded into the convolutions, and so has no statistics.
     """
 
     description: str
@@ -38,17 +38,17 @@ class LoadedWeights:
 
 
 def load_backbone_weights(backbone: keras.Model, weights: str, entry: Backbone | None = None) -> LoadedWeights:
-    """Loads weights into a backbone in place, all of them or, if anything is wrong, none.
+    """Loads weights into a backbone in place; after an error, it has its old ones.
 
     Args:
         backbone: A model of `build_backbone`.
         weights: "none" to keep the random ones, "imagenet", or the path of a file, whose format is recognized by its
             content: a `.keras` file of a trained FCN with the same backbone, a `.weights.h5` file of the backbone, or
-            what `read_weight_file` reads.
-        entry: What the backbone was built from; the entry of its name if not given.
+            one that `read_weight_file` reads.
+        entry: The entry that the backbone was built from; the one of its name if not given.
 
     Raises:
-        UserError: If the weights cannot be had or belong to another network.
+        UserError: If the weights cannot be loaded or belong to another network.
     """
     if weights == "none":
         return LoadedWeights("random")
@@ -85,17 +85,17 @@ def _load(backbone: keras.Model, weights: str, entry: Backbone | None) -> Loaded
 
 
 def load_matching_layers(model: keras.Model, path: Path) -> LoadedWeights:
-    """Takes over from a trained network the layers that fit; scores that it does not have start at 0.
+    """Copies the matching layers of a trained network; other score layers start at 0.
 
-    Layers fit that have the same name and shape and, in the head, score the same classes. So FCN-16s starts as the
-    FCN-32s that it starts from, and FCN-8s as the FCN-16s (Long, Shelhamer, Darrell, CVPR 2015, section 4.2).
+    Layers match if they have the same name and shape and, in the head, the same classes. So FCN-16s starts with the
+    function of the FCN-32s, and FCN-8s with that of the FCN-16s (Long, Shelhamer, Darrell, CVPR 2015, section 4.2).
 
     Args:
         model: A network of `build_fcn`.
         path: A run folder or a `.keras` file with the same backbone.
 
     Raises:
-        UserError: If there is no such network, or it has another backbone.
+        UserError: If the network does not exist, or has another backbone.
     """
     path = find_model(path)
     source, parts = load_model(path), Parts(model)
@@ -110,7 +110,7 @@ def load_matching_layers(model: keras.Model, path: Path) -> LoadedWeights:
             taken.append(name)
             continue
         new.append(name)
-        if isinstance(layer, keras.layers.Conv2D):  # it scores, where the others upsample
+        if isinstance(layer, keras.layers.Conv2D):  # a score layer; the others upsample
             layer.set_weights([np.zeros(shape, np.float32) for shape in shapes])
     start = f"; {', '.join(new)} start anew" if new else ""
     return LoadedWeights(f"{path}: {', '.join(taken)}{start}")
@@ -122,7 +122,7 @@ def _starts_with(path: Path, magic: bytes) -> bool:
 
 
 def _is_keras(path: Path) -> bool:
-    """Tells `.keras` files, which are zip files, from `.npz` files, which are, too."""
+    """Returns whether a file is a `.keras` file; `.npz` files are zip files, too."""
     with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
         return "config.json" in archive.namelist()
     return False
@@ -155,7 +155,7 @@ def _load_imagenet(backbone: keras.Model, entry: Backbone) -> None:
 
 
 def _downloads() -> Path:
-    """Returns where Keras keeps the weights that it has downloaded, and looks before it downloads any."""
+    """Returns the folder of the weights that Keras has downloaded."""
     return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 

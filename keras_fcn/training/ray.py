@@ -1,4 +1,4 @@
-"""Training on a Ray cluster: Ray starts the workers and sets TF_CONFIG in each, the rest is as anywhere."""
+"""Training on a Ray cluster, which starts the workers and sets TF_CONFIG in each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from keras_fcn.system.ray import connect, last_line
 from keras_fcn.system.startup import start_tensorflow
 
 RESTARTS = 3
-"""How often workers are started again when one was lost."""
+"""Greatest number of restarts after a worker was lost."""
 
 
 def train_on_ray(
@@ -32,20 +32,20 @@ def train_on_ray(
 ) -> RunFolder:
     """Trains as `run_training` does, in several workers of a Ray cluster.
 
-    The cluster is the one at RAY_ADDRESS or, if that is not set, one that is started on this machine for the while.
-    When a worker is lost, all are started again, up to three times, and go on from the last checkpoint.
+    The cluster is the one at RAY_ADDRESS or, if that is not set, one that is started on this machine.
+    When a worker is lost, all are restarted, up to three times, and resume from the last checkpoint.
 
     Args:
         config: The settings.
-        num_workers: How many workers; with a GPU each, if the cluster has as many.
+        num_workers: Number of workers; each has a GPU if the cluster has as many.
         run_dir: The folder of the run, which all workers must see; runs/<time>-<model>-<backbone> if None.
-        resume: The folder of a run to go on with, instead.
-        report: Is told, line by line, what happens.
+        resume: The folder of a run to resume, instead.
+        report: Called with each line of the log.
 
     Raises:
-        UserError: If Ray is not installed or too small, or for what `run_training` raises it.
+        UserError: If Ray is not installed or too small, or as `run_training` raises it.
         LostWorkerError: If workers were lost again and again.
-        KeyboardInterrupt: After Ctrl-C; its text says how to go on.
+        KeyboardInterrupt: After Ctrl-C; its text says how to resume.
     """
     if config.strategy not in ("auto", "multiworker"):
         both = f"{argument('ray_workers')} and {argument('strategy', config.strategy)}"
@@ -56,21 +56,21 @@ def train_on_ray(
     try:
         for number in range(1 + RESTARTS):
             if number:
-                report("Warning  a worker was lost; starting all of them again")
+                report("Warning  a worker was lost; restarting all of them")
             failure = _try(task, num_workers, run, report)
             if failure is None:
                 return run
     except KeyboardInterrupt as interrupt:
         raise type(interrupt)(
-            f"go on from the last checkpoint with {command_line('train')} --resume {run.root}"
+            f"resume from the last checkpoint with {command_line('train')} --resume {run.root}"
         ) from None
     raise LostWorkerError(
-        f"workers were lost {1 + RESTARTS} times; go on with {argument('resume', run.root)}. Ray says: {failure}"
+        f"workers were lost {1 + RESTARTS} times; resume with {argument('resume', run.root)}. Ray says: {failure}"
     )
 
 
 def _try(task: dict, num_workers: int, run: RunFolder, report: Callable[[str], None]) -> str | None:
-    """Starts the workers in a session of their own, in which nothing is left of those before; returns why it failed."""
+    """Starts the workers in a new Ray session; returns why it failed, or None."""
     ray = _connect(num_workers)
     try:
         error = _fit(task, num_workers, run, report)
@@ -92,7 +92,7 @@ def _connect(num_workers: int) -> Any:
 
 
 def _fit(task: dict, num_workers: int, run: RunFolder, report: Callable[[str], None]) -> BaseException | None:
-    """Starts the workers and reports what they tell; returns Ray's error if one was lost.
+    """Starts the workers and logs their lines; returns Ray's error if one was lost.
 
     Raises:
         UserError: If a worker raised it.
@@ -113,41 +113,41 @@ def _fit(task: dict, num_workers: int, run: RunFolder, report: Callable[[str], N
             scaling_config=ScalingConfig(num_workers=num_workers, use_gpu=has_gpus),
             run_config=RunConfig(storage_path=storage),
         )
-        # In a thread, because in the main one Ray takes Ctrl-C for itself.
+        # In a thread, because in the main one Ray handles Ctrl-C itself.
         with ThreadPoolExecutor(1) as thread:
             end: Future = thread.submit(trainer.fit)
             try:
-                told = _listen(messages, end, report)
+                others = _listen(messages, end, report)
             except KeyboardInterrupt:
-                ray.shutdown()  # or the thread would go on to the end
+                ray.shutdown()  # or the thread would continue to the end
                 raise
     error = end.exception()
-    for text in told.get("user error", []):
+    for text in others.get("user error", []):
         raise UserError(text)
-    if error and "bug" in told:
-        raise RuntimeError(f"a worker failed:\n{told['bug'][0]}") from None
+    if error and "bug" in others:
+        raise RuntimeError(f"a worker failed:\n{others['bug'][0]}") from None
     return error
 
 
 def _listen(messages: Any, end: Future, report: Callable[[str], None]) -> dict[str, list[str]]:
-    """Reports the lines that workers tell until they end; returns the other messages by kind."""
-    told: dict[str, list[str]] = {}
+    """Logs the lines of the workers until they end; returns their other messages by kind."""
+    others: dict[str, list[str]] = {}
     while True:
         is_over = end.done()
         try:
             kind, text = messages.get(timeout=0.5)
         except queue.Empty:
             if is_over:
-                return told
+                return others
             continue
         if kind == "line":
             report(text)
         else:
-            told.setdefault(kind, []).append(text)
+            others.setdefault(kind, []).append(text)
 
 
 def _work(task: dict) -> None:
-    """What each worker does, in a process of its own."""
+    """Trains in a worker, a process of its own."""
     os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Ray sets it, for Keras 2
     messages = task["messages"]
     try:

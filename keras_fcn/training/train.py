@@ -1,4 +1,4 @@
-"""Starting a run, or going on with one: from settings to a run folder, and in one call for notebooks."""
+"""Starts or resumes a run: from settings to a run folder, and in one call for notebooks."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ def run_training(
     initial_weights: list | None = None,
     own: OwnParts | None = None,
 ) -> RunFolder:
-    """Trains a network and keeps everything about it in a run folder.
+    """Trains a network and writes its files to a run folder.
 
-    In a cluster, each worker calls this, and the chief keeps and reports.
+    In a cluster, each worker calls this, and only the chief writes and logs.
 
     Args:
         config: The settings.
-        run_dir: The folder of the run; runs/<time>-<model>-<backbone> if None. A run of the same settings that is there
-            already is gone on with.
-        resume: The folder of a run to go on with, instead of `run_dir`.
-        report: Is told, line by line, what happens.
+        run_dir: The folder of the run; runs/<time>-<model>-<backbone> if None. An existing run of the same settings is
+            resumed.
+        resume: The folder of a run to resume, instead of `run_dir`.
+        report: Called with each line of the log.
         callbacks: Keras callbacks, called as `fit` calls them.
         initial_weights: The network's weights, in the order of `get_weights`, instead of those of `config`.
         own: Parts of one's own; a run is resumed with the same.
 
     Returns:
-        The run's folder; its metrics.json holds the figures of best.keras.
+        The run's folder; its metrics.json holds the metrics of best.keras.
 
     Raises:
-        UserError: If the data, the settings or the folder are not fit to train on.
-        LostWorkerError: If another worker of the cluster has gone.
-        KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to go on.
+        UserError: If the data, the settings or the folder have a fault.
+        LostWorkerError: If another worker of the cluster has ended or failed.
+        KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to resume.
     """
     run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
     own = own or OwnParts()
@@ -70,8 +70,8 @@ def run_training(
         _require_same_parts(RunFolder(resume).config, own)
     strategy = _meet(config, run_dir or resume, report)
     workers = Workers(strategy)
-    with workers.explain_loss(f"start all of them again, as before, to go on with {run_dir or resume}"):
-        report = report if workers.is_chief else _say_nothing
+    with workers.explain_loss(f"restart all of them with the same commands to resume {run_dir or resume}"):
+        report = report if workers.is_chief else _ignore
         data = _open_data(config, workers, report)
         keras.utils.set_random_seed(config.seed)
         if config.deterministic:
@@ -81,20 +81,20 @@ def run_training(
         run = _open_run(config, own, data, training, run_dir, resume, report)
         finished = f", finished in epoch {int(training.finished_epochs)}" if training.is_finished else ""
         report(f"Run      {run.root}{finished}")
-        training.run(run, report, callbacks)
+        training.train(run, report, callbacks)
     return run
 
 
 def _meet(config: TrainConfig, folder: Path | None, report: Report) -> tf.distribute.Strategy:
-    """Returns the devices to train on, when all workers have come: before TensorFlow does anything else.
+    """Returns the devices to train on once all workers are connected, before TensorFlow does anything else.
 
     Raises:
-        UserError: If they cannot meet.
+        UserError: If they cannot connect.
     """
     if cluster := joined_cluster(config.strategy):
         if folder is None:
             raise UserError(
-                f"several workers need {argument('run_dir')}, a folder that all of them see: each goes on from it"
+                f"several workers need {argument('run_dir')}, a folder that all of them see: each resumes from it"
             )
         if config.cache_features:
             raise UserError(
@@ -104,15 +104,15 @@ def _meet(config: TrainConfig, folder: Path | None, report: Report) -> tf.distri
     return build_strategy(config.strategy, config.batch_size)
 
 
-def _say_nothing(_: str) -> None:
-    """Stands for `report` in workers beside the chief."""
+def _ignore(_: str) -> None:
+    """Replaces `report` in workers other than the chief."""
 
 
 def _open_data(config: TrainConfig, workers: Workers, report: Report) -> TrainingData:
-    """Opens the data in each worker, first in the chief: it may have to be drawn or downloaded.
+    """Opens the data in each worker, first in the chief, which may have to draw or download it.
 
     Raises:
-        UserError: If it is not fit to train on, or it or the settings are not the same for all workers.
+        UserError: If it has a fault, or it or the settings differ between workers.
     """
     workers.require_alike(
         json.dumps(config.to_dict()), "the workers have different settings; start all of them with the same options"
@@ -121,10 +121,8 @@ def _open_data(config: TrainConfig, workers: Workers, report: Report) -> Trainin
         open_pairs(config.data, config.split, config.layout)
     workers.wait()
     data = build_data(config, report)
-    names = "\n".join([*data.pairs.names, "", *data.held_out.names])
-    workers.require_alike(
-        names, f"{config.data}: the workers see different photographs there; give all of them the same"
-    )
+    names = "\n".join([*data.pairs.names, "", *data.validation.names])
+    workers.require_alike(names, f"{config.data}: the workers see different images there; give all of them the same")
     return data
 
 
@@ -137,7 +135,7 @@ def _open_run(
     resume: Path | None,
     report: Report,
 ) -> RunFolder:
-    """Makes a new run's folder, or takes over the position of the run to go on with."""
+    """Creates a new run's folder, or restores the run to resume."""
     workers = training.workers
     if resume is not None:
         run = RunFolder(resume)
@@ -152,7 +150,7 @@ def _open_run(
         str(training.step), f"{run.root}: the workers see different checkpoints there; keep runs where all see them"
     )
     if workers.is_chief:
-        run.write_images(data.pairs.images, data.held_out.images)
+        run.write_images(data.pairs.images, data.validation.images)
     return run
 
 
@@ -160,7 +158,7 @@ def _same_run(run_dir: Path, config: TrainConfig) -> Path:
     """Returns the folder if it holds a run of these settings.
 
     Raises:
-        UserError: If it holds anything else: no run writes over another.
+        UserError: If it holds anything else: no run overwrites another.
     """
     kept = RunFolder(run_dir).config
     if not kept.is_file():
@@ -170,8 +168,8 @@ def _same_run(run_dir: Path, config: TrainConfig) -> Path:
     if differing:
         others = ", ".join(argument(name) for name in differing)
         raise UserError(
-            f"{run_dir}: exists already, with another {others}; choose another {argument('run_dir')}, or go on "
-            f"with {argument('resume', run_dir)}"
+            f"{run_dir}: already exists, with another {others}; choose another {argument('run_dir')}, or resume "
+            f"it with {argument('resume', run_dir)}"
         )
     return run_dir
 
@@ -187,10 +185,10 @@ def _require_same_parts(config: Path, own: OwnParts) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class TrainedRun:
-    """What `train` returns.
+    """The result of `train`.
 
     Attributes:
-        history: Per column of history.csv its values, epoch by epoch.
+        history: The values of each column of history.csv, epoch by epoch.
         run: The run's folder.
     """
 
@@ -199,7 +197,7 @@ class TrainedRun:
 
     @property
     def model(self) -> keras.Model:
-        """The model with the best mean IoU on the held-out images."""
+        """The model with the best validation mean IoU."""
         return load_model(self.run.best_model)
 
 
@@ -221,24 +219,24 @@ def train(
     Args:
         model: "fcn32s", "fcn16s", "fcn8s"; a model of `build_fcn`: training starts from its weights, and it has the
             best model's weights afterwards; or the settings as a whole.
-        data: A folder of photographs and masks, "toy", or "voc2012"; that of the settings if None.
+        data: A folder of images and masks, "toy", or "voc2012"; that of the settings if None.
         backbone: A name, or a `Backbone` of one's own.
-        loss: A name, a function of one's own, or several of these, whose sum is minimized. A function returns, of
-            labels, integers [N, H, W], and logits, float32 [N, H, W, num_classes], the sum over pixels or images and
-            their number, void not among them, float32 scalars.
-        augment: One's own function, before the augmentation of the settings: from an image uint8 [H, W, 3], its label
-            uint8 [H, W] and a seed, integers [2], to an image and a label of any size.
-        run_dir: The folder of the run; runs/<time>-<model>-<backbone> if None. A run of the same settings that is there
-            already is gone on with.
-        resume: The folder of a run to go on with, instead of `run_dir`. One with parts of one's own, which config.json
-            names, is handed the same again.
+        loss: A name, a function of one's own, or several of these, whose sum is minimized. A function takes labels,
+            integers [N, H, W], and logits, float32 [N, H, W, num_classes], and returns the sum over pixels or images
+            and their number, both without void, float32 scalars.
+        augment: One's own function, called before the augmentation of the settings: from an image uint8 [H, W, 3], its
+            label uint8 [H, W] and a seed, integers [2], to an image and a label of any size.
+        run_dir: The folder of the run; runs/<time>-<model>-<backbone> if None. An existing run of the same settings is
+            resumed.
+        resume: The folder of a run to resume, instead of `run_dir`. One with parts of one's own, which config.json
+            names, needs the same parts again.
         callbacks: Keras callbacks, called as `fit` calls them.
-        report: Is told, line by line, what happens.
+        report: Called with each line of the log.
         **settings: The other options of `train.py`, such as `epochs=20`; see `TrainConfig`.
 
     Raises:
-        UserError: If the data, a setting or the folder is not fit to train on.
-        ValueError: If `model` is a model of somebody else, or has other classes than the data.
+        UserError: If the data, a setting or the folder has a fault.
+        ValueError: If `model` is not a model of `build_fcn`, or has other classes than the data.
 
     Examples:
         >>> trained = keras_fcn.train("fcn16s", "my_data", backbone="resnet18_v2", epochs=20)
@@ -264,7 +262,7 @@ def train(
 
 
 def _config(model: str | keras.Model | TrainConfig, own: OwnParts, settings: dict[str, Any]) -> TrainConfig:
-    """Returns the settings of a model, by its name, as it was built or as they are, with others in their place."""
+    """Returns the settings, or those of a model or its name, with `settings` in their place."""
     if isinstance(model, TrainConfig):
         return dataclasses.replace(model, **settings)
     if isinstance(model, str):

@@ -1,4 +1,4 @@
-"""Training: the epochs, and what a run leaves behind."""
+"""Trains a network for the epochs of a run."""
 
 from __future__ import annotations
 
@@ -23,28 +23,29 @@ from keras_fcn.training.distributed.workers import Workers
 from keras_fcn.training.inputs.stream import TrainingStream
 from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.records.progress import Progress
-from keras_fcn.training.records.report import RunReport, UnwrittenReport, epoch_row
+from keras_fcn.training.records.writer import NullWriter, RunWriter, epoch_row
 from keras_fcn.training.step.step import TrainingStep
 
 LARGEST_LOSS = 1000.0
-"""Per pixel; a network that is this sure of wrong classes has exploded."""
+"""Per pixel; the loss of a network that diverges."""
 
 
 class Training:
-    """A network in training.
+    """The training of a network.
 
     Args:
         trained: The network whose weights are trained, with its auxiliary head, if it has one.
         model: The same without that head.
-        copy: The network that is given averaged weights, or those of layers that compute in another precision, before
-            it is evaluated; None if that is `model` itself.
-        kept_model: The network that is evaluated and saved, in float32: `copy` or `model`, or a wrapper around it.
+        copy: The network that gets the EMA of the weights, or those of layers of another precision, before it is
+            evaluated; None if that is `model` itself.
+        evaluated: The network that is evaluated and, if it is the best, saved, in float32: `copy` or `model`, or a
+            wrapper around it.
         make_step: Makes a training step.
-        stream: The batches to train on.
-        held_out: What to evaluate on.
-        options: How long to train, and how many checkpoints to keep.
+        stream: The training batches.
+        validation: The validation data.
+        options: The length of the run, and the number of checkpoints to keep.
         workers: The processes that train this network together.
-        description: What is trained on what, human-readable.
+        description: A human-readable summary of the training.
     """
 
     def __init__(
@@ -52,17 +53,17 @@ class Training:
         trained: keras.Model,
         model: keras.Model,
         copy: keras.Model | None,
-        kept_model: keras.Model,
+        evaluated: keras.Model,
         make_step: TrainingStep,
         stream: TrainingStream,
-        held_out: Pairs,
+        validation: Pairs,
         options: RunOptions,
         workers: Workers,
         description: str,
     ) -> None:
-        self.model, self.kept_model, self.make_step, self.stream = model, kept_model, make_step, stream
+        self.model, self.evaluated, self.make_step, self.stream = model, evaluated, make_step, stream
         self.options, self.workers, self.description = options, workers, description
-        self._copy, self._held_out, self._segment = copy, held_out, segmenter(kept_model)
+        self._copy, self._validation, self._segment = copy, validation, segmenter(evaluated)
         self.finished_epochs = tf.Variable(0, name="finished_epochs")
         self.best_epoch = tf.Variable(0, name="best_epoch")
         self.best_mean_iou = tf.Variable(-1.0, name="best_mean_iou")
@@ -80,12 +81,12 @@ class Training:
 
     @property
     def step(self) -> int:
-        """Training steps made so far, over all epochs."""
+        """Number of training steps so far, over all epochs."""
         return int(self.make_step.step.numpy())
 
     @property
     def is_finished(self) -> bool:
-        """Whether all epochs are over, or the last ones were no better for as many as `patience` says."""
+        """Returns whether all epochs are over, or as many as `patience` passed without a better one."""
         finished = int(self.finished_epochs.numpy())
         waited = finished - int(self.best_epoch.numpy())
         return finished >= self.options.epochs or 0 < self.options.patience <= waited
@@ -101,19 +102,19 @@ class Training:
     def _checkpoints(self, run: RunFolder) -> Checkpoints:
         return Checkpoints(run, self.checkpoint, self.options.keep_checkpoints, self.workers.is_chief)
 
-    def run(
+    def train(
         self, run: RunFolder, report: Callable[[str], None], callbacks: Sequence[keras.callbacks.Callback] = ()
     ) -> None:
-        """Trains the epochs that are left, and leaves the run's files behind.
+        """Trains the epochs that are left, and writes the run's files.
 
         Raises:
-            UserError: If the loss is no number any more, a pair cannot be read, or the disk is full.
-            KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to go on.
+            UserError: If the loss is NaN or diverges, a pair cannot be read, or the disk is full.
+            KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to resume.
         """
         checkpoints = self._checkpoints(run)
-        output: RunReport | UnwrittenReport = UnwrittenReport()
+        output: RunWriter | NullWriter = NullWriter()
         if self.workers.is_chief:
-            output = RunReport(run, self._held_out, int(self.finished_epochs.numpy()), self.step)
+            output = RunWriter(run, self._validation, int(self.finished_epochs.numpy()), self.step)
         self.model.stop_training = False  # callbacks may set it, as under `fit`
         listeners = keras.callbacks.CallbackList(list(callbacks), model=self.model)
         listeners.on_train_begin()
@@ -122,19 +123,19 @@ class Training:
                 self._train_epochs(run, report, checkpoints, output, listeners)
         except KeyboardInterrupt as interrupt:  # or `Terminated`, which is one
             checkpoints.save()
-            raise type(interrupt)(f"go on with {command_line('train')} --resume {run.root}") from None
+            raise type(interrupt)(f"resume with {command_line('train')} --resume {run.root}") from None
         finally:
             output.draw_curves()
         listeners.on_train_end()
-        output.draw_pictures()
-        self.workers.wait()  # for the chief's pictures: nobody's end looks like a loss to the others
+        output.draw_predictions()
+        self.workers.wait()  # for the chief, which draws: a worker that ends early would look lost to the others
 
     def _train_epochs(
         self,
         run: RunFolder,
         report: Callable[[str], None],
         checkpoints: Checkpoints,
-        output: RunReport | UnwrittenReport,
+        output: RunWriter | NullWriter,
         listeners: keras.callbacks.CallbackList,
     ) -> None:
         self.stream.open(self.step, run.features)
@@ -150,7 +151,7 @@ class Training:
             listeners.on_epoch_end(epoch - 1, row.to_json())
 
     def _train_epoch(self, epoch: int, checkpoints: Checkpoints, listeners: keras.callbacks.CallbackList) -> Progress:
-        """Trains to the end of an epoch, from wherever in it the run is."""
+        """Trains to the end of an epoch, from the run's position in it."""
         stream, first_step = self.stream, self.step
         before = (epoch - 1) * stream.steps_per_epoch
         saved = time.perf_counter()
@@ -163,7 +164,7 @@ class Training:
                 fetched = time.perf_counter()
                 self.make_step(batches, epoch <= stream.frozen_epochs)
                 loss = float(self.make_step.loss_sum.numpy()) / (number + 1)
-                self._require_sane(loss, checkpoints)
+                self._require_finite(loss, checkpoints)
                 progress.made_step(loss, self._rate(), fetched - started, time.perf_counter() - fetched)
                 listeners.on_train_batch_end(number, {"loss": loss})
                 if time.perf_counter() - saved > 60 * self.options.checkpoint_minutes:
@@ -174,8 +175,8 @@ class Training:
     def _rate(self) -> float:
         return float(self.make_step.groups[0].optimizer.learning_rate.numpy())
 
-    def _require_sane(self, loss: float, checkpoints: Checkpoints) -> None:
-        """Raises UserError if the loss of the step just made is no number, or has exploded."""
+    def _require_finite(self, loss: float, checkpoints: Checkpoints) -> None:
+        """Raises UserError if the loss after the last step is NaN, or diverges."""
         if loss < LARGEST_LOSS:
             return
         names = ", ".join(self.stream.file_names(self.step))
@@ -184,17 +185,17 @@ class Training:
             f"or {argument('clip_norm', 1)}. The last good checkpoint: {checkpoints.newest}"
         )
 
-    def _finish_epoch(self, epoch: int, progress: Progress, output: RunReport | UnwrittenReport) -> EpochRow:
-        """Evaluates the network and writes the epoch down; returns its row of the history."""
+    def _finish_epoch(self, epoch: int, progress: Progress, output: RunWriter | NullWriter) -> EpochRow:
+        """Evaluates the network and writes the epoch's files; returns its row of the history."""
         if self._copy is not None:
             average = self.make_step.average
             source = average.variables if average else self.model.weights
             self._copy.set_weights([np.asarray(weight) for weight in source])
-        evaluation = evaluate(self._segment, self._held_out, self.interruption.check, self.workers)
+        evaluation = evaluate(self._segment, self._validation, self.interruption.check, self.workers)
         loss = float(self.make_step.loss_sum.numpy()) / self.stream.steps_per_epoch
         row = epoch_row(epoch, self.step, loss, self._rate(), progress, evaluation)
-        is_best = np.float32(row.val_mean_iou) > self.best_mean_iou.numpy()  # as rounded as what it is compared with
-        output.add_epoch(row, evaluation, self._segment, self.kept_model if is_best else None)
+        is_best = np.float32(row.val_mean_iou) > self.best_mean_iou.numpy()  # in the precision of the variable
+        output.add_epoch(row, evaluation, self._segment, self.evaluated if is_best else None)
         if is_best:
             self.best_mean_iou.assign(row.val_mean_iou)
             self.best_epoch.assign(epoch)
@@ -214,7 +215,7 @@ class Training:
 
 def _epoch_summary(row: EpochRow) -> str:
     return (
-        f"loss {row.loss:.4f}, held-out mean IoU {row.val_mean_iou:.1%}, "
+        f"loss {row.loss:.4f}, validation mean IoU {row.val_mean_iou:.1%}, "
         f"pixel accuracy {row.val_pixel_accuracy:.1%} ({row.images_per_second:.1f} images/s, "
         f"{row.waiting_share:.0%} waiting for data)"
     )

@@ -12,7 +12,7 @@ from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.files import new_folder, replaced_file, write_json
-from keras_fcn.training.records.report import RunReport
+from keras_fcn.training.records.writer import RunWriter
 
 
 class HalfwayError(Exception):
@@ -146,10 +146,10 @@ def test_a_folder_that_is_not_a_run_was_trained_on_nothing(tmp_path):
     assert RunFolder(tmp_path / "model.keras").trained_on([Path("a/b.jpg")]) == 0
 
 
-def test_an_epoch_that_cannot_be_written_down_says_how_to_go_on(tmp_path, toy):
+def test_an_epoch_that_cannot_be_written_says_how_to_resume(tmp_path, toy):
     run = RunFolder.create(tmp_path / "run", {})
-    report = RunReport(run, open_pairs(toy, "val"), finished_epochs=0, step=0)
+    writer = RunWriter(run, open_pairs(toy, "val"), finished_epochs=0, step=0)
     run.history.mkdir()
     evaluation = Evaluation(("cat",), 1, np.array([[1]]), {"a": 1.0})
-    with pytest.raises(UserError, match=r"epoch 1 cannot be written down \(.*\); make room and go on with resume="):
-        report.add_epoch(epoch(1, 0.5), evaluation, segment=None, best=None)
+    with pytest.raises(UserError, match=r"epoch 1 cannot be written \(.*\); free disk space and resume with resume="):
+        writer.add_epoch(epoch(1, 0.5), evaluation, segment=None, best=None)

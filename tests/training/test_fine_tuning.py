@@ -1,4 +1,4 @@
-"""What is trained when, and what a network starts from."""
+"""Frozen backbones, learning rates of their own, and initial weights."""
 
 from pathlib import Path
 
@@ -63,12 +63,12 @@ def test_frozen_batch_norm_keeps_its_statistics_and_the_rest_is_trained(training
     assert {"conv1/kernel", "bn1/gamma"} <= backbone
 
 
-def test_the_backbone_steps_by_its_share(training):
+def test_the_backbone_steps_by_its_rate(training):
     whole, tenth = step(training(weight_decay=0.0)), step(training(weight_decay=0.0, backbone_rate=0.1))
     for path, change in whole.items():
         if "moving" not in path:
-            share = 1.0 if is_head(path) else 0.1
-            np.testing.assert_allclose(tenth[path], share * change, rtol=0.02, atol=1e-7)
+            factor = 1.0 if is_head(path) else 0.1
+            np.testing.assert_allclose(tenth[path], factor * change, rtol=0.02, atol=1e-7)
 
 
 def test_a_run_with_a_frozen_start_is_resumed_exactly(toy, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""One's own names and colours travel from labelmap.txt to every file that comes out; one's own parts take part."""
+"""One's own names and colours appear from labelmap.txt in every output file; one's own parts are used."""
 
 import json
 
@@ -66,14 +66,14 @@ def test_saved_model_and_masks_have_them(run, data, tmp_path):
             assert tuple(palette[255]) == CVAT_VOID
 
 
-def test_it_is_measured_on_data_with_the_same_classes_only(run, data, tmp_path):
-    written = ["--json", tmp_path / "figures.json", "--out", tmp_path / "out"]
+def test_it_is_evaluated_on_data_with_the_same_classes_only(run, data, tmp_path):
+    written = ["--json", tmp_path / "metrics.json", "--out", tmp_path / "out"]
     call = Call("evaluate.py", run, "--data", data, "--split", "val", *written)
     assert (call.status, call.err) == (0, "")
     assert "猫 🐈" in call.out
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert set(figures.pop("trimap")["iou"]) == set(figures["iou"])
-    assert figures == json.loads((run / "metrics.json").read_text())
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert set(metrics.pop("trimap")["iou"]) == set(metrics["iou"])
+    assert metrics == json.loads((run / "metrics.json").read_text())
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"confusion.png", "worst.png"}
     write_camvid(tmp_path / "camvid")
     call = Call("evaluate.py", run, "--data", tmp_path / "camvid", "--split", "val")

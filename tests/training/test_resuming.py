@@ -1,4 +1,4 @@
-"""Runs that were interrupted, killed or damaged go on as if nothing had been."""
+"""Runs that were interrupted, killed or damaged resume as if nothing had happened."""
 
 import csv
 import dataclasses
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.mark.parametrize("step", [1, 3, 5])
-def test_an_interrupted_run_goes_on_exactly_where_it_was(toy, whole, tmp_path, monkeypatch, step):
+def test_an_interrupted_run_resumes_exactly_where_it_was(toy, whole, tmp_path, monkeypatch, step):
     interruption = Interruption(monkeypatch, step)
-    with pytest.raises(KeyboardInterrupt, match=rf"go on with python train.py --resume {tmp_path}/parts"):
+    with pytest.raises(KeyboardInterrupt, match=rf"resume with python train.py --resume {tmp_path}/parts"):
         train(tiny(toy), tmp_path / "parts", report=silent)
     interruption.undo()
     parts = train(tiny(toy), resume=tmp_path / "parts", report=silent)
@@ -45,7 +45,7 @@ def test_a_checkpoint_of_another_network_is_refused_and_kept(plain, toy, tmp_pat
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path, sent, status):
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_resume(toy, tmp_path, sent, status):
     """Within ten seconds, as schedulers that send SIGTERM want it; in the midst of a long training."""
     run = tmp_path / "run"
     command = [*NARROW_TRAINING, "--data", str(toy), "--run-dir", str(run), *TINY, "--epochs", "500"]
@@ -54,11 +54,11 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(toy, tmp_path, sent, s
             if line.startswith("loss"):  # the first epoch is over
                 os.kill(process.pid, sent)
                 break
-        told = time.monotonic()
+        signaled = time.monotonic()
         _, message = process.communicate(timeout=120)
-    assert time.monotonic() - told < 10
+    assert time.monotonic() - signaled < 10
     assert process.returncode == status
-    assert message == f"\ninterrupted: go on with python train.py --resume {run}\n"
+    assert message == f"\ninterrupted: resume with python train.py --resume {run}\n"
     with (run / "history.csv").open() as file:
         done = len(list(csv.DictReader(file)))
     assert done >= 1

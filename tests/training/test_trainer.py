@@ -36,14 +36,14 @@ def test_a_run_folder_holds_everything(trained, toy):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [*COLUMNS, *(f"val_iou/{name}" for name in read_voc(toy, "train").classes.names)]
     assert [(row["epoch"], row["step"]) for row in rows] == [("1", "3")]
-    figures = json.loads((trained / "metrics.json").read_text())
-    assert set(figures) == {
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert set(metrics) == {
         "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou", "iou", "precision", "recall",
         "images", "confusion_matrix", "image_mean_iou",
     }  # fmt: skip
-    assert list(figures["image_mean_iou"]) == read_voc(toy, "val").names
-    assert figures["images"] == 3
-    assert figures["mean_iou"] == float(rows[0]["val_mean_iou"])
+    assert list(metrics["image_mean_iou"]) == read_voc(toy, "val").names
+    assert metrics["images"] == 3
+    assert metrics["mean_iou"] == float(rows[0]["val_mean_iou"])
     assert json.loads((trained / "config.json").read_text())["data"] == str(toy)
 
 

@@ -40,7 +40,7 @@ def test_a_full_disk_ends_in_one_line_and_loses_nothing(after_one_epoch, toy, wh
     assert failed.returncode == 2, failed.stderr
     assert failed.stderr.startswith("error: ")
     assert failed.stderr.count("\n") == 1
-    assert f"make room and go on with --resume {run.root}" in failed.stderr
+    assert f"free disk space and resume with --resume {run.root}" in failed.stderr
     assert {path: path.read_bytes() for path in before} == before
     assert not list(run.root.rglob(".*"))
     assert_same_run(whole, run_training(tiny(toy), resume=run.root, report=silent))

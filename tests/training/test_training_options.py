@@ -1,4 +1,4 @@
-"""What the options of a step and of a run do, each against plain arithmetic."""
+"""Compares the options of a step and of a run with plain arithmetic."""
 
 import dataclasses
 import shutil
@@ -84,7 +84,7 @@ def test_the_averaged_network_is_kept_and_training_is_as_without(plain, toy, tmp
     assert np.abs(np.asarray(kernels[0]) - np.asarray(kernels[1])).max() > 1e-6
 
 
-def test_the_network_that_sees_a_share_is_kept_and_training_is_as_without(plain, toy, tmp_path):
+def test_the_input_scale_is_saved_and_training_is_as_without(plain, toy, tmp_path):
     scaled = run_training(tiny(toy, epochs=1, input_scale=0.6), tmp_path / "scaled", report=silent)
     ours, other = load_model(scaled.best_model), load_model(plain.best_model)
     for weight, same in zip(ours.get_weights(), other.get_weights(), strict=True):
@@ -94,14 +94,14 @@ def test_the_network_that_sees_a_share_is_kept_and_training_is_as_without(plain,
     assert Evaluation.read(plain.metrics)["confusion_matrix"] != expected
 
 
-def test_a_model_that_sees_a_share_stays_one_when_it_is_trained_on(toy, tmp_path):
+def test_a_model_keeps_its_input_scale_when_it_is_trained_again(toy, tmp_path):
     model = build_fcn("fcn32s", "resnet18_v2", num_classes=21, input_scale=0.6)
     settings = {"crop_size": (64, 96), "batch_size": 4, "epochs": 1}
     trained = keras_fcn.train(model, toy, run_dir=tmp_path / "run", report=silent, **settings)
     assert Parts(trained.model).logits.input_scale == 0.6
 
 
-def test_the_auxiliary_heads_loss_counts_by_its_share(training, toy, tmp_path):  # noqa: F811
+def test_the_auxiliary_heads_loss_counts_by_its_weight(training, toy, tmp_path):  # noqa: F811
     with_head, without = training(auxiliary=0.4), training()
     own = [v for v in with_head.make_step.groups[0].variables if v.path.startswith("auxiliary")]
     assert [v.path.split("/")[0] for v in own] == [
@@ -138,7 +138,7 @@ def test_training_stops_when_nothing_gets_better(toy, tmp_path):
     assert len(run.read_history()) == 3
 
 
-def test_the_same_command_goes_on_with_the_same_run(plain, toy, tmp_path):
+def test_the_same_command_resumes_the_same_run(plain, toy, tmp_path):
     config = tiny(toy, epochs=1)
     run = RunFolder(shutil.copytree(plain.root, tmp_path / "run"))
     before = {path: path.read_bytes() for path in run.root.rglob("ckpt*")}
@@ -146,10 +146,10 @@ def test_the_same_command_goes_on_with_the_same_run(plain, toy, tmp_path):
     assert run_training(config, tmp_path / "run", report=lines.append).root == run.root
     assert any("finished in epoch 1" in line for line in lines)
     assert {path: path.read_bytes() for path in run.root.rglob("ckpt*")} == before
-    with pytest.raises(UserError, match=r"run: exists already, with another epochs, seed; choose another run_dir"):
+    with pytest.raises(UserError, match=r"run: already exists, with another epochs, seed; choose another run_dir"):
         run_training(dataclasses.replace(config, epochs=2, seed=1), tmp_path / "run", report=silent)
     (tmp_path / "mine").mkdir()
-    with pytest.raises(UserError, match="mine: exists already and is no run"):
+    with pytest.raises(UserError, match="mine: already exists and is not a run"):
         run_training(config, tmp_path / "mine", report=silent)
 
 

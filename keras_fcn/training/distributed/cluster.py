@@ -16,12 +16,12 @@ _OTHER_TASKS = ("ps", "evaluator")
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The workers of a cluster, and which of them this process is.
+    """The workers of a cluster, and the position of this process among them.
 
     Attributes:
         addresses: "host:port" of each worker by task type, "chief" (one, if any) and "worker".
-        task_type: What this process is.
-        task_index: Its place in `addresses[task_type]`.
+        task_type: The type of this process.
+        task_index: Its index in `addresses[task_type]`.
     """
 
     addresses: dict[str, tuple[str, ...]]
@@ -30,27 +30,27 @@ class Cluster:
 
     @property
     def num_workers(self) -> int:
-        """How many processes train, the chief included."""
+        """Number of processes that train, the chief included."""
         return sum(len(addresses) for addresses in self.addresses.values())
 
     @property
     def index(self) -> int:
-        """The place of this process among all of them; that of the chief is 0."""
+        """The index of this process among all of them; that of the chief is 0."""
         return self.task_index + (self.task_type == "worker") * len(self.addresses.get("chief", ()))
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that writes the run's files and tells how training goes."""
+        """Returns whether this process writes the run's files and the log."""
         return self.index == 0
 
     @property
     def name(self) -> str:
-        """What TF_CONFIG calls this process: "worker 1"."""
+        """The name of this process in TF_CONFIG: "worker 1"."""
         return f"{self.task_type} {self.task_index}"
 
     @property
     def address(self) -> str:
-        """Where this process listens, "host:port"."""
+        """The address of this process, "host:port"."""
         return self.addresses[self.task_type][self.task_index]
 
 
@@ -58,7 +58,7 @@ def joined_cluster(strategy: StrategyName) -> Cluster | None:
     """Returns the cluster to train in, or None to train alone.
 
     Args:
-        strategy: "multiworker" takes the cluster of TF_CONFIG, "auto" does where it has several workers, others do not.
+        strategy: "multiworker" takes the cluster of TF_CONFIG, "auto" does if it has several workers, others do not.
 
     Raises:
         UserError: If TF_CONFIG is malformed, does not let this process train, or is missing where it is needed.
@@ -77,10 +77,10 @@ def joined_cluster(strategy: StrategyName) -> Cluster | None:
 def parse_cluster(text: str) -> Cluster | None:
     """Reads a TF_CONFIG as Kubeflow's TFJob, Vertex AI and Ray set it.
 
-    Entries of parameter servers and evaluators are left out: there is nothing for them to do.
+    Parameter servers and evaluators are left out, as training does not use them.
 
     Returns:
-        The cluster; None if no cluster is named, as where a job has but one process.
+        The cluster; None if no cluster is named, as in a job of one process.
 
     Raises:
         UserError: If the text is malformed, or does not let this process train.
@@ -125,8 +125,7 @@ def _task(task: object, addresses: dict[str, tuple[str, ...]]) -> tuple[str, int
     kind, index = (task.get("type"), task.get("index")) if isinstance(task, dict) else (None, None)
     if kind in _OTHER_TASKS:
         raise UserError(
-            f"TF_CONFIG: there is nothing to do for the task {kind!r}: all workers train and measure; start the job "
-            "without it"
+            f"TF_CONFIG: the task {kind!r} is not used, as all workers train and evaluate; start the job without it"
         )
     count = len(addresses.get(str(kind), ()))
     if not str(index).isdigit() or int(str(index)) >= count:

@@ -1,4 +1,4 @@
-"""On which devices a run trains, and in which precision."""
+"""The devices of a run, and their precision."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ XLA_STEPS = 5_000
 
 
 def build_strategy(name: StrategyName, batch_size: int) -> tf.distribute.Strategy:
-    """Returns the strategy that deals out every batch to the devices.
+    """Returns the strategy that distributes every batch to the devices.
 
     Args:
         name: "none" for one device; "mirrored" for all GPUs of this machine or, without any, its CPU; "auto" for
             "multiworker" where TF_CONFIG names several workers, "mirrored" where there are several devices, else
-            "none"; "multiworker" for all devices of all workers. That one waits for the others, and must be built
+            "none"; "multiworker" for all devices of all workers. It waits for the other workers, and must be built
             before TensorFlow does anything else in this process.
         batch_size: Images per step over all devices together.
 
     Raises:
-        UserError: If there are more devices than images in a batch, or the workers cannot meet.
-        LostWorkerError: If another worker did not come.
+        UserError: If there are more devices than images in a batch, or the workers cannot connect.
+        LostWorkerError: If another worker did not connect.
     """
     if cluster := joined_cluster(name):
         return _meet(cluster, batch_size)
@@ -49,7 +49,7 @@ def build_strategy(name: StrategyName, batch_size: int) -> tf.distribute.Strateg
 
 
 def _meet(cluster: Cluster, batch_size: int) -> tf.distribute.Strategy:
-    """Waits for the other workers, and returns the strategy that deals out every batch to all of them."""
+    """Waits for the other workers, and returns the strategy that distributes every batch to all of them."""
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec({task: list(addresses) for task, addresses in cluster.addresses.items()}),
         task_type=cluster.task_type,
@@ -57,16 +57,16 @@ def _meet(cluster: Cluster, batch_size: int) -> tf.distribute.Strategy:
         rpc_layer="grpc",
     )
     try:
-        with handling(signal.SIG_DFL):  # at once, as Python cannot while it waits in TensorFlow
+        with handling(signal.SIG_DFL):  # Python's handlers do not run while it waits in TensorFlow
             strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except RuntimeError:
         raise UserError(
-            "workers must meet before TensorFlow does anything else; start a new Python process for the training"
+            "workers must connect before TensorFlow does anything else; start a new Python process for the training"
         ) from None
     except tf.errors.UnknownError:
         raise UserError(f"TF_CONFIG: this worker cannot listen at {cluster.address}; is its port free?") from None
     except tf.errors.OpError as error:
-        raise LostWorkerError(f"not all {cluster.num_workers} workers came ({type(error).__name__})") from None
+        raise LostWorkerError(f"not all {cluster.num_workers} workers connected ({type(error).__name__})") from None
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise UserError(
@@ -76,19 +76,19 @@ def _meet(cluster: Cluster, batch_size: int) -> tf.distribute.Strategy:
     return strategy
 
 
-def deal_out(batches: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Iterator:
-    """Returns the iterator over batches, of which each device gets its part; GPUs have the next before they need it."""
+def distribute(batches: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Iterator:
+    """Returns the iterator over batches, of which each device gets its part; GPUs prefetch the next one."""
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     batches = batches.with_options(options)
     if strategy is tf.distribute.get_strategy() and tf.config.list_logical_devices("GPU"):
-        # Strategies of several devices do so by themselves; the one of a single device would copy in the step's time.
+        # Strategies of several devices prefetch by themselves; that of a single one would copy during the step.
         return iter(batches.apply(tf.data.experimental.prefetch_to_device("/GPU:0")))
     return iter(strategy.experimental_distribute_dataset(batches))
 
 
 def describe_devices(strategy: tf.distribute.Strategy) -> str:
-    """Returns the names of the devices, for people: "GPU:0, GPU:1"."""
+    """Returns the human-readable names of the devices: "GPU:0, GPU:1"."""
     if isinstance(strategy, (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)):
         devices = [device.rpartition("device:")[2] for device in strategy.extended.worker_devices]
         workers = strategy.num_replicas_in_sync // len(devices)
@@ -97,7 +97,7 @@ def describe_devices(strategy: tf.distribute.Strategy) -> str:
 
 
 def uses_bfloat16(precision: PrecisionName) -> bool:
-    """Tells whether layers compute in bfloat16: asked for, or left to us on GPUs that all have it."""
+    """Returns whether layers compute in bfloat16: "bfloat16", or "auto" on GPUs that all support it."""
     if precision == "auto":
         capabilities = [
             tf.config.experimental.get_device_details(device).get("compute_capability", (0, 0))
@@ -108,12 +108,12 @@ def uses_bfloat16(precision: PrecisionName) -> bool:
 
 
 def uses_xla(xla: SwitchName, strategy: tf.distribute.Strategy, steps: int) -> bool:
-    """Tells whether the step is compiled by XLA: asked for, or left to us on a single GPU in a run of many steps.
+    """Returns whether XLA compiles the step: "on", or "auto" on a single GPU in a run of many steps.
 
-    On a CPU it is slower, and across devices it cannot hold the sums of batch normalization.
+    On a CPU it is slower, and across devices it does not support the sums of batch normalization.
 
     Raises:
-        UserError: If it is asked for on several devices.
+        UserError: If it is "on" with several devices.
     """
     is_alone = strategy.num_replicas_in_sync == 1
     if xla == "on" and not is_alone:

@@ -1,4 +1,4 @@
-"""What the processes that train together tell each other. Each method must be called by all of them, in one order."""
+"""Communication of the processes that train together. All of them must call each method, in the same order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOSSES = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
-"""What TensorFlow raises where others do not answer any more."""
+"""The errors of TensorFlow when another worker no longer answers."""
 
 
 class Workers:
@@ -28,8 +28,8 @@ class Workers:
         strategy: The devices; those of this process if not given.
 
     Attributes:
-        count: How many there are.
-        index: Which one this is; the chief, who alone writes files, is 0.
+        count: Number of processes.
+        index: Index of this one; the chief, which alone writes files, is 0.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None = None) -> None:
@@ -42,7 +42,7 @@ class Workers:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this one writes the run's files, and tells how training goes."""
+        """Returns whether this process writes the run's files and the log."""
         return self.index == 0
 
     def total(self, values: np.ndarray) -> np.ndarray:
@@ -58,24 +58,24 @@ class Workers:
         return self.total(own).tolist()
 
     def highest(self, value: int) -> int:
-        """Returns the highest value that any worker has."""
+        """Returns the highest value of all workers."""
         return max(self.gather(value))
 
     def wait(self) -> None:
-        """Returns when all workers have come here."""
+        """Waits until all workers have called this."""
         self.gather(0)
 
-    def require_alike(self, value: str, complaint: str) -> None:
-        """Raises UserError with the complaint unless all workers have the same value."""
+    def require_alike(self, value: str, message: str) -> None:
+        """Raises UserError with the message unless all workers have the same value."""
         if len(set(self.gather(zlib.crc32(value.encode())))) > 1:
-            raise UserError(complaint)
+            raise UserError(message)
 
     @contextlib.contextmanager
-    def explain_loss(self, cure: str) -> Iterator[None]:
-        """Turns TensorFlow's errors about workers that do not answer any more into a `LostWorkerError`.
+    def explain_loss(self, fix: str) -> Iterator[None]:
+        """Turns TensorFlow's errors about workers that no longer answer into a `LostWorkerError`.
 
         Args:
-            cure: How to go on, for people.
+            fix: How to resume, human-readable.
         """
         try:
             yield
@@ -83,6 +83,6 @@ class Workers:
             if self.count == 1:
                 raise
             raise LostWorkerError(
-                f"another of the {self.count} workers has gone or failed ({type(error).__name__}), see its own last "
-                f"line; {cure}"
+                f"another of the {self.count} workers has ended or failed ({type(error).__name__}), see its own last "
+                f"line; {fix}"
             ) from None

@@ -1,4 +1,4 @@
-"""What a run trains and measures on, decoded once before it starts."""
+"""The training and validation data of a run, decoded once before it starts."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ LARGEST_DEFAULT_CROP = (320, 480)
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
-    """What a run trains and measures on.
+    """The training and validation data of a run.
 
     Attributes:
-        pairs: What to train on; with `balance="sampling"`, images of rare classes several times.
-        held_out: What to measure on.
+        pairs: The training data; with `balance="sampling"`, images of rare classes several times.
+        validation: The validation data.
         crop_size: Height and width of the training crops, in pixels.
-        class_weights: With `balance="weights"`, how much a pixel of each class counts in the loss.
+        class_weights: With `balance="weights"`, the weight of a pixel of each class in the loss.
     """
 
     pairs: Pairs
-    held_out: Pairs
+    validation: Pairs
     crop_size: tuple[int, int]
     class_weights: tuple[float, ...] | None = None
 
@@ -35,24 +35,24 @@ class TrainingData:
 def open_training_data(
     options: DataOptions, balance: Balance, crop_size: tuple[int, int] | None, report: Callable[[str], None]
 ) -> TrainingData:
-    """Opens the data and decodes all of it once, so that nothing is trained on a file that is not understood.
+    """Opens the data and decodes all of it once, so that every fault is found before training.
 
     Args:
-        options: Which data.
-        balance: How to even out its classes.
+        options: The data.
+        balance: The way to balance its classes.
         crop_size: Height and width of the training crops; chosen by the sizes of the images if None.
-        report: Is told, line by line, what is found.
+        report: Called with each line of the log.
 
     Raises:
-        UserError: If there is no such data, or a file of it is not fit to train on.
+        UserError: If the data does not exist, or a file of it has a fault.
     """
     pairs = open_pairs(options.data, options.split, options.layout)
-    held_out = open_pairs(options.data, options.val_split, options.layout)
+    validation = open_pairs(options.data, options.val_split, options.layout)
     report(
         f"Data     {options.data}: {pairs.layout}, {pairs.classes.num_classes} classes, {len(pairs)} training and "
-        f"{len(held_out)} held-out images; checking every file ..."
+        f"{len(validation)} validation images; checking every file ..."
     )
-    inspections = [inspect_pairs(pairs), inspect_pairs(held_out)]
+    inspections = [inspect_pairs(pairs), inspect_pairs(validation)]
     for inspection in inspections:
         inspection.require_sound()
     left_out = len({str(finding) for inspection in inspections for finding in inspection.findings})
@@ -61,7 +61,7 @@ def open_training_data(
     pixels = inspections[0].pixels[:, : pairs.classes.num_classes]
     return TrainingData(
         pairs.repeated(repeat_factors(pixels)) if balance == "sampling" else pairs,
-        held_out,
+        validation,
         crop_size or default_crop_size(inspections[0].sizes),
         tuple(class_weights(pixels).tolist()) if balance == "weights" else None,
     )

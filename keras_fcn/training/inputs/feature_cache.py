@@ -1,4 +1,4 @@
-"""The features of a frozen backbone, computed once and kept on disk: its decoder then trains many times faster."""
+"""The features of a frozen backbone, cached on disk: its decoder then trains many times faster."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _LABELS = "labels"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How many features fit.
+    """The features that fit into the cache.
 
     Attributes:
-        count: Images.
-        draws: Augmentations drawn of each image; pass after pass takes the next one, then the first again.
-        sample_bytes: Size of the features and the label of one draw.
-        levels: Which features, in the order in which the decoder takes them.
+        count: Number of images.
+        draws: Augmentations of each image; each pass takes the next one, then the first again.
+        sample_bytes: Size of the features and the label of one augmented image.
+        levels: Names of the features, in the decoder's order.
     """
 
     levels: tuple[str, ...]
@@ -46,14 +46,14 @@ class Plan:
 
 
 def plan_cache(model: keras.Model, crop_size: tuple[int, int], count: int, gigabytes: float, passes: int) -> Plan:
-    """Returns how many augmentations of each image can be kept.
+    """Returns the plan of as many augmentations of each image as fit.
 
     Args:
         model: The network.
-        crop_size: Height and width of the training samples, in pixels.
-        count: Images.
-        gigabytes: How much may be used, in 10^9 bytes.
-        passes: How often each image is seen while the backbone is frozen; no more augmentations are kept.
+        crop_size: Height and width of the training crops, in pixels.
+        count: Number of images.
+        gigabytes: Greatest size of the cache, in 10^9 bytes.
+        passes: Passes over the images while the backbone is frozen; no more augmentations are cached.
 
     Raises:
         UserError: If not even one augmentation of each image fits.
@@ -67,28 +67,28 @@ def plan_cache(model: keras.Model, crop_size: tuple[int, int], count: int, gigab
     if draws < 1:
         raise UserError(
             f"{argument('cache_features', gigabytes)}: the features of {count} images take "
-            f"{count * sample_bytes / 1e9:.1f} GB; give as much, or take a smaller {argument('crop_size')}"
+            f"{count * sample_bytes / 1e9:.1f} GB; raise it, or take a smaller {argument('crop_size')}"
         )
     return Plan(levels, count, draws, sample_bytes)
 
 
 class FeatureCache:
-    """Features and labels of augmented samples in memory-mapped files.
+    """Features and labels of augmented images in memory-mapped files.
 
     Args:
-        folder: Where they are, or will be.
-        plan: Which, and how many.
+        folder: The folder of the files.
+        plan: The features to cache.
     """
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder, self._plan, self._levels = folder, plan, plan.levels
 
-    def fill(self, features_of: Callable[[tf.Tensor], dict[str, tf.Tensor]], samples: tf.data.Dataset) -> None:
-        """Computes all features, unless they are there already.
+    def fill(self, features_of: Callable[[tf.Tensor], dict[str, tf.Tensor]], batches: tf.data.Dataset) -> None:
+        """Computes all features, unless they already exist.
 
         Args:
-            features_of: Takes images uint8 [N, H, W, 3], returns the backbone's features.
-            samples: Batches of images and labels: draw after draw, in each image after image.
+            features_of: Returns the backbone's features of images uint8 [N, H, W, 3].
+            batches: Batches of images and labels: augmentation after augmentation, in each image after image.
 
         Raises:
             UserError: If the disk is full.
@@ -99,21 +99,21 @@ class FeatureCache:
         self.remove()
         try:
             with new_folder(self._folder) as folder:
-                self._write(folder, features_of, samples)
+                self._write(folder, features_of, batches)
                 write_json(folder / _ABOUT, about)
         except OSError as error:
             raise UserError(
-                f"{self._folder}: cannot hold {self._plan.gigabytes:.1f} GB of features ({error.strerror}); make room, "
-                f"or lower {argument('cache_features')}"
+                f"{self._folder}: cannot hold {self._plan.gigabytes:.1f} GB of features ({error.strerror}); free disk "
+                f"space, or lower {argument('cache_features')}"
             ) from None
 
-    def _write(self, folder: Path, features_of: Callable, samples: tf.data.Dataset) -> None:
-        """Appends batch after batch: on a full disk that is an error, where writing to mapped memory is a crash."""
+    def _write(self, folder: Path, features_of: Callable, batches: tf.data.Dataset) -> None:
+        """Appends batch after batch: on a full disk this raises an error, where writing to mapped memory crashes."""
         total = self._plan.count * self._plan.draws
         with contextlib.ExitStack() as stack:
             files = {name: stack.enter_context(_npy(folder, name).open("wb")) for name in (*self._levels, _LABELS)}
             bar = stack.enter_context(progress_bar(total, "image", "features"))
-            for images, labels in samples:
+            for images, labels in batches:
                 features = {**features_of(images), _LABELS: labels}
                 for name, file in files.items():
                     value = np.ascontiguousarray(features[name])
@@ -123,13 +123,13 @@ class FeatureCache:
                     file.write(value.data)
                 bar.update(len(images))
 
-    def dataset(self, batch_size: int, seed: int, first_sample: int) -> tf.data.Dataset:
+    def dataset(self, batch_size: int, seed: int, first_index: int) -> tf.data.Dataset:
         """Streams features and labels without end, in the order in which `training_dataset` streams pairs.
 
         Args:
-            batch_size: Samples per batch.
-            seed: Of the order.
-            first_sample: The number of the first sample.
+            batch_size: Images per batch.
+            seed: Seed of the order.
+            first_index: Index of the first image in the stream.
 
         Returns:
             Batches of a tuple of features float32 [batch_size, h, w, C], and labels uint8 [batch_size, H, W].
@@ -141,8 +141,8 @@ class FeatureCache:
         def take(rows: np.ndarray) -> list[np.ndarray]:
             return [file[rows] for file in files]
 
-        def row(sample: tf.Tensor) -> tf.Tensor:
-            return sample // count % draws * count + shuffled_index(sample, count, seed)
+        def row(index: tf.Tensor) -> tf.Tensor:
+            return index // count % draws * count + shuffled_index(index, count, seed)
 
         def read(rows: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
             values = tf.numpy_function(take, [rows], [tf.as_dtype(file.dtype) for file in files])
@@ -150,12 +150,12 @@ class FeatureCache:
                 value.set_shape([batch_size, *file.shape[1:]])
             return tuple(values[:-1]), values[-1]
 
-        rows = tf.data.Dataset.range(first_sample, tf.int64.max).map(row)
+        rows = tf.data.Dataset.range(first_index, tf.int64.max).map(row)
         batches = rows.batch(batch_size, drop_remainder=True)
         return batches.map(read, num_parallel_calls=PARALLEL_READS).prefetch(2)
 
     def remove(self) -> None:
-        """Deletes the files, and what a killed run left of half-written ones."""
+        """Deletes the files, and the half-written ones of a killed run."""
         for folder in (self._folder, *self._folder.parent.glob(f".{self._folder.name}.*")):
             shutil.rmtree(folder, ignore_errors=True)
 

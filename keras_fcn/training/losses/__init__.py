@@ -1,4 +1,4 @@
-"""What training minimizes: a sum of losses, each exact on any number of replicas."""
+"""The training loss: a sum of losses, each exact on any number of replicas."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from keras_fcn.runs.names import LOSSES
 
 Term: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """From labels, int32 [N, H, W], class ids or 255, and logits, float32 [N, H, W, num_classes], to a sum over pixels or
-images and their number, void not among them, float32 scalars."""
+images and their number, both without void, float32 scalars."""
 
 
 @keras.saving.register_keras_serializable("keras_fcn")
 class SegmentationLoss(keras.losses.Loss):
     """The sum of one or more losses of the pixels that are not void; for `model.compile`, too.
 
-    In `model.fit` it is the loss of the batch on one device; on several, Keras averages those of the devices, which is
-    not the same where void is spread unevenly. Training steps of our own add up `parts` instead.
+    In `model.fit` it is the loss of the batch on one device; on several, Keras averages those of the devices, which
+    differs where void is spread unevenly. `TrainingStep` sums `parts` instead.
 
     Args:
         terms: Names of losses, "cross_entropy", the mean over pixels, "dice" or "lovasz", the mean over images; or
             functions of one's own (`Term`).
-        label_smoothing: Share of the truth that the cross-entropy gives to all classes alike, in 0 to 1.
-        ohem: Share of each image's pixels that the cross-entropy counts, those of the greatest loss.
-        class_weights: How much a pixel of each class counts in the cross-entropy; 1 if not given.
-        name: Keras' name of it.
+        label_smoothing: Fraction of the ground truth that the cross-entropy spreads over all classes, in 0 to 1.
+        ohem: Fraction of each image's pixels that the cross-entropy counts, those of the greatest loss.
+        class_weights: Weight of a pixel of each class in the cross-entropy; 1 if not given.
+        name: Its name in Keras.
 
     Raises:
         ValueError: If a term is unknown or there is none, or a number is out of its range.
@@ -59,14 +59,14 @@ class SegmentationLoss(keras.losses.Loss):
         self._functions = [self._function(term) for term in self.terms]
 
     def parts(self, labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns what replicas add up: the loss is `total(sums, normalizers)` of their totals.
+        """Returns the parts that replicas sum: the loss is `total(sums, normalizers)` of their totals.
 
         Args:
             labels: Integers [N, H, W], class ids or 255.
             logits: Floats [N, H, W, num_classes].
 
         Returns:
-            Of each term, the sum over these pixels or images and their number, both float32 [terms].
+            The sum of each term over these pixels or images, and their number, both float32 [terms].
         """
         labels, logits = tf.cast(labels, tf.int32), tf.cast(logits, tf.float32)
         sums, normalizers = zip(*(function(labels, logits) for function in self._functions))
@@ -84,7 +84,7 @@ class SegmentationLoss(keras.losses.Loss):
 
     @staticmethod
     def rates(normalizers: tf.Tensor) -> tf.Tensor:
-        """Returns how much each sum counts in the loss, float32 [terms]."""
+        """Returns the weight of each sum in the loss, float32 [terms]."""
         return 1 / tf.maximum(normalizers, 1.0)
 
     @classmethod
@@ -97,7 +97,7 @@ class SegmentationLoss(keras.losses.Loss):
         return self.total(*self.parts(tf.cast(y_true, tf.int32), y_pred))
 
     def get_config(self) -> dict:
-        """Returns the arguments, for Keras' files."""
+        """Returns the arguments of the constructor."""
         return {
             "name": self.name,
             "terms": self.terms,

@@ -1,4 +1,4 @@
-"""The cross-entropy: of all pixels or only of the hardest, by class weights, against smoothed labels."""
+"""The cross-entropy of all pixels or the hardest, with class weights and label smoothing."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def summed_cross_entropy(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Sums the softmax cross-entropy over all pixels that are not void.
 
-    Sum and count are returned apart, so that several replicas can divide by the count of all of them: a mean of
-    replicas' means would weigh pixels differently where void is spread unevenly.
+    Sum and count are returned separately, so that several replicas can divide by the count of all: a mean of replicas'
+    means would weight pixels differently where void is spread unevenly.
 
     Args:
         labels: Integers [N, H, W], class ids or 255.
         logits: float32 [N, H, W, num_classes].
-        class_weights: How much a pixel of each class counts; 1 if not given.
-        label_smoothing: In 0 to 1. The share of the truth that is given to all classes alike (Szegedy et al.:
+        class_weights: Weight of a pixel of each class; 1 if not given.
+        label_smoothing: In 0 to 1. The fraction of the ground truth that is spread over all classes (Szegedy et al.:
             Rethinking the Inception Architecture, CVPR 2016, section 7); a pixel keeps the weight of its own class.
-        hardest: In 0 to 1, not 0. The share of each image's pixels that count: those whose loss, before it is
-            weighted, is greatest. See `_hardest`.
+        hardest: In 0 to 1, not 0. The fraction of each image's pixels that count: those with the greatest loss before
+            class weights. See `_hardest`.
 
     Returns:
-        The sum and the number of pixels in it, both by weight, float32 scalars.
+        The weighted sum, and the sum of the weights, float32 scalars.
     """
     valid = tf.not_equal(labels, VOID_LABEL)
     ids = tf.cast(tf.where(valid, labels, tf.zeros_like(labels)), tf.int32)
@@ -49,52 +49,52 @@ def _cross_entropy(ids: tf.Tensor, logits: tf.Tensor, label_smoothing: float) ->
     if not label_smoothing:  # the special case is faster
         return _sparse_cross_entropy(ids, logits)
     num_classes, of_others = logits.shape[-1], label_smoothing / logits.shape[-1]
-    truth = tf.one_hot(ids, num_classes, 1 - label_smoothing + of_others, of_others)
-    return tf.nn.softmax_cross_entropy_with_logits(truth, logits)
+    targets = tf.one_hot(ids, num_classes, 1 - label_smoothing + of_others, of_others)
+    return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
 
 @tf.custom_gradient
 def _sparse_cross_entropy(ids: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-    """Returns what `tf.nn.sparse_softmax_cross_entropy_with_logits` does, on a CPU in half the time.
+    """Returns the result of `tf.nn.sparse_softmax_cross_entropy_with_logits`, on a CPU in half the time.
 
-    TensorFlow's kernel passes over the logits six times, and without oneDNN. The probabilities that oneDNN makes of
-    them in one go are all that loss and gradient need, if none of the truth's is too small for float32.
+    TensorFlow's kernel passes over the logits six times, and without oneDNN. The probabilities, which oneDNN
+    computes in one pass, suffice for loss and gradient if none of the true classes' is too small for float32.
     """
     probabilities = tf.nn.softmax(logits)
-    of_truth = tf.gather(probabilities, ids, batch_dims=3)
+    of_true_class = tf.gather(probabilities, ids, batch_dims=3)
     losses = tf.cond(
-        tf.reduce_min(of_truth) > _SMALLEST_PROBABILITY,
-        lambda: -tf.math.log(of_truth),
+        tf.reduce_min(of_true_class) > _SMALLEST_PROBABILITY,
+        lambda: -tf.math.log(of_true_class),
         lambda: tf.nn.sparse_softmax_cross_entropy_with_logits(ids, logits),
     )
 
     def gradient(of_losses: tf.Tensor) -> tuple[None, tf.Tensor]:
-        with tf.control_dependencies([losses]):  # or a graph makes it first, to keep it through forward and backward
-            truth = tf.one_hot(ids, logits.shape[-1])
-        return None, (probabilities - truth) * of_losses[..., None]
+        with tf.control_dependencies([losses]):  # else a graph computes it first, and holds it from then on
+            targets = tf.one_hot(ids, logits.shape[-1])
+        return None, (probabilities - targets) * of_losses[..., None]
 
     return losses, gradient
 
 
-def _hardest(losses: tf.Tensor, valid: tf.Tensor, share: float) -> tf.Tensor:
-    """Marks the share of each image's valid pixels whose losses are greatest.
+def _hardest(losses: tf.Tensor, valid: tf.Tensor, fraction: float) -> tf.Tensor:
+    """Returns a mask of the fraction of each image's valid pixels whose losses are greatest.
 
     Hard examples are mined online (Shrivastava, Gupta, Girshick: OHEM, CVPR 2016) image by image, as in the
     bootstrapped cross-entropy of Pohlen et al. (Full-Resolution Residual Networks, CVPR 2017), so that the choice does
-    not depend on which other images are on the same replica. The number of pixels is a share and not fixed, because
-    void and crops of other sizes change how many there are.
+    not depend on which other images are on the same replica. The number of pixels is a fraction, as void and the crop
+    size change the total.
 
     Args:
         losses: float32 [N, H, W], at least 0.
         valid: bool [N, H, W].
-        share: In 0 to 1.
+        fraction: In 0 to 1.
 
     Returns:
-        bool [N, H, W]. Of each image the share is rounded, at least one pixel if any is valid; pixels that are exactly
-        as hard as the last one are marked, too.
+        bool [N, H, W]. The number is rounded, at least one pixel if any is valid; pixels with exactly the loss of the
+        last one are marked, too.
     """
     flat = tf.reshape(tf.where(valid, losses, -1.0), [tf.shape(losses)[0], -1])
     count = tf.reduce_sum(tf.cast(valid, tf.float32), axis=[1, 2])
-    last = tf.maximum(tf.cast(tf.round(share * count), tf.int32), 1) - 1
+    last = tf.maximum(tf.cast(tf.round(fraction * count), tf.int32), 1) - 1
     easiest = tf.gather(tf.sort(flat, direction="DESCENDING"), last, batch_dims=1)
     return tf.logical_and(valid, losses >= easiest[:, None, None])

@@ -1,4 +1,4 @@
-"""The Lovász-softmax loss: the Jaccard index itself, extended from sets of pixels to probabilities."""
+"""The Lovász-softmax loss: the Jaccard index, extended from sets of pixels to probabilities."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from keras_fcn.images.classes import VOID_LABEL
 
 
 def summed_lovasz(labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sums over images the Lovász-softmax loss, in the mean over the classes that the image shows.
+    """Sums over images the Lovász-softmax loss, in the mean over the classes in the image.
 
     Where all probabilities are 0 or 1 it is the mean of 1 - IoU over these classes (Berman, Rannen Triki, Blaschko: The
     Lovász-Softmax Loss, CVPR 2018; equation 9, and of section 3 the variant per image with the classes present).
@@ -30,18 +30,18 @@ def summed_lovasz(labels: tf.Tensor, logits: tf.Tensor) -> tuple[tf.Tensor, tf.T
 
 
 def _tangents(labels: tf.Tensor, probabilities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns each class's loss as a linear function of its probabilities, as it is until two errors change places.
+    """Returns each class's loss as a linear function of its probabilities, valid until the order of two errors changes.
 
-    Sorting is what the loss costs, so it is done class by class, and only for those shown; a loop of conditions, unlike
-    a selection of rows, is also what XLA compiles.
+    Sorting takes most of the time, so it is done class by class, and only for classes in the image; XLA compiles a loop
+    of conditions, but no selection of rows.
 
     Args:
         labels: int32 [N, pixels].
         probabilities: float32 [N, pixels, num_classes].
 
     Returns:
-        The slopes, float32 [N, pixels, num_classes], negative for pixels of the class, 0 for void and in classes not
-        shown; and the intercepts, float32 [N, num_classes], greater than 0 for classes that are shown.
+        The slopes, float32 [N, pixels, num_classes], negative for pixels of the class, 0 for void and absent
+        classes; and the intercepts, float32 [N, num_classes], greater than 0 for classes in the image.
     """
     images, num_classes = tf.shape(probabilities)[0], probabilities.shape[-1]
 
@@ -66,7 +66,7 @@ def _tangent(is_class: tf.Tensor, valid: tf.Tensor, probability: tf.Tensor) -> t
     """Returns slopes [pixels] and intercept of one class in one image, from arguments [pixels].
 
     Among the pixels down to this one in the order of errors let k be of the class, which has n, and m others. The
-    Jaccard loss of these is 1 - (n - k) / (n + m). What the pixel adds to it (algorithm 1 of the paper) is written out,
+    Jaccard loss of these is 1 - (n - k) / (n + m). The pixel's contribution (algorithm 1 of the paper) is written out,
     because the difference of two numbers near 1 would lose most of a float32's digits.
     """
     error = tf.where(is_class, 1 - probability, probability)

@@ -1,1 +1,1 @@
-"""What a run writes while it trains."""
+"""Files and log output of a run in training."""

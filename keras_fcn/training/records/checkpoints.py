@@ -17,9 +17,9 @@ class Checkpoints:
 
     Args:
         run: The run.
-        state: What they hold.
-        keep: How many of the newest are kept.
-        writes: Whether `save` writes any: of several workers, only the chief does, as each has all of the state.
+        state: Their content.
+        keep: Number of the newest ones to keep.
+        writes: Whether `save` writes any; of several workers, which all have the same state, only the chief's does.
     """
 
     def __init__(self, run: RunFolder, state: tf.train.Checkpoint, keep: int, writes: bool = True) -> None:
@@ -41,7 +41,7 @@ class Checkpoints:
         """Writes a checkpoint.
 
         Raises:
-            UserError: If that fails, as on a full disk; those before it stay as they are.
+            UserError: If that fails, as on a full disk; earlier ones are untouched.
         """
         if self._manager is None:
             return
@@ -50,7 +50,7 @@ class Checkpoints:
         except (OSError, tf.errors.OpError) as error:
             raise UserError(
                 f"{self._run.checkpoints}: a checkpoint cannot be written ({reason_of(error)}); the last good one is "
-                f"{self.newest}; make room and go on with {argument('resume', self._run.root)}"
+                f"{self.newest}; free disk space and resume with {argument('resume', self._run.root)}"
             ) from None
 
     def restore(self, network: str, report: Callable[[str], None]) -> None:
@@ -58,7 +58,7 @@ class Checkpoints:
 
         Args:
             network: The network in the state, for an error message.
-            report: Is told, line by line, what cannot be restored.
+            report: Called with a line for each checkpoint that cannot be restored.
 
         Raises:
             UserError: If there are checkpoints, but none is undamaged and of this network.

@@ -1,4 +1,4 @@
-"""The progress of an epoch: a bar on a terminal, and how much of the time was spent waiting for data."""
+"""The progress of an epoch: a bar on a terminal, and the time spent waiting for data."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class Progress:
     """Follows the steps of an epoch; a context manager.
 
     Args:
-        epoch: Which one, from 1.
-        steps: How many steps it has.
-        done: How many of them were made before.
+        epoch: Its number, from 1.
+        steps: Number of its steps.
+        done: Number of those already made.
         batch_size: Images per step.
 
     Attributes:
-        images: Images of the steps that were made since the start.
+        images: Number of images in the steps since the start.
         seconds: From the start to the end.
     """
 
@@ -34,10 +34,10 @@ class Progress:
         self._bar.close()
 
     def made_step(self, loss: float, rate: float, waited: float, computed: float) -> None:
-        """Takes note of a step.
+        """Records a step.
 
         Args:
-            loss: The mean over the epoch so far.
+            loss: The mean loss of the epoch so far.
             rate: The learning rate.
             waited: Seconds spent waiting for its batch.
             computed: Seconds spent on the step itself.
@@ -52,6 +52,6 @@ class Progress:
 
     @property
     def waiting_share(self) -> float:
-        """Share of the time of the steps, 0-1, that was spent waiting for data."""
+        """Fraction of the time of the steps, 0-1, that was spent waiting for data."""
         total = self._waited + self._computed
         return self._waited / total if total else 0.0

@@ -18,16 +18,16 @@ _EVENT, _SUMMARY, _SESSION_LOG = tf.compat.v1.Event, tf.compat.v1.Summary, tf.co
 
 
 class TensorBoardLog:
-    """Begins a new event file in a folder, beside those that are there; TensorBoard reads all as one log.
+    """Writes a new event file beside the existing ones of a folder; TensorBoard reads all as one log.
 
-    An event file is a TFRecord file of `Event` messages, the first of which tells the version of the format (2). After
-    a `SessionLog` that says START, TensorBoard forgets what the files before hold of its step and later ones. (Its
-    fast loader instead drops such points of a curve when the curve goes on.)
+    An event file is a TFRecord file of `Event` messages, the first of which holds the version of the format (2). At a
+    `SessionLog` with the status START, TensorBoard drops the earlier files' values of its step and later ones. (Its
+    fast loader instead drops such points of a curve when the curve continues.)
 
     Args:
-        folder: Where the event files are.
-        first_step: The first step that is not to be taken over from the files before: of a run that goes on at step n,
-            n + 1. 0 takes all of them over.
+        folder: The folder of the event files.
+        first_step: The first step whose values in earlier files are dropped: n + 1 for a run that resumes at step n, 0
+            to drop none.
     """
 
     def __init__(self, folder: Path, first_step: int = 0) -> None:
@@ -38,22 +38,22 @@ class TensorBoardLog:
             self._write(_EVENT(step=first_step, session_log=_SESSION_LOG(status=_SESSION_LOG.START)))
 
     def scalars(self, values: Mapping[str, float | None], step: int) -> None:
-        """Writes one point of each curve, all in one event: after a crash, either all are there or none.
+        """Writes one point of each curve, all in one event: after a crash, either all exist or none.
 
         Args:
             values: By the name of the curve; None and NaN are left out.
-            step: Training steps made so far.
+            step: Number of training steps so far.
         """
         points = {tag: value for tag, value in values.items() if value is not None and not math.isnan(value)}
         self._summary([_SUMMARY.Value(tag=tag, simple_value=value) for tag, value in points.items()], step)
 
     def image(self, tag: str, pixels: np.ndarray, step: int) -> None:
-        """Writes a picture, uint8 [H, W, 3]."""
+        """Writes an image, uint8 [H, W, 3]."""
         png = io.BytesIO()
         Image.fromarray(pixels).save(png, format="PNG")
         height, width, _ = pixels.shape
-        picture = _SUMMARY.Image(height=height, width=width, colorspace=3, encoded_image_string=png.getvalue())
-        self._summary([_SUMMARY.Value(tag=tag, image=picture)], step)
+        image = _SUMMARY.Image(height=height, width=width, colorspace=3, encoded_image_string=png.getvalue())
+        self._summary([_SUMMARY.Value(tag=tag, image=image)], step)
 
     def _summary(self, values: list, step: int) -> None:
         self._write(_EVENT(step=step, summary=_SUMMARY(value=values)))
@@ -65,10 +65,10 @@ class TensorBoardLog:
 
 
 def _new_file(folder: Path) -> Path:
-    """Returns a name that no file has and that sorts behind all: TensorBoard reads them in the order of their names.
+    """Returns a new name that sorts after all existing ones, as TensorBoard reads files in the order of names.
 
-    They differ in the time first of all, in seconds, so that one begun in the same second, or before the clock was set
-    back, needs a later one.
+    Names begin with the time in seconds; a file that is begun in the same second, or after the clock was set back, gets
+    a later time.
     """
     times = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
     seconds = max([int(time.time()), *(int(text) + 1 for text in times if text.isdigit())])

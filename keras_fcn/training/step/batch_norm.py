@@ -1,4 +1,4 @@
-"""Batch normalization across devices or fused on one, and its statistics in networks that came without them."""
+"""Batch normalization across devices or fused on one, and its statistics in networks without them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import tensorflow as tf
 from keras_fcn.network.parts import flat_layers
 
 LARGEST_MOMENTUM = 0.9
-"""Share of the old value that the moving statistics keep in a step; Gluon's and PyTorch's default.
+"""Greatest momentum of the moving statistics; Gluon's and PyTorch's default.
 
-Those of `keras.applications` keep up to 0.999, for the millions of steps on ImageNet: in a fine-tuning of a few
-thousand, the statistics that the network is measured with would be those of weights that it had a thousand steps ago.
+Those of `keras.applications` have up to 0.999, for the millions of steps on ImageNet: in a fine-tuning of a few
+thousand, the network would be evaluated with the statistics of its weights a thousand steps ago.
 """
 
 
@@ -24,7 +24,7 @@ def batch_norms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]
 
 
 def prepare_batch_norms(model: keras.Model, replicas: int) -> None:
-    """Makes batch normalization follow the training, and right on several devices, or fast on one.
+    """Limits the momentum of batch normalization, and makes it exact on several devices or fast on one.
 
     See `synchronize_batch_norms` and `fuse_batch_norms`.
     """
@@ -37,7 +37,7 @@ def prepare_batch_norms(model: keras.Model, replicas: int) -> None:
 
 
 def synchronize_batch_norms(model: keras.Model) -> None:
-    """Makes batch normalization use the statistics of the global batch, so that the number of devices has no say."""
+    """Makes batch normalization use the statistics of the global batch, whatever the number of devices."""
     for layer in batch_norms(model):
         layer.synchronized = True
 
@@ -45,11 +45,11 @@ def synchronize_batch_norms(model: keras.Model) -> None:
 def fuse_batch_norms(model: keras.Model) -> None:
     """Makes batch normalization train by TensorFlow's fused kernels, on one device, where they fit.
 
-    Keras composes it of a dozen operations, each of which reads its tensors from memory anew. The layers stay what they
-    are: saved, loaded and copied as Keras' own.
+    Keras composes it of a dozen operations, each of which reads its tensors from memory again. The layers are still
+    saved, loaded and copied as those of Keras.
 
     Args:
-        model: The network, not yet in a graph; `synchronize_batch_norms` wins over this.
+        model: The network, not yet in a graph; `synchronize_batch_norms` overrides this.
     """
     for layer in batch_norms(model):
         if not layer.renorm:
@@ -57,7 +57,7 @@ def fuse_batch_norms(model: keras.Model) -> None:
 
 
 def _fused(layer: keras.layers.BatchNormalization, composed: Callable) -> Callable:
-    """Returns what a layer is to compute instead of Keras' composition, which is kept for all but training."""
+    """Returns a layer's `call` by the fused kernel in training, and by Keras' composition otherwise."""
 
     def call(inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         is_image = len(inputs.shape) == 4 and layer.axis in (-1, 3) and inputs.dtype != tf.float64
@@ -74,7 +74,7 @@ def _fused(layer: keras.layers.BatchNormalization, composed: Callable) -> Callab
             is_training=True,
         )
         pixels = tf.cast(tf.size(inputs) // channels, tf.float32)
-        variance *= (pixels - 1) / pixels  # the kernel's has Bessel's correction, Keras' has not
+        variance *= (pixels - 1) / pixels  # the kernel's has Bessel's correction, that of Keras has not
         for moving, batch in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
             moving.assign(moving * layer.momentum + batch * (1 - layer.momentum))
         return outputs
@@ -83,12 +83,12 @@ def _fused(layer: keras.layers.BatchNormalization, composed: Callable) -> Callab
 
 
 def restore_statistics(backbone: keras.Model, images: Iterable[tf.Tensor]) -> None:
-    """Gives each batch normalization the statistics of what it is fed, and leaves the network's function as it is.
+    """Sets each batch normalization to the statistics of its inputs, without changing the network's function.
 
     Where batch normalization was folded into the convolutions, it holds no statistics (mean 0, variance 1) and scales
-    by 1, and training would tear the network apart: gradients reach each layer at whatever scale its kernel happens
-    to have. With the mean m and the variance v of its input, a layer that computes a x + b does the same with the
-    scale a sqrt(v + epsilon) and the offset b + a m.
+    by 1, and training would diverge: gradients reach each layer at the arbitrary scale of its kernel. With the mean m
+    and the variance v of its input, a layer that computes a x + b does the same with the scale a sqrt(v + epsilon) and
+    the offset b + a m.
 
     Args:
         backbone: A model of `build_backbone`.
@@ -108,7 +108,7 @@ def restore_statistics(backbone: keras.Model, images: Iterable[tf.Tensor]) -> No
 
 
 def _set_statistics(layer: keras.layers.BatchNormalization, mean: np.ndarray, variance: np.ndarray) -> None:
-    """Sets the statistics, float64 [C], and scale and offset so that the layer computes what it did."""
+    """Sets the statistics, float64 [C], and scale and offset so that the layer's function does not change."""
     gamma, beta, old_mean, old_variance = (np.asarray(weight, np.float64) for weight in layer.get_weights())
     slope = gamma / np.sqrt(old_variance + layer.epsilon)
     offset = beta - slope * old_mean

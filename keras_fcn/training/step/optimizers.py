@@ -1,4 +1,4 @@
-"""What changes the weights in a training step: schedules, optimizers, and which weights each is for."""
+"""Learning-rate schedules, optimizers, and the weights that each trains."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def constant(progress):
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises linearly over a warm-up, then falls.
 
-    After the warm-up it is the fraction of the peak that one of `SCHEDULES` makes of p, from 0 to 1 over the steps that
-    are left.
+    After the warm-up it is the fraction of the peak that one of `SCHEDULES` returns for the progress, from 0 to 1 over
+    the steps that are left.
 
     Args:
         kind: The name of the schedule: "poly", "cosine" or "constant".
@@ -68,8 +68,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 class SGD(keras.optimizers.SGD):
     """Keras' SGD with momentum, in one pass over the weights and in place.
 
-    Keras goes over them five times, and assigns a new tensor to the momentum in every step. Those lie where others were
-    freed in the meantime, and TensorFlow's pool, which gives nothing back, has to grow around them: by a tenth of a
+    Keras goes over them five times, and assigns a new tensor to the momentum in every step. Those take memory
+    that others freed in the meantime, so that TensorFlow's pool, which returns none, has to grow: by a tenth of a
     training's memory in some twenty steps.
     """
 
@@ -119,12 +119,12 @@ def build_parameter_groups(
 ) -> tuple[ParameterGroup, ParameterGroup]:
     """Returns two groups: the head, and the backbone with a learning rate of its own.
 
-    The backbone's optimizer starts to count when the backbone is no longer frozen, on the same schedule.
+    The backbone's optimizer counts its steps from when the backbone is no longer frozen, on the same schedule.
 
     Args:
         options: Optimizer, schedule, rates and weight decay.
         model: The network to train.
-        epochs: How many the run has.
+        epochs: Number of the run's epochs.
         steps_per_epoch: Training steps of an epoch.
     """
     steps, frozen_steps = epochs * steps_per_epoch, options.freeze_backbone * steps_per_epoch
@@ -133,8 +133,8 @@ def build_parameter_groups(
     head = [variable for variable in model.trainable_variables if id(variable) not in in_backbone]
     decayed = {id(variable) for variable in _convolution_kernels(model)}
 
-    def group(variables: list[keras.Variable], share: float, first_step: int) -> ParameterGroup:
-        schedule = Schedule(options.schedule, share * options.peak_rate, steps, options.warmup_steps, first_step)
+    def group(variables: list[keras.Variable], factor: float, first_step: int) -> ParameterGroup:
+        schedule = Schedule(options.schedule, factor * options.peak_rate, steps, options.warmup_steps, first_step)
         entry = OPTIMIZERS[options.optimizer]
         optimizer = resolve_name(entry.function)(schedule, weight_decay=options.decay, **entry.arguments)
         optimizer.exclude_from_weight_decay([v for v in variables if id(v) not in decayed])
@@ -145,9 +145,9 @@ def build_parameter_groups(
 
 
 def _convolution_kernels(model: keras.Model) -> Iterator[keras.Variable]:
-    """Yields the kernels that weight decay pulls on.
+    """Yields the kernels that weight decay applies to.
 
-    Not those of transposed convolutions: they start bilinear, mostly zero, and decay would pull the rest there, too.
+    Those of transposed convolutions are not among them: they start bilinear, and decay would pull them to zero.
     """
     for layer in flat_layers(model):
         if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):

@@ -1,4 +1,4 @@
-"""The loss of a network's scores, and its gradient, image by image: a batch's logits are never in memory at once."""
+"""The loss of a network's scores and its gradient, image by image: a batch's logits are never in memory at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Parts = tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]
 
 
 class ScoreLoss:
-    """The loss of what a layer makes of scores: the logits of all pixels.
+    """The loss of the logits that a layer upsamples from scores, the outputs of the paper's score layers.
 
-    Logits are by far the largest tensors of a training step, and a loss keeps several of their size. It is a sum over
-    images, though: on a CPU they are made, measured and differentiated for one image after the other. A GPU, which is
-    idle between small steps, takes all at once.
+    Logits are by far the largest tensors of a training step, and a loss keeps several of their size. As it is a sum
+    over images, a CPU computes logits, loss and gradient for one image after the other. A GPU, which is idle between
+    small steps, takes all at once.
 
     Args:
         layer: From scores [N, H, W, C] to logits [N, s H, s W, num_classes].
@@ -39,25 +39,25 @@ class ScoreLoss:
             raise ValueError(f"layer must compute products, or have no weights. Received: {layer.name}")
 
     def sources(self, scores: tf.Tensor) -> list[tf.Tensor]:
-        """Returns what logits are computed from: first what images have of their own, [N, ...], then what they share.
+        """Returns the tensors that logits are computed from: first one of each image, [N, ...], then those of all.
 
-        From here on, gradients are taken by `parts` and not by a tape; those of scores and weights, by a tape around.
+        `parts` returns the gradients of the sources; a tape around this call differentiates them by scores and weights.
         """
         return [self._layer.windows(scores), self._layer.quarters()] if self._has_products else [scores]
 
     def parts(self, labels: tf.Tensor, scores: tf.Tensor, sources: list[tf.Tensor]) -> Parts:
-        """Returns what `SegmentationLoss.parts` does of the logits, and the gradients of the sources.
+        """Returns `SegmentationLoss.parts` of the logits, and the gradients of the sources.
 
         Args:
             labels: Integers [N, height, width], class ids or 255; logits may reach beyond them, below and on the right.
             scores: [N, H, W, C].
-            sources: What `sources` made of them.
+            sources: The result of `sources` for them.
         """
         labels = self._as_logits(labels, scores)
         return self._image_by_image(labels, *sources) if self._by_image else self._at_once(labels, *sources)
 
     def _as_logits(self, labels: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
-        """Returns the labels of logits, in their order, void where they reach beyond the image."""
+        """Returns the labels in the order of the logits, void where these reach beyond the image."""
         height, width = (self._stride * tf.shape(scores)[axis] for axis in (1, 2))
         beyond = [[0, 0], [0, height - tf.shape(labels)[1]], [0, width - tf.shape(labels)[2]]]
         labels = tf.pad(labels, beyond, constant_values=VOID_LABEL)
@@ -67,9 +67,9 @@ class ScoreLoss:
         return self._layer.products(own, *shared) if self._has_products else self._layer(own)
 
     def _at_once(self, labels: tf.Tensor, *sources: tf.Tensor) -> Parts:
-        """Makes the logits of all images, and differentiates each term by itself: their rates are not known yet.
+        """Computes the logits of all images, and differentiates each term separately: their rates are not known yet.
 
-        The rates depend on the pixels of all replicas, and are multiplied with the gradients afterwards.
+        The rates depend on the pixels of all replicas, and multiply the gradients afterwards.
         """
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(sources)
@@ -79,12 +79,12 @@ class ScoreLoss:
         return sums, normalizers, [_stack(of_source) for of_source in gradients]
 
     def _image_by_image(self, labels: tf.Tensor, own: tf.Tensor, *shared: tf.Tensor) -> Parts:
-        """Does what `_at_once` does in a loop over the images, which holds the logits of one at a time.
+        """Returns the result of `_at_once` by a loop over the images, which holds the logits of one at a time.
 
         Args:
             labels: [N, ...], in the order of the logits.
-            own: The source that images have of their own, [N, ...]; its gradients are kept image by image.
-            *shared: Those that they share; their gradients are summed.
+            own: The source of each image, [N, ...]; its gradients are kept image by image.
+            *shared: The sources of all images; their gradients are summed.
         """
         terms, images = len(self._loss.terms), tf.shape(own)[0]
         nothing = [tf.zeros([terms, *shape]) for shape in ([], [], *(one.shape for one in shared))]

@@ -15,29 +15,29 @@ from keras_fcn.training.step.score_loss import ScoreLoss
 from keras_fcn.training.step.weight_average import WeightAverage
 
 Batch = tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]
-"""Images uint8 [N, H, W, 3] or their features, and labels uint8 [N, H, W], dealt out to the devices."""
+"""Images uint8 [N, H, W, 3] or their features, and labels uint8 [N, H, W], distributed to the devices."""
 
 
 class TrainingStep:
-    """Makes training steps, and counts them.
+    """Makes and counts training steps.
 
     Args:
-        strategy: On whose devices, each of which takes an equal share of every batch; create this in its scope.
+        strategy: The devices, each of which takes an equal part of every batch; create this in its scope.
         model: The network. Of several outputs, the first are the logits.
-        groups: Which optimizer trains which of its variables: those of the head, then those of the backbone.
+        groups: Its variables and their optimizers: those of the head, then those of the backbone.
         loss: The loss of logits.
-        auxiliary: How much the losses of the other outputs count.
+        auxiliary: Weight of the losses of the other outputs.
         accumulate: Batches whose gradients are averaged for a step.
-        clip_norm: The greatest length of the gradient of all weights together; 0 for any.
-        freeze_batch_norm: Whether to normalize as in prediction.
+        clip_norm: Greatest norm of the gradient of all weights together; 0 for any.
+        freeze_batch_norm: Whether to normalize as in inference.
         from_features: Whether batches may hold the backbone's features instead of images.
-        average: Follows the weights, if given.
+        average: The EMA of the weights, if any.
         xla: Whether to compile forward and backward pass.
 
     Attributes:
         groups: As given.
         average: As given.
-        step: Steps made so far, int64.
+        step: Number of steps so far, int64.
         loss_sum: Sum of their losses since it was last set to 0, float32.
     """
 
@@ -73,7 +73,7 @@ class TrainingStep:
 
         Args:
             batches: As many as gradients are accumulated over.
-            is_backbone_frozen: Whether to leave the backbone as it is, its statistics included.
+            is_backbone_frozen: Whether to freeze the backbone, its statistics included.
         """
         for number, (inputs, labels) in enumerate(batches, start=1):
             self._make(inputs, labels, is_backbone_frozen, number == len(batches))
@@ -92,10 +92,10 @@ class TrainingStep:
             self.step.assign_add(1)
 
     def _replica_step(self, inputs: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool) -> tf.Tensor:
-        """Returns this replica's part of the loss, after it has taken its part in the update."""
+        """Returns this replica's part of the loss, after the update."""
         loss, gradients = self._differentiate(inputs, labels, is_backbone_frozen)
         # With accumulation, each variable's gradients of this replica are summed over the batches; only in the last
-        # one do optimizers read the sums, add up those of the replicas, and the sums start anew.
+        # one do optimizers read the sums and add those of the replicas, and the sums are set to 0.
         for total, gradient in zip(self._sums, gradients):
             total.assign_add(gradient / self._accumulate)
         if is_last:
@@ -114,7 +114,7 @@ class TrainingStep:
         """Returns this replica's part of the loss of the global batch, and of the gradients.
 
         The tape ends at the sources of the heads, before the logits: `ScoreLoss` differentiates from there on, term by
-        term. What it finds, times the rates [terms], which need the normalizers of all replicas, is where the tape's
+        term. Its gradients, times the rates [terms], which need the normalizers of all replicas, are where the tape's
         backward pass starts.
         """
         variables = [variable for group in self._trained_groups(is_backbone_frozen) for variable in group.variables]
@@ -154,7 +154,7 @@ class TrainingStep:
                 group.optimizer.apply(own, group.variables)  # sums over the replicas
 
     def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Returns equal parts, one per replica, of the gradients' sum over all replicas, of limited length."""
+        """Returns equal parts, one per replica, of the gradients' sum over all replicas, clipped by its norm."""
         clipped, _ = tf.clip_by_global_norm(self._over_replicas(gradients), self._clip_norm)
         return [gradient / self._strategy.num_replicas_in_sync for gradient in clipped]
 

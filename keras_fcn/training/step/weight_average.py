@@ -7,14 +7,14 @@ import tensorflow as tf
 
 
 class WeightAverage:
-    """Averages weights over the steps: a smoother network than any of them (Polyak, Juditsky 1992).
+    """Averages weights over the steps: the exponential moving average, EMA (Polyak, Juditsky 1992).
 
-    In the first steps the average follows faster, as the share of the old value is at most (1 + n) / (10 + n) in
-    step n, so that the random weights at the start have no say.
+    In the first steps the average follows faster, as the decay is at most (1 + n) / (10 + n) in step n, so that the
+    initial weights do not count.
 
     Args:
         model: The network in training; create this in the scope of its strategy.
-        decay: Share of the old value in each step, 0-1.
+        decay: Weight of the old average in each step, 0-1.
 
     Attributes:
         variables: The averages, in the order of `model.weights`; statistics of batch normalization included.
@@ -27,10 +27,10 @@ class WeightAverage:
         ]
 
     def update(self, step: tf.Tensor) -> None:
-        """Takes the present weights into the average.
+        """Updates the averages by the present weights.
 
         Args:
-            step: Steps made before this one, a scalar.
+            step: Number of steps before this one, a scalar.
         """
         step = tf.cast(step, tf.float32)
         decay = tf.minimum(self._decay, (1.0 + step) / (10.0 + step))

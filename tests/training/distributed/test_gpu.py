@@ -1,4 +1,4 @@
-"""What only a GPU can show, in processes that see it; those of other tests do not (conftest.py).
+"""Checks that need a GPU, in processes that see it; those of other tests do not (conftest.py).
 
 Most are slow: each starts several processes, and in some XLA compiles the step.
 """
@@ -121,7 +121,7 @@ def test_deterministic_runs_end_in_the_same_bits(toy, tmp_path, options):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_exactly_on_a_gpu(toy, tmp_path):
+def test_a_run_resumes_exactly_on_a_gpu(toy, tmp_path):
     """Killed after the first epoch, and resumed."""
     options = ("--deterministic", True, "--epochs", 6)
     whole, _ = train(toy, tmp_path / "whole", *options)
@@ -144,23 +144,23 @@ assert process.returncode == -9, process.returncode
 
 
 @pytest.mark.slow
-def test_masks_figures_and_exports_of_a_gpu_are_those_of_a_cpu(toy, tmp_path):
+def test_masks_metrics_and_exports_of_a_gpu_are_those_of_a_cpu(toy, tmp_path):
     """All but a few pixels, since convolutions of a GPU round to TensorFloat-32, with 10 bits."""
     run, _ = train(toy, tmp_path / "run", "--model", "fcn8s", "--epochs", 4)
-    figures, masks = {}, {}
+    metrics, masks = {}, {}
     call("export/saved_model.py", run.root, tmp_path / "exported")
     for name, gpu, source in (
         ("cpu", False, run.root), ("gpu", True, run.root), ("exported", True, tmp_path / "exported")
     ):  # fmt: skip
         call("evaluate.py", source, "--data", toy, "--json", tmp_path / f"{name}.json", gpu=gpu)
-        figures[name] = json.loads((tmp_path / f"{name}.json").read_text())["mean_iou"]
+        metrics[name] = json.loads((tmp_path / f"{name}.json").read_text())["mean_iou"]
         call("predict.py", source, toy / "JPEGImages", "--out", tmp_path / name, gpu=gpu)
         masks[name] = {
             path.name: np.array(Image.open(path)) for path in sorted((tmp_path / name / "masks").glob("*.png"))
         }
     assert len(masks["cpu"]) == 13
     for name in ("gpu", "exported"):
-        assert abs(figures[name] - figures["cpu"]) < 0.01
+        assert abs(metrics[name] - metrics["cpu"]) < 0.01
         assert masks[name].keys() == masks["cpu"].keys()
         for image, mask in masks["cpu"].items():
             assert (masks[name][image] == mask).mean() > 0.99

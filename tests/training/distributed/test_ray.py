@@ -84,7 +84,7 @@ def test_a_signal_ends_the_workers_of_ray(toy, tmp_path, sent, status):
         process.send_signal(sent)
         _, err = process.communicate(timeout=120)
     assert process.returncode == status
-    assert err == f"\ninterrupted: go on from the last checkpoint with python train.py --resume {run}\n"
+    assert err == f"\ninterrupted: resume from the last checkpoint with python train.py --resume {run}\n"
     assert not training_workers(name)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
@@ -103,7 +103,7 @@ def test_ray_starts_the_workers_again_when_one_is_killed(toy, tmp_path):
                 killed = True
         err = process.stderr.read()
     assert (process.returncode, err) == (0, "")
-    assert "Warning  a worker was lost; starting all of them again\n" in lines
+    assert "Warning  a worker was lost; restarting all of them\n" in lines
     assert [row.epoch for row in RunFolder(run).read_history()] == [1, 2, 3]
 
 

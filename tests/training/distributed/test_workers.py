@@ -100,9 +100,9 @@ def flat(weights):
 @pytest.mark.usefixtures("full_width")
 @pytest.mark.parametrize("settings", [{}, pytest.param({"accumulate": 2, "batch_size": 4}, marks=pytest.mark.slow)])
 def test_two_workers_train_as_one_process_does(uneven, tmp_path, settings):
-    """Void is spread unevenly over them, batch normalization sees all images, and the held-out ones are three.
+    """Void is spread unevenly over them, batch normalization sees all images, and the validation images are three.
 
-    Measured: weights differ by 7e-7, which is 0.5% of what they moved. With the mean of the workers' mean losses that
+    Observed: weights differ by 7e-7, which is 0.5% of what they moved. With the mean of the workers' mean losses that
     would be 67%, with each worker's own batch statistics 105%.
     """
     config = tiny(uneven, **{"batch_size": 8, "epochs": 1, "learning_rate": 1e-4, **settings})
@@ -138,7 +138,7 @@ def test_two_workers_train_as_one_process_does(uneven, tmp_path, settings):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_lost_worker_ends_the_other_and_the_same_command_goes_on(toy, tmp_path, lost):
+def test_a_lost_worker_ends_the_other_and_the_same_command_resumes(toy, tmp_path, lost):
     words = ["--data", toy, *TINY[:-2], "--epochs", 4]
     with workers(*words, "--run-dir", tmp_path / "undisturbed") as both:
         assert [end[0] for end in ends(both)] == [0, 0]
@@ -150,8 +150,8 @@ def test_a_lost_worker_ends_the_other_and_the_same_command_goes_on(toy, tmp_path
         status, _, err = ends([both[1 - lost]])[0]
         assert time.monotonic() - killed < 30
     assert status == 138
-    assert err.startswith("error: another of the 2 workers has gone or failed")
-    assert err.endswith(f"start all of them again, as before, to go on with {run}\n")
+    assert err.startswith("error: another of the 2 workers has ended or failed")
+    assert err.endswith(f"restart all of them with the same commands to resume {run}\n")
     assert err.count("\n") == 1
     with workers(*words, "--run-dir", run) as both:
         assert [(end[0], end[2]) for end in ends(both)] == [(0, ""), (0, "")]
@@ -159,16 +159,16 @@ def test_a_lost_worker_ends_the_other_and_the_same_command_goes_on(toy, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("told", [0, 1])
-def test_sigterm_to_one_worker_ends_both_with_a_checkpoint(toy, tmp_path, told):
+@pytest.mark.parametrize("signaled", [0, 1])
+def test_sigterm_to_one_worker_ends_both_with_a_checkpoint(toy, tmp_path, signaled):
     run = tmp_path / "run"
     with workers("--data", toy, *TINY[:-2], "--epochs", 500, "--run-dir", run) as both:
         after_an_epoch(both[0])
         before = Checkpoints.paths(RunFolder(run))[0]
-        both[told].send_signal(signal.SIGTERM)
+        both[signaled].send_signal(signal.SIGTERM)
         for status, _, err in ends(both):
             assert status == 143
-            assert err == f"\ninterrupted: go on with python train.py --resume {run}\n"
+            assert err == f"\ninterrupted: resume with python train.py --resume {run}\n"
     assert Checkpoints.paths(RunFolder(run))[0] != before
 
 
@@ -190,11 +190,11 @@ def test_workers_need_a_folder_that_all_see(toy, monkeypatch):
 
 def test_workers_must_meet_before_tensorflow_does_anything_else(toy, tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["h0:1", "h1:1"]}, "task": {"type": "worker", "index": 0}}')
-    with pytest.raises(UserError, match="workers must meet before TensorFlow does anything else"):
+    with pytest.raises(UserError, match="workers must connect before TensorFlow does anything else"):
         run_training(tiny(toy), tmp_path / "run", report=silent)
 
 
-def test_workers_share_the_samples_of_every_batch(toy):
+def test_workers_split_the_images_of_every_batch(toy):
     pairs, augmentation = read_voc(toy, "train"), Augmentation((32, 32))
 
     def images(size, first, every, batches):
@@ -202,9 +202,9 @@ def test_workers_share_the_samples_of_every_batch(toy):
         return [image.tobytes() for batch, _ in dataset.take(batches) for image in batch.numpy()]
 
     whole = images(6, 12, 1, 3)
-    shares = [images(2, 12 + worker, 3, 3) for worker in range(3)]
+    shards = [images(2, 12 + worker, 3, 3) for worker in range(3)]
     for batch in range(3):
-        together = [image for share in shares for image in share[2 * batch : 2 * batch + 2]]
+        together = [image for shard in shards for image in shard[2 * batch : 2 * batch + 2]]
         assert sorted(together) == sorted(whole[6 * batch : 6 * batch + 6])
 
 
@@ -220,7 +220,7 @@ class One(Workers):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_the_shares_of_workers_add_up_to_all_held_out_images(toy, count):
+def test_the_shards_of_workers_add_up_to_all_validation_images(toy, count):
     pairs, calls = read_voc(toy, "val"), []
     whole = evaluate(lambda images: images[..., 0] % 21, pairs)
     parts = [pairs.shard(index, count) for index in range(count)]

@@ -63,14 +63,14 @@ def runs(toy, tmp_path_factory):
 
 
 def test_with_kept_features_training_is_the_same(runs):
-    """A draw for each pass: the very samples, in the very order; only the order of the sums differs."""
+    """A draw for each pass: the same images, in the same order; only the order of the sums differs."""
     plain, cached = (exact_history(run) for run in runs)
     for before, now in zip(plain, cached, strict=True):
         assert now["loss"] == pytest.approx(before["loss"], rel=1e-3)
     assert not runs[1].features.exists()
 
 
-def test_a_run_with_kept_features_goes_on_exactly(runs, toy, tmp_path, monkeypatch):
+def test_a_run_with_cached_features_resumes_exactly(runs, toy, tmp_path, monkeypatch):
     settings = {
         "model": "fcn16s",
         "freeze_backbone": 2,
@@ -103,7 +103,7 @@ def test_a_full_disk_is_one_line(toy, tmp_path, monkeypatch):
 
     monkeypatch.setattr("keras_fcn.training.inputs.feature_cache.FeatureCache._write", full)
     with pytest.raises(
-        UserError, match=r"features: cannot hold \S+ GB of features \(No space left on device\); make room"
+        UserError, match=r"features: cannot hold \S+ GB of features \(No space left on device\); free disk space"
     ):
         run_training(
             tiny(toy, freeze_backbone=1, cache_features=1.0, learning_rate=1e-5), tmp_path / "run", report=silent

@@ -32,8 +32,8 @@ def random_batch(images=5, height=6, width=7, num_classes=4, seed=0):
     labels = rng.integers(0, num_classes, (images, height, width)).astype(np.uint8)
     labels[1:2][labels[1:2] == 3] = 2  # a class that this image does not show
     labels[2:3] = 1
-    for image, share in enumerate(np.linspace(0, 1, images)):
-        labels[image][rng.random((height, width)) < share] = VOID
+    for image, fraction in enumerate(np.linspace(0, 1, images)):
+        labels[image][rng.random((height, width)) < fraction] = VOID
     return labels, logits
 
 
@@ -110,7 +110,7 @@ def test_extreme_logits_leave_everything_finite(loss):
 
 @each_loss
 def test_images_of_one_class_are_learned_to_the_end(loss):
-    """What is right and sure costs nothing, or 50 where smoothed labels say otherwise; what is wrong and sure, all."""
+    """A confident right pixel costs nothing, or 50 where labels are smoothed; a confident wrong one, all."""
     labels = np.full((2, 4, 4), 2, np.uint8)
     right = 50 * tf.one_hot(labels, 4).numpy()
     smoothed = 50 * loss.label_smoothing * 3 / 4

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from keras_fcn.training.records import tensorboard as tensorboard_log
 from keras_fcn.training.records.tensorboard import TensorBoardLog
 
-PICTURE = np.full((40, 60, 3), 100, np.uint8)
+PIXELS = np.full((40, 60, 3), 100, np.uint8)
 
 
 def read(folder):
@@ -29,31 +29,31 @@ def test_tensorboard_reads_what_was_logged(tmp_path):
     log = TensorBoardLog(tmp_path / "runs/new")
     log.scalars({"loss": 0.5, "val_mean_iou": 0.25}, step=10)
     log.scalars({"loss": 0.125, "val_mean_iou": 0.5, "val_iou/cat": None, "val_iou/dog": float("nan")}, step=20)
-    log.image("held-out/0", PICTURE, step=20)
+    log.image("validation/0", PIXELS, step=20)
     events = read(tmp_path / "runs/new")
     assert [(event.step, event.value) for event in events.Scalars("loss")] == [(10, 0.5), (20, 0.125)]
     assert [event.value for event in events.Scalars("val_mean_iou")] == [0.25, 0.5]
     assert events.Tags()["scalars"] == ["loss", "val_mean_iou"]
-    (picture,) = events.Images("held-out/0")
-    assert (picture.step, picture.width, picture.height) == (20, 60, 40)
+    (image,) = events.Images("validation/0")
+    assert (image.step, image.width, image.height) == (20, 60, 40)
 
 
-def test_a_run_that_goes_on_has_every_step_once(tmp_path):
-    """Interrupted after step 40, its checkpoint was of step 20; it goes on with other values, at the same steps."""
+def test_a_resumed_run_has_every_step_once(tmp_path):
+    """Interrupted after step 40, its checkpoint was of step 20; it resumes with other values, at the same steps."""
     first = TensorBoardLog(tmp_path)
     for step in (10, 20, 30, 40):
         first.scalars({"loss": 1.0, "only before": 1.0}, step)
-        first.image("held-out/0", PICTURE, step)
+        first.image("validation/0", PIXELS, step)
     second = TensorBoardLog(tmp_path, first_step=21)
     assert [step for step, _ in points(tmp_path, "loss")] == [10, 20]
     for step in (30, 40, 50):
         second.scalars({"loss": 2.0}, step)
-        second.image("held-out/0", PICTURE, step)
+        second.image("validation/0", PIXELS, step)
     third = TensorBoardLog(tmp_path, first_step=41)
     third.scalars({"loss": 3.0}, 50)
     assert points(tmp_path, "loss") == [(10, 1), (20, 1), (30, 2), (40, 2), (50, 3)]
     assert points(tmp_path, "only before") == [(10, 1), (20, 1)]
-    assert [event.step for event in read(tmp_path).Images("held-out/0")] == [10, 20, 30, 40]
+    assert [event.step for event in read(tmp_path).Images("validation/0")] == [10, 20, 30, 40]
 
 
 def test_without_a_first_step_nothing_is_forgotten(tmp_path):

@@ -1,4 +1,4 @@
-"""What a run writes down while it trains: history, event files, pictures, and its best model."""
+"""Writes the files of a run in training: history, event files, drawings, and its best model."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from keras_fcn.system.text import reason_of
 from keras_fcn.training.records.progress import Progress
 from keras_fcn.training.records.tensorboard import TensorBoardLog
 
-PICTURED_IMAGES = 5
+SHOWN_IMAGES = 5
 
 
 def epoch_row(
     epoch: int, step: int, loss: float, learning_rate: float, progress: Progress, evaluation: Evaluation
 ) -> EpochRow:
-    """Returns the row of the history of an epoch that is over; its metrics are 0 where no pixel was valid."""
+    """Returns an epoch's row of the history; its metrics are 0 where no pixel was valid."""
     metrics = evaluation.metrics
     return EpochRow(
         epoch=epoch,
@@ -46,31 +46,31 @@ def epoch_row(
     )
 
 
-class RunReport:
-    """Writes a run's files, each whole or not at all.
+class RunWriter:
+    """Writes a run's files, each atomically.
 
     Args:
-        run: Where to.
-        held_out: What the run is measured on.
-        finished_epochs: How many epochs are over; what was written of later ones is dropped.
-        step: How many steps were made.
+        run: The folder of the run.
+        validation: The validation data.
+        finished_epochs: Number of finished epochs; rows of later ones are dropped.
+        step: Number of steps so far.
     """
 
-    def __init__(self, run: RunFolder, held_out: Pairs, finished_epochs: int, step: int) -> None:
-        self._run, self._held_out = run, held_out
+    def __init__(self, run: RunFolder, validation: Pairs, finished_epochs: int, step: int) -> None:
+        self._run, self._validation = run, validation
         self._history = run.read_history()[:finished_epochs]
         self._log = TensorBoardLog(run.tensorboard, first_step=step + 1 if step else 0)
-        count = min(PICTURED_IMAGES, len(held_out))
-        self._pictured = np.linspace(0, len(held_out) - 1, count).astype(int)  # always the same ones
+        count = min(SHOWN_IMAGES, len(validation))
+        self._shown = np.linspace(0, len(validation) - 1, count).astype(int)  # always the same ones
 
     def add_epoch(self, row: EpochRow, evaluation: Evaluation, segment: Segment, best: keras.Model | None) -> None:
-        """Writes an epoch down.
+        """Writes an epoch.
 
         Args:
             row: Its row of the history.
-            evaluation: Of the network on the validation images.
+            evaluation: The network's evaluation on the validation images.
             segment: The network that was evaluated.
-            best: The network, to be kept if no epoch before had a better one.
+            best: The network to save, if it is better than that of every epoch before.
 
         Raises:
             UserError: If a file cannot be written, as on a full disk.
@@ -80,40 +80,40 @@ class RunReport:
             self._run.write_history(self._history)
             self._write_events(row, segment)
             if best is not None:
-                return_free_memory()  # Keras puts a file of weights together in memory
+                return_free_memory()  # Keras builds a file of weights in memory
                 with replaced_file(self._run.best_model) as temporary:
                     best.save(temporary)
                 write_json(self._run.metrics, evaluation.to_json())
         except (OSError, UserError, tf.errors.OpError) as error:
             raise UserError(
-                f"{self._run.root}: epoch {row.epoch} cannot be written down ({reason_of(error)}); make room and "
-                f"go on with {argument('resume', self._run.root)}"
+                f"{self._run.root}: epoch {row.epoch} cannot be written ({reason_of(error)}); free disk space and "
+                f"resume with {argument('resume', self._run.root)}"
             ) from None
 
     def _write_events(self, row: EpochRow, segment: Segment) -> None:
         curves = {name: value for name, value in row.to_json().items() if name not in ("epoch", "step")}
         self._log.scalars(curves, row.step)
-        classes = self._held_out.classes
-        for number, sample in enumerate(predicted_samples(segment, self._held_out, self._pictured)):
+        classes = self._validation.classes
+        for number, sample in enumerate(predicted_samples(segment, self._validation, self._shown)):
             self._log.image(
-                f"held-out/{number} photograph, prediction, truth", side_by_side(*sample, classes), row.step
+                f"validation/{number} image, prediction, ground truth", side_by_side(*sample, classes), row.step
             )
 
     def draw_curves(self) -> None:
         """Draws the history so far."""
         if self._history:
-            draw_curves(self._run.curves, self._history, self._held_out.classes)
+            draw_curves(self._run.curves, self._history, self._validation.classes)
 
-    def draw_pictures(self) -> None:
-        """Draws what the best model makes of a few held-out images, of those it does worst on, and of each class."""
-        run, pairs = self._run, self._held_out
+    def draw_predictions(self) -> None:
+        """Draws the best model's predictions of some validation images and of the worst, and its confusion matrix."""
+        run, pairs = self._run, self._validation
         segment = segmenter(load_model(run.best_model))
-        draw_predictions(run.predictions, predicted_samples(segment, pairs, self._pictured), pairs.classes)
-        draw_evaluation(run.root, segment, pairs, Evaluation.read(run.metrics), PICTURED_IMAGES)
+        draw_predictions(run.predictions, predicted_samples(segment, pairs, self._shown), pairs.classes)
+        draw_evaluation(run.root, segment, pairs, Evaluation.read(run.metrics), SHOWN_IMAGES)
 
 
-class UnwrittenReport:
-    """What `RunReport` is for workers beside the chief, who alone writes."""
+class NullWriter:
+    """Replaces `RunWriter` in workers other than the chief, which alone writes."""
 
     def add_epoch(self, *_) -> None:
         """Writes nothing."""
@@ -121,5 +121,5 @@ class UnwrittenReport:
     def draw_curves(self) -> None:
         """Draws nothing."""
 
-    def draw_pictures(self) -> None:
+    def draw_predictions(self) -> None:
         """Draws nothing."""
