@@ -204,6 +204,6 @@ def merge_coco(out: str, planned: Plan) -> None:
                 try:
                     yield read_bytes(task.targets["coco"])
                 except UserError:
-                    continue  # it failed, which is reported elsewhere
+                    continue  # it failed: `_predict` has reported it
 
     write_bytes(coco_file(out), b"".join(merged_coco(files())))

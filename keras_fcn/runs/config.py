@@ -74,7 +74,7 @@ class NetworkOptions(Options):
     as the same class: worth many points where classes look alike in their parts, as animals do."""
 
     input_scale: Annotated[float, _INPUT_SCALE, arg(metavar="FACTOR")] = 1.0
-    """Evaluate and save a network that scales images by this factor, and gives masks at their own size; 0.8, say, where
+    """Evaluate and save a network that scales images by this factor and gives masks at their own size; 0.8, say, where
     objects fill the images, 0.25 for those of 12 megapixels. --scale sets the scale in training."""
 
     init_from: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
@@ -102,7 +102,7 @@ class AugmentationOptions(Options):
     """Scale each training image by a random factor between these before it is cropped; 0.5 2 is usual."""
 
     flip: Annotated[bool, FlagConversionOff] = True
-    """Mirror half of the training crops left to right."""
+    """Flip half of the training crops horizontally."""
 
     rotate: Annotated[float, within(0, 180, " degrees"), arg(metavar="DEGREES")] = 0.0
     """Rotate each training image by a random angle up to this."""
