@@ -81,9 +81,9 @@ def test_clusters_as_schedulers_name_them(config, num_workers, index, address):
         ({"cluster": WORKERS, "task": {"type": ["worker"], "index": 0}}, "task must have a type of the cluster"),
         (
             {"cluster": WORKERS, "task": {"type": "evaluator", "index": 0}},
-            "nothing to do for the task 'evaluator'",
+            "the task 'evaluator' is not used",
         ),
-        ({"cluster": WORKERS, "task": {"type": "ps", "index": 0}}, "nothing to do for the task 'ps'"),
+        ({"cluster": WORKERS, "task": {"type": "ps", "index": 0}}, "the task 'ps' is not used"),
     ],
 )
 def test_a_wrong_cluster_is_one_line(config, message):
