@@ -46,7 +46,7 @@ def test_as_many_augmentations_are_kept_as_fit():
     assert (plan.draws, plan.sample_bytes, plan.levels) == (3, 18_432, ("P5",))
     assert plan.gigabytes == pytest.approx(30 * 18_432 / 1e9)
     assert plan_cache(network, (64, 96), 10, 1.0, passes=2).draws == 2
-    with pytest.raises(UserError, match=r"cache_features=1e-05: the features of 10 images take 0.0 GB; give as much"):
+    with pytest.raises(UserError, match=r"cache_features=1e-05: the features of 10 images take 0.0 GB; raise it"):
         plan_cache(network, (64, 96), 10, 1e-5, passes=2)
     with pytest.raises(UserError, match="cache_features needs freeze_backbone N"):
         TrainConfig(cache_features=1.0)
