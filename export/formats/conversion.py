@@ -7,6 +7,7 @@ import dataclasses
 import io
 import itertools
 import logging
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -159,14 +160,23 @@ def _folder_in(directory: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppresses the log output of converters."""
+    """Holds back the log output of converters, and the usage data that OpenVINO and NNCF would send.
+
+    They send it wherever nobody has declined, in a forked process, but for continuous integration: CI says it is that.
+    """
     logging.disable(logging.WARNING)
+    before = os.environ.get("CI")
+    os.environ["CI"] = "true"
     try:
         with stderr_unless_it_fails(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(logging.NOTSET)
+        if before is None:
+            del os.environ["CI"]
+        else:
+            os.environ["CI"] = before
 
 
 def export_as(form: Format, arguments: list[str]) -> None:

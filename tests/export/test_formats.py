@@ -1,5 +1,6 @@
 """Exports to ONNX, OpenVINO and LiteRT, each run by its own engine beside the live model."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -37,6 +38,25 @@ def varied(backbone):
         kernel = model.get_layer(name).kernel
         kernel.assign(kernel + rng.normal(0, 0.3, kernel.shape))
     return model
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_sent(monkeypatch, tmp_path_factory):
+    """Neither OpenVINO nor NNCF sends usage data, also where nobody has declined."""
+    if importlib.util.find_spec("openvino_telemetry") is None:
+        yield
+        return
+    monkeypatch.setenv("CI", "true")  # importing OpenVINO sends some, too, and tests import it to skip
+    pytest.importorskip("openvino")
+    from openvino_telemetry.backend.backend_ga4 import GA4Backend
+
+    sent, home = [], tmp_path_factory.mktemp("home")
+    monkeypatch.delenv("CI")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr(GA4Backend, "send", lambda self, message: sent.append(message))
+    yield
+    assert sent == []
+    assert not (home / "intel").exists()
 
 
 @pytest.fixture(scope="module")
