@@ -67,7 +67,7 @@ class Call:
 
     def __init__(self, script: str, *arguments: object) -> None:
         out, err = io.StringIO(), io.StringIO()
-        before = sys.argv
+        before = sys.argv, [*sys.path]
         sys.argv = [script, *map(str, arguments)]
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -75,7 +75,7 @@ class Call:
         except SystemExit as stop:
             self.status = stop.code
         finally:
-            sys.argv = before
+            sys.argv, sys.path[:] = before
         self.out, self.err = out.getvalue(), err.getvalue()
 
 
