@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures trained networks on whole images; `python evaluate.py --help` explains the options."""
+"""Evaluates trained networks on whole images; `python evaluate.py --help` explains the options."""
 
 from keras_fcn.commands.console import evaluate
 

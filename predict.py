@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Segments photographs and videos with a trained network; `python predict.py --help` explains the options."""
+"""Segments images and videos with a trained network; `python predict.py --help` explains the options."""
 
 from keras_fcn.commands.console import predict
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains a fully convolutional network on photographs and masks; `python train.py --help` explains the options."""
+"""Trains a fully convolutional network on images and masks; `python train.py --help` explains the options."""
 
 from keras_fcn.commands.console import train
 

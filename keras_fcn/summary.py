@@ -1,4 +1,4 @@
-"""Tells what a network costs and sees: `python -m keras_fcn.summary --help` explains the options."""
+"""Summarizes a network: `python -m keras_fcn.summary --help` explains the options."""
 
 from keras_fcn.commands.summary import main
 from keras_fcn.system.command_line import run_command
