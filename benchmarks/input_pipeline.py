@@ -71,7 +71,9 @@ class Watch:
         return self._started - before
 
     def _now(self) -> np.ndarray:
-        stats = [Path(f"/proc/{worker.pid}/stat").read_text() for worker in multiprocessing.active_children()]
+        stats = [
+            Path(f"/proc/{worker.pid}/stat").read_text(encoding="utf-8") for worker in multiprocessing.active_children()
+        ]
         ticks = sum(int(number) for stat in stats for number in stat.rpartition(")")[2].split()[11:13])
         return np.array([time.perf_counter(), time.process_time() + ticks / os.sysconf("SC_CLK_TCK")])
 
@@ -132,8 +134,10 @@ def our_seconds(pairs, options: BenchmarkOptions) -> tuple[np.ndarray, np.ndarra
 
 def peak_megabytes() -> float:
     """Returns the peak memory of this process since the last call, and resets it (Linux)."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    Path("/proc/self/clear_refs").write_text("5")
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")
+    )
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     return int(line.split()[1]) * 1024 / 1e6
 
 

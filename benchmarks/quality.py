@@ -74,7 +74,10 @@ def train(words: list[str], folder: Path, began: float) -> None:
 
 def read_curve(folder: Path, classes: tuple[str, ...]) -> list[dict[str, float]]:
     """Returns "minutes", "processor_minutes" and "mean_iou", 0-1, of each epoch of a run."""
-    history, minutes = RunFolder(folder).read_history(), json.loads((folder / "minutes.json").read_text())
+    history, minutes = (
+        RunFolder(folder).read_history(),
+        json.loads((folder / "minutes.json").read_text(encoding="utf-8")),
+    )
     return [
         {"minutes": wall, "processor_minutes": processor_minutes, "mean_iou": mean_iou(row.val_iou, classes)}
         for row, (wall, processor_minutes) in zip(history, minutes, strict=True)

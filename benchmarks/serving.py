@@ -142,7 +142,7 @@ def serving(directory: Path, options: BenchmarkOptions) -> Iterator[int]:
     """Runs the server and yields its port."""
     words = [sys.executable, "-u", "-m", "export.serve", str(directory), "--port", "0"]
     words += ["--max-batch", str(options.batch)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, encoding="utf-8", cwd=Path(__file__).parents[1])
     assert process.stdout is not None
     try:
         line = next((line for line in process.stdout if "listening at" in line), None)
@@ -157,7 +157,7 @@ def serving(directory: Path, options: BenchmarkOptions) -> Iterator[int]:
 def one_round(options: BenchmarkOptions, directory: Path, load: Load, port: int) -> dict:
     """Times the model alone, and the server with each number of clients."""
     words = [sys.executable, *sys.argv, "--only-alone", str(directory)]
-    alone = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    alone = json.loads(subprocess.run(words, check=True, capture_output=True, encoding="utf-8").stdout.splitlines()[-1])
     results: dict = {"alone": alone, "load": os.getloadavg()[0], "clients": {}}
     for clients in options.clients:
         before = [server_metric(port, name) for name in COUNTED]

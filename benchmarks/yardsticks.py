@@ -48,7 +48,7 @@ def start(name: str, command: list[str]) -> dict:
     Raises:
         UserError: If it fails, or its last line is not such an object.
     """
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
         assert process.stdout is not None
         lines = process.stdout.read().splitlines() or [""]
         _, status, usage = os.wait4(process.pid, 0)
@@ -102,6 +102,6 @@ def processor() -> str:
     information = Path("/proc/cpuinfo")
     if not information.is_file():
         return platform.processor() or platform.machine()
-    text = information.read_text()
+    text = information.read_text(encoding="utf-8")
     names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
     return f"{names[0] if names else platform.machine()}, {'AVX-512' if 'avx512f' in text else 'no AVX-512'}"

@@ -43,8 +43,8 @@ def commands_page() -> str:
     page = "# Commands\n\nThe options of every command, as `--help` prints them.\n"
     for command in COMMANDS:
         words = [sys.executable, *command.split(), "--help"]
-        environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
-        ran = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "PYTHONUTF8": "1"}
+        ran = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=True)
         page += f"\n## python {command}\n\n```text\n{ran.stdout.rstrip()}\n```\n"
     return page
 

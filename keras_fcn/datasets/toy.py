@@ -55,7 +55,7 @@ def draw_toy_dataset(root: str | Path, images: dict[str, int] | None = None, see
                 image, label = draw_scene(np.random.default_rng([seed, number, index]), scale)
                 Image.fromarray(image).save(folder / "JPEGImages" / f"{name}.jpg", quality=92)
                 write_label(folder / "SegmentationClass" / f"{name}.png", label, classes)
-            (folder / "ImageSets/Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n")
+            (folder / "ImageSets/Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
     return root
 
 

@@ -130,7 +130,7 @@ class RunFolder:
 
     def write_history(self, rows: Sequence[EpochRow]) -> None:
         """Replaces the history by these rows, at least one."""
-        with replaced_file(self.history) as temporary, temporary.open("w", newline="") as file:
+        with replaced_file(self.history) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(rows[-1].to_json()), restval=math.nan)
             writer.writeheader()
             writer.writerows(row.to_json() for row in rows)
@@ -139,7 +139,7 @@ class RunFolder:
         """Returns the rows written so far."""
         if not self.history.exists():
             return []
-        with self.history.open(newline="") as file:
+        with self.history.open(encoding="utf-8", newline="") as file:
             return [EpochRow.from_json(row) for row in csv.DictReader(file)]
 
 

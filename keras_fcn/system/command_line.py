@@ -62,6 +62,7 @@ def run_command(command: Callable[[], int | None]) -> None:
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
+    _escape_what_terminals_lack()
     try:
         sys.exit(command() or 0)
     except UserError as error:
@@ -103,6 +104,13 @@ def command_line(name: str) -> str:
     """
     installed = Path(sys.argv[0]).name.startswith("keras-fcn-")
     return f"keras-fcn-{name}" if installed else f"python {name}.py"
+
+
+def _escape_what_terminals_lack() -> None:
+    """Prints letters that the locale's encoding lacks as escapes, where Python would end with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _terminate(*_) -> None:

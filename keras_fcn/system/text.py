@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from wcwidth import wcswidth
+
+_TENSORFLOW_OPERATION = re.compile(r"^\{\{function_node \S+\}\} (?:\S+; )?|\s*\[Op:\w+\].*", re.DOTALL)
+"""Where TensorFlow's message tells of which operation and temporary file it is, before and after what happened."""
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], alignment: str = "") -> str:
@@ -38,5 +42,5 @@ def signed(difference: float) -> str:
 
 def reason_of(error: BaseException) -> str:
     """Returns the first line of another program's error message, or the name of its type if it has none."""
-    text = str(getattr(error, "strerror", None) or error).strip()
+    text = _TENSORFLOW_OPERATION.sub("", str(getattr(error, "strerror", None) or error)).strip()
     return (text or type(error).__name__).splitlines()[0][:200]

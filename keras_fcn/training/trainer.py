@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -118,14 +119,13 @@ class Training:
         self.model.stop_training = False  # callbacks may set it, as under `fit`
         listeners = keras.callbacks.CallbackList(list(callbacks), model=self.model)
         listeners.on_train_begin()
-        try:
-            with self.interruption:
-                self._train_epochs(run, report, checkpoints, output, listeners)
-        except KeyboardInterrupt as interrupt:  # or `Terminated`, which is one
-            checkpoints.save()
-            raise type(interrupt)(f"resume with {command_line('train')} --resume {run.root}") from None
-        finally:
-            output.draw_curves()
+        with drawn_at_the_end(output):
+            try:
+                with self.interruption:
+                    self._train_epochs(run, report, checkpoints, output, listeners)
+            except KeyboardInterrupt as interrupt:  # or `Terminated`, which is one
+                checkpoints.save()
+                raise type(interrupt)(f"resume with {command_line('train')} --resume {run.root}") from None
         listeners.on_train_end()
         output.draw_predictions()
         self.workers.wait()  # for the chief, which draws: a worker that ends early would look lost to the others
@@ -211,6 +211,18 @@ class Training:
             (time.perf_counter() - started) / done * (self.options.epochs * self.stream.steps_per_epoch - self.step)
         )
         return f", about {math.ceil(seconds / 60)} min left"
+
+
+@contextlib.contextmanager
+def drawn_at_the_end(output: RunWriter | NullWriter) -> Iterator[None]:
+    """Draws the curves after the block, also if it raises; on a full disk its own error is the one to show."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(UserError, OSError):
+            output.draw_curves()
+        raise
+    output.draw_curves()
 
 
 def _epoch_summary(row: EpochRow) -> str:

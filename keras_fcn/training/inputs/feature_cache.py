@@ -94,7 +94,9 @@ class FeatureCache:
             UserError: If the disk is full.
         """
         about = {**dataclasses.asdict(self._plan), "levels": list(self._levels)}
-        if (self._folder / _ABOUT).is_file() and json.loads((self._folder / _ABOUT).read_text()) == about:
+        if (self._folder / _ABOUT).is_file() and json.loads(
+            (self._folder / _ABOUT).read_text(encoding="utf-8")
+        ) == about:
             return
         self.remove()
         try:

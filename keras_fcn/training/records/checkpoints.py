@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,13 +46,20 @@ class Checkpoints:
         """
         if self._manager is None:
             return
+        self._remove_unfinished()
         try:
             self._manager.save()
         except (OSError, tf.errors.OpError) as error:
+            self._remove_unfinished()
             raise UserError(
                 f"{self._run.checkpoints}: a checkpoint cannot be written ({reason_of(error)}); the last good one is "
                 f"{self.newest}; free disk space and resume with {argument('resume', self._run.root)}"
             ) from None
+
+    def _remove_unfinished(self) -> None:
+        """Removes what a full disk or the end of the process left half-written: gigabytes that nothing reads."""
+        for folder in self._run.checkpoints.glob("ckpt-*_temp"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def restore(self, network: str, report: Callable[[str], None]) -> None:
         """Restores the state from the newest checkpoint that is undamaged, if there is any checkpoint.
