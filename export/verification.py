@@ -14,7 +14,7 @@ from PIL import Image
 from export.graph.signatures import FILE_SIGNATURE, METADATA_SIGNATURE, Metadata
 from keras_fcn.errors import UserError
 from keras_fcn.inference.graphs import likeliest
-from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
+from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE, load_saved_model
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.text import table
 
@@ -64,7 +64,7 @@ def verify(folder: Path, live: Predictor, metadata: Metadata) -> list[Comparison
         UserError: If results differ by more than `TOLERANCE`, agree in less than `LEAST_AGREEMENT`, or have another
             shape or type.
     """
-    loaded = tf.saved_model.load(str(folder))
+    loaded = load_saved_model(folder)
     received, expected = (
         {name: np.asarray(value).tolist() for name, value in tensors.items()}
         for tensors in (loaded.signatures[METADATA_SIGNATURE](), metadata.tensors())

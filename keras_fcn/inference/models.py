@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -14,7 +15,7 @@ from keras_fcn.inference.graphs import ProbabilityFunction, Segment, probability
 from keras_fcn.network.parts import class_table
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import command_line
-from keras_fcn.system.files import lent_suffix
+from keras_fcn.system.files import lent_suffix, without_wildcards
 from keras_fcn.system.text import reason_of
 
 LABELS_FILE = Path("assets.extra/labels.json")
@@ -78,10 +79,16 @@ def _newest_version(path: Path) -> Path:
     return max(versions, key=lambda folder: int(folder.name))
 
 
+def load_saved_model(path: Path) -> Any:
+    """Loads a SavedModel from a folder of any name, as `tf.saved_model.load` does."""
+    with without_wildcards(path) as folder:
+        return tf.saved_model.load(str(folder))
+
+
 def _load_saved_model(path: Path) -> tuple[Segment, ClassTable, ProbabilityFunction | None]:
     try:
         classes = ClassTable.from_dict(json.loads((path / LABELS_FILE).read_text(encoding="utf-8")))
-        loaded = tf.saved_model.load(str(path))
+        loaded = load_saved_model(path)
         loaded.signatures[SIGNATURE]
     except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
         raise UserError(f"{path}: is no SavedModel of python -m export.saved_model ({reason_of(error)})") from None

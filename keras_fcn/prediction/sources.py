@@ -73,10 +73,10 @@ def _find(text: str, out: str | None) -> list[Source]:
         return _in_folder(text, out)
     if path.is_file():
         return [_named(text, PurePosixPath(path.name))]
+    if _NUMBERED.search(path.name) and path.parent.is_dir() and not glob.has_magic(path.name):
+        return [Source(text, PurePosixPath(_NUMBERED.sub("", path.name)), is_video=True)]
     if glob.has_magic(text):
         return _matching(text, out)
-    if _NUMBERED.search(path.name) and path.parent.is_dir():
-        return [Source(text, PurePosixPath(_NUMBERED.sub("", path.name)), is_video=True)]
     raise UserError(f"{text}: no such file or folder")
 
 
@@ -95,9 +95,11 @@ def _in_folder(folder: str, out: str | None) -> list[Source]:
 
 
 def _matching(pattern: str, out: str | None) -> list[Source]:
-    """Returns the files that a pattern matches; their names begin after its fixed part."""
+    """Returns the files that a pattern matches; their names begin after its fixed part, the folders that exist."""
     parts = Path(pattern).parts
-    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    fixed = 0
+    while fixed < len(parts) - 1 and (not glob.has_magic(parts[fixed]) or Path(*parts[: fixed + 1]).is_dir()):
+        fixed += 1
     root = str(Path(*parts[:fixed]))
     matching = Path(root).glob("/".join(parts[fixed:]))
     files = (str(file) for file in sorted(matching) if file.is_file())

@@ -14,6 +14,8 @@ from pathlib import Path
 from keras_fcn.errors import UserError
 from keras_fcn.system.text import reason_of
 
+_WILDCARDS = frozenset("*?[\\")
+
 
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[None]:
@@ -94,6 +96,18 @@ def lent_suffix(path: Path, suffix: str) -> Iterator[Path]:
         named = Path(folder) / f"link{suffix}"
         named.symlink_to(path.absolute())
         yield named
+
+
+@contextlib.contextmanager
+def without_wildcards(path: Path) -> Iterator[Path]:
+    """Yields a path to the same folder without wildcards, by which TensorFlow would search for others."""
+    if not _WILDCARDS.intersection(str(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "link"
+        link.symlink_to(path.absolute())
+        yield link
 
 
 def read_lines(path: Path) -> list[str]:

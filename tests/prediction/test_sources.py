@@ -62,10 +62,13 @@ def test_images_that_differ_in_their_suffix_only_get_masks_of_their_own(folder):
         ("in/d*/?.jpg", ["day/a.png"]),
         ("in/day/[abc].*", ["a.png"]),
         ("i[n]/*.png", ["in/b.png"]),
+        ("set [1]/*.png", ["d.png"]),  # a folder of this name is no pattern
+        ("set [1]/d*/?.png", ["day/e.png"]),
     ],
 )
 def test_patterns_that_no_shell_expanded(folder, pattern, expected):
     make_photos(folder, "in/b.png", "in/day/a.jpg", "in/day/late/c.jpg", "in/day/.hidden.jpg")
+    make_photos(folder, "set [1]/d.png", "set [1]/day/e.png")
     (folder / "in/day/a.txt").write_text("not an image")
     assert masks(find_images([pattern])) == expected
 
@@ -85,6 +88,8 @@ def test_videos_are_taken_where_they_are_named_only(folder):
     make_photos(folder, "in/b.png", "in/frame_0001.png")
     (folder / "in/clip.MP4").write_bytes(b"")
     assert [source.is_video for source in find_images(["in"])] == [False, False]
+    make_photos(folder, "set [1]/frame_0001.png")
+    assert find_images(["set [1]/frame_%04d.png"])[0].location == "set [1]/frame_%04d.png"
     found = find_images(["in/clip.MP4", "in/*.MP4", "in/frame_%04d.png"])
     assert [(source.location, str(source.name), source.is_video) for source in found] == [
         ("in/clip.MP4", "clip.MP4", True),

@@ -20,7 +20,7 @@ from export.server.model.grey_png import encode_grey
 from export.server.model.plain_header import read_plain_header
 from keras_fcn.errors import UserError
 from keras_fcn.inference.batches import stacked
-from keras_fcn.inference.models import SIGNATURE
+from keras_fcn.inference.models import SIGNATURE, load_saved_model
 from keras_fcn.system.text import reason_of
 
 WARM_SIZE = (320, 480)
@@ -81,7 +81,7 @@ class Servable:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._model = tf.saved_model.load(str(folder))
+            self._model = load_saved_model(folder)
             self._network = self._model.signatures[SIGNATURE]
             found = {name: value.numpy() for name, value in self._model.signatures[METADATA_SIGNATURE]().items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:

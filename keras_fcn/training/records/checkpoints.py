@@ -10,11 +10,14 @@ import tensorflow as tf
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.system.files import without_wildcards
 from keras_fcn.system.text import reason_of
 
 
 class Checkpoints:
     """Writes a run's checkpoints, each atomically, and restores them.
+
+    TensorFlow's own `CheckpointManager` searches for the files to remove: in a folder named `a [1]`, it finds others'.
 
     Args:
         run: The run.
@@ -24,14 +27,13 @@ class Checkpoints:
     """
 
     def __init__(self, run: RunFolder, state: tf.train.Checkpoint, keep: int, writes: bool = True) -> None:
-        self._run, self._state = run, state
-        self._manager = tf.train.CheckpointManager(state, str(run.checkpoints), keep) if writes else None
+        self._run, self._state, self._keep, self._writes = run, state, keep, writes
 
     @staticmethod
     def paths(run: RunFolder) -> list[Path]:
         """Returns a run's checkpoints, the newest first, as TensorFlow names them: without a suffix."""
         found = [path.with_suffix("") for path in run.checkpoints.glob("ckpt-*.index")]
-        return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+        return sorted(found, key=_number, reverse=True)
 
     @property
     def newest(self) -> str:
@@ -39,18 +41,24 @@ class Checkpoints:
         return str(next(iter(self.paths(self._run)), "none yet"))
 
     def save(self) -> None:
-        """Writes a checkpoint.
+        """Writes a checkpoint, then removes those beyond the newest ones to keep.
 
         Raises:
             UserError: If that fails, as on a full disk; earlier ones are untouched.
         """
-        if self._manager is None:
+        if not self._writes:
             return
         self._remove_unfinished()
+        counter = self._state.save_counter
+        counter.assign_add(1)
         try:
-            self._manager.save()
+            self._run.checkpoints.mkdir(parents=True, exist_ok=True)
+            with without_wildcards(self._run.checkpoints) as folder:
+                self._state.write(str(folder / f"ckpt-{int(counter)}"))
+            self._remove_old(int(counter))
         except (OSError, tf.errors.OpError) as error:
             self._remove_unfinished()
+            counter.assign_sub(1)
             raise UserError(
                 f"{self._run.checkpoints}: a checkpoint cannot be written ({reason_of(error)}); the last good one is "
                 f"{self.newest}; free disk space and resume with {argument('resume', self._run.root)}"
@@ -60,6 +68,13 @@ class Checkpoints:
         """Removes what a full disk or the end of the process left half-written: gigabytes that nothing reads."""
         for folder in self._run.checkpoints.glob("ckpt-*_temp"):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _remove_old(self, newest: int) -> None:
+        """Removes all checkpoints but the newest ones to keep; later ones are damaged, and will be replaced."""
+        earlier = [path for path in self.paths(self._run) if _number(path) <= newest]
+        for path in earlier[self._keep :]:
+            for file in sorted(self._run.checkpoints.glob(f"{path.name}.*"), reverse=True):  # the index first
+                file.unlink()
 
     def restore(self, network: str, report: Callable[[str], None]) -> None:
         """Restores the state from the newest checkpoint that is undamaged, if there is any checkpoint.
@@ -74,7 +89,8 @@ class Checkpoints:
         paths = self.paths(self._run)
         for path in paths:
             try:
-                self._state.restore(str(path)).assert_existing_objects_matched()
+                with without_wildcards(path.parent) as folder:
+                    self._state.restore(str(folder / path.name)).assert_existing_objects_matched()
             except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError):
                 report(f"Warning  {path}: cannot be restored; trying the checkpoint before it")
                 continue
@@ -84,3 +100,7 @@ class Checkpoints:
                 f"{paths[0]}: is damaged or not a checkpoint of {network}, which {self._run.config} asks for; "
                 "none before it is better"
             )
+
+
+def _number(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])
