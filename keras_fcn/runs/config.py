@@ -21,6 +21,7 @@ from keras_fcn.system.options import (
     Options,
     Range,
     hint,
+    named_unknown,
     number,
     within,
 )  # fmt: skip
@@ -276,7 +277,7 @@ class TrainConfig:
             own = {name: settings.pop(name) for name in _names(group) if name in settings}
             object.__setattr__(self, field.name, dataclasses.replace(group, **own))
         if settings:
-            raise TypeError(f"there is no setting {', '.join(settings)}; there are {', '.join(GROUP_OF)}")
+            raise TypeError(f"there is no setting {named_unknown(settings, GROUP_OF)}; there are {', '.join(GROUP_OF)}")
 
     def __getattr__(self, name: str) -> Any:
         """Returns a setting by its own name."""

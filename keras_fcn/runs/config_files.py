@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from keras_fcn.errors import UserError
 from keras_fcn.runs.config import GROUP_OF, TrainConfig
 from keras_fcn.system.command_line import parse_options
-from keras_fcn.system.options import as_words, option
+from keras_fcn.system.options import as_words, named_unknown, option
+
+DEFAULTS = TrainConfig()
+_NULL = "tag:yaml.org,2002:null"
 
 OWN = "own"
 """The key of a run's config.json beside the settings; see `own_parts`."""
@@ -23,8 +27,9 @@ def read_config(path: Path) -> TrainConfig:
     Raises:
         UserError: If the file cannot be read, or a setting is unknown or has a wrong value.
     """
+    words = config_words(path)
     try:
-        return parse_options(TrainConfig, config_words(path))
+        return parse_options(TrainConfig, words)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
@@ -47,18 +52,45 @@ def _recipe(path: Path) -> Path | None:
     return recipe if named and recipe.is_file() else None
 
 
-def _read(path: Path) -> dict:
+def _read(path: Path) -> dict[str, Any]:
+    """Returns the settings of a file as the texts that stand in it, lists of these, or None where it says null.
+
+    YAML's own types would turn `xla: on` into True, and `seed: 010` into 8.
+    """
     path = _recipe(path) or path
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML, too
+        node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)  # JSON is YAML, too
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: is neither YAML nor JSON ({' '.join(str(error).split())})") from None
-    known = {*GROUP_OF, OWN}
-    if not isinstance(settings, dict) or not settings.keys() <= known:
-        unknown = ", ".join(sorted(map(str, settings.keys() - known))) if isinstance(settings, dict) else "no settings"
+    if not isinstance(node, yaml.MappingNode) or not all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
+        raise UserError(f"{path}: holds no settings; they are {', '.join(sorted(GROUP_OF))}")
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        if key.value in lines:
+            first, second = lines[key.value], key.start_mark.line + 1
+            raise UserError(f"{path}: {key.value} stands in lines {first} and {second}; leave one of them")
+        lines[key.value] = key.start_mark.line + 1
+    if unknown := sorted(lines.keys() - {*GROUP_OF, OWN}):
         raise UserError(
-            f"{path}: holds {unknown}, which train.py does not know; settings are {', '.join(sorted(GROUP_OF))}"
+            f"{path}: holds {named_unknown(unknown, GROUP_OF)}, which train.py does not know; settings are "
+            f"{', '.join(sorted(GROUP_OF))}"
         )
-    return settings
+    return {key.value: _value(path, key.value, node) for key, node in node.value}
+
+
+def _value(path: Path, name: str, node: yaml.Node) -> Any:
+    if name == OWN:
+        return {key.value: value.value for key, value in node.value}
+    default = getattr(DEFAULTS, name)
+    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
+        return [item.value for item in node.value]
+    if not isinstance(node, yaml.ScalarNode) or (node.tag == _NULL and default is not None):
+        such = f", such as {' '.join(as_words(default))}" if default is not None else ""
+        raise UserError(f"{path}: {name} in line {node.start_mark.line + 1} takes a value or a list of values{such}")
+    if node.tag == _NULL:
+        return None
+    if isinstance(default, bool) and node.value.lower() in yaml.SafeLoader.bool_values:
+        return yaml.SafeLoader.bool_values[node.value.lower()]
+    return node.value

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
-from collections.abc import Callable, Iterable, Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+import numbers
+import types
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tyro.constructors import PrimitiveConstructorSpec
 
@@ -42,26 +46,37 @@ def within(least: float, most: float, unit: str = "") -> Range:
 class Options:
     """Base class of dataclasses whose fields are options.
 
+    Values are normalized to the types of their fields, as the command line does: a list becomes a tuple, a whole number
+    a float.
+
     Raises:
-        UserError: If a value is out of the range beside its field.
+        UserError: If a value has another type than its field, or is out of the range beside it.
     """
 
     def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            try:
+                object.__setattr__(self, name, _as_kind(kind, value))
+            except TypeError as wanted:
+                raise UserError(f"{argument(name)} must be {wanted}. Received: {value!r}") from None
         for name, allowed in _ranges(type(self)):
             value = getattr(self, name)
             if value is not None and not allowed.holds(value):
                 raise UserError(f"{argument(name)} {allowed.wanted}. Received: {' '.join(as_words(value)) or 'none'}")
 
 
-def _ranges(options: type) -> Iterator[tuple[str, Range]]:
-    """Yields the fields that have a range, or whose type is a Literal or a tuple of one."""
+def _ranges(options: type) -> list[tuple[str, Range]]:
+    """Returns the fields that have a range, or whose type is a Literal or a tuple of one."""
+    found = []
     for name, hint in get_type_hints(options, include_extras=True).items():
-        yield from ((name, entry) for entry in getattr(hint, "__metadata__", ()) if isinstance(entry, Range))
+        found += [(name, entry) for entry in getattr(hint, "__metadata__", ()) if isinstance(entry, Range)]
         kind = hint.__origin__ if get_origin(hint) is Annotated else hint
         is_several = get_origin(kind) is tuple
         choices = get_args(kind)[0] if is_several else kind
         if get_origin(choices) is Literal:
-            yield name, _one_of(get_args(choices), is_several)
+            found.append((name, _one_of(get_args(choices), is_several)))
+    return found
 
 
 def _one_of(names: tuple[str, ...], is_several: bool) -> Range:
@@ -72,6 +87,67 @@ def _one_of(names: tuple[str, ...], is_several: bool) -> Range:
 def hint(names: Iterable[str], default: str) -> str:
     """Returns the note of `--help` on an option's values: "(auto, voc, folders; default: auto)"."""
     return f"({', '.join(names)}; default: {default})"
+
+
+_WANTED = {bool: "True or False", int: "a whole number", float: "a number", str: "text", Path: "a path"}
+_ITEMS = {int: "whole numbers", float: "numbers", str: "texts", Path: "paths"}
+
+
+def _as_kind(kind: Any, value: Any) -> Any:
+    """Returns a value from Python in the type of its field; types with no entry in `_WANTED` are not checked.
+
+    Raises:
+        TypeError: If it is of another type; the text says which is wanted: "two whole numbers, or None".
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _as_one_of(arguments, value)
+    if origin is tuple:
+        return _as_tuple(arguments, value)
+    is_bool = type(value).__name__ == "bool"  # NumPy's has the same name
+    accepted = {
+        bool: is_bool,
+        int: isinstance(value, numbers.Integral) and not is_bool,
+        float: isinstance(value, numbers.Real) and not is_bool,
+        str: isinstance(value, (str, PurePath)),
+        Path: isinstance(value, (str, PurePath)),
+    }  # fmt: skip
+    if accepted.get(kind):
+        return kind(value)
+    if kind in accepted or (origin is Literal and not isinstance(value, str)):
+        raise TypeError(_WANTED.get(kind, f"one of {', '.join(map(str, arguments))}"))
+    return value
+
+
+def _as_one_of(kinds: tuple[Any, ...], value: Any) -> Any:
+    if value is None and type(None) in kinds:
+        return None
+    wanted = []
+    for kind in kinds:
+        try:
+            if kind is not type(None):
+                return _as_kind(kind, value)
+        except TypeError as error:
+            wanted.append(str(error))
+    raise TypeError(" or ".join(wanted) + (", or None" if type(None) in kinds else ""))
+
+
+def _as_tuple(kinds: tuple[Any, ...], value: Any) -> tuple:
+    """Returns a list as a tuple, and a single value as a tuple of one where any number of them may be given."""
+    items = value if isinstance(value, (list, tuple)) else [value]
+    expected = [kinds[0]] * len(items) if kinds[-1] is ... else kinds
+    try:
+        return tuple(_as_kind(kind, item) for kind, item in zip(expected, items, strict=True))
+    except (TypeError, ValueError):
+        count = "" if kinds[-1] is ... else {2: "two "}.get(len(kinds), f"{len(kinds)} ")
+        some_of = f"some of {', '.join(map(str, get_args(kinds[0])))}"
+        raise TypeError(f"{count}{_ITEMS[kinds[0]]}" if kinds[0] in _ITEMS else some_of) from None
+
+
+def named_unknown(names: Iterable[str], known: Iterable[str]) -> str:
+    """Returns unknown names, each with the known one that it may stand for: "epoch (did you mean epochs?), size"."""
+    closest = {name: difflib.get_close_matches(name, known, 1) for name in names}
+    return ", ".join(name + "".join(f" (did you mean {other}?)" for other in near) for name, near in closest.items())
 
 
 def option(field: str) -> str:

@@ -5,6 +5,7 @@ import pickle
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Call
 
@@ -108,12 +109,74 @@ def test_a_run_cannot_be_resumed_as_another(run, words):
         (json.dumps({"epochs": 3, "momentum": 0.9}), "holds momentum, which train.py does not know"),
         (json.dumps({"epochs": -3}), "--epochs must be greater than 0. Received: -3"),
         (json.dumps({"model": "unet"}), "invalid choice 'unet'"),
+        ("epoch: 3", r"holds epoch \(did you mean epochs\?\), which train.py does not know; settings are "),
+        ("batch-size: 4", r"holds batch-size \(did you mean batch_size\?\), which "),
+        ("seed: 1\nepochs: 3\nseed: 2", "seed stands in lines 1 and 3; leave one of them"),
+        ('{"seed": 1, "seed": 2}', "seed stands in lines 1 and 1"),
+        ("epochs: 3\nseed:", "seed in line 2 takes a value or a list of values, such as 0"),
+        ("crop_size: [[32, 32]]", "crop_size in line 1 takes a value or a list of values$"),
+        ("optimizer: {name: sgd}", "optimizer in line 1 takes a value or a list of values, such as sgd"),
+        ("[seed]: 1", "is neither YAML nor JSON|holds no settings"),
+        ("flip: maybe", "invalid choice 'maybe' for argument '--flip'"),
     ],
 )
 def test_a_wrong_config_file_is_named(tmp_path, text, message):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(UserError, match=f"{tmp_path}/config.json: .*{message}"):
+    with pytest.raises(UserError, match=f"^{tmp_path}/config.json: (?!/).*{message}"):
         parse_train_options(["--config", str(tmp_path / "config.json")])
+
+
+TYPED = [
+    ("xla: on", "xla", "on"), ("data: yes", "data", "yes"), ("seed: 010", "seed", 10), ("data: 007", "data", "007"),
+    ("data: 12:30", "data", "12:30"), ("data: 2024-01-02", "data", "2024-01-02"), ("flip: no", "flip", False),
+    ("flip: 'Off'", "flip", False), ("context: true", "context", True), ('{"context": true}', "context", True),
+    ("loss: dice", "loss", ("dice",)), ("crop_size: ~", "crop_size", None), ("rotate: 5", "rotate", 5.0),
+    ("learning_rate: 1e-3", "learning_rate", 0.001), ("weights: none", "weights", "none"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "name", "value"), TYPED)
+def test_a_setting_in_a_file_is_what_stands_there(tmp_path, text, name, value):
+    """YAML 1.1 reads `on` as true, 010 as 8 and 12:30 as 750."""
+    (tmp_path / "recipe.yaml").write_text(text)
+    assert repr(getattr(read_config(tmp_path / "recipe.yaml"), name)) == repr(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("crop_size", [64, 96], (64, 96)),
+        ("epochs", np.int64(3), 3),
+        ("learning_rate", 1, 1.0),
+        ("scale", (1, np.float32(2)), (1.0, 2.0)),
+        ("flip", np.False_, False),
+        ("data", Path("images"), "images"),
+        ("init_from", "runs/a", Path("runs/a")),
+        ("loss", "dice", ("dice",)),
+    ],
+)
+def test_values_from_python_are_normalized_as_the_command_line_does(name, given, value):
+    assert repr(getattr(TrainConfig(**{name: given}), name)) == repr(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("flip", "no", "flip must be True or False. Received: 'no'"),
+        ("epochs", 3.0, "epochs must be a whole number. Received: 3.0"),
+        ("epochs", True, "epochs must be a whole number. Received: True"),
+        ("learning_rate", "1e-3", "learning_rate must be a number, or None. Received: '1e-3'"),
+        ("crop_size", "64 96", "crop_size must be two whole numbers, or None. Received: '64 96'"),
+        ("crop_size", (64, 96, 3), "crop_size must be two whole numbers, or None. Received: (64, 96, 3)"),
+        ("data", None, "data must be text. Received: None"),
+        ("xla", True, "xla must be one of auto, on, off. Received: True"),
+        ("loss", 3, "loss must be some of cross_entropy, dice, lovasz. Received: 3"),
+    ],
+)
+def test_values_of_another_type_are_one_line(name, value, line):
+    with pytest.raises(UserError) as caught:
+        TrainConfig(**{name: value})
+    assert str(caught.value) == line
 
 
 def test_option_names():
@@ -128,7 +191,7 @@ def test_settings_are_grouped_and_flat():
                                       dataclasses.fields(group.default)]  # fmt: skip
     assert dataclasses.replace(config, epochs=4) == TrainConfig(crop_size=(64, 96), epochs=4, seed=5)
     assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == config
-    with pytest.raises(TypeError, match="no setting crop; there are data, "):
+    with pytest.raises(TypeError, match=r"no setting crop \(did you mean crop_size\?\); there are data, "):
         TrainConfig(crop=3)
     with pytest.raises(AttributeError, match="crop"):
         _ = config.crop

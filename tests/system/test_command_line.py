@@ -60,7 +60,7 @@ def test_options_out_of_their_range_are_one_line(words, line):
 def test_values_out_of_their_range_are_named_as_in_python():
     with pytest.raises(UserError) as caught:
         Outer(frames_per_second=-1)
-    assert str(caught.value) == "frames_per_second must be greater than 0. Received: -1"
+    assert str(caught.value) == "frames_per_second must be greater than 0. Received: -1.0"
 
 
 @pytest.mark.parametrize("kind", [UserError])
