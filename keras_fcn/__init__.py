@@ -108,6 +108,10 @@ def __getattr__(name: str) -> object:
     return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 @wrapt.when_imported("keras")
 def _register_with_keras(keras) -> None:
     """Registers our layers and loss as soon as Keras is there, so that `keras.models.load_model` knows them."""

@@ -67,6 +67,10 @@ def test_the_scripts_at_the_top_only_start_those_of_the_package():
         assert Call(f"{name}.py", "--help").out.startswith(f"usage: {name}.py ")
 
 
+def test_dir_lists_the_public_names():
+    assert set(keras_fcn.__all__) <= set(dir(keras_fcn))
+
+
 def test_the_version_can_be_read_without_importing():
     source = (ROOT / "keras_fcn/__init__.py").read_text(encoding="utf-8")
     assert re.findall(r'^__version__ = "(\d+\.\d+\.\d+)"$', source, re.MULTILINE) == [keras_fcn.__version__]
