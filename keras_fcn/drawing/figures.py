@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_fcn.drawing.fonts import FALLBACK_FONTS
+from keras_fcn.drawing.fonts import font_families
 from keras_fcn.system.files import replaced_file
 
 if TYPE_CHECKING:
@@ -23,13 +23,17 @@ def save_figure(figure: Figure, path: Path) -> None:
             Names of classes and files need `parse_math=False`, or `$` would begin a formula.
         path: The PNG to write.
     """
+    from matplotlib.axes import Axes
     from matplotlib.text import Text
 
-    families = _font_families()
-    for text in figure.findobj(Text):
+    for axes in figure.findobj(Axes):
+        axes.get_xticklabels(), axes.get_yticklabels()  # they get their texts only now
+    texts = figure.findobj(Text)
+    families = font_families(text.get_text() for text in texts)
+    for text in texts:
         text.set_fontfamily(families)
     with replaced_file(path) as temporary, warnings.catch_warnings():
-        # A box replaces letters that no font has.
+        # A box replaces letters that no font has; `font_families` reports them.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(temporary, dpi=120, format="png")
 
@@ -39,11 +43,3 @@ def name_entries(legend: Legend, names: Iterable[str]) -> None:
     for text, name in zip(legend.get_texts(), names):
         text.set_parse_math(False)
         text.set_text(name)
-
-
-def _font_families() -> list[str]:
-    """Returns Matplotlib's own font and the installed ones of `FALLBACK_FONTS`."""
-    from matplotlib.font_manager import fontManager
-
-    installed = {font.name for font in fontManager.ttflist}
-    return ["sans-serif", *(name for name in FALLBACK_FONTS if name in installed)]

@@ -5,7 +5,6 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from keras_fcn.drawing import figures as figures_module
 from keras_fcn.drawing.panels import (
     draw_check,
     draw_predictions,
@@ -127,14 +126,3 @@ def test_a_check_names_classes_of_whatever_name(tmp_path, figures):
     summaries = {"train": {"pixels": dict.fromkeys(NAMES, 7), "images": dict.fromkeys(NAMES, 1)}}
     draw_check(tmp_path / "check.png", [("$x^$.jpg", IMAGE, IDS)], summaries, ClassTable.named(NAMES))
     assert tuple(text.get_text() for text in figures[0].axes[-1].get_yticklabels()) == NAMES
-
-
-def test_texts_get_the_fonts_of_other_scripts(tmp_path, monkeypatch):
-    monkeypatch.setattr(figures_module, "FALLBACK_FONTS", ("DejaVu Serif", "No Such Font"))
-    figure = Figure()
-    axes = figure.subplots()
-    axes.set_yticks([0], ["猫"])
-    axes.set_title("猫")
-    figures_module.save_figure(figure, tmp_path / "figure.png")
-    for text in (axes.title, *axes.get_yticklabels()):
-        assert text.get_fontfamily() == ["sans-serif", "DejaVu Serif"]
