@@ -69,9 +69,10 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
 
 def one_round(predictor, sources: list, options: BenchmarkOptions) -> dict[str, tuple[float, float]]:
     """Times the network alone and each kind of prediction once."""
-    from keras_fcn.prediction.photos import batches, predict_all, read_any_image, segment
+    from keras_fcn.images.photos import read_image
+    from keras_fcn.prediction.photos import batches, predict_all, segment
 
-    images = [read_any_image(source.location) for source in sources]
+    images = [read_image(source.location) for source in sources]
     grouped = [images for _, images in batches(enumerate(images), options.batch_size)]
     times = {"network": seconds(lambda: [segment(predictor, group) for group in grouped])}
     for name, outputs in KINDS.items():

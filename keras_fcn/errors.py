@@ -61,3 +61,15 @@ class DataError(UserError):
         super().__init__(message)
         self.kind = kind
         self.is_fatal = is_fatal
+
+
+class Remark(DataError):  # noqa: N818 -- it is listed, never raised
+    """What somebody should look at in a data set that is read nevertheless; no file is left out.
+
+    Args:
+        kind: As for `DataError`.
+        message: The line for the user; it begins with the first file that it is about.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(kind, message, is_fatal=False)

@@ -15,7 +15,7 @@ def segment_files(image_bytes: tf.Tensor, segment: Segment, num_classes: int, ma
     """Segments image files one after the other, each at its own size.
 
     Args:
-        image_bytes: string [N], JPEG and PNG files. A JPEG's EXIF orientation is applied, a PNG's is not.
+        image_bytes: string [N], JPEG and PNG files. Their EXIF orientation is applied.
         segment: From images uint8 [1, H, W, 3] to class ids uint8 [1, H, W].
         num_classes: C.
         max_pixels: The limit of height times width of an image.
@@ -61,7 +61,7 @@ def decode_file(data: tf.Tensor, is_png: tf.Tensor, orientation: tf.Tensor) -> t
     Args:
         data: The file's bytes, a string scalar.
         is_png: Whether it is a PNG; else it is a JPEG.
-        orientation: EXIF orientation of a JPEG, 1 to 8.
+        orientation: Its EXIF orientation, 1 to 8.
 
     Returns:
         The upright image, uint8 [H, W, 3].

@@ -22,7 +22,7 @@ class ImageHeader(NamedTuple):
         is_png: Whether it is a PNG; else it is a JPEG, if it has no fault.
         height: Rows by the header, int32, 0 if unknown.
         width: Columns, likewise.
-        orientation: EXIF orientation of a JPEG, 1 to 8 (Exif 2.32, 4.6.4), 1 if unknown. A PNG's is not read.
+        orientation: EXIF orientation, 1 to 8 (Exif 2.32, 4.6.4), 1 if unknown; a PNG's if it is in front of the pixels.
         fault: The file's fault as a message, empty if none was found.
     """
 
@@ -61,14 +61,29 @@ def _read_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns height, width and orientation; sizes beyond int32 are negative (PNG specification, 11.2.1)."""
     is_header = _piece(data, 12, 4) == b"IHDR"
     height, width = _number(data, 20, tf.int32), _number(data, 16, tf.int32)
-    return tf.where(is_header, height, 0), tf.where(is_header, width, 0), tf.constant(1)
+
+    # The loop's state are scalars int32: position of the next chunk, 0 at the end of the search, and of the eXIf chunk.
+    def is_searching(position: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
+        return (position > 0) & (exif == 0)
+
+    def step(position: tf.Tensor, exif: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        length, kind = _number(data, position, tf.int32), _piece(data, position + 4, 4)
+        is_last = (kind == b"IDAT") | (kind == b"") | (length < 0)
+        return tf.where(is_last, 0, position + 12 + length), tf.where(kind == b"eXIf", position, exif)
+
+    start = (tf.where(is_header, 8, 0), tf.constant(0))
+    _, exif = tf.while_loop(is_searching, step, start, maximum_iterations=_MOST_SEGMENTS)
+    # Before the data: a length of 4 bytes and the kind of the chunk.
+    tiff = _piece(data, exif + 8, tf.maximum(_number(data, exif, tf.int32), 0))
+    orientation = tf.cond(exif > 0, lambda: _read_orientation(tiff), lambda: tf.constant(1))
+    return tf.where(is_header, height, 0), tf.where(is_header, width, 0), orientation
 
 
 def _read_jpeg(data: tf.Tensor, is_jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns height, width and orientation, from the first frame header and EXIF segment (ITU T.81, annex B)."""
 
     # The loop's state are scalars int32: position of the next marker, 0 at the end of the search; and positions of the
-    # frame header's marker and of the EXIF segment's TIFF header, 0 until they are found.
+    # frame header's marker and of the EXIF segment's marker, 0 until they are found.
     def is_searching(position: tf.Tensor, frame: tf.Tensor, exif: tf.Tensor) -> tf.Tensor:
         return (position > 0) & (frame == 0)
 
@@ -80,33 +95,36 @@ def _read_jpeg(data: tf.Tensor, is_jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
         is_segment = (is_table | (marker >= 0xFFDB) & (marker < 0xFFFF)) & (length >= 2)
         is_exif = (marker == 0xFFE1) & (exif == 0) & (_piece(data, position + 4, 6) == b"Exif\0\0")
         after = tf.where(marker == 0xFFFF, position + 1, tf.where(is_segment, position + 2 + length, 0))
-        return after, tf.where(is_frame, position, frame), tf.where(is_exif, position + 10, exif)
+        return after, tf.where(is_frame, position, frame), tf.where(is_exif, position, exif)
 
     start = (tf.where(is_jpeg, 2, 0), tf.constant(0), tf.constant(0))
     _, frame, exif = tf.while_loop(is_searching, step, start, maximum_iterations=_MOST_SEGMENTS)
     # After the marker: a length of 2 bytes, a precision of 1, then height and width.
     height, width = (tf.where(frame > 0, _number(data, frame + offset), 0) for offset in (5, 7))
-    return height, width, tf.cond(exif > 0, lambda: _read_orientation(data, exif), lambda: tf.constant(1))
+    # Before the data: the marker, a length of 2 bytes, which counts these, too, and "Exif\0\0".
+    tiff = _piece(data, exif + 10, tf.maximum(_number(data, exif + 2) - 8, 0))
+    return height, width, tf.cond(exif > 0, lambda: _read_orientation(tiff), lambda: tf.constant(1))
 
 
-def _read_orientation(data: tf.Tensor, tiff: tf.Tensor) -> tf.Tensor:
-    """Returns the orientation in the first directory of a TIFF header at `tiff`, 1 if there is none (TIFF 6.0)."""
-    is_little = _piece(data, tiff, 2) == b"II"
+def _read_orientation(tiff: tf.Tensor) -> tf.Tensor:
+    """Returns the orientation in EXIF data as `keras_fcn.images.orientation.exif_orientation` does."""
+    is_little, is_big = _starts(tiff, b"II"), _starts(tiff, b"MM")
 
-    def number(position: tf.Tensor, kind: tf.DType = tf.uint16) -> tf.Tensor:
-        return tf.where(is_little, _number(data, position, kind, little=True), _number(data, position, kind))
+    def number(position: tf.Tensor | int, kind: tf.DType = tf.uint16) -> tf.Tensor:
+        return tf.where(is_little, _number(tiff, position, kind, little=True), _number(tiff, position, kind))
 
-    offset = number(tiff + 4, tf.int32)
-    directory = tiff + tf.clip_by_value(offset, 0, 0xFFFF)  # a segment is no longer than that
-    entries = _piece(data, directory + 2, 12 * tf.minimum(number(directory), _MOST_ENTRIES))
+    offset, size = number(4, tf.int32), tf.strings.length(tiff)
+    directory = tf.where((offset < 0) | (offset > size), size, offset)
+    entries = _piece(tiff, directory + 2, 12 * tf.minimum(number(directory), _MOST_ENTRIES))
     # Entries of 12 bytes, [entries, 6] numbers of 16 bits: tag, kind, count (2), value (2; a short one in the first).
     # Both byte orders are decoded, as `decode_raw` takes the order from Python and not from a tensor.
     whole = tf.strings.substr(entries, 0, tf.strings.length(entries) // 12 * 12)
     fields = [tf.reshape(tf.io.decode_raw(whole, tf.uint16, little_endian=little), (-1, 6)) for little in (True, False)]
     tag, kind, _, _, value, _ = tf.unstack(tf.cast(tf.where(is_little, *fields), tf.int32), axis=1)
-    found = tf.where((tag == 0x0112) & (kind == 3), value, 0)  # 3: an integer of 16 bits
-    orientation = tf.reduce_max(tf.concat([found, [0]], axis=0))
-    return tf.where((orientation >= 1) & (orientation <= 8), orientation, 1)
+    found = tf.boolean_mask(value, (tag == 0x0112) & (kind == 3))  # 3: an integer of 16 bits
+    orientation = tf.concat([found, [1]], axis=0)[0]
+    is_known = (is_little | is_big) & (orientation >= 1) & (orientation <= 8)
+    return tf.where(is_known, orientation, 1)
 
 
 def _starts(data: tf.Tensor, with_bytes: bytes) -> tf.Tensor:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
-from keras_fcn.errors import UserError, argument
+from keras_fcn.errors import Remark, UserError, argument
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.annotations import merged_coco
 from keras_fcn.prediction.plan import Plan, Task, coco_file, plan
@@ -98,6 +98,9 @@ def main() -> int:
     outcome = run_prediction(options, sys.stdin)
     for failure in outcome.failures:
         print(f"error: {as_options(failure)}", file=sys.stderr)
+    if outcome.remarks:
+        others = len(outcome.remarks) - 1
+        print(f"note: {outcome.remarks[0]}{f' (and {others} more images)' if others else ''}", file=sys.stderr)
     if outcome.failures and len(outcome.failures) == outcome.total:
         return USER_ERROR
     skipped = f", {outcome.skipped} already existed" if outcome.skipped else ""
@@ -114,11 +117,13 @@ class Outcome:
         total: Number of images and videos.
         skipped: Number of those whose files already existed.
         failures: The errors of those that failed.
+        remarks: Remarks about those that were predicted but should be looked at.
     """
 
     total: int
     skipped: int
     failures: list[UserError]
+    remarks: list[Remark]
 
     @property
     def done(self) -> int:
@@ -151,16 +156,18 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
         require_packages("videos", "extra", "av")
     planned = plan(sources, options.out, options.write, options.existing)
     try:
-        failures = _predict(options, planned.left) if planned.left else []
+        found = _predict(options, planned.left) if planned.left else []
     except KeyboardInterrupt as interrupt:
         raise type(interrupt)("resume with the same command and --skip-existing") from None
     if "coco" in options.write:
         merge_coco(options.out, planned)
-    return Outcome(len(planned.tasks), len(planned.tasks) - len(planned.left), failures)
+    remarks = [error for error in found if isinstance(error, Remark)]
+    failures = [error for error in found if not isinstance(error, Remark)]
+    return Outcome(len(planned.tasks), len(planned.tasks) - len(planned.left), failures, remarks)
 
 
 def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
-    """Predicts images, then videos; returns the errors of those that failed."""
+    """Predicts images, then videos; returns the errors of those that failed, and remarks about others."""
     start_tensorflow(list_devices=not options.ray)
     import tensorflow as tf
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_fcn.datasets.pairs import LabelReader, Pairs
-from keras_fcn.errors import DataError
-from keras_fcn.images.photos import image_size
+from keras_fcn.errors import DataError, Remark
+from keras_fcn.images.depth import describe_dark
+from keras_fcn.images.photos import inspect_image, orientation_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,7 @@ def inspect_pairs(pairs: Pairs, advance: Callable[[], object] = lambda: None) ->
         advance: Called after every pair, for a progress bar.
     """
 
-    def inspect(image: Path, label: Path) -> tuple[tuple[int, int], np.ndarray] | DataError:
+    def inspect(image: Path, label: Path) -> _Content | DataError:
         try:
             return _inspect_pair(image, label, pairs.read_label)
         except DataError as error:
@@ -62,25 +63,63 @@ def inspect_pairs(pairs: Pairs, advance: Callable[[], object] = lambda: None) ->
         results = list(threads.map(inspect, pairs.images, pairs.labels))
     is_sound = np.array([not isinstance(result, DataError) for result in results], bool)
     sizes, pixels = np.zeros((len(pairs), 2), int), np.zeros((len(pairs), 256), np.int64)
-    findings = list(pairs.findings)
+    findings, contents = list(pairs.findings), dict[int, _Content]()
     for index, result in enumerate(results):
         if isinstance(result, DataError):
             findings.append(result)
         else:
-            sizes[index], pixels[index] = result
+            sizes[index], pixels[index], contents[index] = result.size, result.pixels, result
+    findings += _remarks(pairs, contents)
     return Inspection(is_sound, sizes, pixels, tuple(findings))
 
 
-def _inspect_pair(image: Path, label: Path, read_label: LabelReader) -> tuple[tuple[int, int], np.ndarray]:
-    size, ids = image_size(image), read_label(label)
+@dataclasses.dataclass(frozen=True)
+class _Content:
+    """The content of a sound pair.
+
+    Attributes:
+        size: Height and width in pixels.
+        pixels: Pixel counts of each id, int64 [256].
+        brightest: The greatest value of an image of 16 bits a channel, 0 to 65,535; None for others.
+        is_turned_alone: Whether the image has an EXIF orientation that its size does not show, and its mask has none.
+    """
+
+    size: tuple[int, int]
+    pixels: np.ndarray
+    brightest: int | None
+    is_turned_alone: bool
+
+
+def _inspect_pair(image: Path, label: Path, read_label: LabelReader) -> _Content:
+    photo, ids = inspect_image(image), read_label(label)
+    size = photo.size
     if ids.shape != size:
         raise DataError(
             "size mismatch",
             f"{label}: is {ids.shape[0]}x{ids.shape[1]} pixels (height x width), but its image {image} is "
             f"{size[0]}x{size[1]}; export the mask at the image's own size{_turned(ids.shape, size)}",
         )
-    return size, np.bincount(ids.ravel(), minlength=256)
+    is_unseen = photo.orientation in (2, 3, 4) or (photo.orientation > 4 and size[0] == size[1])
+    is_turned_alone = is_unseen and orientation_of(label) == 1
+    return _Content(size, np.bincount(ids.ravel(), minlength=256), photo.brightest, is_turned_alone)
 
 
 def _turned(label: tuple[int, ...], image: tuple[int, int]) -> str:
     return ", turned as the image is shown" if label == image[::-1] else ""
+
+
+def _remarks(pairs: Pairs, contents: dict[int, _Content]) -> list[Remark]:
+    """Returns remarks about all sound pairs, by their index, together."""
+    images = pairs.images
+    deep = {str(images[index]): content.brightest for index, content in contents.items() if content.brightest}
+    remarks = [Remark("dark 16 bits", line)] if (line := describe_dark(deep)) else []
+    turned = [images[index] for index, content in contents.items() if content.is_turned_alone]
+    if turned:
+        remarks.append(
+            Remark(
+                "turned image",
+                f"{turned[0]}: has an EXIF orientation and its mask has none, so have {len(turned)} of {len(pairs)} "
+                "images, and sizes fit either way; masks must be upright as images are displayed: look at some",
+            )
+        )
+    return remarks

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from keras_fcn.errors import UserError
-from keras_fcn.images.pillow import decoded, named_in_errors, opened, orientation, upright
+from keras_fcn.errors import Remark, UserError
+from keras_fcn.images.depth import brightest, dark_value, describe_dark, has_16_bits, require_known_range
+from keras_fcn.images.orientation import orientation
+from keras_fcn.images.pillow import displayed, named_in_errors, opened
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -24,7 +28,7 @@ def read_image(path: str | Path) -> np.ndarray:
         uint8 [H, W, 3]. The upper 8 of 16 bits are kept; transparency is dropped.
 
     Raises:
-        DataError: If the file cannot be read or decoded to its last pixel.
+        DataError: If the file cannot be read or decoded to its last pixel, or has values of 32 bits.
     """
     return _read(path)
 
@@ -49,13 +53,21 @@ def as_image(image: Any) -> np.ndarray:
         image: A path; an image of Pillow's of any mode, whose EXIF orientation is applied; or an array uint8 [H, W, 3],
             [H, W, 4], whose transparency is dropped, or grey [H, W] or [H, W, 1].
 
+    Warns:
+        UserWarning: If a file has 16 bits a channel and is nearly black.
+
     Raises:
         UserError: If a file cannot be decoded, or an array has another shape or type.
     """
     if isinstance(image, (str, Path)):
-        return read_image(image)
+        pixels = read_image(image)
+        if remark := dark_remark(image, pixels):
+            warnings.warn(str(remark), stacklevel=3)
+        return pixels
     if isinstance(image, Image.Image):
-        return _rgb(upright(image))
+        with named_in_errors(getattr(image, "filename", "") or "the image"):
+            require_known_range(image)
+            return _rgb(displayed(image))
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8:
         raise UserError(f"images are arrays of uint8, 0 to 255. Received: {pixels.dtype} {list(pixels.shape)}")
@@ -78,18 +90,69 @@ def is_plain_jpeg(path: Path) -> bool:
         return image.format == "JPEG" and image.mode in ("RGB", "L") and orientation(image) == 1
 
 
+@dataclasses.dataclass(frozen=True)
+class Inspected:
+    """The properties of an image file.
+
+    Attributes:
+        size: Height and width with its EXIF orientation applied.
+        orientation: Its EXIF orientation, 1 to 8.
+        brightest: The greatest of its values from 0 to 65,535, if it has 16 bits a channel; None otherwise. Of colours,
+            of which Pillow gives the upper 8 bits, the greatest possible.
+    """
+
+    size: tuple[int, int]
+    orientation: int
+    brightest: int | None
+
+
+def inspect_image(path: Path) -> Inspected:
+    """Returns the properties of an image file, after a check that it can be decoded.
+
+    Raises:
+        DataError: If the file cannot be decoded to its last pixel, or has values of 32 bits.
+    """
+    with opened(path) as image:
+        size, turn, is_deep = image.size, orientation(image), has_16_bits(image)
+        is_reduced = image.draft("RGB", (1, 1))  # decodes a JPEG to an eighth of its size, but reads all its data
+        require_known_range(image)
+        image.load()
+        width, height = size if is_reduced else image.size  # TIFF files have been turned
+        return Inspected((width, height) if turn >= 5 else (height, width), turn, brightest(image) if is_deep else None)
+
+
+def dark_remark(path: str | Path, pixels: np.ndarray, content: bytes | None = None) -> Remark | None:
+    """Returns a remark if an image file has 16 bits a channel and is nearly black, as with values of 10 to 14 bits.
+
+    Args:
+        path: The file.
+        pixels: What `read_image` returned.
+        content: The file's bytes, if they are in memory.
+    """
+    value = dark_value(pixels)
+    if value is None:
+        return None
+    with opened(path, content) as image:
+        return Remark("dark 16 bits", describe_dark({str(path): value})) if has_16_bits(image) else None
+
+
+def orientation_of(path: Path) -> int:
+    """Returns the EXIF orientation of an image file, 1 to 8, from its header.
+
+    Raises:
+        DataError: If the file cannot be read or is not an image.
+    """
+    with opened(path) as image:
+        return orientation(image)
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Returns height and width of an image with its EXIF orientation applied, after a check that it can be decoded.
 
     Raises:
-        DataError: If the file cannot be decoded to its last pixel.
+        DataError: If the file cannot be decoded to its last pixel, or has values of 32 bits.
     """
-    with opened(path) as image:
-        width, height = image.size
-        is_turned = orientation(image) >= 5
-        image.draft("RGB", (1, 1))  # decodes a JPEG to an eighth of its size, but reads all its data
-        image.load()
-    return (width, height) if is_turned else (height, width)
+    return inspect_image(path).size
 
 
 def decoded_bytes(path: str | Path) -> int:
@@ -103,7 +166,9 @@ def decoded_bytes(path: str | Path) -> int:
 
 def _read(path: str | Path, content: bytes | None = None) -> np.ndarray:
     """Returns an image as RGB, uint8 [H, W, 3], with hardly more memory than for Pillow's copy and the result."""
-    image = decoded(path, content)
+    with opened(path, content) as opened_image:
+        require_known_range(opened_image)
+        image = displayed(opened_image)
     rows = max(1, _BAND_PIXELS // max(1, image.width))
     with named_in_errors(path):
         if image.height <= rows:

@@ -6,32 +6,36 @@ import contextlib
 import io
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, ImageChops, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from keras_fcn.errors import DataError, UserError
+from keras_fcn.images.orientation import orientation, turned
 from keras_fcn.system.text import reason_of
 
 MOST_PIXELS = 2**30
 """Larger images are refused as decompression bombs; aerial images of 20,000 x 20,000 pixels are accepted."""
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""The transposition that undoes each EXIF orientation (Exif 2.32, 4.6.4); Pillow rotates counterclockwise."""
+_BITS, _SAMPLES, _PLANES, _FORMAT = 258, 277, 284, 339
+"""TIFF's tags BitsPerSample, SamplesPerPixel, PlanarConfiguration and SampleFormat (TIFF 6.0)."""
+
+_APART, _UNSIGNED = 2, {1, 4}
+"""Values of the last two: planes one after another; unsigned and undefined, which is read as unsigned."""
+
+_READ_ERRORS = (
+    ArithmeticError, AssertionError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error,
+    zlib.error,
+)  # fmt: skip
+"""What Pillow raises on damaged files."""
 
 
 @contextlib.contextmanager
-def opened(path: Path | str, content: bytes | None = None) -> Iterator[Image.Image]:
+def opened(path: Path | str, content: bytes | None = None) -> Iterator[ImageFile]:
     """Opens an image and reads its header; errors in the block name its file.
 
     Args:
@@ -39,10 +43,12 @@ def opened(path: Path | str, content: bytes | None = None) -> Iterator[Image.Ima
         content: The file's bytes, if they are in memory; `path` is then only its name in error messages.
 
     Raises:
-        DataError: If the file cannot be read, is no image, or has more than `MOST_PIXELS`.
+        DataError: If the file cannot be read, is no image, has more than `MOST_PIXELS`, or Pillow would misread it.
     """
     with named_in_errors(path), Path(path).open("rb") if content is None else io.BytesIO(content) as file:
-        yield _identified(file)
+        image = _identified(file)
+        _require_plain_tiff(image)
+        yield image
 
 
 def decoded(path: Path | str, content: bytes | None = None) -> Image.Image:
@@ -56,20 +62,19 @@ def decoded(path: Path | str, content: bytes | None = None) -> Image.Image:
         DataError: If the file cannot be read or decoded to its last pixel.
     """
     with opened(path, content) as image:
-        image.load()
-        return upright(image)
+        return displayed(image)
 
 
-def orientation(image: Image.Image) -> int:
-    """Returns the EXIF orientation of an image, 1 to 8; 5 and more exchange height and width."""
-    found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return found if found in _TURNS else 1
+def displayed(image: Image.Image) -> Image.Image:
+    """Returns an image decoded and as viewers show it: upright by its EXIF orientation, CMYK as the file means it.
 
-
-def upright(image: Image.Image) -> Image.Image:
-    """Returns an image with its EXIF orientation applied."""
-    turn = _TURNS.get(orientation(image))
-    return image if turn is None else image.transpose(turn)
+    Pillow inverts every CMYK JPEG, as Adobe's programs store them; others store amounts of ink, without Adobe's marker.
+    """
+    by_orientation = orientation(image)  # before decoding, which may find more EXIF data behind the pixels
+    image.load()
+    if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
+        image = ImageChops.invert(image)
+    return turned(image, by_orientation)
 
 
 @contextlib.contextmanager
@@ -85,13 +90,13 @@ def named_in_errors(path: Path | str) -> Iterator[None]:
         raise DataError("too many pixels", message) from None
     except UserError:
         raise
-    except (OSError, SyntaxError, ValueError) as error:
+    except _READ_ERRORS as error:
         reason = reason_of(error).replace(f" {str(path)!r}", "")
         message = f"{path}: cannot be decoded ({reason}); replace the file or remove it from the data set"
         raise DataError("undecodable file", message) from None
 
 
-def _identified(file: BinaryIO) -> Image.Image:
+def _identified(file: BinaryIO) -> ImageFile:
     """Opens an image as `Image.open` does, but with our limit: Pillow's MAX_IMAGE_PIXELS is global to the process."""
     prefix = file.read(16)
     for load_plugins in (Image.preinit, Image.init):  # the common formats first, then all
@@ -107,4 +112,19 @@ def _identified(file: BinaryIO) -> Image.Image:
                     pixels = image.width * image.height
                     raise Image.DecompressionBombError(f"{pixels} pixels exceed the limit of {MOST_PIXELS}")
                 return image
+    if prefix.startswith((b"II*\0", b"MM\0*")):
+        raise UnidentifiedImageError("a TIFF of bands or values that are not read; save it as RGB in 8 bits")
     raise UnidentifiedImageError("cannot identify image file")
+
+
+def _require_plain_tiff(image: Image.Image) -> None:
+    """Raises ValueError if Pillow would read a TIFF wrongly without an error; hides its XMP, which could turn it."""
+    if image.format != "TIFF":
+        return
+    image.info.pop("xmp", None)
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    bits, samples = set(tags.get(_BITS, (1,))), tags.get(_SAMPLES, 1)
+    if tags.get(_PLANES, 1) == _APART and samples > 1 and (bits, samples) != ({8}, 3):
+        raise ValueError(f"its {samples} planes lie one after another; save it with interleaved pixels, or as a PNG")
+    if image.mode in ("L", "RGB") and not _UNSIGNED.issuperset(tags.get(_FORMAT, (1,))):
+        raise ValueError("its values have a sign; save it with values from 0 to 255")

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.errors import UserError, argument
-from keras_fcn.images.photos import decode_image, decoded_bytes, read_image
+from keras_fcn.images.photos import dark_remark, decode_image, decoded_bytes, read_image
 from keras_fcn.inference.batches import batch_room, default_batch_size, stacked
 from keras_fcn.inference.graphs import likeliest
 from keras_fcn.inference.predictor import Predictor
@@ -37,11 +37,13 @@ def predict_all(
         advance: Called after each task.
 
     Returns:
-        The error of each image that failed, by the index of its task, in the order of the tasks.
+        The error of each image that failed, and a `Remark` about each that was predicted but should be looked at, by
+        the index of its task, in the order of the tasks.
     """
     batch_size = batch_size or default_batch_size()
     writer = Writer(predictor.classes, style or PictureStyle())
     failures: dict[int, UserError] = {}
+    remarks: dict[int, UserError] = {}
 
     def finish(number: int, failure: UserError | None) -> None:
         if failure is not None:
@@ -49,24 +51,28 @@ def predict_all(
         advance()
 
     with thread_pool() as readers, thread_pool() as writers:
-        decoded = _readable(in_order(readers, map(_reading, tasks)), finish)
+        decoded = _readable(in_order(readers, map(_reading, tasks)), finish, remarks)
         jobs = _writing(predictor, tasks, batches(decoded, batch_size), writer, finish)
         for number, failure in in_order(writers, jobs):
             finish(number, failure)
-    return dict(sorted(failures.items()))
+    return dict(sorted((remarks | failures).items()))
 
 
 Finish = Callable[[int, "UserError | None"], None]
 """Takes the index of a task and its error, if there was one."""
 
 
-def _readable(images: Iterable[np.ndarray | UserError], finish: Finish) -> Iterator[tuple[int, np.ndarray]]:
+def _readable(
+    images: Iterable[tuple[np.ndarray | None, UserError | None]], finish: Finish, remarks: dict[int, UserError]
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yields index and image of each image that could be decoded."""
-    for number, image in enumerate(images):
-        if isinstance(image, UserError):
-            finish(number, image)
-        else:
-            yield number, image
+    for number, (image, reason) in enumerate(images):
+        if image is None:
+            finish(number, reason)
+            continue
+        if reason is not None:
+            remarks[number] = reason
+        yield number, image
 
 
 def _writing(
@@ -102,16 +108,14 @@ def _reading(task: Task) -> Job:
     return Job(0 if is_remote(location) else decoded_bytes(location), functools.partial(_read_or_explain, location))
 
 
-def _read_or_explain(location: str) -> np.ndarray | UserError:
+def _read_or_explain(location: str) -> tuple[np.ndarray | None, UserError | None]:
+    """Decodes an image, uint8 [H, W, 3], from a path or an object store; with a remark, or the error if that fails."""
     try:
-        return read_any_image(location)
+        content = read_bytes(location) if is_remote(location) else None
+        image = read_image(location) if content is None else decode_image(content, location)
+        return image, dark_remark(location, image, content)
     except UserError as error:
-        return error
-
-
-def read_any_image(location: str) -> np.ndarray:
-    """Decodes an image, uint8 [H, W, 3], from a path or an object store; raises DataError if that fails."""
-    return decode_image(read_bytes(location), location) if is_remote(location) else read_image(location)
+        return None, error
 
 
 def segment(

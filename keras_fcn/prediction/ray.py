@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_fcn.errors import LostWorkerError, UserError, argument
+from keras_fcn.errors import LostWorkerError, Remark, UserError, argument
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.outputs import PictureStyle
 from keras_fcn.prediction.plan import Task, remove_temporary_files
@@ -61,8 +61,8 @@ def predict_on_ray(
         with stderr_unless_it_fails():  # Ray's core writes there, past its own log level
             arguments = (ray.put(packed(model)), inference, style, batch_size)
             for batch in _finished_batches(ray, rows, arguments).iter_batches(batch_size=None):
-                reported = zip(batch["number"], batch["failure"])
-                failures |= {int(number): UserError(str(text)) for number, text in reported if text}
+                reported = zip(batch["number"], batch["failure"], batch["is_remark"])
+                failures |= {int(number): _error(str(text), is_remark) for number, text, is_remark in reported if text}
                 advance(len(batch["number"]))
     except ray.exceptions.RayError as error:
         raise LostWorkerError(
@@ -115,13 +115,19 @@ class Worker:
         self._style, self._batch_size = style, batch_size
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Predicts a batch of tasks, and returns their numbers and error messages, empty without an error."""
+        """Predicts a batch of tasks, and returns their numbers and error messages, empty without error and remark."""
         from keras_fcn.prediction.photos import predict_all
 
         tasks = [pickle.loads(task) for task in batch["task"]]
         failures = predict_all(self._predictor, tasks, self._style, self._batch_size)
-        texts = [str(failures.get(index, "")) for index in range(len(tasks))]
-        return {"number": batch["number"], "failure": np.array(texts, object)}
+        found = [failures.get(index, "") for index in range(len(tasks))]
+        is_remark = np.array([isinstance(error, Remark) for error in found])
+        texts = np.array([str(error) for error in found], object)
+        return {"number": batch["number"], "failure": texts, "is_remark": is_remark}
+
+
+def _error(text: str, is_remark: bool) -> UserError:
+    return Remark("of a worker", text) if is_remark else UserError(text)
 
 
 def packed(model: Path) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ROOT
-from kinds_of_files import write_photo
+from kinds_of_files import shown, write_photo
 from PIL import Image
 
 from keras_fcn import Predictor, read_image
@@ -38,10 +38,10 @@ def segment(tmp_path_factory):
 
 
 def test_the_client_in_c_writes_the_live_models_mask(segment, trained, exported, tmp_path):
-    photo = write_photo(tmp_path, "turned 6.jpg")
+    photo = write_photo(tmp_path, "turned 3, in XMP 6.png")
     call = subprocess.run([segment, exported / "1", photo, tmp_path / "mask.png"], capture_output=True, text=True)
     assert call.returncode == 0, call.stderr
-    expected = Predictor.open(trained)(read_image(photo))
+    expected = Predictor.open(trained)(shown(photo))
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "mask.png")), expected)
 
 

@@ -3,7 +3,7 @@ import itertools
 
 import numpy as np
 import pytest
-from kinds_of_files import PHOTOS, write_photo
+from kinds_of_files import PHOTOS, shown, write_photo
 from layouts import NAMES, write_cvat
 from PIL import Image
 
@@ -87,7 +87,7 @@ def test_evaluation_shows_every_image_whole_and_as_pillow_decodes_it(toy):
             np.testing.assert_array_equal(label[0], np.asarray(mask))
 
 
-def test_images_of_every_kind_reach_the_network_as_read_image_decodes_them(tmp_path):
+def test_images_of_every_kind_reach_the_network_as_viewers_show_them(tmp_path):
     photos = [write_photo(tmp_path, name) for name in PHOTOS]
     classes = ClassTable.voc()
     masks = [tmp_path / f"mask {index}.png" for index in range(len(photos))]
@@ -97,7 +97,7 @@ def test_images_of_every_kind_reach_the_network_as_read_image_decodes_them(tmp_p
     seen = list(evaluation_dataset(pairs).as_numpy_iterator())
     assert len(seen) == len(PHOTOS) > 20
     for (image, label), photo in zip(seen, photos):
-        np.testing.assert_array_equal(image[0], read_image(photo), err_msg=photo.name)
+        np.testing.assert_array_equal(image[0], shown(photo), err_msg=photo.name)
         assert image.shape[:3] == label.shape
 
 

@@ -9,7 +9,7 @@ _TABLES = {0xFFC4, 0xFFC8, 0xFFCC}
 """The markers from 0xFFC0 to 0xFFCF that begin no frame (ITU T.81, table B.1)."""
 
 _MOST_SEGMENTS = 100
-"""The most segments of a JPEG that are searched for its size; `read_header` searches more."""
+"""The most segments of a JPEG, or chunks of a PNG, that are searched; `read_header` searches more."""
 
 
 class PlainHeader(NamedTuple):
@@ -37,10 +37,23 @@ def read_plain_header(data: bytes) -> PlainHeader | None:
     """
     if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR" and len(data) >= 24:
         width, height = struct.unpack_from(">ii", data, 16)
-        return PlainHeader(True, height, width) if height > 0 and width > 0 else None
+        return PlainHeader(True, height, width) if height > 0 and width > 0 and _is_without_exif(data) else None
     if data[:3] == b"\xff\xd8\xff":
         return _read_jpeg(data)
     return None
+
+
+def _is_without_exif(png: bytes) -> bool:
+    """Returns whether a PNG surely has no EXIF data in front of its pixels."""
+    position = 8
+    for _ in range(_MOST_SEGMENTS):
+        if position + 8 > len(png):
+            return True
+        length, kind = struct.unpack_from(">I4s", png, position)
+        if kind in (b"IDAT", b"eXIf"):
+            return kind == b"IDAT"
+        position += 12 + length
+    return False
 
 
 def _read_jpeg(data: bytes) -> PlainHeader | None:

@@ -52,7 +52,7 @@ class FoundHeader:
 
     Attributes:
         is_png: Whether it is a PNG; else it is a JPEG.
-        orientation: EXIF orientation of a JPEG, 1 to 8.
+        orientation: Its EXIF orientation, 1 to 8.
         pixels: Height times width.
     """
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs
 from keras_fcn.datasets.balance import class_weights, repeat_factors
+from keras_fcn.errors import Remark
 from keras_fcn.runs.config import DataOptions
 from keras_fcn.runs.names import Balance
 
@@ -55,7 +56,10 @@ def open_training_data(
     inspections = [inspect_pairs(pairs), inspect_pairs(validation)]
     for inspection in inspections:
         inspection.require_sound()
-    left_out = len({str(finding) for inspection in inspections for finding in inspection.findings})
+    findings = [finding for inspection in inspections for finding in inspection.findings]
+    for remark in (finding for finding in findings if isinstance(finding, Remark)):
+        report(f"Remark   {remark}")
+    left_out = len({str(finding) for finding in findings if not isinstance(finding, Remark)})
     if left_out:
         report(f"         {left_out} files are left out: python -m keras_fcn.check {options.data} says which and why")
     pixels = inspections[0].pixels[:, : pairs.classes.num_classes]

@@ -9,12 +9,13 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kinds_of_files import PHOTOS, interlaced_png, write_photo
+from kinds_of_files import PHOTOS, interlaced_png, shown, write_photo
 from PIL import Image
 
 from export.graph.image_bytes import IMAGE_BYTES, segment_files
 from export.graph.image_header import read_header
 from keras_fcn import read_image
+from keras_fcn.images.orientation import exif_orientation
 
 MAX_PIXELS = 10_000
 
@@ -61,16 +62,11 @@ def jpeg_that_claims(height, width, tmp_path):
     return bytes(data)
 
 
-def test_every_kind_of_image_is_decoded_as_pillow_does(tmp_path):
-    """All in one call. A PNG's EXIF orientation is the only exception."""
-    paths = [write_photo(tmp_path, name) for name in PHOTOS if name != "turned 6.png"]
+def test_every_kind_of_image_is_decoded_as_viewers_show_it(tmp_path):
+    """All in one call."""
+    paths = [write_photo(tmp_path, name) for name in PHOTOS]
     for path, ids in zip(paths, mask([path.read_bytes() for path in paths])):
-        np.testing.assert_array_equal(ids, mixed(read_image(path)), err_msg=path.name)
-
-
-def test_a_png_is_not_turned(tmp_path):
-    path = write_photo(tmp_path, "turned 6.png")
-    np.testing.assert_array_equal(mask([path.read_bytes()])[0], mixed(np.asarray(Image.open(path))))
+        np.testing.assert_array_equal(ids, mixed(shown(path)), err_msg=path.name)
 
 
 def test_interlaced_and_one_pixel_images():
@@ -94,6 +90,23 @@ def test_orientation_in_either_byte_order_and_behind_other_segments(tmp_path):
         ids = mask([turned])[0]
         np.testing.assert_array_equal(ids, mixed(read_image(tmp_path / "turned.jpg")))
         assert ids.shape == (83, 61)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(
+    st.sampled_from([b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"II*\0\xff\xff\xff\xff", b"words and"]),
+    st.lists(st.tuples(st.sampled_from([0x0100, 0x0112]), st.sampled_from([3, 4]), st.integers(0, 9)), max_size=3),
+    st.sampled_from("<>"),
+    st.integers(0, 60),
+)
+def test_exif_data_of_any_kind_turn_files_in_the_graph_as_elsewhere(start, entries, order, end):
+    packed = b"".join(struct.pack(f"{order}HHIHH", tag, kind, 1, value, 0) for tag, kind, value in entries)
+    exif = (start + struct.pack(f"{order}H", len(entries)) + packed)[:end]
+    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 8) + b"Exif\0\0" + exif
+    jpeg = b"\xff\xd8" + segment + b"\xff\xc0\0\x11\x08\0\x05\0\x07" + bytes(20)
+    chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + bytes(4)
+    png = png_that_claims(5, 7) + chunk + bytes(4) + b"IDAT"
+    assert [int(header(data).orientation) for data in (jpeg, png)] == [exif_orientation(exif)] * 2
 
 
 def test_no_files_give_no_masks():

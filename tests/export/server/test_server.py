@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from conftest import ROOT
-from kinds_of_files import write_photo
+from kinds_of_files import PHOTOS, shown, write_photo
 from PIL import Image
 from servers import INFER, PREDICT, b64, drawn, ids_in, mask_of, needs_server, predict
 
@@ -32,6 +32,13 @@ def test_the_clients_write_the_live_models_masks(server, trained, tmp_path):
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "mask.png")), expected[1])
         call = subprocess.run([script, script, tmp_path / "no", server.model_url], capture_output=True, text=True)
         assert (call.returncode, "image_bytes[0] is neither a JPEG nor a PNG" in call.stderr) == (2, True)
+
+
+def test_every_kind_of_image_is_segmented_as_viewers_show_it(server, trained, tmp_path):
+    photos = [write_photo(tmp_path, name) for name in PHOTOS]
+    status, answer = predict(server, *(photo.read_bytes() for photo in photos))
+    expected = Predictor.open(trained)([shown(photo) for photo in photos])
+    assert (status, [mask_of(row) for row in answer["predictions"]]) == (200, [ids.tolist() for ids in expected])
 
 
 def test_v1_answers_as_the_saved_model_does(server, signature):
