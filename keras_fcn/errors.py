@@ -55,12 +55,14 @@ class DataError(UserError):
         kind: The kind of fault, such as "unknown colour", for counting.
         message: The line for the user; it begins with the file.
         is_fatal: Whether training must not start before it is fixed.
+        count: The number of files that have it.
     """
 
-    def __init__(self, kind: str, message: str, is_fatal: bool = True) -> None:
+    def __init__(self, kind: str, message: str, is_fatal: bool = True, count: int = 1) -> None:
         super().__init__(message)
         self.kind = kind
         self.is_fatal = is_fatal
+        self.count = count
 
 
 class Remark(DataError):  # noqa: N818 -- it is listed, never raised

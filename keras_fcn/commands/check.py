@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 from tyro.conf import Positional, arg
 
-from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_pairs
+from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights
 from keras_fcn.drawing.panels import draw_check
 from keras_fcn.images.classes import VOID_LABEL
@@ -54,11 +54,10 @@ def main() -> int:
     """Checks, prints, draws, and returns the exit status."""
     options = parse_options(CheckOptions, sys.argv[1:])
     summaries, examples = {}, []
-    for split in options.splits:
-        pairs = open_pairs(options.data, split, options.layout)
-        with progress_bar(len(pairs), "pair", split) as bar:
+    for pairs in open_splits(options.data, options.splits, options.layout):
+        with progress_bar(len(pairs), "pair", pairs.split) as bar:
             inspection = inspect_pairs(pairs, bar.update)
-        summaries[split] = summarize(pairs, inspection)
+        summaries[pairs.split] = summarize(pairs, inspection)
         shown = inspection.pixels[:, : pairs.classes.num_classes]
         examples += [(pairs, index) for index in choose_examples(shown, max(1, PICTURED // len(options.splits)))]
     print(format_summaries(options.data, pairs, summaries))
@@ -91,7 +90,7 @@ def summarize(pairs: Pairs, inspection: Inspection) -> dict:
         "images": {name: int((pixels[:, index] > 0).sum()) for index, name in enumerate(names)},
         "class_weights": dict(zip(names, class_weights(pixels[:, : len(names)]).tolist())),
         "findings": [
-            {"kind": finding.kind, "is_fatal": finding.is_fatal, "message": str(finding)}
+            {"kind": finding.kind, "is_fatal": finding.is_fatal, "count": finding.count, "message": str(finding)}
             for finding in inspection.findings
         ],
     }
@@ -99,7 +98,7 @@ def summarize(pairs: Pairs, inspection: Inspection) -> dict:
 
 def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str:
     """Returns the counts of all splits as tables in plain text."""
-    lines = [f"{data}: {pairs.layout}, {pairs.classes.num_classes} classes", ""]
+    lines = [f"{data}: {pairs.layout}, {pairs.classes.num_classes} classes", *filter(None, [pairs.note]), ""]
     rows = []
     for split, summary in summaries.items():
         sizes = " to ".join("x".join(map(str, summary[key] or "-")) for key in ("smallest", "largest"))
@@ -149,7 +148,7 @@ def format_findings(summaries: dict[str, dict]) -> str:
     for split, summary in summaries.items():
         findings = summary["findings"]
         kinds = sorted({finding["kind"] for finding in findings})
-        counts = [f"{sum(finding['kind'] == kind for finding in findings)} x {kind}" for kind in kinds]
+        counts = [f"{sum(each['count'] for each in findings if each['kind'] == kind)} x {kind}" for kind in kinds]
         lines += ["", f"Findings in {split}: {', '.join(counts) or 'none'}"]
         lines += [f"  {finding['message']}" for finding in findings[:SHOWN_FINDINGS]]
         if len(findings) > SHOWN_FINDINGS:

@@ -109,10 +109,14 @@ def _submit(options: EvaluateOptions, archive: Path, data: str) -> None:
 
 def _evaluate(options: EvaluateOptions, data: str, layout: str) -> None:
     from keras_fcn.datasets import open_pairs
+    from keras_fcn.datasets.inspection import left_out, require_sound
     from keras_fcn.evaluation.compare import evaluate_models
     from keras_fcn.system.files import write_json
 
     pairs = open_pairs(data, options.split or "val", layout)
+    require_sound(pairs.findings)
+    if omitted := left_out(pairs.findings, data):
+        print(omitted, file=sys.stderr)
     evaluated = evaluate_models(options.models, options.inference, pairs, options.trimap)
     for model in options.models:
         if trained := RunFolder(model).trained_on(pairs.images):

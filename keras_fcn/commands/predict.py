@@ -96,6 +96,8 @@ def main() -> int:
     """Predicts all inputs that can be decoded, reports the others, and returns the exit status."""
     options = parse_options(PredictOptions, sys.argv[1:])
     outcome = run_prediction(options, sys.stdin)
+    for line in outcome.left_out:
+        print(line, file=sys.stderr)
     for failure in outcome.failures:
         print(f"error: {as_options(failure)}", file=sys.stderr)
     if outcome.remarks:
@@ -106,7 +108,7 @@ def main() -> int:
     skipped = f", {outcome.skipped} already existed" if outcome.skipped else ""
     folders = ", ".join(f"{name}/" for name in options.write)
     print(f"{outcome.done} of {outcome.total} segmented{skipped}: {folders} in {options.out}")
-    return SOME_FAILED if outcome.failures else 0
+    return SOME_FAILED if outcome.failures or outcome.unread else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,12 +120,16 @@ class Outcome:
         skipped: Number of those whose files already existed.
         failures: The errors of those that failed.
         remarks: Remarks about those that were predicted but should be looked at.
+        left_out: Lines about the files in folders that are neither.
+        unread: Number of pictures among these.
     """
 
     total: int
     skipped: int
     failures: list[UserError]
     remarks: list[Remark]
+    left_out: list[str]
+    unread: int
 
     @property
     def done(self) -> int:
@@ -163,7 +169,8 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
         merge_coco(options.out, planned)
     remarks = [error for error in found if isinstance(error, Remark)]
     failures = [error for error in found if not isinstance(error, Remark)]
-    return Outcome(len(planned.tasks), len(planned.tasks) - len(planned.left), failures, remarks)
+    skipped = len(planned.tasks) - len(planned.left)
+    return Outcome(len(planned.tasks), skipped, failures, remarks, sources.left_out, sources.unread)
 
 
 def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -16,7 +16,8 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.runs import names
 
 __all__ = [
-    "LAYOUTS", "TOY_ROOT", "Inspection", "Pairs", "find_layout", "inspect_pairs", "open_pairs", "open_voc_images"
+    "LAYOUTS", "TOY_ROOT", "Inspection", "Pairs", "find_layout", "inspect_pairs", "open_pairs", "open_splits",
+    "open_voc_images",
 ]  # fmt: skip
 
 TOY_ROOT = Path("data/toy")
@@ -64,6 +65,28 @@ def open_pairs(data: str | Path, split: str, layout: str = "auto") -> Pairs:
     """
     root = _folder(data)
     return LAYOUTS[find_layout(root, layout)].read(root, split)
+
+
+def open_splits(data: str | Path, splits: Sequence[str], layout: str = "auto") -> list[Pairs]:
+    """Lists the pairs of several splits of a data set that are used together.
+
+    Training images that are divided for want of a split "val" stay whole if "val" is not one of `splits`.
+
+    Args:
+        data: As for `open_pairs`.
+        splits: The names of the splits.
+        layout: As for `open_pairs`.
+
+    Raises:
+        UserError: As `open_pairs` does.
+    """
+    opened = [open_pairs(data, split, layout) for split in splits]
+    if "val" in splits or all(pairs.note for pairs in opened):
+        return opened
+    return [
+        dataclasses.replace(open_pairs(data, "all", layout), split=pairs.split) if pairs.note else pairs
+        for pairs in opened
+    ]
 
 
 def open_voc_images(data: str | Path, split: str) -> dict[str, Path]:

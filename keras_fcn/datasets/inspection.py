@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,13 +35,30 @@ class Inspection:
 
     def require_sound(self) -> None:
         """Raises the first fatal finding, if any, with the number of others."""
-        fatal = [finding for finding in self.findings if finding.is_fatal]
-        if len(fatal) > 1:
-            raise DataError(
-                fatal[0].kind, f"{fatal[0]} (and {len(fatal) - 1} more: python -m keras_fcn.check lists them)"
-            )
-        if fatal:
-            raise fatal[0]
+        require_sound(self.findings)
+
+
+def require_sound(findings: Iterable[DataError]) -> None:
+    """Raises the first fatal finding, if any, with the number of others."""
+    fatal = [finding for finding in findings if finding.is_fatal]
+    if len(fatal) > 1:
+        raise DataError(fatal[0].kind, f"{fatal[0]} (and {len(fatal) - 1} more: python -m keras_fcn.check lists them)")
+    if fatal:
+        raise fatal[0]
+
+
+def left_out(findings: Iterable[DataError], data: str) -> str:
+    """Returns how many files of a data set are left out by these findings, by kind; nothing if none is."""
+    unique = {
+        str(finding): finding for finding in findings if not (finding.is_fatal or isinstance(finding, Remark))
+    }.values()
+    counts = collections.Counter[str]()
+    for finding in unique:
+        counts[finding.kind] += finding.count
+    kinds = ", ".join(f"{count} x {kind}" for kind, count in sorted(counts.items()))
+    files = "files are" if counts.total() > 1 else "file is"
+    what = f"{counts.total()} {files} left out ({kinds}): python -m keras_fcn.check {data} says which and why"
+    return what if counts else ""
 
 
 def inspect_pairs(pairs: Pairs, advance: Callable[[], object] = lambda: None) -> Inspection:

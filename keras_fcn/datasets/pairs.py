@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import os
-import unicodedata
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from keras_fcn.datasets.listing import Files
+from keras_fcn.datasets.splits import followers, resolved, split_of
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.photos import IMAGE_SUFFIXES
-from keras_fcn.system.files import read_lines
 
 LabelReader = Callable[[Path], np.ndarray]
 """Decodes a label file to class ids uint8 [H, W], 255 for void; raises DataError."""
 
-VAL_FRACTION = 0.2
-"""Fraction of the images used for validation if a data set has no split lists."""
+_MASK_ENDING = re.compile(
+    r"(.+?)([_-](?i:masks?|labels?|gt|groundtruth|seg|segmentation|annotation)|_[LP]|\.(?i:jpe?g|png|tiff?|bmp|webp))"
+)
+"""Endings of a mask's name, after that of its image."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +36,10 @@ class Pairs:
         labels: Paths of their label files, in the same order.
         classes: The classes of the labels.
         read_label: Decodes a label file of this data set.
-        findings: Faults of the listing: missing and unpaired files.
+        findings: Faults of the listing: missing and unpaired files, and pictures that are not read.
         palette_means_colors: Whether the colours of a palette PNG, not its indices, determine the classes.
+        unlabelled: Images of this split that have no mask, and are left out.
+        note: How the split was chosen, if the data set does not say it itself; human-readable.
     """
 
     layout: str
@@ -47,6 +50,8 @@ class Pairs:
     read_label: LabelReader
     findings: tuple[DataError, ...] = ()
     palette_means_colors: bool = False
+    unlabelled: tuple[Path, ...] = ()
+    note: str = ""
 
     @classmethod
     def found(
@@ -60,7 +65,7 @@ class Pairs:
         read_label: LabelReader,
         divide: bool,
     ) -> Pairs:
-        """Pairs the images and label files of the same name.
+        """Pairs the images and label files of the same name; a mask's may end in `_mask`, `_label` and the like.
 
         Args:
             layout: The name of the data set's layout, human-readable.
@@ -70,20 +75,98 @@ class Pairs:
             labels: Label files by name.
             classes: The classes of the labels.
             read_label: Decodes a label file.
-            divide: Whether they are the whole data set, which `split_of` divides.
+            divide: Whether they have to be divided by `split_of`.
 
         Raises:
             UserError: If no image has a mask, or there are too few to divide.
         """
-        names, findings = pair_found(images, labels)
-        if not names:
-            raise UserError(
-                f"{source}: none of its {len(images)} images and {len(labels)} masks have the same name; "
-                "name each mask like its image"
-            )
-        names = split_of(names, split, source) if divide else names
-        paths, masks = tuple(images[name] for name in names), tuple(labels[name] for name in names)
-        return cls(layout, split, paths, masks, classes, read_label, findings)
+        masks = masks_of_images(images, labels)
+        names = require_pairs(source, images, labels)
+        alone = [name for name in images if name not in masks]
+        orphans = [(images[name], "photo alone", "mask") for name in alone]
+        orphans += [(path, "mask alone", "image") for name, path in masks.items() if name not in images]
+        findings = [
+            DataError(kind, f"{path}: has no {other}; it is ignored until you add one", is_fatal=False)
+            for path, kind, other in orphans
+        ]
+        return cls(layout, split, (), (), classes, read_label, (*findings, *_left_out(images, labels)))._chosen(
+            names, alone, images, masks, source, divide
+        )
+
+    @classmethod
+    def listed(
+        cls,
+        layout: str,
+        split: str,
+        source: Path,
+        lines: Sequence[str],
+        images: dict[str, Path],
+        labels: dict[str, Path],
+        classes: ClassTable,
+        read_label: LabelReader,
+        divide: bool = False,
+        needs_masks: bool = True,
+    ) -> Pairs:
+        """Pairs the images of a list with their label files.
+
+        Args:
+            layout: The name of the data set's layout, human-readable.
+            split: The name of the split.
+            source: The list.
+            lines: Its lines; `splits.resolved` says what they may be.
+            images: Images by name.
+            labels: Label files by name.
+            classes: The classes of the labels.
+            read_label: Decodes a label file.
+            divide: Whether they have to be divided by `split_of`.
+            needs_masks: Whether an image without mask is an error, rather than left out.
+
+        Returns:
+            The pairs, with a finding for each name that lacks a file: fatal for an image, and with `needs_masks`.
+
+        Raises:
+            UserError: If no image has a mask, there are too few to divide, or two lines mean the same image.
+        """
+        given = resolved(source, lines, images, labels)
+        masks = masks_of_images(images, labels) | {name: mask for name, mask in given.items() if mask is not None}
+        findings = []
+        for name in given:
+            if name not in images:
+                message = f"{source}: the image of {name!r} is missing; add it, or remove the name from the list"
+                findings.append(DataError("missing photo", message))
+            if name not in masks:
+                what = f"the mask of {name!r} is missing"
+                fix = (
+                    "add it, or remove the name from the list"
+                    if needs_masks
+                    else "the image is left out until you add it"
+                )
+                findings.append(DataError("missing mask", f"{source}: {what}; {fix}", is_fatal=needs_masks))
+        names = [name for name in given if name in images and name in masks]
+        if given and not names and not needs_masks:
+            raise UserError(f"{source}: none of the {len(given)} images that it lists has a mask; add the masks")
+        alone = [name for name in given if name in images and name not in masks]
+        return cls(layout, split, (), (), classes, read_label, (*findings, *_left_out(images, labels)))._chosen(
+            names, alone, images, masks, source, divide
+        )
+
+    def _chosen(
+        self, names: list[str], alone: list[str], images: dict[str, Path], masks: dict[str, Path], source: Path,
+        divide: bool,
+    ) -> Pairs:  # fmt: skip
+        """Returns the pairs of these names, and the images alone that have no mask, or this split's part of them."""
+        note = ""
+        if divide:
+            note = _note(names, source) if self.split in ("train", "val") else ""
+            names = split_of(names, self.split, source)
+            alone = split_of(alone, self.split, source) if len(alone) > 1 else alone * (self.split != "val")
+        return dataclasses.replace(
+            self,
+            images=tuple(images[name] for name in names),
+            labels=tuple(masks[name] for name in names),
+            unlabelled=tuple(images[name] for name in alone),
+            note=note,
+        )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -118,119 +201,57 @@ def _read(path: Path, read: Callable[..., np.ndarray], arguments: tuple) -> np.n
     return read(path, *arguments)
 
 
-def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, nested: bool = False) -> dict[str, Path]:
-    """Lists a folder's files with one of `suffixes` by their names without suffix, in order; skips hidden files.
+def masks_of_images(images: Iterable[str], masks: dict[str, Path]) -> dict[str, Path]:
+    """Returns masks by the names of their images: the same, or with an ending such as `_mask` or `.jpg`.
 
     Args:
-        folder: The folder to list.
-        suffixes: Suffixes in lower case; those of files may be in upper case.
-        nested: Whether to include the folders in it; names are then such as "kitchen/table".
+        images: The images' names.
+        masks: Masks by their own names.
 
     Raises:
-        UserError: If the folder is missing, or two files differ only in the suffix.
+        UserError: If an image has two masks.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; this layout needs it")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*") if nested else folder.iterdir()):
-        inner = path.relative_to(folder)
-        if path.suffix.lower() in suffixes and not is_hidden(inner) and path.is_file():
-            name = normal_name(inner.with_name(path.stem).as_posix())
-            if name in found:
-                raise UserError(f"{path} and {found[name].name} have the same name; rename or remove one")
-            found[name] = path
+    images, found = set(images), dict[str, Path]()
+    for own, path in masks.items():
+        bare = _MASK_ENDING.fullmatch(own) if own not in images else None
+        name = bare[1] if bare and bare[1] in images else own
+        if name in found:
+            raise UserError(f"{path} and {found[name].name} are masks of the same image; rename or remove one")
+        found[name] = path
     return found
 
 
-def masks_by_stem(folder: Path, nested: bool = False) -> dict[str, Path]:
-    """Lists a folder's PNG masks by their names without suffix, in order.
+def require_pairs(source: Path, images: dict[str, Path], masks: dict[str, Path]) -> list[str]:
+    """Returns the names of the images that have a mask, in order.
 
     Raises:
-        UserError: If the folder is missing, or holds no PNG.
+        UserError: If there is none; `source` is the folder to name.
     """
-    masks = files_by_stem(folder, (".png",), nested)
-    if not masks:
-        others = files_by_stem(folder, nested=nested)
-        reason = ", but JPEGs, whose colours are not exact" if others else ""
-        raise UserError(f"{folder}: holds no PNG masks{reason}; export the masks as PNGs")
-    return masks
-
-
-def is_hidden(path: Path) -> bool:
-    """Returns whether a relative path is a file of the operating system, such as `.DS_Store` or `__MACOSX/a`."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-
-
-def normal_name(name: str) -> str:
-    """Returns a name in Unicode's NFC form for comparison, since macOS stores accents as separate characters."""
-    return unicodedata.normalize("NFC", name)
-
-
-def pair_listed(
-    names: Sequence[str], images: dict[str, Path], labels: dict[str, Path], source: Path
-) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[DataError, ...]]:
-    """Pairs the names of a list with their files.
-
-    Args:
-        names: The names in the list.
-        images: Images by name.
-        labels: Label files by name.
-        source: The list.
-
-    Returns:
-        Images, label files, and a fatal finding for each name that lacks one of them.
-    """
-    findings = [
-        DataError(kind, f"{source}: the {what} of {name!r} is missing; add it, or remove the name from the list")
-        for name in names
-        for files, what, kind in ((images, "image", "missing photo"), (labels, "mask", "missing mask"))
-        if name not in files
-    ]
-    paired = [name for name in names if name in images and name in labels]
-    return tuple(images[name] for name in paired), tuple(labels[name] for name in paired), tuple(findings)
-
-
-def pair_found(images: dict[str, Path], labels: dict[str, Path]) -> tuple[list[str], tuple[DataError, ...]]:
-    """Returns the names that have both files, in order, and a finding, not fatal, for each unpaired file."""
-    orphans = [(path, "photo alone", "mask") for name, path in images.items() if name not in labels]
-    orphans += [(path, "mask alone", "image") for name, path in labels.items() if name not in images]
-    findings = [
-        DataError(kind, f"{path}: has no {other}; it is ignored until you add one", is_fatal=False)
-        for path, kind, other in orphans
-    ]
-    return [name for name in images if name in labels], tuple(findings)
-
-
-def split_of(names: Sequence[str], split: str, source: Path) -> list[str]:
-    """Returns the names of "train", "val" or "all" for a data set without split lists.
-
-    The fifth of the names with the smallest hashes, at least one, is for validation. So the split is the same on every
-    machine, and a new image moves hardly any other image to the other side.
-
-    Raises:
-        UserError: If there is no such split, or there are fewer than two images.
-    """
-    if split == "all":
-        return list(names)
-    if split not in ("train", "val"):
-        raise UserError(f"{source}: has no split {split!r}; without split lists, there are train, val and all")
-    if len(names) < 2:
-        raise UserError(f"{source}: holds {len(names)} pairs of image and mask; training needs at least two")
-    by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-    validation = set(by_hash[: max(1, round(VAL_FRACTION * len(names)))])
-    return [name for name in names if (name in validation) == (split == "val")]
-
-
-def read_list(path: Path) -> list[str]:
-    """Reads a split list: one name per line; names may contain spaces.
-
-    Raises:
-        UserError: If the list is empty, repeats a name, or is not UTF-8 text.
-    """
-    names = [normal_name(line) for line in read_lines(path) if line]
+    labelled = masks_of_images(images, masks)
+    names = [name for name in images if name in labelled]
     if not names:
-        raise UserError(f"{path}: lists no images; write one name per line, without folder and suffix")
-    twice = next((name for name, following in zip(sorted(names), sorted(names)[1:]) if name == following), None)
-    if twice is not None:
-        raise UserError(f"{path}: lists {twice!r} more than once; remove the repetition")
+        both = f"{len(images)} images and {len(masks)} masks"
+        such = _such_as(images, masks)
+        raise UserError(f"{source}: none of its {both} have the same name{such}; name each mask like its image")
     return names
+
+
+def _such_as(images: dict[str, Path], masks: dict[str, Path]) -> str:
+    names = [next(iter(files.values())).name for files in (images, masks) if files]
+    return f" (such as {' and '.join(names)})" if len(names) > 1 else ""
+
+
+def _left_out(*listings: dict[str, Path]) -> tuple[DataError, ...]:
+    return tuple(finding for files in listings if isinstance(files, Files) for finding in files.left_out)
+
+
+def _note(names: list[str], source: Path) -> str:
+    """Returns how a data set without split lists is divided, and whether that parts frames of a video."""
+    train, val = (split_of(names, split, source) for split in ("train", "val"))
+    note = f"a fifth of the images of {source}, chosen by their names, is val"
+    if 2 * (count := followers(val, train)) > len(val):
+        note += (
+            f"; {count} of these {len(val)} are neighbours of training images by number: if they are frames of a "
+            "video, divide it yourself, or the metrics are too good"
+        )
+    return note

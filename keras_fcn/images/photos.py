@@ -15,7 +15,14 @@ from keras_fcn.images.depth import brightest, dark_value, describe_dark, has_16_
 from keras_fcn.images.orientation import orientation
 from keras_fcn.images.pillow import displayed, named_in_errors, opened
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp")
+"""Suffixes of the images that are found in a folder, in lower case."""
+
+OTHER_PICTURES = (
+    ".heic", ".heif", ".hif", ".avif", ".jxl", ".gif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".pcx", ".tga",
+    ".psd", ".exr", ".hdr", ".svg", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf",
+)  # fmt: skip
+"""Suffixes of pictures that are not looked for in a folder: each listing says how many of them it leaves out."""
 
 _BAND_PIXELS = 1 << 23
 """Pixels that are converted at a time: Pillow's conversion to NumPy holds three copies of them."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import glob
+import itertools
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from keras_fcn.errors import UserError
-from keras_fcn.images.photos import IMAGE_SUFFIXES
+from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
+from keras_fcn.system.files import by_suffix, walk_files
 from keras_fcn.system.storage import files_in, is_remote
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
@@ -35,11 +39,28 @@ class Source:
     is_video: bool = False
 
 
-def find_images(inputs: Iterable[str], stdin: Iterable[str] = (), out: str | None = None) -> list[Source]:
+class Sources(list[Source]):
+    """Images and videos.
+
+    Attributes:
+        left_out: Lines about the files in the folders and of the patterns that are left out, human-readable.
+        unread: Number of pictures among these.
+    """
+
+    def __init__(self, sources: Iterable[Source], others: dict[str, list[str]]) -> None:
+        super().__init__(sources)
+        self.left_out = [f"{text}: {line}" for text, files in others.items() for line in _lines(files)]
+        self.unread = sum(_is_unread(file) for files in others.values() for file in files)
+
+
+def find_images(inputs: Iterable[str], stdin: Iterable[str] = (), out: str | None = None) -> Sources:
     """Lists images and videos to predict, each file once, in the order given and by name within a folder.
 
-    Folders are searched for images recursively, without hidden folders and `out`. Videos are only taken if they are
-    named.
+    Folders are searched for images recursively, linked ones included, without hidden folders and `out`. Videos are only
+    taken if they are named.
+
+    A file is named by itself, one in a folder below that folder. The files of a list are named below the folder that
+    holds all of them, and so is everything if two files would have one name.
 
     Args:
         inputs: Files, folders, patterns with `*`, `?`, `[...]` or `**`, numbered sequences such as `frame_%04d.png`,
@@ -50,65 +71,113 @@ def find_images(inputs: Iterable[str], stdin: Iterable[str] = (), out: str | Non
     Raises:
         UserError: If a path does not exist, or a folder or pattern has no image.
     """
-    found: dict[tuple[str, PurePosixPath], Source] = {}
-    for text in _with_lines(inputs, stdin):
-        for source in _find(text, None if out is None else _absolute(out)):
-            found.setdefault((_absolute(source.location), source.name), source)
-    if not found:
-        raise UserError("there is nothing to predict: the list of images is empty")
-    return list(found.values())
-
-
-def _with_lines(inputs: Iterable[str], stdin: Iterable[str]) -> Iterator[str]:
+    found: list[Source] = []
+    others: dict[str, list[str]] = {}
     for text in inputs:
         if text == STDIN:
-            yield from (line for line in (line.rstrip("\r\n") for line in stdin) if line.strip())
+            lines = [line for line in (line.rstrip("\r\n") for line in stdin) if line.strip()]
+            listed = [source for line in lines for source in _find(line, out, others)]
+            named = set(lines)
+            files = iter(_below_common([source for source in listed if source.location in named]))
+            found += [next(files) if source.location in named else source for source in listed]
         else:
-            yield text
+            found += _find(text, out, others)
+    if not found:
+        raise UserError("there is nothing to predict: the list of images is empty")
+    found = _once(found)
+    if len({source.name for source in found}) < len(found):
+        found = _once(_below_common(found))
+    return Sources(found, others)
 
 
-def _find(text: str, out: str | None) -> list[Source]:
-    path = Path(text)
+def _find(text: str, out: str | None, others: dict[str, list[str]]) -> list[Source]:
+    """Returns the sources of one input; adds the files that it leaves out to `others`."""
+    path, out = Path(text), None if out is None else _absolute(out)
     if is_remote(text) or path.is_dir():
-        return _in_folder(text, out)
+        return _in_folder(text, out, others)
     if path.is_file():
         return [_named(text, PurePosixPath(path.name))]
     if _NUMBERED.search(path.name) and path.parent.is_dir() and not glob.has_magic(path.name):
         return [Source(text, PurePosixPath(_NUMBERED.sub("", path.name)), is_video=True)]
     if glob.has_magic(text):
-        return _matching(text, out)
+        return _matching(text, out, others)
     raise UserError(f"{text}: no such file or folder")
 
 
-def _in_folder(folder: str, out: str | None) -> list[Source]:
+def _in_folder(folder: str, out: str | None, others: dict[str, list[str]]) -> list[Source]:
     files = files_in(folder)
-    if files == [folder] and PurePosixPath(folder).suffix.lower() in VIDEO_SUFFIXES:
+    if files == [folder] and _suffix(folder) in VIDEO_SUFFIXES:
         raise UserError(f"{folder}: videos are read from this machine only; copy it here")
     if files == [folder]:
         return [_named(folder, PurePosixPath(PurePosixPath(folder).name))]
     root = folder.removesuffix("/") if is_remote(folder) else str(Path(folder))
-    named = [(file, _below(root, file)) for file in files]
-    images = [Source(*pair) for pair in named if _is_image(*pair) and not _is_inside(pair[0], out)]
+    named = [Source(file, _below(root, file)) for file in files if not _is_inside(file, out)]
+    images = [source for source in named if _is_image(source)]
+    others[folder] = [source.location for source in named if not _is_image(source) and not _is_hidden(source)]
     if not images:
-        raise UserError(f"{folder}: holds no image ({', '.join(IMAGE_SUFFIXES)})")
+        raise UserError("; ".join((f"{folder}: holds no image ({', '.join(IMAGE_SUFFIXES)})", *_lines(others[folder]))))
     return images
 
 
-def _matching(pattern: str, out: str | None) -> list[Source]:
+def _matching(pattern: str, out: str | None, others: dict[str, list[str]]) -> list[Source]:
     """Returns the files that a pattern matches; their names begin after its fixed part, the folders that exist."""
     parts = Path(pattern).parts
     fixed = 0
     while fixed < len(parts) - 1 and (not glob.has_magic(parts[fixed]) or Path(*parts[: fixed + 1]).is_dir()):
         fixed += 1
     root = str(Path(*parts[:fixed]))
-    matching = Path(root).glob("/".join(parts[fixed:]))
-    files = (str(file) for file in sorted(matching) if file.is_file())
-    found = [_named(file, _below(root, file)) for file in files]
-    images = [source for source in found if source.is_video or _is_image(source.location, source.name)]
-    images = [source for source in images if not _is_inside(source.location, out)]
+    files = (str(file) for file in _matches(Path(root), parts[fixed:]))
+    found = [_named(file, _below(root, file)) for file in files if not _is_inside(file, out)]
+    images = [source for source in found if source.is_video or _is_image(source)]
+    others[pattern] = [source.location for source in found if source not in images and not _is_hidden(source)]
     if not images:
         raise UserError(f"{pattern}: matches no image ({', '.join(IMAGE_SUFFIXES)}) and no video")
     return images
+
+
+def _matches(root: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+    """Yields the files below a folder that a pattern matches; `**` follows linked folders, too."""
+    if "**" not in parts:
+        yield from (file for file in sorted(root.glob("/".join(parts))) if file.is_file())
+        return
+    before = parts.index("**")
+    for folder in sorted(root.glob("/".join(parts[:before]))) if before else [root]:
+        for file in walk_files(folder) if folder.is_dir() else ():
+            if _fits(file.relative_to(folder).parts, parts[before:]):
+                yield file
+
+
+def _fits(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        return any(_fits(path[start:], pattern[1:]) for start in range(len(path) + 1))
+    return bool(path) and fnmatch.fnmatchcase(path[0], pattern[0]) and _fits(path[1:], pattern[1:])
+
+
+def _below_common(sources: list[Source]) -> list[Source]:
+    """Returns the sources, each named by its path below the folder that holds all of them."""
+    paths = [_absolute(source.location).split("/") for source in sources]
+    depth = sum(1 for _ in itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*(path[:-1] for path in paths))))
+    names = [PurePosixPath(*path[depth:-1], source.name.name) for path, source in zip(paths, sources)]
+    return [dataclasses.replace(source, name=name) for source, name in zip(sources, names)]
+
+
+def _once(sources: Iterable[Source]) -> list[Source]:
+    found: dict[tuple[str, PurePosixPath], Source] = {}
+    for source in sources:
+        found.setdefault((_absolute(source.location), source.name), source)
+    return list(found.values())
+
+
+def _lines(files: list[str]) -> list[str]:
+    """Returns what is left out, and what to do about it, as one line; none if nothing is."""
+    pictures = [file for file in files if _is_unread(file)]
+    videos = [file for file in files if _suffix(file) in VIDEO_SUFFIXES]
+    others = [file for file in files if not _is_unread(file) and _suffix(file) not in VIDEO_SUFFIXES]
+    fixes = (pictures, " (convert them to JPEGs or PNGs)"), (videos, " (videos have to be named)"), (others, "")
+    parts = [f"{by_suffix(kind)}{fix}" for kind, fix in fixes if kind]
+    return [f"left out {', '.join(parts)}"] if parts else []
 
 
 def _named(location: str, name: PurePosixPath) -> Source:
@@ -122,9 +191,20 @@ def _below(root: str, file: str) -> PurePosixPath:
     return PurePosixPath(Path(file).relative_to(root).as_posix())
 
 
-def _is_image(location: str, name: PurePosixPath) -> bool:
-    is_hidden = any(part.startswith(".") for part in name.parts)
-    return PurePosixPath(location).suffix.lower() in IMAGE_SUFFIXES and not is_hidden
+def _is_image(source: Source) -> bool:
+    return _suffix(source.location) in IMAGE_SUFFIXES and not _is_hidden(source)
+
+
+def _is_unread(location: str) -> bool:
+    return _suffix(location) in OTHER_PICTURES and _suffix(location) not in VIDEO_SUFFIXES
+
+
+def _is_hidden(source: Source) -> bool:
+    return any(part.startswith(".") for part in source.name.parts)
+
+
+def _suffix(location: str) -> str:
+    return PurePosixPath(location).suffix.lower()
 
 
 def _is_inside(location: str, out: str | None) -> bool:
@@ -132,4 +212,4 @@ def _is_inside(location: str, out: str | None) -> bool:
 
 
 def _absolute(location: str) -> str:
-    return location if is_remote(location) else Path(location).absolute().as_posix()
+    return location if is_remote(location) else os.path.normpath(Path(location).absolute())

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
 
 from keras_fcn.errors import UserError
 from keras_fcn.system.text import reason_of
 
 _WILDCARDS = frozenset("*?[\\")
+_SHOWN_SUFFIXES = 5
 
 
 @contextlib.contextmanager
@@ -108,6 +110,52 @@ def without_wildcards(path: Path) -> Iterator[Path]:
         link = Path(folder) / "link"
         link.symlink_to(path.absolute())
         yield link
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yields the files in a folder and in all folders in it, in the order of their paths.
+
+    Folders that are symbolic links are followed, unless they lead to a folder that holds them. Links to missing files
+    are files; hidden files and folders (`.DS_Store`, `__MACOSX`) are left out.
+
+    Raises:
+        UserError: If a folder cannot be listed.
+    """
+    return _walk(folder, (os.path.realpath(folder),))
+
+
+def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+    """Yields the files below a folder, whose real path is the last of `above`."""
+    try:
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({reason_of(error)})") from None
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name == "__MACOSX":
+            continue
+        path = folder / entry.name
+        if not path.is_dir():
+            if path.is_file() or not path.exists():  # neither sockets nor pipes, from which reading would never end
+                yield path
+        elif not entry.is_symlink():
+            yield from _walk(path, (*above, f"{above[-1]}/{entry.name}"))
+        elif not _leads_up(real := os.path.realpath(path), above):
+            yield from _walk(path, (*above, real))
+
+
+def _leads_up(real: str, above: tuple[str, ...]) -> bool:
+    """Returns whether a folder is one of those above, or holds one of them."""
+    return any(os.path.commonpath((real, folder)) == real for folder in above)
+
+
+def by_suffix(files: Iterable[str | Path]) -> str:
+    """Returns how many files have each suffix, such as "3 .heic and 1 .gif"; the most frequent of them first."""
+    counts = collections.Counter(PurePath(file).suffix.lower() or "without suffix" for file in files)
+    texts = [f"{count} {suffix}" for suffix, count in counts.most_common(_SHOWN_SUFFIXES)]
+    if (more := len(counts) - _SHOWN_SUFFIXES) > 0:
+        texts.append(f"{more} kinds more")
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_fcn.errors import DataError, UserError
-from keras_fcn.system.files import replaced_file
+from keras_fcn.system.files import replaced_file, walk_files
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.text import reason_of
 
@@ -57,13 +57,15 @@ def write_bytes(location: str, content: bytes) -> None:
 def files_in(folder: str) -> list[str]:
     """Returns the locations of all files in a folder, recursively; of a file, its own; none if neither exists.
 
+    On this machine, linked folders are followed and hidden files left out, as `walk_files` does.
+
     Raises:
-        UserError: If the store cannot be reached.
+        UserError: If the store cannot be reached, or a folder cannot be listed.
     """
     if not is_remote(folder):
         if Path(folder).is_file():
             return [folder]
-        return sorted(str(file) for file in Path(folder).rglob("*") if file.is_file())
+        return [str(file) for file in walk_files(Path(folder))] if Path(folder).is_dir() else []
     from pyarrow.fs import FileSelector, FileType
 
     try:

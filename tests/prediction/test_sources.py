@@ -107,7 +107,6 @@ def test_videos_are_taken_where_they_are_named_only(folder):
         (["nowhere"], "nowhere: no such file or folder"),
         (["empty"], "empty: holds no image"),
         (["empty/*"], "empty/*: matches no image"),
-        (["one/a.png", "two/a.png"], "both would become out/masks/a.png"),
         (["one/b.png"], "out/masks/b.png: exists already; choose another --out, or --skip-existing to resume, or"),
         (["one/a.png", "--overwrite", "--skip-existing"], "--overwrite and --skip-existing exclude each other"),
         (["one/a.png", "--alpha", "2"], "--alpha must be in 0 to 1. Received: 2.0"),
@@ -150,3 +149,43 @@ def test_temporary_files_of_a_killed_prediction_are_removed(folder):
     make_photos(folder, "in/a.png", "out/masks/.4711.a.png", "out/masks/.4711.other.png", "out/masks/.a.png")
     assert masks(find_images(["in"])) == ["a.png"]
     assert sorted(path.name for path in (folder / "out/masks").iterdir()) == [".4711.other.png", ".a.png"]
+
+
+def test_a_list_is_named_as_the_folder_that_holds_it_is(folder):
+    make_photos(folder, "in/cam1/0.png", "in/cam2/0.png", "in/cam2/1.jpg")
+    listed = find_images(["-"], ["in/cam2/1.jpg\n", "./in/cam1/0.png\n", "in/../in/cam2/0.png\n"])
+    assert sorted(masks(listed)) == masks(find_images(["in"])) == ["cam1/0.png", "cam2/0.png", "cam2/1.png"]
+    assert masks(find_images(["-"], ["in/cam1/0.png"])) == ["0.png"]
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(folder):
+    make_photos(folder, "one/a.png", "two/a.png", "two/deep/b.png")
+    assert masks(find_images(["one", "two"])) == ["one/a.png", "two/a.png", "two/deep/b.png"]
+    assert masks(find_images(["one/a.png", str(folder / "two/a.png")])) == ["one/a.png", "two/a.png"]
+    assert masks(find_images(["one/*", "two/*"])) == ["one/a.png", "two/a.png"]
+    os.chdir(folder / "one")
+    assert masks(find_images(["a.png", "../two/a.png"])) == ["one/a.png", "two/a.png"]
+
+
+def test_linked_folders_are_followed_and_circles_end(folder):
+    make_photos(folder, "in/a.png", "store/b.png")
+    (folder / "in/linked").symlink_to("../store")
+    (folder / "in/up").symlink_to("..")
+    for inputs in ("in", "in/**/*.png", "in/**"):
+        assert masks(find_images([inputs])) == ["a.png", "linked/b.png"]
+
+
+def test_what_is_left_out_is_told(folder):
+    make_photos(folder, "in/a.png", "in/b.tif", "in/c.WEBP", "in/d.bmp")
+    for name in ("e.heic", "f.heic", "g.avif", "clip.mp4", "notes.txt", ".hidden.heic"):
+        (folder / "in" / name).write_bytes(b"")
+    found = find_images(["in"])
+    assert masks(found) == ["a.png", "b.png", "c.png", "d.png"]
+    line = "left out 2 .heic and 1 .avif (convert them to JPEGs or PNGs), 1 .mp4 (videos have to be named), 1 .txt"
+    assert (found.left_out, found.unread) == ([f"in: {line}"], 3)
+    assert find_images(["in/a.png", "in/*.bmp"]).left_out == []
+    for path in (folder / "in").glob("*.*"):
+        if path.suffix.lower() in (".png", ".tif", ".webp", ".bmp"):
+            path.unlink()
+    with pytest.raises(UserError, match=r"^in: holds no image \(.*\); left out 2 .heic and 1 .avif \(convert them"):
+        find_images(["in"])

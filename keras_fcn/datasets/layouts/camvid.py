@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_fcn.datasets.pairs import Pairs, files_by_stem, masks_by_stem, reader
+from keras_fcn.datasets.listing import images_by_stem, inner_folders, masks_by_stem
+from keras_fcn.datasets.pairs import Pairs, reader
+from keras_fcn.datasets.splits import split_to_read
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
 from keras_fcn.images.masks import read_value_label
 
-SPLITS = ("train", "val", "test")
+_MASKS = "annot"
+"""Ending of the folder of a split's masks."""
 
 CLASSES = ClassTable(
     (
@@ -29,28 +32,31 @@ _IDS = (*range(11), VOID_LABEL, *[_NONE] * 243, VOID_LABEL)
 
 def recognizes(root: Path) -> bool:
     """Returns whether one of the splits has a folder of masks next to it."""
-    return any(_folders(root, split)[1].is_dir() and _folders(root, split)[0].is_dir() for split in SPLITS)
+    return bool(_splits(root))
 
 
 def read_camvid(root: Path, split: str) -> Pairs:
     """Lists the pairs of one split: grey values 0 to 10 are the classes, 11 and 255 are void.
 
     Args:
-        root: The folder that holds train, trainannot, val, valannot, test and testannot.
+        root: The folder that holds train, trainannot, val, valannot, test and testannot. Without val, train is divided.
         split: One of "train", "val" and "test".
 
     Raises:
         UserError: If there is no such split, or no image in it has a mask.
     """
-    images, masks = _folders(root, split)
-    if split not in SPLITS or not images.is_dir() or not masks.is_dir():
-        found = ", ".join(name for name in SPLITS if all(folder.is_dir() for folder in _folders(root, name))) or "none"
-        raise UserError(f"{root}: has no split {split!r} (folders {split} and {split}annot); splits there: {found}")
+    splits = _splits(root)
+    name, divide = split_to_read(splits, split)
+    if name is None:
+        found = ", ".join(splits) or "none"
+        raise UserError(f"{root}: has no split {split!r} (folders {split} and {split}{_MASKS}); splits there: {found}")
+    images, masks = images_by_stem(root / name), masks_by_stem(splits[name])
     labels = reader(read_value_label, CLASSES, _IDS)
-    return Pairs.found(
-        "CamVid", split, root, files_by_stem(images), masks_by_stem(masks), CLASSES, labels, divide=False
-    )
+    return Pairs.found("CamVid", split, root / name, images, masks, CLASSES, labels, divide)
 
 
-def _folders(root: Path, split: str) -> tuple[Path, Path]:
-    return root / split, root / f"{split}annot"
+def _splits(root: Path) -> dict[str, Path]:
+    """Returns the folders of masks by the names of the splits, in order: train, val, test, others."""
+    names = [folder.name for folder in inner_folders(root)]
+    known = [name for name in ("train", "val", "test") if name in names]
+    return {name: root / f"{name}{_MASKS}" for name in dict.fromkeys([*known, *names]) if f"{name}{_MASKS}" in names}

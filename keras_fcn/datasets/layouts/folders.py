@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 from keras_fcn.datasets.layouts.labelmap import LABELMAP, named_table, read_class_names, read_labelmap
 from keras_fcn.datasets.layouts.mask_scan import scan_classes
-from keras_fcn.datasets.pairs import LabelReader, Pairs, files_by_stem, is_hidden, masks_by_stem, reader
+from keras_fcn.datasets.listing import Files, holds_pictures, images_by_stem, inner_folders, masks_by_stem
+from keras_fcn.datasets.pairs import LabelReader, Pairs, reader, require_pairs
+from keras_fcn.datasets.splits import split_named, split_to_read
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
 from keras_fcn.images.masks import read_color_label, read_value_label
-from keras_fcn.images.photos import IMAGE_SUFFIXES
 
-IMAGES = "images"
-MASKS = ("masks", "labels", "annotations")
+IMAGES = ("images", "image", "imgs", "img", "photos")
+MASKS = (
+    "masks", "mask", "labels", "label", "annotations", "annotation", "gt", "groundtruth", "ground_truth",
+    "segmentation",
+)  # fmt: skip
+"""Names of the folders, in lower case; those of a data set may be in upper case."""
+
 CLASS_FILES = ("classes.txt", "class_names.txt")
 
-_MASK_ENDING = "_mask"
-_OTHER_NAMES = {"val": ("val", "valid", "validation")}
 _NONE = 254  # a value that is neither a class nor void
+
+
+_OF_VOC = (("jpegimages",), ("segmentationclass",))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,17 +37,9 @@ class FolderPair:
     images: Path
     masks: Path
 
-    def files(self) -> tuple[dict[str, Path], dict[str, Path]]:
-        """Returns images and masks by name; a mask may be named like its image with `_mask` appended."""
-        images = files_by_stem(self.images)
-        masks: dict[str, Path] = {}
-        for stem, path in masks_by_stem(self.masks).items():
-            bare = stem.removesuffix(_MASK_ENDING)
-            name = bare if stem not in images and bare in images else stem
-            if name in masks:
-                raise UserError(f"{path} and {masks[name].name} are masks of the same image; rename or remove one")
-            masks[name] = path
-        return images, masks
+    def files(self) -> tuple[Files, Files]:
+        """Returns images and masks, each by its own name."""
+        return images_by_stem(self.images), masks_by_stem(self.masks)
 
 
 def recognizes(root: Path) -> bool:
@@ -63,51 +63,64 @@ def read_folders(root: Path, split: str) -> Pairs:
     folders = _folder_pairs(root)
     if not folders:
         raise UserError(
-            f"{root}: holds no {IMAGES} with {', '.join(MASKS[:-1])} or {MASKS[-1]} next to it; make these folders"
+            f"{root}: holds no {IMAGES[0]} with {', '.join(MASKS[:4])} or {MASKS[4]} next to it; make these folders"
         )
-    divide = None in folders
-    wanted = None if divide else next((name for name in _OTHER_NAMES.get(split, (split,)) if name in folders), split)
+    wanted, divide = _wanted(folders, split)
     if wanted not in folders:
-        raise UserError(f"{root}: has no split {split!r}; splits there: {', '.join(sorted(map(str, folders)))}")
-    classes, read_label = _classes(root, list(folders.values()))
+        raise UserError(f"{root}: has no split {split!r}; splits there: {', '.join(sorted(filter(None, folders)))}")
     images, masks = folders[wanted].files()
     source = folders[wanted].images
+    require_pairs(source, images, masks)
+    classes, read_label = _classes(root, [folders[None]] if None in folders else list(folders.values()))
     return Pairs.found("images and masks", split, source, images, masks, classes, read_label, divide)
 
 
+def _wanted(folders: dict[str | None, FolderPair], split: str) -> tuple[str | None, bool]:
+    """Returns which of the folders to read, None for the whole data set, and whether to divide it."""
+    names = [name for name in folders if name is not None]
+    name, divide = split_to_read(names, split)
+    if name is None and None in folders and not any(split_named(names, known) for known in ("train", "val")):
+        return None, True
+    return name or split, divide
+
+
 def _folder_pairs(root: Path) -> dict[str | None, FolderPair]:
-    """Returns the folders of each split, or those of the whole data set under None."""
-    if _holds_images(root / IMAGES):
-        return {None: pair} if (pair := _folder_pair(root)) else {}
-    found: dict[str | None, FolderPair] = {}
-    for folder in _inner_folders(root):
-        if _holds_images(folder / IMAGES) and (pair := _folder_pair(folder)):
-            found[folder.name] = pair
-    for folder in _inner_folders(root / IMAGES):
-        if _holds_images(folder) and (pair := _folder_pair(root, folder.name)):
-            found[folder.name] = pair
-    return found
+    """Returns the folders of each split, and those of the whole data set under None if there are such."""
+    whole = _folder_pair(root) or _folder_pair(root, *_OF_VOC)
+    pairs: dict[str | None, FolderPair] = {}
+    for folder in inner_folders(root):
+        if pair := _folder_pair(folder):
+            pairs[folder.name] = pair
+    if whole is not None and (holds_pictures(whole.images) or not pairs):
+        masks = {folder.name.lower(): folder for folder in inner_folders(whole.masks)}
+        inner = {
+            folder.name: FolderPair(folder, masks[folder.name.lower()])
+            for folder in inner_folders(whole.images)
+            if folder.name.lower() in masks
+        }
+        return {None: whole} | inner
+    return pairs
 
 
-def _folder_pair(root: Path, split: str = "") -> FolderPair | None:
-    """Returns `root`/images with its folder of masks; it is an error if several such folders hold images."""
-    masks = [root / name / split for name in MASKS if (root / name / split).is_dir()]
-    if len(masks) > 1:
-        masks = [folder for folder in masks if _holds_images(folder)] or masks[:1]
-    if len(masks) > 1:
-        raise UserError(f"{masks[0]} and {masks[1]} both hold masks; move one of them away")
-    return FolderPair(root / IMAGES / split, masks[0]) if masks else None
+def _folder_pair(
+    root: Path, of_images: tuple[str, ...] = IMAGES, of_masks: tuple[str, ...] = MASKS
+) -> FolderPair | None:
+    """Returns the folders of images and of masks in a folder; it is an error if several such folders hold pictures."""
+    images, masks = (_one_of(root, names) for names in (of_images, of_masks))
+    return FolderPair(images, masks) if images and masks else None
 
 
-def _inner_folders(root: Path) -> list[Path]:
-    folders = sorted(root.iterdir()) if root.is_dir() else []
-    return [path for path in folders if path.is_dir() and not is_hidden(Path(path.name))]
+def _one_of(root: Path, names: tuple[str, ...]) -> Path | None:
+    """Returns the folder of one of these names, one with pictures before others."""
+    found = sorted((path for path in inner_folders(root) if path.name.lower() in names), key=_rank(names))
+    full = [folder for folder in found if holds_pictures(folder)] if len(found) > 1 else found
+    if len(full) > 1:
+        raise UserError(f"{full[0]} and {full[1]} both hold {names[0]}; move one of them away")
+    return next(iter(full or found), None)
 
 
-def _holds_images(folder: Path) -> bool:
-    return folder.is_dir() and any(
-        path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") for path in folder.iterdir()
-    )
+def _rank(names: tuple[str, ...]) -> Callable[[Path], int]:
+    return lambda path: names.index(path.name.lower())
 
 
 def _classes(root: Path, folders: list[FolderPair]) -> tuple[ClassTable, LabelReader]:

@@ -5,23 +5,21 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from keras_fcn.datasets.layouts.voc import LISTS
-from keras_fcn.datasets.pairs import LabelReader, Pairs, files_by_stem, masks_by_stem, pair_listed, read_list, split_of
+from keras_fcn.datasets.layouts.voc import LISTS, lists_in, read_lists, unlisted
+from keras_fcn.datasets.listing import Files, images_by_stem, masks_by_stem
+from keras_fcn.datasets.pairs import LabelReader, Pairs
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 
 MASKS = "SegmentationClass"
 IMAGES = "JPEGImages"
 
-_OTHER_NAMES = {"val": ("val", "valid", "validation")}
-"""Names of a split in annotation tools."""
-
 
 def read_voc_like(layout: str, root: Path, split: str, classes: ClassTable, read_label: LabelReader) -> Pairs:
     """Lists the pairs of one split; names may include folders.
 
-    The split's list names them. Without lists for training and validation, `split_of` divides the names of all lists,
-    or without any list all pairs.
+    The split's list names them; images without mask are left out. A list of training images alone is divided by
+    `split_of`, as are the images of all lists if none is for training or validation, or without any list all pairs.
 
     Args:
         layout: The name of the data set's layout, human-readable.
@@ -33,42 +31,22 @@ def read_voc_like(layout: str, root: Path, split: str, classes: ClassTable, read
     Raises:
         UserError: If a folder or the list is missing, there are no images, or a list is empty or repeats a name.
     """
-    images_by_name = _images(root / IMAGES)
-    masks = masks_by_stem(root / MASKS, nested=True)
-    lists = files_by_stem(root / LISTS, (".txt",)) if (root / LISTS).is_dir() else {}
-    if lists:
-        names, source = _listed(root, split, lists)
-        images, labels, findings = pair_listed(names, images_by_name, masks, source)
-        pairs = Pairs(layout, split, images, labels, classes, read_label, findings)
+    images, masks = _images(root / IMAGES), masks_by_stem(root / MASKS)
+    if lists := lists_in(root):
+        source, lines, divide = read_lists(root / LISTS, lists, split)
+        pairs = Pairs.listed(
+            layout, split, source, lines, images, masks, classes, read_label, divide, needs_masks=False
+        )
+        pairs = dataclasses.replace(pairs, findings=(*pairs.findings, *unlisted(root, lists, images, masks)))
     else:
-        pairs = Pairs.found(layout, split, root, images_by_name, masks, classes, read_label, divide=True)
+        pairs = Pairs.found(layout, split, root, images, masks, classes, read_label, divide=True)
     return dataclasses.replace(pairs, palette_means_colors=True)
 
 
-def _images(folder: Path) -> dict[str, Path]:
-    images = files_by_stem(folder, nested=True) if folder.is_dir() else {}
-    if not images:
+def _images(folder: Path) -> Files:
+    if not folder.is_dir():
         raise UserError(
-            f"{folder}: holds no images; annotation tools may leave them out of an export, so put them there, "
-            "under the names of the masks"
+            f"{folder}: no such folder; annotation tools may leave images out of an export: put them there, under the "
+            "names of the masks"
         )
-    return images
-
-
-def _listed(root: Path, split: str, lists: dict[str, Path]) -> tuple[list[str], Path]:
-    """Returns the names of a split, and their list or the folder of the lists."""
-    by_name = {name.lower(): path for name, path in lists.items()}
-    wanted = lists.get(split) or _of_any_name(by_name, split)
-    if wanted is not None:
-        return read_list(wanted), wanted
-    if split in ("train", "val", "all") and not any(_of_any_name(by_name, name) for name in ("train", "val")):
-        names = list(dict.fromkeys(name for path in lists.values() for name in read_list(path)))
-        return split_of(names, split, root / LISTS), root / LISTS
-    raise UserError(
-        f"{root / LISTS}/{split}.txt: no such split list; lists there: {', '.join(sorted(lists))}. "
-        "Give one of those, or keep only default.txt there, which is divided"
-    )
-
-
-def _of_any_name(by_name: dict[str, Path], split: str) -> Path | None:
-    return next((by_name[name] for name in _OTHER_NAMES.get(split, (split,)) if name in by_name), None)
+    return images_by_stem(folder)

@@ -6,15 +6,17 @@ import csv
 from pathlib import Path
 
 from keras_fcn.datasets.layouts.labelmap import named_table
-from keras_fcn.datasets.pairs import Pairs, files_by_stem, reader
+from keras_fcn.datasets.listing import Files, files_by_stem, inner_folders
+from keras_fcn.datasets.pairs import Pairs, reader
+from keras_fcn.datasets.splits import split_to_read
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.images.masks import read_value_label
 from keras_fcn.system.files import read_lines
 
 CLASS_FILE = "_classes.csv"
-FOLDERS = {"train": "train", "val": "valid", "test": "test"}
-"""The folder of each split."""
+FOLDERS = ("train", "valid", "test")
+"""The folders of the splits."""
 
 MASK_ENDING = "_mask"
 _NONE = 254  # a value that is neither a class nor void
@@ -22,23 +24,25 @@ _NONE = 254  # a value that is neither a class nor void
 
 def recognizes(root: Path) -> bool:
     """Returns whether one of the splits' folders has a class file."""
-    return any((root / folder / CLASS_FILE).is_file() for folder in FOLDERS.values())
+    return bool(_splits(root))
 
 
 def read_roboflow(root: Path, split: str) -> Pairs:
     """Lists the pairs of one split; the classes are those of _classes.csv, in the order of their pixel values.
 
     Args:
-        root: The unpacked export, with folders train, valid and test, or some of them.
+        root: The unpacked export, with folders train, valid and test, or some of them. Without valid, train is divided.
         split: One of "train", "val" (the folder `valid`) and "test".
 
     Raises:
         UserError: If there is no such split, the class files are wrong or disagree, or no image has a mask.
     """
-    folder = root / FOLDERS.get(split, split)
-    if folder.name not in FOLDERS.values() or not folder.is_dir():
-        found = ", ".join(name for name, inner in FOLDERS.items() if (root / inner).is_dir()) or "none"
-        raise UserError(f"{folder}: no such folder, so there is no split {split!r}; splits there: {found}")
+    splits = [name for name in FOLDERS if (root / name).is_dir()] or _splits(root)
+    name, divide = split_to_read(splits, split)
+    if name is None:
+        found = ", ".join(splits) or "none"
+        raise UserError(f"{root}: has no split {split!r}; splits there: {found}")
+    folder = root / name
     path, names = _classes(root)
     classes = named_table(path, list(names.values()))
     ids = [_NONE] * 256
@@ -47,28 +51,36 @@ def read_roboflow(root: Path, split: str) -> Pairs:
         ids[value] = index
     images, masks = images_and_masks(files_by_stem(folder))
     read_label = reader(read_value_label, classes, tuple(ids))
-    return Pairs.found("Roboflow masks", split, folder, images, masks, classes, read_label, divide=False)
+    return Pairs.found("Roboflow masks", split, folder, images, masks, classes, read_label, divide)
 
 
-def images_and_masks(files: dict[str, Path]) -> tuple[dict[str, Path], dict[str, Path]]:
+def images_and_masks(files: Files) -> tuple[Files, Files]:
     """Divides a folder's image files into images and masks, both by the image's name.
 
     A mask is a PNG whose name ends in _mask, unless it has a mask itself: the image may show a face mask.
     """
-    masks = {
-        name.removesuffix(MASK_ENDING): path
+    masks = Files(
+        (name.removesuffix(MASK_ENDING), path)
         for name, path in files.items()
         if name.endswith(MASK_ENDING) and path.suffix.lower() == ".png" and name + MASK_ENDING not in files
-    }
+    )
     taken = set(masks.values())
-    return {name: path for name, path in files.items() if path not in taken}, masks
+    images = Files((name, path) for name, path in files.items() if path not in taken)
+    images.left_out = files.left_out
+    return images, masks
+
+
+def _splits(root: Path) -> list[str]:
+    """Returns the names of the folders with a class file, those of Roboflow first."""
+    names = [folder.name for folder in inner_folders(root) if (folder / CLASS_FILE).is_file()]
+    return sorted(names, key=lambda name: FOLDERS.index(name) if name in FOLDERS else len(FOLDERS))
 
 
 def _classes(root: Path) -> tuple[Path, dict[int, str]]:
     """Returns a class file and its class names by pixel value; all class files must agree."""
-    paths = [root / folder / CLASS_FILE for folder in FOLDERS.values() if (root / folder / CLASS_FILE).is_file()]
+    paths = [root / folder / CLASS_FILE for folder in _splits(root)]
     if not paths:
-        raise UserError(f"{root}: no folder in it ({', '.join(FOLDERS.values())}) has {CLASS_FILE}; export it again")
+        raise UserError(f"{root}: no folder in it ({', '.join(FOLDERS)}) has {CLASS_FILE}; export it again")
     tables = [_read_csv(path) for path in paths]
     for path, table in zip(paths, tables):
         if table != tables[0]:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_fcn.datasets.layouts import voc
-from keras_fcn.datasets.pairs import Pairs, files_by_stem, pair_listed, read_list, reader
+from keras_fcn.datasets.listing import files_by_stem
+from keras_fcn.datasets.pairs import Pairs, reader
+from keras_fcn.datasets.splits import read_list
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import read_label
@@ -52,8 +54,8 @@ def read_voc_aug(root: Path, split: str) -> Pairs:
     for source in (folder / "train.txt", folder / "val.txt"):
         names = [name for name in _read_sbd_list(source) if name not in taken]
         taken.update(names)
-        more_images, more_labels, more_findings = pair_listed(names, sbd_images, sbd_masks, source)
-        images, labels, findings = images + more_images, labels + more_labels, findings + more_findings
+        more = Pairs.listed(_NAME, split, source, names, sbd_images, sbd_masks, pairs.classes, pairs.read_label)
+        images, labels, findings = images + more.images, labels + more.labels, findings + more.findings
     read = reader(read_voc_or_sbd_label, pairs.classes)
     return dataclasses.replace(
         pairs, layout=_NAME, split=split, images=images, labels=labels, read_label=read, findings=findings

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
-from keras_fcn.datasets.pairs import Pairs, files_by_stem, pair_listed, read_list, reader
-from keras_fcn.errors import UserError
+from keras_fcn.datasets.listing import Files, files_by_stem, images_by_stem, masks_by_stem
+from keras_fcn.datasets.pairs import Pairs, masks_of_images, reader
+from keras_fcn.datasets.splits import read_list, resolved, split_named, split_to_read
+from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import read_label
 
@@ -29,11 +32,13 @@ def read_voc(root: Path, split: str) -> Pairs:
         UserError: If a folder or the list is missing, or the list is empty or repeats a name.
     """
     root, classes = voc_folder(root), ClassTable.voc()
-    path = list_path(root, split)
-    names = read_list(path)
-    by_name, masks = files_by_stem(root / "JPEGImages"), files_by_stem(root / "SegmentationClass", (".png",))
-    images, labels, findings = pair_listed(names, by_name, masks, path)
-    return Pairs("PASCAL VOC", split, images, labels, classes, reader(read_label, classes), findings, True)
+    lists = lists_in(root)
+    source, lines, divide = read_lists(root / LISTS, lists, split)
+    images, masks = images_by_stem(root / "JPEGImages"), masks_by_stem(root / "SegmentationClass")
+    labels = reader(read_label, classes)
+    pairs = Pairs.listed("PASCAL VOC", split, source, lines, images, masks, classes, labels, divide)
+    findings = (*pairs.findings, *unlisted(root, lists, images, masks))
+    return dataclasses.replace(pairs, findings=findings, palette_means_colors=True)
 
 
 def read_voc_images(root: Path, split: str) -> dict[str, Path]:
@@ -48,12 +53,17 @@ def read_voc_images(root: Path, split: str) -> dict[str, Path]:
     """
     path = list_path(root, split)
     images = files_by_stem(voc_folder(root) / "JPEGImages")
-    names = read_list(path)
+    names = list(resolved(path, read_list(path), images, {}))
     missing = [name for name in names if name not in images]
     if missing:
         others = f", as are those of {len(missing) - 1} others" if len(missing) > 1 else ""
         raise UserError(f"{path}: the image of {missing[0]!r} is missing{others}; add what is missing")
     return {name: images[name] for name in names}
+
+
+def lists_in(root: Path) -> dict[str, Path]:
+    """Returns the split lists of a data set by name; none if it has no folder of lists."""
+    return files_by_stem(root / LISTS, (".txt",)) if (root / LISTS).is_dir() else {}
 
 
 def list_path(root: Path, split: str) -> Path:
@@ -63,11 +73,48 @@ def list_path(root: Path, split: str) -> Path:
         UserError: If it does not exist.
     """
     folder = voc_folder(root) / LISTS
-    path = folder / f"{split}.txt"
-    if not path.is_file():
-        found = ", ".join(sorted(file.stem for file in folder.glob("*.txt"))) or "none"
-        raise UserError(f"{path}: no such split list; lists there: {found}")
-    return path
+    lists = lists_in(voc_folder(root))
+    name = split_named(lists, split)
+    if name is None:
+        found = ", ".join(sorted(lists)) or "none"
+        raise UserError(f"{folder / split}.txt: no such split list; lists there: {found}")
+    return lists[name]
+
+
+def read_lists(folder: Path, lists: dict[str, Path], split: str) -> tuple[Path, list[str], bool]:
+    """Reads the list of a split, or those that have to be divided.
+
+    Args:
+        folder: The folder of the lists.
+        lists: All lists by name.
+        split: The name of the split.
+
+    Returns:
+        The list or the folder, its lines, and whether they have to be divided.
+
+    Raises:
+        UserError: If there is no such list, or it is empty or repeats a name.
+    """
+    name, divide = split_to_read(lists, split)
+    if name is not None:
+        return lists[name], read_list(lists[name]), divide
+    if lists and split in ("train", "val", "all") and split_named(lists, "val") is None:
+        return folder, list(dict.fromkeys(line for path in lists.values() for line in read_list(path))), True
+    found = ", ".join(sorted(lists)) or "none"
+    raise UserError(
+        f"{folder / split}.txt: no such split list; lists there: {found}. "
+        "Give one of those, or keep only one there, which is divided"
+    )
+
+
+def unlisted(root: Path, lists: dict[str, Path], images: Files, masks: Files) -> list[DataError]:
+    """Returns a finding, not fatal, about masks whose images are in no list."""
+    listed = {name for path in lists.values() for name in resolved(path, read_list(path), images, masks)}
+    alone = [path for name, path in masks_of_images(images, masks).items() if name not in listed]
+    if not alone:
+        return []
+    message = f"{root / LISTS}: no list has the images of {len(alone)} masks, such as {alone[0]}; add them to one"
+    return [DataError("not listed", message, is_fatal=False, count=len(alone))]
 
 
 def voc_folder(root: Path) -> Path:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs
+from keras_fcn.datasets import Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights, repeat_factors
+from keras_fcn.datasets.inspection import left_out
 from keras_fcn.errors import Remark
 from keras_fcn.runs.config import DataOptions
 from keras_fcn.runs.names import Balance
@@ -47,21 +48,21 @@ def open_training_data(
     Raises:
         UserError: If the data does not exist, or a file of it has a fault.
     """
-    pairs = open_pairs(options.data, options.split, options.layout)
-    validation = open_pairs(options.data, options.val_split, options.layout)
+    pairs, validation = open_splits(options.data, (options.split, options.val_split), options.layout)
     report(
         f"Data     {options.data}: {pairs.layout}, {pairs.classes.num_classes} classes, {len(pairs)} training and "
         f"{len(validation)} validation images; checking every file ..."
     )
+    if pairs.note:
+        report(f"         {pairs.note}")
     inspections = [inspect_pairs(pairs), inspect_pairs(validation)]
     for inspection in inspections:
         inspection.require_sound()
     findings = [finding for inspection in inspections for finding in inspection.findings]
     for remark in (finding for finding in findings if isinstance(finding, Remark)):
         report(f"Remark   {remark}")
-    left_out = len({str(finding) for finding in findings if not isinstance(finding, Remark)})
-    if left_out:
-        report(f"         {left_out} files are left out: python -m keras_fcn.check {options.data} says which and why")
+    if omitted := left_out(findings, options.data):
+        report(f"         {omitted}")
     pixels = inspections[0].pixels[:, : pairs.classes.num_classes]
     return TrainingData(
         pairs.repeated(repeat_factors(pixels)) if balance == "sampling" else pairs,

@@ -91,7 +91,7 @@ def test_roboflow_and_camvid_name_their_splits(tmp_path, split):
     write_roboflow(tmp_path / "roboflow")
     write_camvid(tmp_path / "camvid")
     for layout in ("roboflow", "camvid"):
-        with pytest.raises(UserError, match=r"splits there: train, val, test"):
+        with pytest.raises(UserError, match=r"splits there: train, val(id)?, test"):
             open_pairs(tmp_path / layout, split, layout)
 
 

@@ -62,7 +62,7 @@ def test_cvat_without_images_says_where_they_belong(tmp_path, leave):
     for path in (tmp_path / "JPEGImages").iterdir():
         path.unlink()
     leave(tmp_path / "JPEGImages")
-    with pytest.raises(UserError, match=r"JPEGImages: holds no images; .* put them there"):
+    with pytest.raises(UserError, match=r"JPEGImages: (holds no images|no such folder); .*put them there"):
         open_pairs(tmp_path, "train")
 
 
@@ -191,5 +191,7 @@ def test_masks_that_are_jpegs_are_refused(tmp_path):
     write_labelme(tmp_path, NAMES[:2])
     for path in sorted((tmp_path / "SegmentationClass").iterdir()):
         path.rename(path.with_suffix(".jpg"))
-    with pytest.raises(UserError, match="SegmentationClass: holds no PNG masks, but JPEGs"):
+    with pytest.raises(
+        UserError, match=r"SegmentationClass: holds no PNG masks, but 2 .jpg, whose colours are not exact"
+    ):
         open_pairs(tmp_path, "train")

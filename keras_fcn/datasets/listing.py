@@ -1,0 +1,109 @@
+"""Listing the files of a data set's folders: what is read, by name, and what is left out."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_fcn.errors import DataError, UserError
+from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
+from keras_fcn.system.files import by_suffix, walk_files
+
+_MASK_SUFFIXES = (".png",)
+
+
+class Files(dict[str, Path]):
+    """Files by name.
+
+    Attributes:
+        left_out: Findings, not fatal, about pictures in the same folder that are not read.
+    """
+
+    left_out: tuple[DataError, ...] = ()
+
+
+def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Files:
+    """Lists the files with one of `suffixes` by their names without suffix, in order, as `walk_files` finds them.
+
+    Args:
+        folder: The folder to list, with all folders in it; names are then such as "kitchen/table".
+        suffixes: Suffixes in lower case; those of files may be in upper case.
+
+    Raises:
+        UserError: If the folder is missing, or two files differ only in the suffix.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; this layout needs it")
+    found, others = Files(), []
+    for path in walk_files(folder):
+        suffix = path.suffix.lower()
+        if suffix in suffixes:
+            name = normal_name(path.relative_to(folder).with_name(path.stem).as_posix())
+            if name in found:
+                raise UserError(f"{path} and {found[name].name} have the same name; rename or remove one")
+            found[name] = path
+        elif suffix in IMAGE_SUFFIXES or suffix in OTHER_PICTURES:
+            others.append(path)
+    if others:
+        files, are = ("file", "is") if len(others) == 1 else ("files", "are")
+        message = f"{folder}: {by_suffix(others)} {files} in it {are} not read; convert them to {_wanted(suffixes)}"
+        found.left_out = (DataError("not read", message, is_fatal=False, count=len(others)),)
+    return found
+
+
+def images_by_stem(folder: Path) -> Files:
+    """Lists a folder's images by their names without suffix, in order.
+
+    Raises:
+        UserError: If the folder is missing, or holds no image.
+    """
+    images = files_by_stem(folder)
+    if not images:
+        fix = (
+            "convert them to JPEGs or PNGs"
+            if holds_pictures(folder)
+            else "put them there, under the names of the masks"
+        )
+        raise UserError(f"{folder}: holds no images{_but(folder)}; {fix}")
+    return images
+
+
+def masks_by_stem(folder: Path) -> Files:
+    """Lists a folder's PNG masks by their names without suffix, in order.
+
+    Raises:
+        UserError: If the folder is missing, or holds no PNG.
+    """
+    masks = files_by_stem(folder, _MASK_SUFFIXES)
+    if not masks:
+        suffixes = {path.suffix.lower() for path in walk_files(folder)}
+        reason = ", whose colours are not exact" if suffixes and suffixes <= {".jpg", ".jpeg"} else ""
+        raise UserError(f"{folder}: holds no PNG masks{_but(folder)}{reason}; export the masks as PNGs")
+    return masks
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Returns whether a folder, or one in it, holds pictures of any kind."""
+    kinds = (*IMAGE_SUFFIXES, *OTHER_PICTURES)
+    return folder.is_dir() and any(path.suffix.lower() in kinds for path in walk_files(folder))
+
+
+def inner_folders(folder: Path) -> list[Path]:
+    """Returns the folders in a folder by name, without hidden ones; none if it is no folder."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in found if path.is_dir() and not path.name.startswith(".") and path.name != "__MACOSX"]
+
+
+def normal_name(name: str) -> str:
+    """Returns a name in Unicode's NFC form for comparison, since macOS stores accents as separate characters."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _but(folder: Path) -> str:
+    files = list(walk_files(folder))
+    return f", but {by_suffix(files)}" if files else ""
+
+
+def _wanted(suffixes: Sequence[str]) -> str:
+    return "JPEGs or PNGs" if ".jpg" in suffixes else "PNGs"
