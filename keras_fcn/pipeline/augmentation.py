@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from keras_fcn.datasets import Pairs
+from keras_fcn.datasets import Pairs, inspect_pairs
 from keras_fcn.drawing.overlays import overlay
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import read_image
@@ -25,6 +25,9 @@ from keras_fcn.system.options import BELOW_1, SCALES, SIZE, Options, within
 
 Augment: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
+AUGMENT_FAULT = "returned an image and a label of different sizes"
+"""TensorFlow's error if a function of one's own does so."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation(Options):
@@ -37,7 +40,7 @@ class Augmentation(Options):
         rotate: The largest rotation angle in degrees.
         color_jitter: Strength of changes of brightness, contrast and saturation, from 0 (none) to less than 1.
         augment: A function that is applied first: from an image uint8 [H, W, 3], its label uint8 [H, W] and a seed,
-            integers [2], to an image and a label of any size. It is traced into a `tf.data` graph.
+            integers [2], to an image and a label of any size, both of the same. It is traced into a `tf.data` graph.
 
     Raises:
         UserError: If a value is out of its range.
@@ -80,7 +83,10 @@ class Augmentation(Options):
         if (image.dtype, label.dtype) != (tf.uint8, tf.uint8):
             received = f"{image.dtype.name} and {label.dtype.name}"
             raise UserError(f"{argument('augment')} must return image and label as uint8. Received: {received}")
-        return tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(label, [None, None])
+        image, label = tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(label, [None, None])
+        fits = tf.reduce_all(tf.shape(image)[:2] == tf.shape(label))
+        with tf.control_dependencies([tf.debugging.Assert(fits, [AUGMENT_FAULT])]):
+            return tf.identity(image), tf.identity(label)
 
 
 def draw_samples(
@@ -97,7 +103,11 @@ def draw_samples(
 
     Returns:
         The samples in a grid, four per row; padding and void have the void colour.
+
+    Raises:
+        UserError: If the pair cannot be read, or the image and its mask differ in size.
     """
+    inspect_pairs(pairs.shard(index, len(pairs))).require_sound()
     image, label = read_image(pairs.images[index]), pairs.read_label(pairs.labels[index])
     tiles = []
     for number in range(count):

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from keras_fcn.datasets import Pairs, inspect_pairs
-from keras_fcn.errors import DataError
+from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.photos import is_plain_jpeg, read_image
-from keras_fcn.pipeline.augmentation import Augmentation
+from keras_fcn.pipeline.augmentation import AUGMENT_FAULT, Augmentation
 from keras_fcn.pipeline.palette_png import decode_indices, has_palette_of
 
 PARALLEL_READS = os.cpu_count() or 1
 """Pairs decoded in parallel: the number of cores from the start, where autotuning would begin with one."""
+
+_PAIR = "unreadable pair"
+"""Stands before a pair's index in TensorFlow's error."""
+
+_START = 4096
+"""Bytes at the start of a file that tell, with its size, whether it is what it was: EXIF data begin there."""
 
 
 def training_dataset(
@@ -121,8 +128,15 @@ def explain_failure(pairs: Pairs) -> Iterator[None]:
     """
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnknownError):
-        inspect_pairs(pairs).require_sound()
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnknownError) as error:
+        if AUGMENT_FAULT in error.message:
+            raise UserError(f"{argument('augment')} {AUGMENT_FAULT}; both must have the same one") from None
+        index = re.search(rf"{_PAIR}\] \[(\d+)", error.message)
+        affected = pairs.shard(int(index[1]), len(pairs)) if index else pairs
+        inspect_pairs(affected).require_sound()
+        if index:
+            changed = f"{affected.images[0]} or its mask {affected.labels[0]}: changed while it was read"
+            raise UserError(f"{changed}; leave the data as they are, and resume") from None
         raise
 
 
@@ -130,7 +144,7 @@ class _Reader:
     """Reads pairs inside a `tf.data` graph.
 
     TensorFlow decodes most files exactly as Pillow does, and without Python's global lock. The headers, which the
-    constructor reads, tell for which files this holds; Pillow decodes the others.
+    constructor reads, tell for which files this holds; Pillow decodes the others, and those that have changed since.
 
     Args:
         pairs: The pairs to read.
@@ -138,40 +152,63 @@ class _Reader:
 
     def __init__(self, pairs: Pairs) -> None:
         self._pairs = pairs
-        is_plain = list(map(self._is_plain, pairs.images, pairs.labels))
-        self._images, self._labels = (tf.constant([str(p) for p in paths]) for paths in (pairs.images, pairs.labels))
-        self._is_plain_pair = tf.constant(is_plain)
+        paths = list(zip(pairs.images, pairs.labels))
+        self._paths = tf.constant([[os.fsencode(path) for path in pair] for pair in paths])
+        self._is_plain = tf.constant([self._can_be_plain(*pair) for pair in paths])
+        self._fingerprints = tf.constant(_fingerprints_of(paths))
 
     def __call__(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Decodes pair `index` to an image uint8 [H, W, 3] and its label uint8 [H, W]."""
-        paths = self._images[index], self._labels[index]
+        """Decodes pair `index` to an image uint8 [H, W, 3] and its label uint8 [H, W]; their sizes are equal."""
         image, label = tf.cond(
-            self._is_plain_pair[index], lambda: self._decode_plain(*paths), lambda: self._decode_by_pillow(*paths)
+            self._is_plain[index], lambda: self._decode_unchanged(index), lambda: self._decode_by_pillow(index)
         )
         image.set_shape([None, None, 3])
         label.set_shape([None, None])
-        return image, label
+        fits = tf.reduce_all(tf.shape(image)[:2] == tf.shape(label)) & (tf.size(label) > 0)
+        with tf.control_dependencies([tf.debugging.Assert(fits, [_PAIR, tf.cast(index, tf.int32)])]):
+            return tf.identity(image), tf.identity(label)
 
-    def _is_plain(self, image: Path, label: Path) -> bool:
+    def _can_be_plain(self, image: Path, label: Path) -> bool:
         pairs = self._pairs
         return pairs.palette_means_colors and has_palette_of(label, pairs.classes) and is_plain_jpeg(image)
 
-    def _decode_plain(self, image_path: tf.Tensor, label_path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # INTEGER_ACCURATE gives the same pixels as Pillow; the default differs by up to 5 levels.
-        image = tf.io.decode_jpeg(tf.io.read_file(image_path), channels=3, dct_method="INTEGER_ACCURATE")
-        return image, decode_indices(tf.io.read_file(label_path), self._pairs.classes)
+    def _decode_unchanged(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        files = [tf.io.read_file(path) for path in tf.unstack(self._paths[index])]
+        starts = [[tf.strings.substr(file, 0, _START), tf.as_string(tf.strings.length(file))] for file in files]
+        is_unchanged = _hash(tf.strings.join([*starts[0], *starts[1]])) == self._fingerprints[index]
+        return tf.cond(is_unchanged, lambda: self._decode_plain(*files), lambda: self._decode_by_pillow(index))
 
-    def _decode_by_pillow(self, image_path: tf.Tensor, label_path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _decode_plain(self, image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # INTEGER_ACCURATE gives the same pixels as Pillow; the default differs by up to 5 levels.
+        pixels = tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE")
+        return pixels, decode_indices(label, self._pairs.classes)
+
+    def _decode_by_pillow(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         @tf.autograph.experimental.do_not_convert  # plain Python, which autograph would make slower
-        def decode(image: bytes, label: bytes) -> tuple[np.ndarray, np.ndarray]:
+        def decode(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             try:
-                return read_image(image.decode()), self._pairs.read_label(Path(label.decode()))
+                return read_image(self._pairs.images[index]), self._pairs.read_label(self._pairs.labels[index])
             except DataError:  # reported by `explain_failure`: Python must not raise in a thread of TensorFlow
                 return np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8)
 
-        image, label = tf.numpy_function(decode, [image_path, label_path], [tf.uint8, tf.uint8])
-        with tf.control_dependencies([tf.debugging.Assert(tf.size(label) > 0, ["unreadable pair", label_path])]):
-            return tf.identity(image), tf.identity(label)
+        image, label = tf.numpy_function(decode, [index], [tf.uint8, tf.uint8])
+        return image, label
+
+
+def _fingerprints_of(pairs: Sequence[Sequence[Path]]) -> np.ndarray:
+    """Returns a hash of the sizes and the first bytes of the files of each pair, int64 [N]."""
+
+    def start(path: Path) -> bytes:
+        with path.open("rb") as file:
+            return file.read(_START) + str(os.fstat(file.fileno()).st_size).encode()
+
+    some = range(0, len(pairs), 1000)  # not all at once: 10,000 pairs would take 80 MB
+    parts = [_hash([b"".join(map(start, pair)) for pair in pairs[first : first + 1000]]) for first in some]
+    return np.concatenate([np.zeros(0, np.int64), *parts])
+
+
+def _hash(texts) -> tf.Tensor:
+    return tf.strings.to_hash_bucket_fast(texts, tf.int64.max)
 
 
 def _require_classes(label: tf.Tensor, num_classes: int) -> tf.Tensor:

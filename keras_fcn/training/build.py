@@ -15,7 +15,7 @@ from keras_fcn.network.backbones import Backbone
 from keras_fcn.network.fcn import build_fcn, with_input_scale
 from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.augmentation import Augment, Augmentation
-from keras_fcn.pipeline.batches import training_dataset
+from keras_fcn.pipeline.batches import explain_failure, training_dataset
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.training.distributed.devices import (
     build_strategy,
@@ -182,7 +182,8 @@ class _Builder:
         if loaded.is_folded:
             crops = training_dataset(self.data.pairs, stream.augmentation, 1, self.config.run.seed)
             images = (parts.normalize(image) for image, _ in crops.take(STATISTICS_CROPS))
-            restore_statistics(parts.backbone, images)
+            with explain_failure(self.data.pairs):
+                restore_statistics(parts.backbone, images)
         return loaded
 
     def step(

@@ -1,5 +1,8 @@
 import dataclasses
 import itertools
+import os
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import read_label, write_label
 from keras_fcn.images.photos import read_image
-from keras_fcn.pipeline.augmentation import Augmentation
+from keras_fcn.pipeline.augmentation import Augmentation, draw_samples
 from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure, training_dataset
 
 
@@ -115,3 +118,78 @@ def test_a_file_that_breaks_during_training_is_named(plain_pairs):
     Image.new("RGB", (33, 26), (1, 2, 3)).save(plain_pairs.labels[6])
     with pytest.raises(UserError, match=r"6_label.png: colour \(1, 2, 3\)"), explain_failure(plain_pairs):
         take(plain_pairs, batches=2)
+
+
+@pytest.fixture
+def drawn(toy, tmp_path):
+    """Two pairs of JPEG and palette PNG, which TensorFlow decodes, to be changed."""
+    pairs = read_voc(toy, "train")
+    folder = shutil.copytree(toy, tmp_path / "toy")
+    images, labels = ([folder / path.relative_to(toy) for path in paths[:2]] for paths in (pairs.images, pairs.labels))
+    return dataclasses.replace(pairs, images=tuple(images), labels=tuple(labels))
+
+
+def halve(path):
+    with Image.open(path) as image:
+        image.resize((image.width // 2, image.height // 2), Image.Resampling.NEAREST).save(path)
+
+
+def turn(path):
+    with Image.open(path) as image:
+        image.transpose(Image.Transpose.ROTATE_90).save(path)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def claim_turned(path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(path) as image:
+        image.save(path, exif=exif)
+
+
+@pytest.mark.parametrize("kind", ["images", "labels"])
+@pytest.mark.parametrize("change", [halve, turn, cut, claim_turned, os.remove])
+def test_a_pair_that_no_longer_fits_while_training_runs_is_named(drawn, kind, change):
+    stream = training_dataset(drawn, Augmentation((16, 24)), 1, 3)
+    path = getattr(drawn, kind)[1]
+    change(path)
+    with pytest.raises(UserError, match=re.escape(path.name)), explain_failure(drawn):
+        list(itertools.islice(stream.as_numpy_iterator(), 4))
+
+
+def test_an_image_turned_by_exif_while_training_runs_is_read_upright(drawn):
+    """A half turn does not change its size: only the start of the file does."""
+    expected = read_image(drawn.images[0])[::-1, ::-1]
+    stream = evaluation_dataset(drawn)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x03\0\0\0" + bytes(4)
+    data = drawn.images[0].read_bytes()
+    drawn.images[0].write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:])
+    image, _ = next(stream.as_numpy_iterator())
+    np.testing.assert_array_equal(image[0], expected)
+
+
+def test_a_pair_that_is_sound_again_when_it_is_looked_at_is_named(drawn):
+    stream = training_dataset(drawn, Augmentation((16, 24)), 1, 3)
+    before = drawn.labels[1].read_bytes()
+    halve(drawn.labels[1])
+
+    def read():
+        try:
+            list(itertools.islice(stream.as_numpy_iterator(), 4))
+        finally:
+            drawn.labels[1].write_bytes(before)
+
+    with pytest.raises(UserError, match="changed while it was read"), explain_failure(drawn):
+        read()
+
+
+def test_a_function_that_makes_sizes_differ_is_named(drawn):
+    augmentation = Augmentation((16, 24), augment=lambda image, label, seed: (image[1:], label))
+    with pytest.raises(UserError, match=r"^augment returned an image and a label of diff"), explain_failure(drawn):
+        next(training_dataset(drawn, augmentation, 1, 3).as_numpy_iterator())
+    halve(drawn.labels[0])
+    with pytest.raises(UserError, match="export the mask at the image's own size"):
+        draw_samples(drawn, Augmentation((16, 24)))

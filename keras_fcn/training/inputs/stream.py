@@ -82,7 +82,8 @@ class TrainingStream:
         if self.plan and step < self._frozen_steps:
             self._cache = FeatureCache(features, self.plan)
             batches = augmented_dataset(self._pairs, self.augmentation, self._batch_size, self._seed, self.plan.draws)
-            self._cache.fill(self._features, batches)
+            with explain_failure(self._pairs):
+                self._cache.fill(self._features, batches)
         self._batches = self._open(step)
 
     def next(self, step: int) -> list[Batch]:
