@@ -8,8 +8,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from keras_fcn.datasets.download import download_voc2012, unpack_voc2012
+from keras_fcn.datasets.foreign import contents, foreign_format
 from keras_fcn.datasets.inspection import Inspection, inspect_pairs
-from keras_fcn.datasets.layouts import voc
+from keras_fcn.datasets.layouts import folders, voc
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.errors import UserError, argument
@@ -134,9 +135,16 @@ def find_layout(root: Path, layout: str = "auto") -> str:
         inner = [path for path in sorted(root.iterdir()) if path.is_dir() and _recognized(path)]
         if len(inner) == 1:
             raise UserError(f"{root}: is in no known layout, but the folder in it is; give {inner[0]}")
-        known = "; ".join(f"{name} ({entry.shape})" for name, entry in LAYOUTS.items())
-        raise UserError(f"{root}: is in no known layout; rearrange it as one of {known}")
+        if form := foreign_format(root):
+            raise UserError(f"{root}: is in no known layout; {form}")
+        raise UserError(
+            f"{root}: is in no known layout. It holds {contents(root, _FOLDERS)}; put images into images/ and masks of "
+            f"the same names into masks/, or as one of the layouts {', '.join(LAYOUTS)} has them"
+        )
     return found
+
+
+_FOLDERS = (*folders.IMAGES, *folders.MASKS, "jpegimages", "segmentationclass", "imagesets", "trainannot", "valannot")
 
 
 def _recognized(root: Path) -> str | None:

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_fcn.datasets.foreign import foreign_format
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
 from keras_fcn.system.files import by_suffix, walk_files
@@ -79,7 +80,8 @@ def masks_by_stem(folder: Path) -> Files:
     if not masks:
         suffixes = {path.suffix.lower() for path in walk_files(folder)}
         reason = ", whose colours are not exact" if suffixes and suffixes <= {".jpg", ".jpeg"} else ""
-        raise UserError(f"{folder}: holds no PNG masks{_but(folder)}{reason}; export the masks as PNGs")
+        fix = foreign_format(folder) or "export the masks as PNGs"
+        raise UserError(f"{folder}: holds no PNG masks{_but(folder)}{reason}; {fix}")
     return masks
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_fcn.datasets.foreign import foreign_format
 from keras_fcn.datasets.listing import Files
 from keras_fcn.datasets.splits import followers, resolved, split_of
 from keras_fcn.errors import DataError, UserError
@@ -232,7 +233,8 @@ def require_pairs(source: Path, images: dict[str, Path], masks: dict[str, Path])
     if not names:
         both = f"{len(images)} images and {len(masks)} masks"
         such = _such_as(images, masks)
-        raise UserError(f"{source}: none of its {both} have the same name{such}; name each mask like its image")
+        fix = foreign_format(next(iter(masks.values()), source).parent) or "name each mask like its image"
+        raise UserError(f"{source}: none of its {both} have the same name{such}; {fix}")
     return names
 
 

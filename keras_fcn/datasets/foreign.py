@@ -1,0 +1,108 @@
+"""Telling what a folder holds that is in no known layout: another tool's format, or folders of other names."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from keras_fcn.system.files import by_suffix, walk_files
+
+_LOOKED_AT, _READ, _SHOWN = 100_000, 1 << 16, 6
+
+_EXPORT = 'export masks instead, such as CVAT\'s "Segmentation mask 1.1" or Roboflow\'s "Semantic Segmentation Masks"'
+
+
+@dataclasses.dataclass(frozen=True)
+class _Format:
+    """A format that holds no masks of class ids.
+
+    Attributes:
+        name: Its name, after "this looks like".
+        path: The end of a file's path.
+        words: What stands in its first or last bytes, all of these.
+        fix: What to do.
+    """
+
+    name: str
+    path: re.Pattern[str]
+    words: tuple[str, ...] = ()
+    fix: str = _EXPORT
+
+
+_JSON, _XML = re.compile(r"\.json$"), re.compile(r"\.xml$")
+
+_FORMATS = (
+    _Format(
+        "Label Studio's brush masks, one for each label of a task",
+        re.compile(r"task-\d+-annotation-\d+[^/]*\.png$"),
+        fix="paint those of a task into one PNG of class ids, named like its image",
+    ),
+    _Format("labelme's JSON", _JSON, ('"shapes"', '"imagePath"'), "convert it with labelme2voc, and give its folder"),
+    _Format("VGG Image Annotator's JSON", _JSON, ('"shape_attributes"',)),
+    _Format("Label Studio's JSON", _JSON, ('"from_name"', '"to_name"')),
+    _Format("Supervisely's JSON", _JSON, ('"classTitle"',)),
+    _Format("COCO JSON", _JSON, ('"images"', '"annotations"')),
+    _Format("COCO JSON", _JSON, ('"annotations"', '"categories"')),
+    _Format("COCO JSON", _JSON, ('"image_id"', '"category_id"')),
+    _Format("CVAT's XML", _XML, ("<annotations>", "<image ")),
+    _Format("PASCAL VOC's boxes", _XML, ("<annotation", "<bndbox>")),
+    _Format("YOLO's labels", re.compile(r"(^|/)(data|dataset)\.ya?ml$"), ("names",)),
+    _Format("YOLO's labels", re.compile(r"\.txt$"), ()),
+    _Format("NIfTI volumes", re.compile(r"\.nii(\.gz)?$"), fix="write slices as images, their labels as PNGs of ids"),
+    _Format("DICOM files", re.compile(r"\.dcm$"), fix="write them as PNGs of 8 bits, and their labels as PNGs of ids"),
+    _Format("TFRecords", re.compile(r"\.tfrecords?([.-].*)?$"), fix="write their images as JPEGs, their masks as PNGs"),
+    _Format("Parquet files", re.compile(r"\.parquet$"), fix="write their images as JPEGs, their masks as PNGs"),
+)  # fmt: skip
+
+_YOLO_LINE = re.compile(r"\d+( +-?\d*\.?\d+(e-?\d+)?){4,}\s*")
+
+
+def foreign_format(folder: Path) -> str:
+    """Returns which annotation tool's format a folder holds, and how to get masks from it; nothing if it is unknown."""
+    files = list(itertools.islice(walk_files(folder), _LOOKED_AT)) if folder.is_dir() else []
+    for form in _FORMATS:
+        named = [file for file in files if form.path.search(file.as_posix())]
+        for file in named[:_SHOWN]:
+            if _is(form, file):
+                return f"this looks like {form.name} ({file.relative_to(folder)}), which is not read; {form.fix}"
+    return ""
+
+
+def _is(form: _Format, file: Path) -> bool:
+    if file.suffix not in (".json", ".xml", ".txt", ".yaml", ".yml"):
+        return True
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(_READ)
+            opened.seek(-min(_READ, file.stat().st_size), 2)
+            text = (start + opened.read(_READ)).decode(errors="replace")
+    except OSError:
+        return False
+    if file.suffix == ".txt":
+        return bool(_YOLO_LINE.fullmatch(text.split("\n", 1)[0]))
+    return all(word in text for word in form.words)
+
+
+def contents(root: Path, known: Iterable[str]) -> str:
+    """Returns what a folder holds, human-readable, with the known name that one of its folders may be meant to have.
+
+    Args:
+        root: The folder.
+        known: Names of folders in known layouts, in lower case.
+    """
+    entries = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+    folders = [path for path in entries if path.is_dir()]
+    parts = [f"{path.name}/ ({by_suffix(walk_files(path)) or 'empty'})" for path in folders[:_SHOWN]]
+    parts += [f"{len(folders) - _SHOWN} folders more"] if len(folders) > _SHOWN else []
+    files = by_suffix(path for path in entries if not path.is_dir())
+    known = list(known)
+    meant = [
+        f"is {path.name}/ meant to be {close[0]}/?"
+        for path in folders
+        if path.name.lower() not in known and (close := difflib.get_close_matches(path.name.lower(), known, 1, 0.75))
+    ]
+    return "; ".join([", ".join(filter(None, [*parts, files])) or "nothing", *meant[:1]])
