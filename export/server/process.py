@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from export.server.model.segmentation import Segmentation
 from export.server.model.servable import Servable
 from export.server.model.versions import Versions
 from keras_fcn.inference.batches import default_batch_size
+from keras_fcn.system.machine import granted_cores
 from keras_fcn.system.signals import handling
 
 if TYPE_CHECKING:
@@ -78,6 +78,6 @@ def build(options: ServeOptions) -> tuple[Versions, Starlette]:
 
     versions, metrics = Versions(options.directory, load), Metrics()
     batching = BatchingOptions(max_batch, options.max_delay_ms / 1000)
-    threads = max(2, os.cpu_count() or 1)
+    threads = max(2, granted_cores())
     segmentation = Segmentation(threads, batching, versions.current.max_pixels, metrics.observe_batch)
     return versions, build_app(options, versions, segmentation, metrics)

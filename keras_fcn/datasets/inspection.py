@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,8 @@ import numpy as np
 from keras_fcn.datasets.pairs import LabelReader, Pairs
 from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.depth import describe_dark
-from keras_fcn.images.photos import inspect_image, orientation_of
+from keras_fcn.images.photos import decoded_bytes, inspect_image, orientation_of
+from keras_fcn.system.machine import DECODING, decoding_threads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +70,14 @@ def inspect_pairs(pairs: Pairs, advance: Callable[[], object] = lambda: None) ->
 
     def inspect(image: Path, label: Path) -> _Content | DataError:
         try:
-            return _inspect_pair(image, label, pairs.read_label)
+            with DECODING.taking(decoded_bytes(label)):
+                return _inspect_pair(image, label, pairs.read_label)
         except DataError as error:
             return error
         finally:
             advance()
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with decoding_threads() as threads:
         results = list(threads.map(inspect, pairs.images, pairs.labels))
     is_sound = np.array([not isinstance(result, DataError) for result in results], bool)
     sizes, pixels = np.zeros((len(pairs), 2), int), np.zeros((len(pairs), 256), np.int64)

@@ -16,8 +16,9 @@ from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.photos import is_plain_jpeg, read_image
 from keras_fcn.pipeline.augmentation import AUGMENT_FAULT, Augmentation
 from keras_fcn.pipeline.palette_png import decode_indices, has_palette_of
+from keras_fcn.system.machine import granted_cores
 
-PARALLEL_READS = os.cpu_count() or 1
+PARALLEL_READS = granted_cores()
 """Pairs decoded in parallel: the number of cores from the start, where autotuning would begin with one."""
 
 _PAIR = "unreadable pair"

@@ -5,15 +5,16 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from keras_fcn.system.machine import granted_cores
+
 WAITING_BYTES = 1 << 28
 """The most memory for decoded images that wait for the network, and for predictions that wait to be written, each."""
 
-THREADS = max(2, os.cpu_count() or 1)
+THREADS = max(2, granted_cores())
 """Number of threads that read, and of threads that write."""
 
 

@@ -8,6 +8,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from keras_fcn.system.machine import granted_cores
+
 
 def start_tensorflow(onednn: bool = True, list_devices: bool = True) -> None:
     """Imports TensorFlow without its log output, with oneDNN's kernels unless the user turned them off.
@@ -19,6 +21,9 @@ def start_tensorflow(onednn: bool = True, list_devices: bool = True) -> None:
         list_devices: Whether to initialize the devices at once; not before several workers are connected.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if granted_cores() < (os.cpu_count() or 1):
+        for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):  # it starts one for each core of the host
+            os.environ.setdefault(threads, str(granted_cores()))
     if onednn:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with stderr_unless_it_fails():

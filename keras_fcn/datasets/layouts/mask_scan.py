@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,8 @@ from keras_fcn.datasets.layouts.labelmap import EXAMPLE_LINE, LABELMAP
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable, Color
 from keras_fcn.images.masks import label_colors, label_values, palette_in_use
+from keras_fcn.images.photos import decoded_bytes
+from keras_fcn.system.machine import DECODING, decoding_threads
 
 SHOWN_COLORS = 8
 MOST_CLASSES = 254
@@ -35,7 +35,7 @@ def scan_classes(root: Path, masks: Sequence[Path]) -> ClassTable:
     Raises:
         UserError: If masks are in colour, an index has different colours in two palettes, or the values are no ids.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with decoding_threads() as threads:
         contents = list(threads.map(_content, masks))
     sound = [content for content in contents if isinstance(content, _Content)]
     if not sound:
@@ -70,6 +70,11 @@ class _Content:
 
 
 def _content(path: Path) -> _Content | DataError:
+    with DECODING.taking(decoded_bytes(path)):
+        return _decoded(path)
+
+
+def _decoded(path: Path) -> _Content | DataError:
     try:
         return _Content(path, frozenset(np.unique(label_values(path)).tolist()), palette_in_use(path))
     except DataError as error:

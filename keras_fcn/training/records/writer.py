@@ -17,7 +17,7 @@ from keras_fcn.inference.models import load_model
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.files import replaced_file, write_json
-from keras_fcn.system.memory import return_free_memory
+from keras_fcn.system.machine import return_free_memory
 from keras_fcn.system.text import reason_of
 from keras_fcn.training.records.progress import Progress
 from keras_fcn.training.records.tensorboard import TensorBoardLog

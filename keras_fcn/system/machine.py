@@ -1,0 +1,96 @@
+"""The part of the machine that this process may use: cores, and memory."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+
+def granted_cores(root: Path = Path("/")) -> int:
+    """Returns the number of cores that this process may use, at least 1: fewer than the host has, in a container.
+
+    Args:
+        root: The folder of `proc` and `sys`, where Linux tells a control group's quota of processor time.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, math.ceil(min(_quotas(root), default=cores))))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Yields the cores that each control group of this process grants; none without a limit, or outside of Linux."""
+    for controllers, group in _control_groups(root):
+        is_new = controllers == ""  # cgroup v2 has one tree for all controllers
+        if is_new or "cpu" in controllers.split(","):
+            top = root / "sys/fs/cgroup" / ("" if is_new else "cpu")
+            folder = top / group.strip("/")
+            for place in (folder, *folder.parents):
+                if not place.is_relative_to(top):
+                    break
+                files = ["cpu.max"] if is_new else ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+                with contextlib.suppress(OSError, ValueError):  # "max 100000" is no quota
+                    quota, period = map(
+                        int, " ".join((place / name).read_text(encoding="utf-8") for name in files).split()
+                    )
+                    if quota > 0:
+                        yield quota / period
+
+
+def _control_groups(root: Path) -> list[tuple[str, str]]:
+    """Returns the controllers, such as "cpu,cpuacct", and the path of each control group of this process."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    parts = [line.split(":", 2) for line in lines]
+    return [(controllers, path) for _, controllers, path in parts]
+
+
+class Budget:
+    """An amount of something, memory for instance, that threads share.
+
+    Args:
+        total: The amount.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = self._free = total
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def taking(self, amount: int) -> Iterator[None]:
+        """Takes an amount while the block runs, and waits until it is free; one greater than all takes all."""
+        amount = min(amount, self._total)
+        with self._changed:
+            self._changed.wait_for(lambda: amount <= self._free)
+            self._free -= amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += amount
+                self._changed.notify_all()
+
+
+DECODING = Budget(1 << 27)
+"""Bytes, as RGB, of the masks that threads check at once; checking a mask takes some ten times as many."""
+
+
+def decoding_threads() -> ThreadPoolExecutor:
+    """Returns threads to decode masks in: more than eight wait for Python's lock, and each keeps memory of its own."""
+    return ThreadPoolExecutor(min(granted_cores(), 8))
+
+
+def return_free_memory() -> None:
+    """Returns freed memory from glibc to the system; does nothing on other C libraries.
+
+    Tracing a training step leaves tens of megabytes of it.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)

@@ -1,0 +1,91 @@
+import ctypes
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from keras_fcn.system.machine import Budget, granted_cores, return_free_memory
+
+BLOCKS, BLOCK = 500, 100_000
+"""Smaller than the blocks that glibc maps separately and returns at once."""
+
+
+def resident():
+    """Bytes of this process that are in memory."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return 1024 * int(line.split()[1])
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not a Linux with glibc"
+)
+def test_memory_freed_below_a_used_block_is_returned():
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.restype, libc.free.argtypes = None, [ctypes.c_void_p]
+    blocks = [libc.malloc(BLOCK) for _ in range(BLOCKS)]
+    for block in blocks:
+        ctypes.memset(block, 1, BLOCK)
+    for block in blocks[:-1]:
+        libc.free(block)
+    before = resident()
+    return_free_memory()
+    assert before - resident() > BLOCKS * BLOCK / 2
+    libc.free(blocks[-1])
+
+
+@pytest.mark.parametrize(("platform", "library"), [("win32", None), ("linux", object())])
+def test_other_systems_are_left_alone(monkeypatch, platform, library):
+    """Windows has no library of the process; musl's has no `malloc_trim`."""
+    asked = []
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: asked.append(name) or library)
+    return_free_memory()
+    assert asked == ([] if platform == "win32" else [None])
+
+
+GROUPS = {
+    "v2": ("0::/pod/app\n", {"pod/cpu.max": "250000 100000\n", "pod/app/cpu.max": "max 100000\n"}),
+    "v2, mounted at its own group": ("0::/../..\n", {"cpu.max": "250000 100000\n"}),
+    "v1": (
+        "4:cpu,cpuacct:/app\n3:cpuset:/app\n0::/app\n",
+        {"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n", "cpuset/cpu.max": "1 1"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("groups", "files"), GROUPS.values(), ids=GROUPS)
+def test_the_cores_of_a_container_are_those_of_its_quota(groups, files, tmp_path, monkeypatch):
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(groups)
+    for name, text in files.items():
+        file = tmp_path / "sys/fs/cgroup" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    for affinity, expected in (64, 3), (2, 2):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=affinity: set(range(cores)), raising=False)
+        assert granted_cores(tmp_path) == expected
+
+
+def test_cores_without_a_quota_are_those_of_affinity(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {3, 5}, raising=False)
+    assert granted_cores(tmp_path) == 2
+    monkeypatch.delattr("os.sched_getaffinity")
+    assert granted_cores(tmp_path) == 64
+
+
+def test_threads_share_a_budget_and_none_waits_forever():
+    budget, using, most = Budget(10), [], []
+
+    def work(amount):
+        with budget.taking(amount):
+            using.append(min(amount, 10))
+            most.append(sum(using))
+            using.remove(min(amount, 10))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, [3, 4, 20, 10, 1] * 40))
+    assert (using, len(most)) == ([], 200)
+    assert max(most) <= 10
