@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights
+from keras_fcn.datasets.inspection import images_in_both
 from keras_fcn.drawing.panels import draw_check
 from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.runs.names import LAYOUTS
@@ -54,10 +55,14 @@ def main() -> int:
     """Checks, prints, draws, and returns the exit status."""
     options = parse_options(CheckOptions, sys.argv[1:])
     summaries, examples = {}, []
+    inspected: list[tuple[Pairs, Inspection]] = []
     for pairs in open_splits(options.data, options.splits, options.layout):
         with progress_bar(len(pairs), "pair", pairs.split) as bar:
             inspection = inspect_pairs(pairs, bar.update)
-        summaries[pairs.split] = summarize(pairs, inspection)
+        both = [remark for earlier in inspected for remark in images_in_both(*earlier, pairs, inspection)]
+        inspected.append((pairs, inspection))
+        findings = (*inspection.findings, *both)
+        summaries[pairs.split] = summarize(pairs, dataclasses.replace(inspection, findings=findings))
         shown = inspection.pixels[:, : pairs.classes.num_classes]
         examples += [(pairs, index) for index in choose_examples(shown, max(1, PICTURED // len(options.splits)))]
     print(format_summaries(options.data, pairs, summaries))

@@ -13,6 +13,7 @@ from keras_fcn.datasets.pairs import LabelReader, Pairs
 from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.depth import describe_dark
 from keras_fcn.images.photos import decoded_bytes, inspect_image, orientation_of
+from keras_fcn.system.files import content_digest
 from keras_fcn.system.machine import DECODING, decoding_threads
 
 
@@ -25,12 +26,14 @@ class Inspection:
         sizes: Height and width of each sound pair in pixels, int [N, 2]; zeros for the others.
         pixels: Pixel counts of each pair and id, int64 [N, 256]; zeros for pairs that are not sound.
         findings: All faults, those of the listing first.
+        contents: The `content_digest` of the image of each sound pair; empty for the others.
     """
 
     is_sound: np.ndarray
     sizes: np.ndarray
     pixels: np.ndarray
     findings: tuple[DataError, ...]
+    contents: tuple[str, ...] = ()
 
     def require_sound(self) -> None:
         """Raises the first fatal finding, if any, with the number of others."""
@@ -88,7 +91,27 @@ def inspect_pairs(pairs: Pairs, advance: Callable[[], object] = lambda: None) ->
         else:
             sizes[index], pixels[index], contents[index] = result.size, result.pixels, result
     findings += _remarks(pairs, contents)
-    return Inspection(is_sound, sizes, pixels, tuple(findings))
+    digests = tuple(contents[index].digest if index in contents else "" for index in range(len(pairs)))
+    return Inspection(is_sound, sizes, pixels, tuple(findings), digests)
+
+
+def images_in_both(train: Pairs, trained: Inspection, val: Pairs, evaluated: Inspection) -> list[Remark]:
+    """Returns a remark if images of a split have the contents of training images, whatever the names of the files are.
+
+    Args:
+        train: The training split.
+        trained: The result of `inspect_pairs` for it.
+        val: Another split.
+        evaluated: The result of `inspect_pairs` for that.
+    """
+    first = dict(zip(reversed(trained.contents), reversed(train.images)))
+    evaluated_images = zip(val.images, evaluated.contents)
+    both = [(image, first[digest]) for image, digest in evaluated_images if digest and digest in first]
+    if not both:
+        return []
+    same = f"{both[0][0]}: is the same image as {both[0][1]} of {train.split}"
+    figures = f"of the {len(val)} images of {val.split}, {len(both)} are in {train.split}"
+    return [Remark("in both splits", f"{same}; {figures}, so its metrics are too good: keep each image in one split")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,12 +123,14 @@ class _Content:
         pixels: Pixel counts of each id, int64 [256].
         brightest: The greatest value of an image of 16 bits a channel, 0 to 65,535; None for others.
         is_turned_alone: Whether the image has an EXIF orientation that its size does not show, and its mask has none.
+        digest: The image's `content_digest`.
     """
 
     size: tuple[int, int]
     pixels: np.ndarray
     brightest: int | None
     is_turned_alone: bool
+    digest: str
 
 
 def _inspect_pair(image: Path, label: Path, read_label: LabelReader) -> _Content:
@@ -119,7 +144,8 @@ def _inspect_pair(image: Path, label: Path, read_label: LabelReader) -> _Content
         )
     is_unseen = photo.orientation in (2, 3, 4) or (photo.orientation > 4 and size[0] == size[1])
     is_turned_alone = is_unseen and orientation_of(label) == 1
-    return _Content(size, np.bincount(ids.ravel(), minlength=256), photo.brightest, is_turned_alone)
+    pixels = np.bincount(ids.ravel(), minlength=256)
+    return _Content(size, pixels, photo.brightest, is_turned_alone, content_digest(image))
 
 
 def _turned(label: tuple[int, ...], image: tuple[int, int]) -> str:

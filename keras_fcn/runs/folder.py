@@ -11,9 +11,9 @@ from pathlib import Path
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.history import EpochRow
-from keras_fcn.system.files import new_folder, read_lines, replaced_file, write_json
+from keras_fcn.system.files import content_digest, new_folder, read_lines, replaced_file, write_json
 
-_TRAINING, _VALIDATION = "training_images.txt", "held_out_images.txt"
+_TRAINING, _VALIDATION, _CONTENTS = "training_images.txt", "held_out_images.txt", "training_contents.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,17 +101,23 @@ class RunFolder:
             ) from None
         return cls(root)
 
-    def write_images(self, training: Sequence[Path], validation: Sequence[Path]) -> None:
+    def write_images(self, training: Sequence[Path], validation: Sequence[Path], contents: Sequence[str] = ()) -> None:
         """Writes the lists of training and validation images when the run begins.
+
+        Args:
+            training: The training images.
+            validation: The validation images.
+            contents: The `content_digest` of each training image.
 
         Raises:
             UserError: If the run began with other training images: it cannot be resumed exactly.
         """
         before, now = self.training_images(), [_tail(path) for path in training]
         if not before:
-            for name, images in ((_TRAINING, training), (_VALIDATION, validation)):
+            of_contents = [(_CONTENTS, contents)] if contents else []
+            for name, lines in (*of_contents, (_TRAINING, training), (_VALIDATION, validation)):
                 with replaced_file(self.root / name) as temporary:
-                    temporary.write_text("".join(f"{image}\n" for image in images), encoding="utf-8")
+                    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         elif before != now:
             more, less = len(set(now) - set(before)), len(set(before) - set(now))
             raise UserError(
@@ -125,8 +131,17 @@ class RunFolder:
         return [_tail(Path(line)) for line in read_lines(path) if line] if path.is_file() else []
 
     def trained_on(self, images: Sequence[Path]) -> int:
-        """Returns how many of these images the run trains on."""
-        return len(set(self.training_images()).intersection(map(_tail, images)))
+        """Returns how many of these images the run trains on, by the contents of the files, whatever their names are.
+
+        A run of an early version kept no contents: its images count if they are where they were.
+        """
+        contents, listed = self.root / _CONTENTS, self.root / _TRAINING
+        if contents.is_file():
+            trained = set(read_lines(contents))
+        else:
+            lines = read_lines(listed) if listed.is_file() else []
+            trained = {content_digest(Path(line)) for line in lines if line}
+        return sum(content_digest(image) in trained - {""} for image in images) if trained else 0
 
     def write_history(self, rows: Sequence[EpochRow]) -> None:
         """Replaces the history by these rows, at least one."""

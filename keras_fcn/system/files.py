@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -147,6 +148,15 @@ def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
 def _leads_up(real: str, above: tuple[str, ...]) -> bool:
     """Returns whether a folder is one of those above, or holds one of them."""
     return any(os.path.commonpath((real, folder)) == real for folder in above)
+
+
+def content_digest(path: Path) -> str:
+    """Returns 32 hexadecimal digits that tell a file's content from others; none if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError:
+        return ""
 
 
 def by_suffix(files: Iterable[str | Path]) -> str:

@@ -150,7 +150,7 @@ def _open_run(
         str(training.step), f"{run.root}: the workers see different checkpoints there; keep runs where all see them"
     )
     if workers.is_chief:
-        run.write_images(data.pairs.images, data.validation.images)
+        run.write_images(data.pairs.images, data.validation.images, data.contents)
     return run
 
 

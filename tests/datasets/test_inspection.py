@@ -1,7 +1,10 @@
 """What is remarked about pairs that are read: by images made here, without a network."""
 
+import shutil
+
 import numpy as np
 import pytest
+from conftest import Call
 from PIL import Image
 
 from keras_fcn.datasets import inspect_pairs, open_pairs
@@ -53,7 +56,33 @@ def test_dark_images_of_16_bits_are_remarked_before_training(tmp_path, most):
     root = write_pairs(tmp_path / "data", {str(number): (dark, 1, (6, 9), 1) for number in range(5)})
     lines = []
     open_training_data(DataOptions(data=str(root)), "none", None, lines.append)
-    told = [line for line in lines if line.startswith("Remark ")]
+    told = [line for line in lines if line.startswith("Remark ") and "is the same image" not in line]
     assert len(told) == (2 if most == 3000 else 0)
     assert all("no value of 16 bits is above 3,000 of 65,535" in line for line in told)
     assert not any("left out" in line for line in lines)
+
+
+def test_images_of_both_splits_are_known_by_their_contents(tmp_path):
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        images = {str(index): (rng.integers(0, 255, (6, 9, 3), np.uint8), 1, (6, 9), 1) for index in range(4)}
+        write_pairs(tmp_path / split, images)
+    assert lines_about(tmp_path) == []
+    for folder in ("images", "masks"):
+        for name, copy in (("1", "a copy"), ("3", "z")):
+            shutil.copy(tmp_path / f"train/{folder}/{name}.png", tmp_path / f"val/{folder}/{copy}.png")
+    expected = (
+        f"{tmp_path}/val/images/a copy.png: is the same image as {tmp_path}/train/images/1.png of train; of the 6 "
+        "images of val, 2 are in train, so its metrics are too good: keep each image in one split"
+    )
+    assert lines_about(tmp_path) == [f"Remark   {expected}"]
+    call = Call("keras_fcn/check.py", tmp_path, "--picture", tmp_path / "check.png")
+    assert call.status == 1
+    assert f"Findings in val: 1 x in both splits\n  {expected}" in call.out
+
+
+def lines_about(root):
+    """The lines of a training's log that are about its images."""
+    lines = []
+    open_training_data(DataOptions(str(root)), "none", None, lines.append)
+    return lines[1:]

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
-from keras_fcn.system.files import new_folder, replaced_file, write_json
+from keras_fcn.system.files import content_digest, new_folder, replaced_file, write_json
 from keras_fcn.training.records.writer import RunWriter
 
 
@@ -135,11 +136,29 @@ def test_a_run_is_resumed_with_the_images_it_began_with_only(tmp_path):
     run.write_images(began, [Path("data/JPEGImages/c.jpg")])
     moved = [Path("/elsewhere") / path for path in began]
     run.write_images(moved, [])
-    assert run.trained_on([*moved[:2], Path("data/JPEGImages/c.jpg")]) == 2
     with pytest.raises(UserError, match=r"training_images.txt: .* 1 are new, 2 are missing; put the data back"):
         run.write_images([moved[0], Path("data/JPEGImages/c.jpg")], [])
     with pytest.raises(UserError, match="another order of them: 0 are new, 0 are missing"):
         run.write_images(moved[::-1], [])
+
+
+@pytest.mark.parametrize("are_kept", [True, False], ids=["contents kept", "a run of an early version"])
+def test_images_that_were_trained_on_are_known_by_their_contents(tmp_path, are_kept):
+    run = RunFolder.create(tmp_path / "run", {})
+    names = ("train/0.jpg", "train/1.jpg", "val/0.jpg", "val/copy.jpg", "val/other.jpg")
+    paths = [tmp_path / name for name in names]
+    for path, content in zip(paths, ("a", "b", "c", "a", "d")):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    run.write_images(paths[:2], paths[2:], [content_digest(path) for path in paths[:2]] if are_kept else [])
+    assert [run.trained_on(some) for some in (paths[:2], paths[2:], paths[2:3], [tmp_path / "gone.jpg"])] == [
+        2,
+        1,
+        0,
+        0,
+    ]
+    shutil.move(tmp_path / "train", tmp_path / "moved")
+    assert run.trained_on([tmp_path / "moved/1.jpg"]) == int(are_kept)
 
 
 def test_a_folder_that_is_not_a_run_was_trained_on_nothing(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_fcn.datasets import Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights, repeat_factors
-from keras_fcn.datasets.inspection import left_out
+from keras_fcn.datasets.inspection import images_in_both, left_out
 from keras_fcn.errors import Remark
 from keras_fcn.runs.config import DataOptions
 from keras_fcn.runs.names import Balance
@@ -26,12 +26,14 @@ class TrainingData:
         validation: The validation data.
         crop_size: Height and width of the training crops, in pixels.
         class_weights: With `balance="weights"`, the weight of a pixel of each class in the loss.
+        contents: The contents of the training images, as `Inspection` has them.
     """
 
     pairs: Pairs
     validation: Pairs
     crop_size: tuple[int, int]
     class_weights: tuple[float, ...] | None = None
+    contents: tuple[str, ...] = ()
 
 
 def open_training_data(
@@ -59,6 +61,7 @@ def open_training_data(
     for inspection in inspections:
         inspection.require_sound()
     findings = [finding for inspection in inspections for finding in inspection.findings]
+    findings += images_in_both(pairs, inspections[0], validation, inspections[1])
     for remark in (finding for finding in findings if isinstance(finding, Remark)):
         report(f"Remark   {remark}")
     if omitted := left_out(findings, options.data):
@@ -69,6 +72,7 @@ def open_training_data(
         validation,
         crop_size or default_crop_size(inspections[0].sizes),
         tuple(class_weights(pixels).tolist()) if balance == "weights" else None,
+        inspections[0].contents,
     )
 
 
