@@ -15,7 +15,7 @@ from keras_fcn.datasets.balance import class_weights
 from keras_fcn.datasets.inspection import images_in_both
 from keras_fcn.drawing.panels import draw_check
 from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.runs.names import LAYOUTS
+from keras_fcn.runs.names import LAYOUTS, Unlabelled
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import write_json
 from keras_fcn.system.options import Options, Range, hint
@@ -44,6 +44,9 @@ class CheckOptions(Options):
     )
     """The splits to check."""
 
+    unlabelled: Unlabelled = "leave_out"
+    """Images without a mask: leave them out, or take them for background as a whole."""
+
     picture: Annotated[Path, arg(metavar="FILE")] = Path("check.png")
     """The file to draw examples and the pixels of each class to; an existing one is replaced."""
 
@@ -56,7 +59,7 @@ def main() -> int:
     options = parse_options(CheckOptions, sys.argv[1:])
     summaries, examples = {}, []
     inspected: list[tuple[Pairs, Inspection]] = []
-    for pairs in open_splits(options.data, options.splits, options.layout):
+    for pairs in open_splits(options.data, options.splits, options.layout, options.unlabelled):
         with progress_bar(len(pairs), "pair", pairs.split) as bar:
             inspection = inspect_pairs(pairs, bar.update)
         both = [remark for earlier in inspected for remark in images_in_both(*earlier, pairs, inspection)]

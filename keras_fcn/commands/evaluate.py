@@ -13,7 +13,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
-from keras_fcn.runs.names import LAYOUTS
+from keras_fcn.runs.names import LAYOUTS, Unlabelled
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.options import NOT_NEGATIVE, Options, hint
 from keras_fcn.system.startup import start_tensorflow
@@ -39,6 +39,9 @@ class EvaluateOptions(Options):
 
     split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: val)")] = None
     """The split to evaluate on."""
+
+    unlabelled: Unlabelled = "leave_out"
+    """Images without a mask: leave them out, or take them for background as a whole."""
 
     inference: OmitArgPrefixes[InferenceOptions] = dataclasses.field(default_factory=InferenceOptions)
 
@@ -67,32 +70,34 @@ class EvaluateOptions(Options):
         if self.submission is not None and len(self.models) > 1:
             raise UserError(f"--submission takes the predictions of one model. Received: {len(self.models)}")
 
-    def dataset(self) -> tuple[str, str]:
-        """Returns the data to evaluate on and its layout: those given or, without any, those of the first run.
+    def dataset(self) -> tuple[str, str, Unlabelled]:
+        """Returns the data to evaluate on, its layout and the use of images without mask: given, or of the first run.
 
         Raises:
             UserError: If no data were given, and the first model is not a run folder that names them.
         """
         if self.data is not None:
-            return self.data, self.layout
+            return self.data, self.layout, self.unlabelled
         config = RunFolder(self.models[0]).config
         if not config.is_file():
             raise UserError(
                 f"--data is needed: {self.models[0]} is not a run folder, whose config.json would name the data"
             )
         trained_with = read_config(config)
-        return trained_with.data, trained_with.layout if self.layout == "auto" else self.layout
+        layout = trained_with.layout if self.layout == "auto" else self.layout
+        unlabelled = trained_with.unlabelled if self.unlabelled == "leave_out" else self.unlabelled
+        return trained_with.data, layout, unlabelled
 
 
 def main() -> None:
     """Evaluates and compares models, or writes an archive of predictions."""
     options = parse_options(EvaluateOptions, sys.argv[1:])
     start_tensorflow()
-    data, layout = options.dataset()
+    data, layout, unlabelled = options.dataset()
     if options.submission is not None:
         _submit(options, options.submission, data)
     else:
-        _evaluate(options, data, layout)
+        _evaluate(options, data, layout, unlabelled)
 
 
 def _submit(options: EvaluateOptions, archive: Path, data: str) -> None:
@@ -107,13 +112,13 @@ def _submit(options: EvaluateOptions, archive: Path, data: str) -> None:
     print(f"{archive}: {len(images)} masks for {options.competition}, read back and complete")
 
 
-def _evaluate(options: EvaluateOptions, data: str, layout: str) -> None:
+def _evaluate(options: EvaluateOptions, data: str, layout: str, unlabelled: Unlabelled) -> None:
     from keras_fcn.datasets import open_pairs
     from keras_fcn.datasets.inspection import left_out, require_sound
     from keras_fcn.evaluation.compare import evaluate_models
     from keras_fcn.system.files import write_json
 
-    pairs = open_pairs(data, options.split or "val", layout)
+    pairs = open_pairs(data, options.split or "val", layout, unlabelled)
     require_sound(pairs.findings)
     if omitted := left_out(pairs.findings, data):
         print(omitted, file=sys.stderr)

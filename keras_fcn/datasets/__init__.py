@@ -52,7 +52,7 @@ LAYOUTS = {name: _layout(entry) for name, entry in names.LAYOUTS.items()}
 """The layouts, in the order in which they are recognized."""
 
 
-def open_pairs(data: str | Path, split: str, layout: str = "auto") -> Pairs:
+def open_pairs(data: str | Path, split: str, layout: str = "auto", unlabelled: names.Unlabelled = "leave_out") -> Pairs:
     """Lists the pairs of one split of a data set.
 
     Args:
@@ -60,15 +60,19 @@ def open_pairs(data: str | Path, split: str, layout: str = "auto") -> Pairs:
             PASCAL VOC 2012, which is downloaded at first use; or its tar, which is extracted.
         split: The name of a split, such as "train" or "val".
         layout: One of `LAYOUTS`, or "auto" to recognize it.
+        unlabelled: Whether images without a mask are left out, or are "background" as a whole.
 
     Raises:
-        UserError: If the folder is not such a data set, or has no such split.
+        UserError: If the folder is not such a data set, or has no such split, or no background for images without mask.
     """
     root = _folder(data)
-    return LAYOUTS[find_layout(root, layout)].read(root, split)
+    pairs = LAYOUTS[find_layout(root, layout)].read(root, split)
+    return pairs.with_background() if unlabelled == "background" else pairs
 
 
-def open_splits(data: str | Path, splits: Sequence[str], layout: str = "auto") -> list[Pairs]:
+def open_splits(
+    data: str | Path, splits: Sequence[str], layout: str = "auto", unlabelled: names.Unlabelled = "leave_out"
+) -> list[Pairs]:
     """Lists the pairs of several splits of a data set that are used together.
 
     Training images that are divided for want of a split "val" stay whole if "val" is not one of `splits`.
@@ -77,15 +81,16 @@ def open_splits(data: str | Path, splits: Sequence[str], layout: str = "auto") -
         data: As for `open_pairs`.
         splits: The names of the splits.
         layout: As for `open_pairs`.
+        unlabelled: As for `open_pairs`.
 
     Raises:
         UserError: As `open_pairs` does.
     """
-    opened = [open_pairs(data, split, layout) for split in splits]
+    opened = [open_pairs(data, split, layout, unlabelled) for split in splits]
     if "val" in splits or all(pairs.note for pairs in opened):
         return opened
     return [
-        dataclasses.replace(open_pairs(data, "all", layout), split=pairs.split) if pairs.note else pairs
+        dataclasses.replace(open_pairs(data, "all", layout, unlabelled), split=pairs.split) if pairs.note else pairs
         for pairs in opened
     ]
 

@@ -14,8 +14,9 @@ import numpy as np
 from keras_fcn.datasets.foreign import foreign_format
 from keras_fcn.datasets.listing import Files
 from keras_fcn.datasets.splits import followers, resolved, split_of
-from keras_fcn.errors import DataError, UserError
+from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.photos import displayed_size
 
 LabelReader = Callable[[Path], np.ndarray]
 """Decodes a label file to class ids uint8 [H, W], 255 for void; raises DataError."""
@@ -182,6 +183,26 @@ class Pairs:
         common = Path(os.path.commonpath(paths))
         return [path.relative_to(common).with_suffix("").as_posix() for path in self.images]
 
+    def with_background(self) -> Pairs:
+        """Returns the pairs, and after them the images that have no mask: all of each is background.
+
+        Raises:
+            UserError: If no class is called background.
+        """
+        background = self.classes.background
+        if background is None:
+            which = f"{argument('unlabelled', 'background')}: no class is called background"
+            raise UserError(f"{which}; there are {', '.join(self.classes.names)}")
+        without = frozenset(self.unlabelled)
+        return dataclasses.replace(
+            self,
+            images=self.images + self.unlabelled,
+            labels=self.labels + self.unlabelled,
+            read_label=reader(_read_or_background, self.read_label, without, background),
+            findings=tuple(finding for finding in self.findings if finding.kind not in ("missing mask", "photo alone")),
+            unlabelled=(),
+        )
+
     def repeated(self, times: np.ndarray) -> Pairs:
         """Returns the pairs, each repeated `times`, int [N]."""
         indices = np.repeat(np.arange(len(self)), times).tolist()
@@ -196,6 +217,11 @@ class Pairs:
 def reader(read: Callable[..., np.ndarray], *arguments: object) -> LabelReader:
     """Returns a `LabelReader` from a function of `images.masks` and its arguments after the path."""
     return functools.partial(_read, read=read, arguments=arguments)
+
+
+def _read_or_background(path: Path, read_label: LabelReader, without: frozenset[Path], background: int) -> np.ndarray:
+    """Reads a label file; the label of an image without mask, which stands for itself, is background."""
+    return np.full(displayed_size(path), background, np.uint8) if path in without else read_label(path)
 
 
 def _read(path: Path, read: Callable[..., np.ndarray], arguments: tuple) -> np.ndarray:

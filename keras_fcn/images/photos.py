@@ -162,6 +162,16 @@ def image_size(path: Path) -> tuple[int, int]:
     return inspect_image(path).size
 
 
+def displayed_size(path: Path) -> tuple[int, int]:
+    """Returns height and width of an image with its EXIF orientation applied, from its header alone.
+
+    Raises:
+        DataError: If the file cannot be read or is not an image.
+    """
+    with opened(path) as image:
+        return (image.width, image.height) if orientation(image) > 4 else (image.height, image.width)
+
+
 def decoded_bytes(path: str | Path) -> int:
     """Returns the bytes of an image decoded to RGB, from its header alone; 0 if the file is no image."""
     try:

@@ -52,6 +52,9 @@ class DataOptions(Options):
     val_split: Annotated[str, arg(metavar="NAME")] = "val"
     """The split to evaluate on after every epoch, on all of its images as a whole."""
 
+    unlabelled: names.Unlabelled = "leave_out"
+    """Images without a mask: leave them out, or take them for background as a whole."""
+
 
 @dataclasses.dataclass(frozen=True)
 class NetworkOptions(Options):

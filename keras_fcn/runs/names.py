@@ -154,6 +154,7 @@ PALETTES = {
 """Palettes of drawings, each a "module:function" from a class table to as many colours."""
 
 Balance = Literal["none", "weights", "sampling"]
+Unlabelled = Literal["leave_out", "background"]
 StrategyName = Literal["auto", "mirrored", "multiworker", "none"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 SwitchName = Literal["auto", "on", "off"]

@@ -183,3 +183,23 @@ def test_frames_of_a_video_are_told(tmp_path):
     note = open_pairs(tmp_path, "train").note
     assert note == open_pairs(tmp_path, "val").note
     assert "4 of these 4 are neighbours of training images by number: if they are frames of a video" in note
+
+
+@pytest.mark.parametrize("writer", [write_cvat, write_labelme, write_folders, write_voc])
+def test_images_without_mask_may_be_background(tmp_path, writer):
+    truth = writer(tmp_path)
+    folder = next(tmp_path / name for name in ("masks", "SegmentationClass") if (tmp_path / name).is_dir())
+    for name in NAMES[3:5] + NAMES[8:9]:
+        (folder / f"{name}.png").unlink()
+        truth[name][...] = 0
+    pairs = [open_pairs(tmp_path, split, unlabelled="background") for split in ("train", "val")]
+    assert sorted([*pairs[0].names, *pairs[1].names]) == sorted(NAMES)
+    for each in pairs:
+        assert each.findings == ()
+        require_truth(each, truth)
+
+
+def test_background_needs_a_class_of_that_name(tmp_path):
+    write_camvid(tmp_path)
+    with pytest.raises(UserError, match=r"unlabelled='background': no class is called background; there are Sky, "):
+        open_pairs(tmp_path, "train", unlabelled="background")

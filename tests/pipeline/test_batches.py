@@ -193,3 +193,14 @@ def test_a_function_that_makes_sizes_differ_is_named(drawn):
     halve(drawn.labels[0])
     with pytest.raises(UserError, match="export the mask at the image's own size"):
         draw_samples(drawn, Augmentation((16, 24)))
+
+
+def test_images_without_mask_are_background(tmp_path):
+    write_cvat(tmp_path)
+    for name in NAMES[1:]:
+        (tmp_path / f"SegmentationClass/{name}.png").unlink()
+    pairs = open_pairs(tmp_path, "default", unlabelled="background")
+    labels = [label.numpy()[0] for _, label in evaluation_dataset(pairs)]
+    assert [label.any() for label in labels] == [True, *[False] * 9]
+    shapes = [read_image(image).shape[:2] for image in pairs.images]
+    assert [label.shape for label in labels] == shapes

@@ -50,7 +50,9 @@ def open_training_data(
     Raises:
         UserError: If the data does not exist, or a file of it has a fault.
     """
-    pairs, validation = open_splits(options.data, (options.split, options.val_split), options.layout)
+    pairs, validation = open_splits(
+        options.data, (options.split, options.val_split), options.layout, options.unlabelled
+    )
     report(
         f"Data     {options.data}: {pairs.layout}, {pairs.classes.num_classes} classes, {len(pairs)} training and "
         f"{len(validation)} validation images; checking every file ..."
