@@ -12,7 +12,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from export.graph.image_bytes import IMAGE_BYTES, segment_files
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.inference.graphs import IMAGES, likeliest
+from keras_fcn.inference.graphs import IMAGES, for_any_number, likeliest
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
 
 FILE_SIGNATURE, METADATA_SIGNATURE = "serving_default", "metadata"
@@ -103,7 +103,7 @@ def _logits(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
 
     @tf.function(input_signature=[IMAGES])
     def logits(images: tf.Tensor) -> tf.Tensor:
-        return model(tf.cast(images, tf.float32), training=False)
+        return for_any_number(lambda images: model(tf.cast(images, tf.float32), training=False), images)
 
     if not _is_frozen(model):
         return logits

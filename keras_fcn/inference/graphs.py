@@ -28,21 +28,41 @@ def likeliest(values: tf.Tensor | np.ndarray, axis: int = -1) -> tf.Tensor:
     return tf.cast(tf.argmax(values, axis=axis, output_type=tf.int32), tf.uint8)
 
 
+def for_any_number(network: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
+    """Applies a network to a batch that may hold no images, or images without pixels: backbones fail on these.
+
+    Args:
+        network: From images [N, H, W, 3], N, H and W at least 1, to a tensor [N, H, W, C].
+        images: uint8 [N, H, W, 3].
+    """
+    lengths = tf.shape(images)[:3]
+    missing = tf.maximum(1 - lengths, 0)  # one image of zeros, of one pixel, replaces what is not there
+    filled = tf.pad(images, tf.stack([tf.zeros(4, tf.int32), tf.concat([missing, [0]], 0)], axis=1))
+    number, height, width = tf.unstack(lengths)
+    return network(tf.ensure_shape(filled, IMAGES.shape))[:number, :height, :width]
+
+
 def segmenter(model: keras.Model) -> Segment:
     """Returns the graph from images uint8 [N, H, W, 3] of any size to class ids uint8 [N, H, W]."""
+    logits = _inference(model)
 
     @tf.function(input_signature=[IMAGES])
     def segment(images: tf.Tensor) -> tf.Tensor:
-        return likeliest(model(tf.cast(images, tf.float32), training=False))
+        return likeliest(for_any_number(logits, images))
 
     return segment
 
 
 def probability_function(model: keras.Model) -> ProbabilityFunction:
     """Returns the graph from images uint8 [N, H, W, 3] of any size to probabilities float32 [N, H, W, C]."""
+    logits = _inference(model)
 
     @tf.function(input_signature=[IMAGES])
     def probabilities(images: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(model(tf.cast(images, tf.float32), training=False))
+        return tf.nn.softmax(for_any_number(logits, images))
 
     return probabilities
+
+
+def _inference(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    return lambda images: model(tf.cast(images, tf.float32), training=False)

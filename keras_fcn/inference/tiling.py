@@ -40,7 +40,10 @@ class Tiled:
 
     def probabilities(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
         """Returns the probabilities float32 [N, H, W, C] for images uint8 [N, H, W, 3]."""
-        return np.stack([self._whole(image) for image in np.asarray(images)])
+        images = np.asarray(images)
+        if not images.size:
+            return np.asarray(self._probabilities(images))
+        return np.stack([self._whole(image) for image in images])
 
     def _whole(self, image: np.ndarray) -> np.ndarray:
         probabilities = np.empty((*image.shape[:2], 0), np.float32)

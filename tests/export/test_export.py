@@ -45,6 +45,15 @@ def test_images_are_the_live_model_at_any_size(trained, loaded, shape):
     np.testing.assert_array_equal(output["classes"], argmax(load_model(trained / "best.keras"), images))
 
 
+@pytest.mark.parametrize("shape", [(0, 64, 96), (0, 33, 131), (2, 0, 96), (1, 40, 0)])
+def test_a_batch_without_images_or_pixels_has_a_mask_without(loaded, shape):
+    images = tf.zeros((*shape, 3), tf.uint8)
+    assert loaded.signatures["images"](images=images)["classes"].shape == shape
+    assert loaded.signatures["probabilities"](images=images)["probabilities"].shape == (*shape, 21)
+    masks = loaded.signatures["serving_default"](image_bytes=tf.zeros([0], tf.string))
+    assert (masks["mask_png_bytes"].shape, masks["class_shares"].shape) == (0, (0, 21))
+
+
 def test_files_of_mixed_kinds_and_sizes_become_masks_of_their_own_sizes(trained, loaded, tmp_path):
     """One call for images that Pillow decodes, against the live model on the same pixels."""
     paths = [write_photo(tmp_path, name) for name in ("plain.jpg", "turned 6.jpg", "rgba.PNG")]

@@ -77,6 +77,18 @@ def test_without_options_nothing_comes_between(predictor):
     assert predictor.using(InferenceOptions()) is predictor
 
 
+@pytest.mark.parametrize(
+    "options",
+    [InferenceOptions(), InferenceOptions(flip=True, scales=(0.5, 1.0)), InferenceOptions(tile=(64, 96))],
+    ids=["plain", "flip and scales", "tiles"],
+)
+@pytest.mark.parametrize("size", [(64, 96), (45, 70), (200, 96)])
+def test_a_batch_of_no_images_has_no_masks(predictor, options, size):
+    several, images = predictor.using(options), np.zeros((0, *size, 3), np.uint8)
+    assert np.asarray(several.segment(images)).shape == (0, *size)
+    assert np.asarray(several.score(images)).shape == (0, *size, 4)
+
+
 @pytest.mark.parametrize("options", [InferenceOptions(flip=True), InferenceOptions(flip=True, scales=(0.75, 1.0, 1.5))])
 def test_the_flip_of_a_flipped_image_is_the_flip_of_the_mask(predictor, options):
     """Not so without the option: the network is not symmetric, and an uneven width is padded on the right."""
