@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -127,11 +127,16 @@ class Endpoints:
             raise HTTPException(404, f"version {version} of {name} is not served; version {servable.version} is")
         return servable
 
+    def status(self, request: Request) -> dict[str, Any]:
+        """Returns the status of the version that a URL names; raises HTTPException if it is not served."""
+        return v1.status(self._options.name, self.model(request), self._versions.warning)
+
     def exposition(self) -> tuple[bytes, str]:
         """Returns the metrics in Prometheus' text format, and the content type."""
         self._metrics.waiting.set(self._admission.requests)
         self._metrics.version.set(int(self._versions.current.version))
         self._metrics.load_failures.set(self._versions.failures)
+        self._metrics.stale.set(bool(self._versions.warning))
         return self._metrics.exposition()
 
 
@@ -184,7 +189,7 @@ def _routes(options: ServeOptions, endpoints: Endpoints) -> list[Route]:
         return JSONResponse({"models": [options.name]})
 
     async def status(request: Request) -> Response:
-        return JSONResponse(v1.status(options.name, endpoints.model(request)))
+        return JSONResponse(endpoints.status(request))
 
     async def model(request: Request) -> Response:
         return JSONResponse(v2.model_metadata(options.name, endpoints.model(request)))

@@ -20,6 +20,7 @@ class Metrics:
         waiting: Requests that are not answered yet.
         version: The version that is served.
         load_failures: Versions that could not be loaded.
+        stale: 1 while what is served is not what lies in the folder, else 0.
     """
 
     def __init__(self) -> None:
@@ -44,6 +45,9 @@ class Metrics:
         self.version = Gauge("keras_fcn_model_version", "The version that is served", registry=registry)
         self.load_failures = Gauge(
             "keras_fcn_model_load_failures", "Versions that could not be loaded", registry=registry
+        )
+        self.stale = Gauge(
+            "keras_fcn_model_stale", "1 while the served version is gone or cannot be loaded anew", registry=registry
         )
 
     def observe_batch(self, size: int, seconds: float) -> None:

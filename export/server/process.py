@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from export.server.model.segmentation import Segmentation
 from export.server.model.servable import Servable
 from export.server.model.versions import Versions
 from keras_fcn.inference.batches import default_batch_size
-from keras_fcn.system.machine import granted_cores
+from keras_fcn.system.machine import granted_cores, return_free_memory
 from keras_fcn.system.signals import handling
 
 if TYPE_CHECKING:
@@ -74,8 +75,11 @@ def build(options: ServeOptions) -> tuple[Versions, Starlette]:
     def load(folder: Path) -> Servable:
         servable = Servable(folder)
         servable.warm_up(max_batch)
+        return_free_memory()  # a third of what loading took
         return servable
 
+    gc.collect()
+    gc.freeze()  # modules stay for good: later collections, which stop all threads, take a fifth of the time
     versions, metrics = Versions(options.directory, load), Metrics()
     batching = BatchingOptions(max_batch, options.max_delay_ms / 1000)
     threads = max(2, granted_cores())

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import gc
 import logging
+import os
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
 from export.server.background import in_background
 from export.server.model.servable import Servable
 from keras_fcn.errors import UserError
+from keras_fcn.system.machine import return_free_memory
 
 LOG = logging.getLogger("keras_fcn.server")
 
-Fingerprint = tuple[tuple[str, int, int], ...]
+Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
 class Versions:
     """A folder of version folders, 1/, 2/, ..., and the newest version that could be loaded.
 
-    The current version is served until a new one is loaded; requests that use it keep it alive. A version that cannot
-    be loaded is tried again when its files have changed: it may have been incomplete.
+    The current version is served until a new one is loaded, or the same one anew because its files have changed;
+    requests that use it keep it alive. A version that cannot be loaded is tried again when its files have changed: it
+    may have been incomplete.
 
     Args:
         folder: The folder of all versions, as `python -m export.saved_model` writes it.
@@ -32,6 +36,7 @@ class Versions:
     Attributes:
         current: The version that is served.
         failures: Number of versions that could not be loaded.
+        warning: Why what is served is not what lies in the folder, in one line; empty if it is.
 
     Raises:
         UserError: If there is no folder, no version in it, or none that can be loaded.
@@ -40,7 +45,8 @@ class Versions:
     def __init__(self, folder: Path, load: Callable[[Path], Servable]) -> None:
         self._folder, self._load = folder, load
         self._failed: dict[Path, Fingerprint] = {}
-        self.failures = 0
+        self._replaced: weakref.WeakSet[Servable] = weakref.WeakSet()
+        self.failures, self.warning = 0, ""
         found = self._found()
         if not found:
             raise UserError(
@@ -64,20 +70,42 @@ class Versions:
         return sorted(found, key=lambda path: int(path.name), reverse=True)
 
     def refresh(self) -> bool:
-        """Loads the newest version if it is not the current one; returns True if it did."""
+        """Loads the newest version if it is not the current one, or has changed; returns True if it did."""
+        self._free_replaced()
+        still = f"what was loaded as version {self.current.version} is still served"
         try:
             found = self._found()
         except UserError as error:  # an unmounted volume, perhaps: the loaded version stays
-            LOG.warning("%s; version %s is still served", error, self.current.version)
+            self._warn(f"{error}; {still}")
             return False
         for path in found:
-            if path.name == self.current.version:
+            is_current = path.name == self.current.version
+            if is_current and _fingerprint(path) == self._loaded:
+                self._warn("")
                 return False
             if loaded := self._attempt(path):
+                self._replaced.add(self.current)
                 self.current = loaded
-                LOG.info("version %s is served now", loaded.version)
+                self._warn("")
+                LOG.info("version %s %s served now", loaded.version, "as it was changed is" if is_current else "is")
                 return True
+            if is_current:
+                self._warn(f"{path}: has changed and cannot be loaded; {still}")
+                return False
+        self._warn(f"{self._folder / self.current.version}: is gone; {still}")
         return False
+
+    def _warn(self, warning: str) -> None:
+        """Keeps a warning while it holds, and logs it once."""
+        if warning and warning != self.warning:
+            LOG.warning("%s", warning)
+        self.warning = warning
+
+    def _free_replaced(self) -> None:
+        """Frees versions that no request uses any more: TensorFlow's functions are cycles, small ones for Python."""
+        if self._replaced:
+            gc.collect()
+            return_free_memory()
 
     def _attempt(self, path: Path) -> Servable | None:
         """Returns a loaded version, or None if that fails or has failed with the same files before."""
@@ -85,12 +113,14 @@ class Versions:
         if self._failed.get(path) == fingerprint:
             return None
         try:
-            return self._load(path)
+            loaded = self._load(path)
         except UserError as error:
             LOG.warning("%s; it is not served", error)
             self._failed[path], self._error = fingerprint, error
             self.failures += 1
             return None
+        self._loaded = fingerprint  # of before: files that changed meanwhile are seen as changed
+        return loaded
 
     def watched(self, seconds: float, loader: Executor) -> AbstractAsyncContextManager[None]:
         """Checks for a newer version every so many seconds while the block runs."""
@@ -106,10 +136,11 @@ class Versions:
 
 
 def _fingerprint(folder: Path) -> Fingerprint:
-    """Returns names, sizes and times of all files in a folder."""
+    """Returns names, sizes and times of all files in a folder; copies may keep the time of modification only."""
     found = []
-    for path in sorted(folder.rglob("*")):
-        with contextlib.suppress(OSError):  # it was just removed
-            status = path.stat()
-            found.append((str(path), status.st_size, status.st_mtime_ns))
-    return tuple(found)
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            with suppress(OSError):  # it was just removed
+                status = path.stat()
+                found.append((str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return tuple(sorted(found))

@@ -95,7 +95,8 @@ def format_answer(masks: Sequence[Mask], by_columns: bool) -> bytes:
     return json.dumps({"predictions": rows}).encode()
 
 
-def status(name: str, servable: Servable) -> dict[str, Any]:
-    """Returns the status of a model in TensorFlow Serving's form, and in that of KServe's V1."""
-    state = {"version": servable.version, "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+def status(name: str, servable: Servable, warning: str) -> dict[str, Any]:
+    """Returns the status of a model in TensorFlow Serving's form, and in that of KServe's V1, with a warning or ""."""
+    found = {"error_code": "OK", "error_message": warning}
+    state = {"version": servable.version, "state": "AVAILABLE", "status": found}
     return {"name": name, "ready": True, "model_version_status": [state]}

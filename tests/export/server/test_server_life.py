@@ -99,8 +99,11 @@ def test_a_newer_version_is_served_when_it_is_whole_until_sigterm(exported, sign
             statuses = asking.result()
         assert set(statuses) == {200}
         shutil.rmtree(folder)  # whatever happens there, the loaded version is served
+        wait_until(lambda: server.metric("keras_fcn_model_stale"))
         assert predict(server, drawn(0))[0] == 200
-        assert server.get("/v1/models/keras_fcn")["model_version_status"][0]["version"] == "3"
+        (state,) = server.get("/v1/models/keras_fcn")["model_version_status"]
+        assert (state["version"], state["state"]) == ("3", "AVAILABLE")
+        assert "what was loaded as version 3 is still served" in state["status"]["error_message"]
         require_graceful_end(server, signal.SIGTERM, signature)
 
 

@@ -1,0 +1,113 @@
+"""Which version of a folder is served, without TensorFlow: a version is what its file says."""
+
+import logging
+import os
+import shutil
+import weakref
+
+import pytest
+
+from export.server.model.versions import Versions
+from keras_fcn.errors import UserError
+
+
+class Loaded:
+    """Stands for a loaded model: a cycle, as TensorFlow's functions are."""
+
+    def __init__(self, folder):
+        self.version, self.content = folder.name, (folder / "saved_model.pb").read_text()
+        if "bad" in self.content:
+            raise UserError(f"{folder}: is bad")
+        self.itself = self
+
+
+def write(folder, content):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "saved_model.pb").write_text(content)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path / "1", "old")
+    return tmp_path
+
+
+@pytest.fixture
+def warnings(caplog):
+    caplog.set_level(logging.WARNING)
+    return lambda: [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_another_model_under_the_same_number_is_served(folder):
+    versions = Versions(folder, Loaded)
+    assert not versions.refresh()
+    shutil.rmtree(folder / "1")
+    write(folder / "1", "another")
+    assert versions.refresh()
+    assert (versions.current.version, versions.current.content) == ("1", "another")
+    assert not versions.refresh()
+
+
+def test_a_copy_of_one_size_and_time_of_modification_is_another_model(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other") / "1"
+    write(other, "new")
+    file = folder / "1/saved_model.pb"
+    times = file.stat()
+    os.utime(other / file.name, ns=(times.st_atime_ns, times.st_mtime_ns))
+    versions = Versions(folder, Loaded)
+    while file.stat().st_ctime_ns == times.st_ctime_ns:  # the clock of files ticks every few milliseconds
+        shutil.copy2(other / file.name, file)
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (times.st_size, times.st_mtime_ns)
+    assert versions.refresh()
+    assert versions.current.content == "new"
+
+
+def test_files_that_change_while_they_are_loaded_are_loaded_again(folder):
+    contents = iter(["newer", "newest"])
+
+    def load(version):
+        loaded = Loaded(version)
+        if content := next(contents, None):
+            write(version, content)
+        return loaded
+
+    versions = Versions(folder, load)
+    assert [versions.refresh() for _ in range(3)] == [True, True, False]
+    assert versions.current.content == "newest"
+
+
+@pytest.mark.parametrize("what", ["1", "."])
+def test_a_folder_that_is_gone_is_told_once_and_stays_served(folder, warnings, what):
+    versions = Versions(folder, Loaded)
+    (folder / what).rename(folder.parent / "elsewhere")
+    for _ in range(3):
+        assert not versions.refresh()
+        assert "what was loaded as version 1 is still served" in versions.warning
+    assert len(warnings()) == 1
+    (folder.parent / "elsewhere").rename(folder / what)
+    versions.refresh()
+    assert (versions.warning, versions.current.content) == ("", "old")
+
+
+def test_a_change_that_cannot_be_loaded_leaves_what_was_loaded(folder, warnings):
+    versions = Versions(folder, Loaded)
+    write(folder / "1", "bad one")
+    for _ in range(3):
+        assert not versions.refresh()
+        assert versions.warning.startswith(f"{folder}/1: has changed and cannot be loaded; what was loaded")
+    assert (versions.failures, len(warnings())) == (1, 2)
+    write(folder / "1", "sound again")
+    assert versions.refresh()
+    assert (versions.warning, versions.current.content) == ("", "sound again")
+
+
+def test_a_replaced_model_is_freed_when_no_request_uses_it(folder):
+    versions = Versions(folder, Loaded)
+    used, old = versions.current, weakref.ref(versions.current)
+    write(folder / "2", "new")
+    assert versions.refresh()
+    versions.refresh()
+    assert old() is used
+    del used
+    versions.refresh()
+    assert old() is None
