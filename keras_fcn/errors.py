@@ -48,6 +48,10 @@ class LostWorkerError(_LineError, RuntimeError):
     """Another worker of this training has ended or failed: one line that says so, and how to resume."""
 
 
+class NoSpaceError(UserError):
+    """A full disk, on which nothing else can be written either."""
+
+
 class DataError(UserError):
     """A fault in a file of a data set.
 

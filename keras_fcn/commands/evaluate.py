@@ -15,6 +15,7 @@ from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.names import LAYOUTS, Unlabelled
 from keras_fcn.system.command_line import parse_options
+from keras_fcn.system.files import require_writable
 from keras_fcn.system.options import NOT_NEGATIVE, Options, hint
 from keras_fcn.system.startup import start_tensorflow
 
@@ -92,6 +93,8 @@ class EvaluateOptions(Options):
 def main() -> None:
     """Evaluates and compares models, or writes an archive of predictions."""
     options = parse_options(EvaluateOptions, sys.argv[1:])
+    for path in filter(None, (options.out, options.json, options.submission)):
+        require_writable(path, is_folder=path is options.out)
     start_tensorflow()
     data, layout, unlabelled = options.dataset()
     if options.submission is not None:

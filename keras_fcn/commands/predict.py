@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,18 +11,19 @@ from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
-from keras_fcn.errors import Remark, UserError, argument
+from keras_fcn.errors import NoSpaceError, Remark, UserError, argument
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.annotations import merged_coco
 from keras_fcn.prediction.plan import Plan, Task, coco_file, plan
 from keras_fcn.prediction.sources import find_images
 from keras_fcn.runs.names import OUTPUTS, OutputName, PaletteName
 from keras_fcn.system.command_line import USER_ERROR, as_options, parse_options
+from keras_fcn.system.files import require_writable
 from keras_fcn.system.options import AT_LEAST_1, POSITIVE, Options, Range, hint, within
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.startup import start_tensorflow
-from keras_fcn.system.storage import read_bytes, write_bytes
+from keras_fcn.system.storage import files_in, is_remote, read_bytes, write_bytes
 
 SOME_FAILED = 1
 
@@ -161,16 +163,28 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
             raise UserError(f"{argument('ray')} is for images; predict videos without it")
         require_packages("videos", "extra", "av")
     planned = plan(sources, options.out, options.write, options.existing)
+    resume = "resume with the same command and --skip-existing"
     try:
+        if planned.left:
+            _require_writable(options)
         found = _predict(options, planned.left) if planned.left else []
+        if "coco" in options.write:
+            merge_coco(options.out, planned)
     except KeyboardInterrupt as interrupt:
-        raise type(interrupt)("resume with the same command and --skip-existing") from None
-    if "coco" in options.write:
-        merge_coco(options.out, planned)
+        raise type(interrupt)(resume) from None
+    except NoSpaceError as error:
+        raise NoSpaceError(f"{error.marked}, then {resume}") from None
     remarks = [error for error in found if isinstance(error, Remark)]
     failures = [error for error in found if not isinstance(error, Remark)]
     skipped = len(planned.tasks) - len(planned.left)
     return Outcome(len(planned.tasks), skipped, failures, remarks, sources.left_out, sources.unread)
+
+
+def _require_writable(options: PredictOptions) -> None:
+    """Raises UserError if the files cannot be written, which would else be noticed after predicting the images."""
+    if not is_remote(options.out):
+        for folder in (options.out, *(f"{options.out}/{output}" for output in options.write)):
+            require_writable(Path(folder), is_folder=True)
 
 
 def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
@@ -204,20 +218,28 @@ def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
             try:
                 with progress_bar(None, "frame") as bar:
                     predict_video(predictor, task, style, options.fps, bar.update)
+            except NoSpaceError:
+                raise
             except UserError as error:
                 failed.append(error)
     return failed
 
 
 def merge_coco(out: str, planned: Plan) -> None:
-    """Writes the annotations of all images, those of earlier calls included, as one file."""
+    """Writes the annotations of all images as one file: those of this call, then those of earlier calls."""
+    own = [task.targets["coco"] for task in planned.tasks if not task.source.is_video]
+    known = {os.path.normpath(target) for target in own}
+    folder = str(Path(coco_file(out)).with_suffix("")) if not is_remote(out) else coco_file(out).removesuffix(".json")
+    earlier = [file for file in files_in(folder) if file.endswith(".json") and os.path.normpath(file) not in known]
 
     def files() -> Iterable[bytes]:
-        for task in planned.tasks:
-            if not task.source.is_video:
-                try:
-                    yield read_bytes(task.targets["coco"])
-                except UserError:
-                    continue  # it failed: `_predict` has reported it
+        for target in (*own, *earlier):
+            try:
+                yield read_bytes(target)
+            except UserError:
+                continue  # it failed: `_predict` has reported it
 
-    write_bytes(coco_file(out), b"".join(merged_coco(files())))
+    left_out: list[bytes] = []
+    write_bytes(coco_file(out), b"".join(merged_coco(files(), left_out)))
+    if left_out:
+        print(f"note: {coco_file(out)}: leaves out {len(left_out)} files of other classes in {folder}", file=sys.stderr)

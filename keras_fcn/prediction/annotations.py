@@ -6,11 +6,15 @@ An object is a 4-connected component of a class.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from keras_fcn.images.classes import ClassTable, class_fractions
+
+_FRAME = re.compile(r"/\d{6,}$")
+"""The end of a video frame's name, which has no suffix."""
 
 Polygon = list[list[tuple[int, int]]]
 """An outer ring, and a ring for each hole; the first point of a ring is its last, too.
@@ -112,21 +116,31 @@ def _run_lengths(where: np.ndarray) -> Iterator[list[int]]:
         yield lengths if lengths[-1] else lengths[:-1]
 
 
-def merged_coco(files: Iterable[bytes]) -> Iterator[bytes]:
+def merged_coco(files: Iterable[bytes], left_out: list[bytes]) -> Iterator[bytes]:
     """Yields, in pieces, one COCO file with the images and annotations of several, with new ids.
 
     Args:
-        files: The result of `coco` for each image, as JSON; the same categories in all.
+        files: The result of `coco` for each image, as JSON. Frames of videos are skipped.
+        left_out: Files with other categories than the first, or in another form, are added to it.
     """
-    images, categories, annotations = [], [], 0
+    images: list[dict] = []
+    categories, annotations = None, 0
     yield b'{"annotations": ['
-    for number, file in enumerate(files, 1):
-        part = json.loads(file)
-        images.append({**part["images"][0], "id": number})
-        categories = part["categories"]
-        for annotation in part["annotations"]:
+    for file in files:
+        try:
+            part = json.loads(file)
+            (image,), own = part["images"], part["annotations"]
+            is_frame, categories = bool(_FRAME.search(image["file_name"])), categories or part["categories"]
+            is_alike = part["categories"] == categories
+        except (KeyError, TypeError, ValueError):
+            is_frame = is_alike = False
+        if is_frame or not is_alike:
+            left_out += [] if is_frame else [file]
+            continue
+        images.append({**image, "id": len(images) + 1})
+        for annotation in own:
             annotations += 1
-            text = json.dumps({**annotation, "id": annotations, "image_id": number})
+            text = json.dumps({**annotation, "id": annotations, "image_id": len(images)})
             yield (", " if annotations > 1 else "").encode() + text.encode()
-    rest = json.dumps({"images": images, "categories": categories}, ensure_ascii=False)
-    yield b"], " + rest[1:].encode() + b"\n"
+    rest = json.dumps({"images": images, "categories": categories or []}, ensure_ascii=False)
+    yield b"], " + rest[1:].encode(errors="backslashreplace") + b"\n"

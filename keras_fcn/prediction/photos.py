@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_fcn.errors import UserError, argument
+from keras_fcn.errors import NoSpaceError, UserError, argument
 from keras_fcn.images.photos import dark_remark, decode_image, decoded_bytes, read_image
 from keras_fcn.inference.batches import batch_room, default_batch_size, stacked
 from keras_fcn.inference.graphs import likeliest
@@ -39,6 +39,9 @@ def predict_all(
     Returns:
         The error of each image that failed, and a `Remark` about each that was predicted but should be looked at, by
         the index of its task, in the order of the tasks.
+
+    Raises:
+        NoSpaceError: If the disk is full; the images after it are not predicted.
     """
     batch_size = batch_size or default_batch_size()
     writer = Writer(predictor.classes, style or PictureStyle())
@@ -46,6 +49,8 @@ def predict_all(
     remarks: dict[int, UserError] = {}
 
     def finish(number: int, failure: UserError | None) -> None:
+        if isinstance(failure, NoSpaceError):
+            raise failure
         if failure is not None:
             failures[number] = failure
         advance()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,15 +13,13 @@ from typing import Literal
 from keras_fcn.errors import UserError, argument
 from keras_fcn.prediction.sources import Source
 from keras_fcn.runs.names import OUTPUTS
+from keras_fcn.system.files import is_in_use, short_name, target_of
 from keras_fcn.system.storage import files_in, is_remote
 
 Existing = Literal["refuse", "overwrite", "skip"]
 """The treatment of existing output files."""
 
 VIDEO_SUFFIX = ".mp4"
-
-_TEMPORARY = re.compile(r"\.\d+\.(.+)")
-"""Names of the temporary files of `replaced_file`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,15 +119,22 @@ def _existing(out: str, outputs: Iterable[str], targets: set[str]) -> set[str]:
     return targets & {file for output in outputs for file in files_in(f"{out.removesuffix('/')}/{output}")}
 
 
-def remove_temporary_files(targets: set[str]) -> None:
-    """Removes the temporary files of these targets that a killed process left.
+def remove_temporary_files(targets: set[str], of_other_machines: bool = False) -> None:
+    """Removes the temporary files of these targets that a killed process left; those of one that lives are kept.
 
     No output's name begins with a dot and a number. Object stores write atomically.
+
+    Args:
+        targets: Locations of the files.
+        of_other_machines: Whether to remove those of processes that cannot be asked, too.
     """
-    for folder in {Path(target).parent for target in targets if not is_remote(target)}:
+    names: dict[Path, set[str]] = {}
+    for target in targets:
+        if not is_remote(target):
+            names.setdefault(Path(target).parent, set()).add(short_name(Path(target).name))
+    for folder, own in names.items():
         for path in folder.iterdir() if folder.is_dir() else ():
-            found = _TEMPORARY.fullmatch(path.name)
-            if found and str(path.with_name(found[1])) in targets:
+            if target_of(path.name) in own and not is_in_use(path.name, elsewhere=not of_other_machines):
                 shutil.rmtree(path, ignore_errors=True)  # of a video
                 with contextlib.suppress(OSError):
                     path.unlink()

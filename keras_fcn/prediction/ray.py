@@ -70,7 +70,7 @@ def predict_on_ray(
         ) from None
     finally:
         ray.shutdown()
-        remove_temporary_files({target for task in tasks for target in task.targets.values()})
+        remove_temporary_files({target for task in tasks for target in task.targets.values()}, of_other_machines=True)
     return dict(sorted(failures.items()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import functools
 import glob
 import itertools
 import os
@@ -11,8 +12,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
+from keras_fcn.runs.names import OUTPUTS
 from keras_fcn.system.files import by_suffix, walk_files
 from keras_fcn.system.storage import files_in, is_remote
 
@@ -56,8 +58,8 @@ class Sources(list[Source]):
 def find_images(inputs: Iterable[str], stdin: Iterable[str] = (), out: str | None = None) -> Sources:
     """Lists images and videos to predict, each file once, in the order given and by name within a folder.
 
-    Folders are searched for images recursively, linked ones included, without hidden folders and `out`. Videos are only
-    taken if they are named.
+    Folders are searched for images recursively, linked ones included, without hidden folders and the outputs in `out`.
+    Videos are only taken if they are named.
 
     A file is named by itself, one in a folder below that folder. The files of a list are named below the folder that
     holds all of them, and so is everything if two files would have one name.
@@ -66,7 +68,7 @@ def find_images(inputs: Iterable[str], stdin: Iterable[str] = (), out: str | Non
         inputs: Files, folders, patterns with `*`, `?`, `[...]` or `**`, numbered sequences such as `frame_%04d.png`,
             locations in object stores, and "-" for `stdin`.
         stdin: Lines with more inputs.
-        out: The output folder, whose pictures are not inputs.
+        out: The folder to write to; earlier outputs in it are not inputs.
 
     Raises:
         UserError: If a path does not exist, or a folder or pattern has no image.
@@ -92,7 +94,7 @@ def find_images(inputs: Iterable[str], stdin: Iterable[str] = (), out: str | Non
 
 def _find(text: str, out: str | None, others: dict[str, list[str]]) -> list[Source]:
     """Returns the sources of one input; adds the files that it leaves out to `others`."""
-    path, out = Path(text), None if out is None else _absolute(out)
+    path = Path(text)
     if is_remote(text) or path.is_dir():
         return _in_folder(text, out, others)
     if path.is_file():
@@ -111,9 +113,11 @@ def _in_folder(folder: str, out: str | None, others: dict[str, list[str]]) -> li
     if files == [folder]:
         return [_named(folder, PurePosixPath(PurePosixPath(folder).name))]
     root = folder.removesuffix("/") if is_remote(folder) else str(Path(folder))
-    named = [Source(file, _below(root, file)) for file in files if not _is_inside(file, out)]
+    named = [Source(file, _below(root, file)) for file in files if not _is_output(file, out)]
     images = [source for source in named if _is_image(source)]
     others[folder] = [source.location for source in named if not _is_image(source) and not _is_hidden(source)]
+    if not images and len(named) < len(files):
+        raise UserError(f"{folder}: holds only outputs in {out}, no image; choose another {argument('out')}")
     if not images:
         raise UserError("; ".join((f"{folder}: holds no image ({', '.join(IMAGE_SUFFIXES)})", *_lines(others[folder]))))
     return images
@@ -127,7 +131,7 @@ def _matching(pattern: str, out: str | None, others: dict[str, list[str]]) -> li
         fixed += 1
     root = str(Path(*parts[:fixed]))
     files = (str(file) for file in _matches(Path(root), parts[fixed:]))
-    found = [_named(file, _below(root, file)) for file in files if not _is_inside(file, out)]
+    found = [_named(file, _below(root, file)) for file in files if not _is_output(file, out)]
     images = [source for source in found if source.is_video or _is_image(source)]
     others[pattern] = [source.location for source in found if source not in images and not _is_hidden(source)]
     if not images:
@@ -207,8 +211,20 @@ def _suffix(location: str) -> str:
     return PurePosixPath(location).suffix.lower()
 
 
-def _is_inside(location: str, out: str | None) -> bool:
-    return out is not None and _absolute(location).startswith(out.removesuffix("/") + "/")
+def _is_output(location: str, out: str | None) -> bool:
+    """Returns whether a file is in one of the folders of outputs in `out`, which may be an input folder, too."""
+    if out is None or not _real_folder(location).startswith(start := f"{_real(_absolute(out)).removesuffix('/')}/"):
+        return False
+    return _real_folder(location)[len(start) :].split("/")[0] in OUTPUTS
+
+
+def _real_folder(location: str) -> str:
+    return _real(location.rpartition("/")[0] if is_remote(location) else str(Path(location).absolute().parent))
+
+
+@functools.lru_cache(maxsize=1024)
+def _real(folder: str) -> str:
+    return folder if is_remote(folder) else Path(os.path.realpath(folder)).as_posix()
 
 
 def _absolute(location: str) -> str:

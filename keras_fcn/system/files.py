@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
+import functools
 import hashlib
 import json
 import os
 import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import NoSpaceError, UserError
 from keras_fcn.system.text import reason_of
 
 _WILDCARDS = frozenset("*?[\\")
 _SHOWN_SUFFIXES = 5
+
+_MOST_BYTES = 120
+"""Longest temporary name: file systems take 255 bytes, encrypted ones 143."""
+
+_TEMPORARY = re.compile(r"\.(\d+)(?:-([0-9a-f]{6}))?\.(.+)")
 
 
 @contextlib.contextmanager
@@ -26,22 +34,37 @@ def written(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoSpaceError(f"{path}: cannot be written ({reason_of(error)}); free disk space") from None
         raise UserError(
             f"{path}: cannot be written ({reason_of(error)}); choose a path that you may write to"
         ) from None
+
+
+def require_writable(path: Path, is_folder: bool = False) -> None:
+    """Raises UserError if a file, or files in a folder, cannot be written: no permission, no space, a file in its way.
+
+    Nothing is created: a file without a name is written into the nearest folder that exists.
+    """
+    folder = path if is_folder else path.parent
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    with written(path):
+        if path.is_dir() and not is_folder:
+            raise IsADirectoryError(errno.EISDIR, "Is a directory")
+        with tempfile.TemporaryFile(dir=nearest) as file:
+            file.write(bytes(4096))
 
 
 @contextlib.contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
     """Yields the path of a temporary file, which replaces `path` when the block ends without an error.
 
-    The temporary name ends as `path` does, because libraries choose a format by the suffix. If the block raises, an
-    existing file is untouched.
+    If the block raises, an existing file is untouched.
 
     Raises:
         UserError: If the file cannot be written: no permission, no space, or `path` is a folder.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = temporary_path(path)
     try:
         with written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +83,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         OSError: If `path` exists and is not an empty folder; it is untouched then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{short_name(path.name)}.", dir=path.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -76,7 +99,7 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     Raises:
         UserError: If it cannot be written.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = temporary_path(path)
     try:
         with written(path):
             shutil.rmtree(temporary, ignore_errors=True)
@@ -87,6 +110,55 @@ def replaced_folder(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def temporary_path(path: Path) -> Path:
+    """Returns the path of this process' temporary file for a target.
+
+    The name ends as the target's does, because libraries choose a format by the suffix.
+    """
+    return path.with_name(f".{os.getpid()}-{_host()}.{short_name(path.name)}")
+
+
+def short_name(name: str) -> str:
+    """Returns a name, or a hash of it with its suffix if it is long."""
+    if len(os.fsencode(name)) <= _MOST_BYTES - 20:
+        return name
+    suffix = Path(name).suffix
+    suffix = suffix if len(os.fsencode(suffix)) <= 16 else ""
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:32] + suffix
+
+
+def target_of(name: str) -> str | None:
+    """Returns the `short_name` of the target of a temporary file's name; None if it is no such name."""
+    found = _TEMPORARY.fullmatch(name)
+    return found and found[3]
+
+
+def is_in_use(name: str, elsewhere: bool = True) -> bool:
+    """Returns whether the process that wrote a temporary file lives.
+
+    Args:
+        name: The file's name.
+        elsewhere: The answer for processes of other machines, which cannot be asked.
+    """
+    found = _TEMPORARY.fullmatch(name)
+    if found is None:
+        return False
+    if found[2] not in (None, _host()) or os.name == "nt":  # where the signal 0 is Ctrl-C
+        return elsewhere
+    try:
+        os.kill(int(found[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is another user's
+        pass
+    return True
+
+
+@functools.lru_cache(maxsize=1)
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 
 
 @contextlib.contextmanager

@@ -151,7 +151,7 @@ def test_pillow_paints_the_same():
 @needs_pycocotools
 def test_files_of_many_images_are_merged_into_one():
     tables = [coco(f"{name}.jpg", np.roll(DONUTS, shift), VOC) for shift, name in enumerate(["a", "é"])]
-    merged = json.loads(b"".join(merged_coco(json.dumps(table).encode() for table in tables)))
+    merged = json.loads(b"".join(merged_coco((json.dumps(table).encode() for table in tables), [])))
     assert [image["file_name"] for image in merged["images"]] == ["a.jpg", "é.jpg"]
     assert [image["id"] for image in merged["images"]] == [1, 2]
     assert [a["id"] for a in merged["annotations"]] == [*range(1, len(merged["annotations"]) + 1)]
@@ -162,7 +162,7 @@ def test_files_of_many_images_are_merged_into_one():
 
 
 def test_merging_nothing_is_a_file_all_the_same():
-    assert json.loads(b"".join(merged_coco([]))) == {"annotations": [], "images": [], "categories": []}
+    assert json.loads(b"".join(merged_coco([], []))) == {"annotations": [], "images": [], "categories": []}
 
 
 def test_without_the_packages_it_says_so(monkeypatch, tmp_path):

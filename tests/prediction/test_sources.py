@@ -1,14 +1,17 @@
 """Finding images, and planning the files that are written for them."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from conftest import Call
 from PIL import Image
 
 from keras_fcn.errors import UserError
-from keras_fcn.prediction.plan import plan
+from keras_fcn.prediction.plan import plan, remove_temporary_files
 from keras_fcn.prediction.sources import find_images
+from keras_fcn.system.files import new_folder, replaced_file, temporary_path
 
 
 def make_photos(root, *names):
@@ -146,9 +149,58 @@ def test_existing_files_are_kept_or_replaced_as_asked(folder):
 
 
 def test_temporary_files_of_a_killed_prediction_are_removed(folder):
-    make_photos(folder, "in/a.png", "out/masks/.4711.a.png", "out/masks/.4711.other.png", "out/masks/.a.png")
+    """Only those of processes that do not live: this one does, and processes of other machines cannot be asked."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        dead = process.pid
+    host = temporary_path(folder / "a.png").name.split("-")[1].split(".")[0]
+    kept = [
+        f".{os.getpid()}-{host}.a.png",
+        f".{os.getpid()}.a.png",
+        f".{dead}-ffffff.a.png",
+        f".{dead}.b.png",
+        ".a.png",
+    ]
+    make_photos(
+        folder, "in/a.png", *(f"out/masks/{name}" for name in (f".{dead}.a.png", f".{dead}-{host}.a.png", *kept))
+    )
     assert masks(find_images(["in"])) == ["a.png"]
-    assert sorted(path.name for path in (folder / "out/masks").iterdir()) == [".4711.other.png", ".a.png"]
+    assert sorted(path.name for path in (folder / "out/masks").iterdir()) == sorted(kept)
+    remove_temporary_files({"out/masks/a.png"}, of_other_machines=True)
+    assert sorted(path.name for path in (folder / "out/masks").iterdir()) == sorted(set(kept) - {kept[2]})
+
+
+def test_names_as_long_as_file_systems_take_are_written(folder):
+    for name in ("x" * 251 + ".png", "猫" * 83 + ".png"):
+        with replaced_file(folder / name) as temporary:
+            assert len(os.fsencode(temporary.name)) <= 120
+            assert temporary.suffix == ".png"
+            temporary.write_text("whole")
+        assert (folder / name).read_text() == "whole"
+    with new_folder(folder / ("x" * 255)) as temporary:
+        assert len(temporary.name) <= 120
+
+
+def test_the_input_folder_may_be_the_output_folder_too(folder):
+    make_photos(folder, "in/b.png", "in/day/a.png", "in/masks/b.png", "in/overlays/day/a.png", "in/other/c.png")
+    expected = ["in/b.png", "in/day/a.png", "in/other/c.png"]
+    (folder / "link").symlink_to("in")
+    for out in ("in", "./in/", "in/../in", "link"):
+        assert [source.location for source in find_images(["in"], out=out)] == expected
+        assert [source.location for source in find_images(["in/**/*.png"], out=out)] == expected
+    assert [source.location for source in find_images(["in/day"], out="in")] == ["in/day/a.png"]
+    with pytest.raises(UserError, match="in/masks: holds only outputs in in, no image; choose another out"):
+        find_images(["in/masks"], out="in")
+
+
+def test_an_output_folder_that_cannot_be_written_is_named_before_anything_is_predicted(folder):
+    make_photos(folder, "in/a.png", "file", "out/a.png")
+    (folder / "out/masks").write_text("in the way")
+    for out, path in (("file", "file"), ("file/deep", "file/deep"), ("out", "out/masks")):
+        call = Call("predict.py", "nowhere-model", "in", "--out", out, "--write", "masks", "--overwrite")
+        assert (call.status, call.out) == (2, "")
+        assert call.err.startswith(f"error: {path}"), call.err
+        assert "cannot be written" in call.err
+    assert not (folder / "out/overlays").exists()
 
 
 def test_a_list_is_named_as_the_folder_that_holds_it_is(folder):

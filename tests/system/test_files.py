@@ -35,7 +35,7 @@ def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path):
 def test_a_path_that_cannot_be_written_is_the_users_to_fix(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    for path, reason in (("file/table.csv", "File exists"), ("folder", "Is a directory"), ("x" * 250, "name too long")):
+    for path, reason in (("file/table.csv", "File exists"), ("folder", "Is a directory"), ("x" * 256, "name too long")):
         with pytest.raises(UserError, match=rf"{path}: cannot be written \(.*{reason}\)"):
             write_json(tmp_path / path, {})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
