@@ -20,7 +20,6 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 # Two processes share two cores; what they start has the same number, as sums depend on it in their last bits.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 gc.set_threshold(20_000)  # tracing makes millions of objects that live on
-start_tensorflow()
 fonts._reported.append("once already")  # whatever fonts this machine has, stderr is the same
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +39,13 @@ LONGEST = (
     "test_weight_names", "test_own", "test_complexity",
 )  # fmt: skip
 """Files that take longest come first, lest one process is left with one of them at the end."""
+
+
+def pytest_configure(config) -> None:
+    """Starts TensorFlow before the first test file imports it, but not where xdist only deals out the files."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        start_tensorflow()
+        gc.freeze()  # what these packages consist of is never garbage
 
 
 def pytest_collection_modifyitems(items) -> None:
