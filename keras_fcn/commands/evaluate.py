@@ -11,6 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from keras_fcn.errors import UserError
 from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.runs.config import DataOptions
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.names import LAYOUTS, Unlabelled
@@ -20,6 +21,7 @@ from keras_fcn.system.options import NOT_NEGATIVE, Options, hint
 from keras_fcn.system.startup import start_tensorflow
 
 _DATA_HINT = "(default: the data of the first run)"
+_SPLIT_HINT = "(default: that on which the first run was evaluated; on other data, val)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +40,7 @@ class EvaluateOptions(Options):
     layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
     """The layout of the folder; `auto` recognizes it."""
 
-    split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: val)")] = None
+    split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint=_SPLIT_HINT)] = None
     """The split to evaluate on."""
 
     unlabelled: Unlabelled = "leave_out"
@@ -71,23 +73,27 @@ class EvaluateOptions(Options):
         if self.submission is not None and len(self.models) > 1:
             raise UserError(f"--submission takes the predictions of one model. Received: {len(self.models)}")
 
-    def dataset(self) -> tuple[str, str, Unlabelled]:
-        """Returns the data to evaluate on, its layout and the use of images without mask: given, or of the first run.
+    def dataset(self) -> DataOptions:
+        """Returns the data to evaluate on, with `val_split`: those given or, without them, those of the first run.
 
         Raises:
             UserError: If no data were given, and the first model is not a run folder that names them.
         """
-        if self.data is not None:
-            return self.data, self.layout, self.unlabelled
         config = RunFolder(self.models[0]).config
-        if not config.is_file():
+        trained = read_config(config) if config.is_file() else None
+        if self.data is None and trained is None:
             raise UserError(
                 f"--data is needed: {self.models[0]} is not a run folder, whose config.json would name the data"
             )
-        trained_with = read_config(config)
-        layout = trained_with.layout if self.layout == "auto" else self.layout
-        unlabelled = trained_with.unlabelled if self.unlabelled == "leave_out" else self.unlabelled
-        return trained_with.data, layout, unlabelled
+        given = DataOptions(str(self.data), self.layout, val_split=self.split or "val", unlabelled=self.unlabelled)
+        if trained is None or self.data not in (None, trained.data):
+            return given
+        return dataclasses.replace(
+            trained.dataset,
+            layout=trained.layout if self.layout == "auto" else self.layout,
+            val_split=self.split or trained.val_split,
+            unlabelled=trained.unlabelled if self.unlabelled == "leave_out" else self.unlabelled,
+        )
 
 
 def main() -> None:
@@ -96,11 +102,11 @@ def main() -> None:
     for path in filter(None, (options.out, options.json, options.submission)):
         require_writable(path, is_folder=path is options.out)
     start_tensorflow()
-    data, layout, unlabelled = options.dataset()
+    data = options.dataset()
     if options.submission is not None:
-        _submit(options, options.submission, data)
+        _submit(options, options.submission, data.data)
     else:
-        _evaluate(options, data, layout, unlabelled)
+        _evaluate(options, data)
 
 
 def _submit(options: EvaluateOptions, archive: Path, data: str) -> None:
@@ -115,15 +121,15 @@ def _submit(options: EvaluateOptions, archive: Path, data: str) -> None:
     print(f"{archive}: {len(images)} masks for {options.competition}, read back and complete")
 
 
-def _evaluate(options: EvaluateOptions, data: str, layout: str, unlabelled: Unlabelled) -> None:
+def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     from keras_fcn.datasets import open_pairs
     from keras_fcn.datasets.inspection import left_out, require_sound
     from keras_fcn.evaluation.compare import evaluate_models
     from keras_fcn.system.files import write_json
 
-    pairs = open_pairs(data, options.split or "val", layout, unlabelled)
+    pairs = open_pairs(data.data, data.val_split, data.layout, data.unlabelled)
     require_sound(pairs.findings)
-    if omitted := left_out(pairs.findings, data):
+    if omitted := left_out(pairs.findings, data.data):
         print(omitted, file=sys.stderr)
     evaluated = evaluate_models(options.models, options.inference, pairs, options.trimap)
     for model in options.models:

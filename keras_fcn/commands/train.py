@@ -11,11 +11,11 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, arg
 
 from keras_fcn.errors import UserError
-from keras_fcn.runs.config import GROUP_OF, TrainConfig
-from keras_fcn.runs.config_files import config_words, own_parts, read_config
+from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.config_files import config_words, own_parts, read_config, require_resumable
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import command_line, parse_options
-from keras_fcn.system.options import NOT_NEGATIVE, Options, as_words, option
+from keras_fcn.system.options import NOT_NEGATIVE, Options
 from keras_fcn.system.startup import start_tensorflow
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.ray import train_on_ray
@@ -39,10 +39,10 @@ class TrainOptions(Options):
     run_dir: Annotated[
         Path | None, arg(metavar="DIR", help_behavior_hint="(default: runs/<time>-<model>-<backbone>)")
     ] = None
-    """The folder of the run; it must not exist."""
+    """The folder of the run, a new or empty one; a run of the same settings in it is resumed."""
 
     resume: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
-    """Resume this run with its own settings; of those, only --epochs and --data may be given."""
+    """Resume this run with its own settings; of those, only --epochs and --data may be given, and are kept."""
 
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A recipe (half_an_hour) or a file of settings (a run's config.json); options of the command line override it."""
@@ -90,20 +90,11 @@ def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:
     assert given.resume is not None
     if given.run_dir is not None:
         raise UserError("--run-dir and --resume exclude each other: a run is resumed in its own folder")
-    path = given.resume / "config.json"
-    if not path.is_file():
-        raise UserError(f"{path}: no such file, so {given.resume} is not a run to resume; runs are in runs/ by default")
-    _require_no_parts(path)
-    kept = read_config(path)
-    merged = parse_options(TrainOptions, [*config_words(path), *arguments])
-    for name in GROUP_OF:
-        now, before = getattr(merged.settings, name), getattr(kept, name)
-        if now != before and name not in ("epochs", "data"):
-            raise UserError(
-                f"{option(name)} is {' '.join(as_words(before))} in {path}. "
-                f"Received: {' '.join(as_words(now))}; "
-                "leave the option out to resume, or start a new run without --resume"
-            )
+    path, merged = given.resume / "config.json", given
+    if path.is_file():
+        _require_no_parts(path)
+        merged = parse_options(TrainOptions, [*config_words(path), *arguments])
+    require_resumable(given.resume, merged.settings)
     return merged
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import re
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 from keras_fcn.datasets.extraction import extract, file_size, gigabytes
 from keras_fcn.errors import UserError
+from keras_fcn.runs.lock import locked
 from keras_fcn.system.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -66,7 +68,8 @@ def download_voc2012(folder: Path) -> Path:
         UserError: If no mirror has it, the tar is damaged, or the disk is full.
     """
     root = folder / _INSIDE
-    return root if root.exists() else extract(fetch(VOC2012, folder), root, _INSIDE)
+    with _alone(root):
+        return root if root.exists() else extract(fetch(VOC2012, folder), root, _INSIDE)
 
 
 def unpack_voc2012(tar: Path, folder: Path) -> Path:
@@ -77,10 +80,18 @@ def unpack_voc2012(tar: Path, folder: Path) -> Path:
     """
     _require_size(tar, VOC2012, "only that tar is read as it is: unpack others and give the folder")
     root = folder / _INSIDE
+    with _alone(root):
+        if root.exists():
+            return root
+        require_intact(tar, VOC2012)
+        return extract(tar, root, _INSIDE)
+
+
+def _alone(root: Path) -> contextlib.AbstractContextManager[None]:
+    """Keeps other processes from making a folder that does not exist yet."""
     if root.exists():
-        return root
-    require_intact(tar, VOC2012)
-    return extract(tar, root, _INSIDE)
+        return contextlib.nullcontext()
+    return locked(root.with_name(f".{root.name}.lock"), f"is making {root}; start this again when it has ended")
 
 
 def fetch(archive: Archive, folder: Path) -> Path:

@@ -45,18 +45,26 @@ def draw_toy_dataset(root: str | Path, images: dict[str, int] | None = None, see
     root = Path(root)
     if root.exists():
         return root
+    try:
+        _draw(root, images or TOY_IMAGES, seed, scale)
+    except OSError:
+        if not root.exists():  # or another process has drawn it meanwhile
+            raise
+    return root
+
+
+def _draw(root: Path, images: dict[str, int], seed: int, scale: int) -> None:
     classes = ClassTable.voc()
     with new_folder(root) as folder:
         for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
             (folder / name).mkdir(parents=True)
-        for number, (split, count) in enumerate((images or TOY_IMAGES).items()):
+        for number, (split, count) in enumerate(images.items()):
             names = [f"{split}_{index:04d}" for index in range(count)]
             for index, name in enumerate(names):
                 image, label = draw_scene(np.random.default_rng([seed, number, index]), scale)
                 Image.fromarray(image).save(folder / "JPEGImages" / f"{name}.jpg", quality=92)
                 write_label(folder / "SegmentationClass" / f"{name}.png", label, classes)
             (folder / "ImageSets/Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
-    return root
 
 
 def draw_scene(rng: np.random.Generator, scale: int = 1) -> tuple[np.ndarray, np.ndarray]:

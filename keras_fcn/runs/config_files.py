@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.config import GROUP_OF, TrainConfig
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.options import as_words, named_unknown, option
@@ -17,6 +17,8 @@ _NULL = "tag:yaml.org,2002:null"
 
 OWN = "own"
 """The key of a run's config.json beside the settings; see `own_parts`."""
+CHANGEABLE = ("epochs", "data")
+"""The settings that may be given anew when a run is resumed; they hold from then on."""
 RECIPES = Path(__file__).parent / "recipes"
 """Files of settings that are installed with the package."""
 
@@ -38,6 +40,26 @@ def config_words(path: Path) -> list[str]:
     """Returns a file's settings as arguments of a command line, so that the same rules check both."""
     given = {name: value for name, value in _read(path).items() if name != OWN and value is not None}
     return [word for name, value in given.items() for word in (option(name), *as_words(value))]
+
+
+def differing_settings(path: Path, config: TrainConfig) -> list[str]:
+    """Returns the names of the settings that are others than those in a run's config.json."""
+    before, now = read_config(path).to_dict(), config.to_dict()
+    return [name for name in now if now[name] != before[name]]
+
+
+def require_resumable(run: Path, config: TrainConfig) -> None:
+    """Raises UserError unless a folder is a run whose settings are these, but for `CHANGEABLE`."""
+    path = run / "config.json"
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, so {run} is not a run to resume; runs are in runs/ by default")
+    for name in differing_settings(path, config):
+        if name not in CHANGEABLE:
+            before, now = (" ".join(as_words(getattr(settings, name))) for settings in (read_config(path), config))
+            raise UserError(
+                f"{argument(name)} is {before} in {path}. Received: {now}; leave it out to resume, or start a new run "
+                f"without {argument('resume')}"
+            )
 
 
 def own_parts(path: Path) -> dict[str, str]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import datetime
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.history import EpochRow
-from keras_fcn.system.files import content_digest, new_folder, read_lines, replaced_file, write_json
+from keras_fcn.runs.lock import locked
+from keras_fcn.system.files import content_digest, read_lines, replaced_file, write_json, written
+
+_LOCK = "lock"
+_NOT_OURS = (_LOCK, "lost+found")
+"""Names in a folder without a run: what a process left that was killed as it began one, and of a disk's file system."""
 
 _TRAINING, _VALIDATION, _CONTENTS = "training_images.txt", "held_out_images.txt", "training_contents.txt"
 
@@ -73,33 +80,55 @@ class RunFolder:
         return self.root / "worst.png"
 
     @staticmethod
-    def default_root(model: str, backbone: str) -> Path:
-        """Returns the default folder of a run that begins now."""
+    def make_default(model: str, backbone: str) -> Path:
+        """Makes the default folder of a run that begins now; runs of the same second get a number appended.
+
+        Raises:
+            UserError: If it cannot be made.
+        """
         time = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        return Path("runs") / f"{time}-{model}-{backbone}"
+        root = Path("runs") / f"{time}-{model}-{backbone}"
+        numbered = (root.with_name(f"{root.name}-{number}") for number in itertools.count(2))
+        with written(root):
+            root.parent.mkdir(exist_ok=True)
+            return next(path for path in itertools.chain([root], numbered) if _is_made(path))
+
+    @property
+    def is_vacant(self) -> bool:
+        """Returns whether a new run may use the folder: it does not exist, or is empty but for hidden files."""
+        if not self.root.is_dir():
+            return not self.root.exists()
+        return all(path.name.startswith(".") or path.name in _NOT_OURS for path in self.root.iterdir())
 
     @classmethod
     def create(cls, root: Path, settings: dict) -> RunFolder:
         """Creates a new run's folder with its settings.
 
         Args:
-            root: The folder, which must not exist.
+            root: The folder; if it exists, it must be vacant.
             settings: The content of config.json.
 
         Raises:
-            UserError: If the folder already exists or cannot be created.
+            UserError: If the folder is not vacant or cannot be created.
         """
-        if root.exists():
+        run = cls(root)
+        if not run.is_vacant:
             other, resume = argument("run_dir"), argument("resume", root)
             raise UserError(f"{root}: already exists; choose another {other}, or resume it with {resume}")
-        try:
-            with new_folder(root) as folder:
-                write_json(cls(folder).config, settings)
-        except OSError as error:
-            raise UserError(
-                f"{root}: cannot create this run folder ({error.strerror}); choose another {argument('run_dir')}"
-            ) from None
-        return cls(root)
+        write_json(run.config, settings)
+        return run
+
+    def locked(self, patience: float = 0.0) -> contextlib.AbstractContextManager[None]:
+        """Keeps other processes from training here while the block runs; makes the folder.
+
+        Args:
+            patience: Seconds to wait for the end of another process.
+
+        Raises:
+            UserError: If another process trains here, or the folder cannot be written to.
+        """
+        busy = f"trains in {self.root}; wait for its end, or choose another {argument('run_dir')}"
+        return locked(self.root / _LOCK, busy, patience)
 
     def write_images(self, training: Sequence[Path], validation: Sequence[Path], contents: Sequence[str] = ()) -> None:
         """Writes the lists of training and validation images when the run begins.
@@ -156,6 +185,15 @@ class RunFolder:
             return []
         with self.history.open(encoding="utf-8", newline="") as file:
             return [EpochRow.from_json(row) for row in csv.DictReader(file)]
+
+
+def _is_made(path: Path) -> bool:
+    """Makes a folder; returns False if it exists already."""
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 def _tail(path: Path) -> str:

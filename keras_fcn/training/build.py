@@ -76,6 +76,7 @@ def build_training(
     strategy: tf.distribute.Strategy | None = None,
     initial_weights: list[np.ndarray] | None = None,
     own: OwnParts | None = None,
+    is_resumed: bool = False,
 ) -> Training:
     """Builds a training from its settings.
 
@@ -85,6 +86,7 @@ def build_training(
         strategy: The devices; those of the settings if not given.
         initial_weights: The network's weights, in the order of `get_weights`, instead of those of the settings.
         own: Parts of one's own, in place of those of the settings.
+        is_resumed: Whether a checkpoint will be restored, so that no weights to start from are needed.
 
     Raises:
         UserError: If there are more devices than images in a batch, or the weights to start from do not fit.
@@ -94,7 +96,7 @@ def build_training(
     own = own or OwnParts()
     for term in (term for term in own.loss if not isinstance(term, str)):
         _require_sum_and_number(term, data.pairs.classes.num_classes)
-    return _Builder(config, data, strategy, own).training(initial_weights)
+    return _Builder(config, data, strategy, own, is_resumed).training(initial_weights)
 
 
 def _require_sum_and_number(term: Term, num_classes: int) -> None:
@@ -115,6 +117,7 @@ class _Builder:
     data: TrainingData
     strategy: tf.distribute.Strategy
     own: OwnParts
+    is_resumed: bool
 
     def training(self, initial_weights: list[np.ndarray] | None) -> Training:
         config, optimization, strategy = self.config, self.config.optimization, self.strategy
@@ -172,6 +175,8 @@ class _Builder:
         self, model: keras.Model, stream: TrainingStream, initial_weights: list[np.ndarray] | None
     ) -> LoadedWeights:
         network = self.config.network
+        if self.is_resumed:
+            return LoadedWeights("those of the checkpoint")
         if initial_weights is not None:
             model.set_weights(initial_weights)
             return LoadedWeights("those of the model that was given")

@@ -51,7 +51,7 @@ def train_on_ray(
         both = f"{argument('ray_workers')} and {argument('strategy', config.strategy)}"
         raise UserError(f"{both} exclude each other; leave one of them out")
     require_packages(argument("ray_workers"), "ray", "ray")
-    run = RunFolder(resume or run_dir or RunFolder.default_root(config.model, config.backbone))
+    run = RunFolder(resume or run_dir or RunFolder.make_default(config.model, config.backbone))
     task = {"config": config, "run_dir": None if resume else run.root, "resume": resume, "folder": Path.cwd()}
     try:
         for number in range(1 + RESTARTS):

@@ -18,7 +18,7 @@ from keras_fcn.network.backbones import Backbone
 from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.augmentation import Augment
 from keras_fcn.runs.config import TrainConfig
-from keras_fcn.runs.config_files import OWN, own_parts, read_config
+from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.training.build import OwnParts, build_data, build_training
 from keras_fcn.training.distributed.cluster import joined_cluster
@@ -26,7 +26,7 @@ from keras_fcn.training.distributed.devices import build_strategy
 from keras_fcn.training.distributed.workers import Workers
 from keras_fcn.training.inputs.data import TrainingData
 from keras_fcn.training.losses import Term
-from keras_fcn.training.trainer import Training
+from keras_fcn.training.opening import Opening
 
 Report = Callable[[str], None]
 
@@ -64,24 +64,22 @@ def run_training(
     """
     run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
     own = own or OwnParts()
-    if run_dir is not None and run_dir.exists():
-        resume = _same_run(run_dir, config)
-    if resume is not None:
-        _require_same_parts(RunFolder(resume).config, own)
-    strategy = _meet(config, run_dir or resume, report)
-    workers = Workers(strategy)
-    with workers.explain_loss(f"restart all of them with the same commands to resume {run_dir or resume}"):
-        report = report if workers.is_chief else _ignore
-        data = _open_data(config, workers, report)
-        keras.utils.set_random_seed(config.seed)
-        if config.deterministic:
-            tf.config.experimental.enable_op_determinism()
-        training = build_training(config, data, strategy, initial_weights, own)
-        report(training.description)
-        run = _open_run(config, own, data, training, run_dir, resume, report)
-        finished = f", finished in epoch {int(training.finished_epochs)}" if training.is_finished else ""
-        report(f"Run      {run.root}{finished}")
-        training.train(run, report, callbacks)
+    opening = Opening(config, own, run_dir, resume)
+    with opening.locked():
+        strategy = _meet(config, opening.root, report)
+        workers = Workers(strategy)
+        with workers.explain_loss(f"restart all of them with the same commands to resume {opening.root}"):
+            report = report if workers.is_chief else _ignore
+            data = _open_data(config, workers, report)
+            keras.utils.set_random_seed(config.seed)
+            if config.deterministic:
+                tf.config.experimental.enable_op_determinism()
+            training = build_training(config, data, strategy, initial_weights, own, opening.has_checkpoint)
+            report(training.description)
+            run = opening.run(training, data, report)
+            finished = f", finished in epoch {int(training.finished_epochs)}" if training.is_finished else ""
+            report(f"Run      {run.root}{finished}")
+            training.train(run, report, callbacks)
     return run
 
 
@@ -126,63 +124,6 @@ def _open_data(config: TrainConfig, workers: Workers, report: Report) -> Trainin
     return data
 
 
-def _open_run(
-    config: TrainConfig,
-    own: OwnParts,
-    data: TrainingData,
-    training: Training,
-    run_dir: Path | None,
-    resume: Path | None,
-    report: Report,
-) -> RunFolder:
-    """Creates a new run's folder, or restores the run to resume."""
-    workers = training.workers
-    if resume is not None:
-        run = RunFolder(resume)
-        training.restore(run, report)
-    elif workers.is_chief:
-        root = run_dir or RunFolder.default_root(config.model, own.names.get("backbone", config.backbone))
-        run = RunFolder.create(root, config.to_dict() | ({OWN: own.names} if own.names else {}))
-    else:
-        assert run_dir is not None
-        run = RunFolder(run_dir)
-    workers.require_alike(
-        str(training.step), f"{run.root}: the workers see different checkpoints there; keep runs where all see them"
-    )
-    if workers.is_chief:
-        run.write_images(data.pairs.images, data.validation.images, data.contents)
-    return run
-
-
-def _same_run(run_dir: Path, config: TrainConfig) -> Path:
-    """Returns the folder if it holds a run of these settings.
-
-    Raises:
-        UserError: If it holds anything else: no run overwrites another.
-    """
-    kept = RunFolder(run_dir).config
-    if not kept.is_file():
-        raise UserError(f"{run_dir}: already exists and is not a run; choose another {argument('run_dir')}")
-    before = read_config(kept).to_dict()
-    differing = [name for name, value in config.to_dict().items() if value != before[name]]
-    if differing:
-        others = ", ".join(argument(name) for name in differing)
-        raise UserError(
-            f"{run_dir}: already exists, with another {others}; choose another {argument('run_dir')}, or resume "
-            f"it with {argument('resume', run_dir)}"
-        )
-    return run_dir
-
-
-def _require_same_parts(config: Path, own: OwnParts) -> None:
-    """Raises UserError unless a run is resumed with the parts of one's own that it began with."""
-    began = own_parts(config) if config.is_file() else own.names
-    if began != own.names:
-        parts = ", ".join(f"{name}={part}" for name, part in began.items()) or "no parts"
-        now = ", ".join(f"{name}={part}" for name, part in own.names.items()) or "none"
-        raise UserError(f"{config}: the run began with {parts} of one's own; hand in the same. Received: {now}")
-
-
 @dataclasses.dataclass(frozen=True)
 class TrainedRun:
     """The result of `train`.
@@ -202,7 +143,7 @@ class TrainedRun:
 
 
 def train(
-    model: str | keras.Model | TrainConfig = "fcn8s",
+    model: str | keras.Model | TrainConfig | None = None,
     data: str | Path | None = None,
     *,
     backbone: str | Backbone | None = None,
@@ -218,7 +159,7 @@ def train(
 
     Args:
         model: "fcn32s", "fcn16s", "fcn8s"; a model of `build_fcn`: training starts from its weights, and it has the
-            best model's weights afterwards; or the settings as a whole.
+            best model's weights afterwards; or the settings as a whole. None is "fcn8s", or that of the run to resume.
         data: A folder of images and masks, "toy", or "voc2012"; that of the settings if None.
         backbone: A name, or a `Backbone` of one's own.
         loss: A name, a function of one's own, or several of these, whose sum is minimized. A function takes labels,
@@ -228,8 +169,8 @@ def train(
             label uint8 [H, W] and a seed, integers [2], to an image and a label of any size.
         run_dir: The folder of the run; runs/<time>-<model>-<backbone> if None. An existing run of the same settings is
             resumed.
-        resume: The folder of a run to resume, instead of `run_dir`. One with parts of one's own, which config.json
-            names, needs the same parts again.
+        resume: The folder of a run to resume, instead of `run_dir`, with its own settings; of these, only `epochs` and
+            `data` may be given. One with parts of one's own, which config.json names, needs the same parts again.
         callbacks: Keras callbacks, called as `fit` calls them.
         report: Called with each line of the log.
         **settings: The other options of `train.py`, such as `epochs=20`; see `TrainConfig`.
@@ -252,7 +193,7 @@ def train(
     }
     settings |= {name: value for name, value in named.items() if value is not None}
     weights = model.get_weights() if isinstance(model, keras.Model) else None
-    config = _config(model, own, settings)
+    config = _config(model, own, settings, resume)
     run = run_training(config, run_dir, resume, report, callbacks, weights, own)
     rows = [row.to_json() for row in run.read_history()]
     trained = TrainedRun({column: [row[column] for row in rows] for column in rows[0]}, run)
@@ -261,12 +202,17 @@ def train(
     return trained
 
 
-def _config(model: str | keras.Model | TrainConfig, own: OwnParts, settings: dict[str, Any]) -> TrainConfig:
-    """Returns the settings, or those of a model or its name, with `settings` in their place."""
+def _config(
+    model: str | keras.Model | TrainConfig | None, own: OwnParts, settings: dict[str, Any], resume: str | Path | None
+) -> TrainConfig:
+    """Returns the settings, or those of a run, a model or its name, with `settings` in their place."""
     if isinstance(model, TrainConfig):
         return dataclasses.replace(model, **settings)
-    if isinstance(model, str):
-        return TrainConfig(model=model, **settings)
-    parts = Parts(model)
-    of_model = {"model": parts.network, "input_scale": parts.logits.input_scale}
-    return TrainConfig(**of_model | ({} if own.backbone else {"backbone": parts.backbone.name}) | settings)
+    of_model: dict[str, Any] = {} if model is None else {"model": model}
+    if isinstance(model, keras.Model):
+        parts = Parts(model)
+        of_model = {"model": parts.network, "input_scale": parts.logits.input_scale}
+        of_model |= {} if own.backbone else {"backbone": parts.backbone.name}
+    path = None if resume is None else RunFolder(Path(resume)).config
+    kept = read_config(path) if path and path.is_file() else TrainConfig()
+    return dataclasses.replace(kept, **of_model | settings)

@@ -100,6 +100,21 @@ class Training:
         """
         self._checkpoints(run).restore(self.model.name.replace("_", " over ", 1), report)
 
+    def require_best_model(self, run: RunFolder, report: Callable[[str], None]) -> None:
+        """Looks for the best model anew if that of a resumed run has been deleted.
+
+        Raises:
+            UserError: If no epoch is left to find one in.
+        """
+        is_missing = int(self.best_epoch.numpy()) > 0 and not run.best_model.is_file()
+        if not self.workers.highest(is_missing):
+            return
+        missing = f"{run.best_model}: is missing, of epoch {int(self.best_epoch)}, with {float(self.best_mean_iou):.1%}"
+        if self.is_finished:
+            raise UserError(f"{missing}; put it back, or train for more {argument('epochs')}")
+        report(f"Warning  {missing}; the best of the epochs to come will take its place")
+        self.best_mean_iou.assign(-1.0)
+
     def _checkpoints(self, run: RunFolder) -> Checkpoints:
         return Checkpoints(run, self.checkpoint, self.options.keep_checkpoints, self.workers.is_chief)
 
@@ -145,6 +160,7 @@ class Training:
             report(f"\nEpoch {epoch}/{self.options.epochs}{self._time_left(started, first_step)}")
             listeners.on_epoch_begin(epoch - 1)
             progress = self._train_epoch(epoch, checkpoints, listeners)
+            checkpoints.save_first()
             row = self._finish_epoch(epoch, progress, output)
             checkpoints.save()
             report(_epoch_summary(row))

@@ -14,6 +14,7 @@ from conftest import Call
 from PIL import Image
 
 from keras_fcn import Predictor, build_fcn
+from keras_fcn.commands.evaluate import EvaluateOptions
 from keras_fcn.datasets import open_pairs, open_voc_images
 from keras_fcn.drawing.comparison import draw_comparison
 from keras_fcn.errors import UserError
@@ -24,6 +25,8 @@ from keras_fcn.evaluation.submission import require_submission, write_submission
 from keras_fcn.evaluation.tables import format_comparison, format_metrics, format_worst, model_letters
 from keras_fcn.images.classes import ClassTable, voc_palette
 from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.files import write_json
 
 VOC = ClassTable.voc()
@@ -31,6 +34,19 @@ VOC = ClassTable.voc()
 
 def by_brightness(images):
     return np.where(np.asarray(images).mean(axis=-1) > 127, 8, 0).astype(np.uint8)
+
+
+def test_a_run_is_evaluated_on_its_own_validation_images(tmp_path):
+    def of(options):
+        data = options.dataset()
+        return data.data, data.layout, data.val_split, data.unlabelled
+
+    settings = TrainConfig(data="images", layout="voc", val_split="late", unlabelled="background")
+    run = (RunFolder.create(tmp_path / "run", settings.to_dict()).root,)
+    assert of(EvaluateOptions(run)) == ("images", "voc", "late", "background")
+    assert of(EvaluateOptions(run, data="images")) == ("images", "voc", "late", "background")
+    assert of(EvaluateOptions(run, split="early", layout="cvat")) == ("images", "cvat", "early", "background")
+    assert of(EvaluateOptions(run, data="others")) == ("others", "auto", "val", "leave_out")
 
 
 def test_the_trimap_is_evaluated_beside_the_whole(toy):

@@ -14,6 +14,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.runs.config import RunOptions, TrainConfig
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.system.command_line import as_options
 from keras_fcn.system.options import option
 
 SETTINGS = TrainConfig(
@@ -95,10 +96,12 @@ def test_wrong_options_are_one_line_each(words, message):
 
 @pytest.mark.parametrize("words", [["--model", "fcn8s"], ["--crop-size", "64", "64"], ["--seed", "0"]])
 def test_a_run_cannot_be_resumed_as_another(run, words):
-    with pytest.raises(
-        UserError, match=rf"{words[0]} is .* in {run}/config.json. Received: {' '.join(words[1:])}; leave"
-    ):
+    with pytest.raises(UserError) as caught:
         parse_train_options(["--resume", str(run), *words])
+    wanted = (
+        rf"{words[0]} is .* in {run}/config.json. Received: {' '.join(words[1:])}; leave it out to resume, or start"
+    )
+    assert re.match(wanted, as_options(caught.value))
 
 
 @pytest.mark.parametrize(

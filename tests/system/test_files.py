@@ -1,7 +1,9 @@
 import dataclasses
+import datetime
 import json
 import math
 import shutil
+import types
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
+from keras_fcn.runs import folder
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.system.files import content_digest, new_folder, replaced_file, write_json
@@ -83,9 +86,17 @@ def test_json_that_cannot_be_written_leaves_the_old(tmp_path):
 
 def test_runs_get_a_folder_named_after_time_and_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    root = RunFolder.default_root("fcn32s", "resnet18_v2")
-    assert root.parts[0] == "runs"
-    assert root.name.endswith("-fcn32s-resnet18_v2")
+
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 11, 30, 7, 5, 9)
+
+    monkeypatch.setattr(folder, "datetime", types.SimpleNamespace(datetime=Clock))
+    name = "runs/20261130-070509-fcn32s-resnet18_v2"
+    made = [RunFolder.make_default("fcn32s", "resnet18_v2") for _ in range(3)]
+    assert [str(path) for path in made] == [name, f"{name}-2", f"{name}-3"]
+    assert all(path.is_dir() for path in made)
 
 
 def test_a_run_never_writes_over_another(tmp_path):

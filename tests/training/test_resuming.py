@@ -12,8 +12,11 @@ import pytest
 from conftest import ROOT, TINY
 from tiny_runs import NARROW_TRAINING, Interruption, assert_same_run, silent, tiny
 
+import keras_fcn
 from keras_fcn.errors import UserError
+from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.system.files import write_json
 from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.train import run_training as train
 
@@ -31,16 +34,28 @@ def test_an_interrupted_run_resumes_exactly_where_it_was(toy, whole, tmp_path, m
 
 
 def test_a_finished_run_can_be_given_more_epochs(plain, toy, tmp_path):
-    shutil.copytree(plain.root, tmp_path / "run")
-    longer = train(tiny(toy, epochs=3), resume=tmp_path / "run", report=silent)
-    assert [row.epoch for row in longer.read_history()] == [1, 2, 3]
+    """Neither the file of its initial weights nor its best model is needed for it, and the number is kept."""
+    run = RunFolder(shutil.copytree(plain.root, tmp_path / "run"))
+    write_json(run.config, tiny(toy, epochs=1, weights="gone.npz").to_dict())
+    run.best_model.unlink()
+    with pytest.raises(UserError, match=r"best.keras: is missing, of epoch 1, with .*; put it back, or train"):
+        keras_fcn.train(resume=run.root, report=silent)
+    lines = []
+    longer = keras_fcn.train(resume=run.root, epochs=3, report=lines.append)
+    assert longer.history["epoch"] == [1, 2, 3]
+    assert read_config(run.config) == tiny(toy, epochs=3, weights="gone.npz")
+    assert f"Warning  {run.best_model}: is missing, of epoch 1, " in "\n".join(lines)
+    assert "Weights  those of the checkpoint" in "\n".join(lines)
+    assert run.best_model.is_file()
 
 
 def test_a_checkpoint_of_another_network_is_refused_and_kept(plain, toy, tmp_path):
     run = RunFolder(shutil.copytree(plain.root, tmp_path / "run"))
+    other = tiny(toy, model="fcn8s", backbone="mobilenet_v2", epochs=1)
+    write_json(run.config, other.to_dict())
     before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match=r"ckpt-1: is damaged or not a checkpoint of fcn8s over mobilenet_v2"):
-        train(tiny(toy, model="fcn8s", backbone="mobilenet_v2"), resume=run.root, report=silent)
+        train(other, resume=run.root, report=silent)
     assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
 
 

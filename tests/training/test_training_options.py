@@ -149,14 +149,18 @@ def test_the_same_command_resumes_the_same_run(plain, toy, tmp_path):
     with pytest.raises(UserError, match=r"run: already exists, with another epochs, seed; choose another run_dir"):
         run_training(dataclasses.replace(config, epochs=2, seed=1), tmp_path / "run", report=silent)
     (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
     with pytest.raises(UserError, match="mine: already exists and is not a run"):
         run_training(config, tmp_path / "mine", report=silent)
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(plain, toy, tmp_path):
-    shutil.copytree(plain.root, tmp_path / "run")
-    for path in (tmp_path / "run" / plain.checkpoints.name).iterdir():
+def test_a_run_that_was_killed_between_the_files_of_its_first_epoch_and_their_checkpoint_is_resumed(
+    plain, toy, tmp_path
+):
+    run = RunFolder(shutil.copytree(plain.root, tmp_path / "run"))
+    for path in run.checkpoints.glob("ckpt-1.*"):
         path.unlink()
+    assert [path.name for path in Checkpoints.paths(run)] == ["ckpt-0"]
     assert_same_run(plain, run_training(tiny(toy, epochs=1), tmp_path / "run", report=silent))
 
 

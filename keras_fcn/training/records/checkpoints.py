@@ -40,6 +40,15 @@ class Checkpoints:
         """The newest checkpoint, for a message."""
         return str(next(iter(self.paths(self._run)), "none yet"))
 
+    def save_first(self) -> None:
+        """Writes a checkpoint if there is none: a run of finished epochs without one has lost it, and is not resumed.
+
+        Raises:
+            UserError: As `save`.
+        """
+        if self._writes and not self.paths(self._run):
+            self._write(int(self._state.save_counter))
+
     def save(self) -> None:
         """Writes a checkpoint, then removes those beyond the newest ones to keep.
 
@@ -48,17 +57,23 @@ class Checkpoints:
         """
         if not self._writes:
             return
-        self._remove_unfinished()
         counter = self._state.save_counter
         counter.assign_add(1)
         try:
+            self._write(int(counter))
+        except UserError:
+            counter.assign_sub(1)
+            raise
+
+    def _write(self, number: int) -> None:
+        self._remove_unfinished()
+        try:
             self._run.checkpoints.mkdir(parents=True, exist_ok=True)
             with without_wildcards(self._run.checkpoints) as folder:
-                self._state.write(str(folder / f"ckpt-{int(counter)}"))
-            self._remove_old(int(counter))
+                self._state.write(str(folder / f"ckpt-{number}"))
+            self._remove_old(number)
         except (OSError, tf.errors.OpError) as error:
             self._remove_unfinished()
-            counter.assign_sub(1)
             raise UserError(
                 f"{self._run.checkpoints}: a checkpoint cannot be written ({reason_of(error)}); the last good one is "
                 f"{self.newest}; free disk space and resume with {argument('resume', self._run.root)}"

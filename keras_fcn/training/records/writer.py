@@ -58,7 +58,8 @@ class RunWriter:
 
     def __init__(self, run: RunFolder, validation: Pairs, finished_epochs: int, step: int) -> None:
         self._run, self._validation = run, validation
-        self._history = run.read_history()[:finished_epochs]
+        self._history = [row for row in run.read_history() if row.epoch <= finished_epochs]
+        self._kept_mean_iou = _kept_mean_iou(run)
         self._log = TensorBoardLog(run.tensorboard, first_step=step + 1 if step else 0)
         count = min(SHOWN_IMAGES, len(validation))
         self._shown = np.linspace(0, len(validation) - 1, count).astype(int)  # always the same ones
@@ -70,7 +71,8 @@ class RunWriter:
             row: Its row of the history.
             evaluation: The network's evaluation on the validation images.
             segment: The network that was evaluated.
-            best: The network to save, if it is better than that of every epoch before.
+            best: The network to save, if it is better than that of every epoch before. A better one is kept that an
+                earlier session left, whose later checkpoints are lost.
 
         Raises:
             UserError: If a file cannot be written, as on a full disk.
@@ -79,7 +81,7 @@ class RunWriter:
         try:
             self._run.write_history(self._history)
             self._write_events(row, segment)
-            if best is not None:
+            if best is not None and row.val_mean_iou >= self._kept_mean_iou:
                 return_free_memory()  # Keras builds a file of weights in memory
                 with replaced_file(self._run.best_model) as temporary:
                     best.save(temporary)
@@ -110,6 +112,14 @@ class RunWriter:
         segment = segmenter(load_model(run.best_model))
         draw_predictions(run.predictions, predicted_samples(segment, pairs, self._shown), pairs.classes)
         draw_evaluation(run.root, segment, pairs, Evaluation.read(run.metrics), SHOWN_IMAGES)
+
+
+def _kept_mean_iou(run: RunFolder) -> float:
+    """Returns the mean IoU of a run's best model, -1 if there is none or it is not known."""
+    try:
+        return float(np.nan_to_num(Evaluation.read(run.metrics).metrics.mean_iou))
+    except UserError:
+        return -1.0
 
 
 class NullWriter:

@@ -1,0 +1,117 @@
+"""Folders of runs are opened without loss of what they hold."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from tiny_runs import tiny
+
+from keras_fcn.datasets import open_pairs
+from keras_fcn.errors import UserError
+from keras_fcn.evaluation.results import Evaluation
+from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.history import EpochRow
+from keras_fcn.training.build import OwnParts
+from keras_fcn.training.opening import Opening
+from keras_fcn.training.records.writer import RunWriter
+
+
+def row(epoch, mean_iou):
+    return EpochRow(epoch, epoch, 1.0, 0.1, 1.0, 1.0, 0.0, 0.5, 0.5, mean_iou, 0.5, {"cat": mean_iou})
+
+
+@pytest.fixture
+def run(toy, tmp_path):
+    """A run of which nothing is trained yet."""
+    return RunFolder.create(tmp_path / "run", tiny(toy).to_dict())
+
+
+def opened(toy, run, **options):
+    """Opens the run as the same command does, or to resume it."""
+    return Opening(tiny(toy), OwnParts(), **{"run_dir": run.root, "resume": None} | options)
+
+
+@pytest.mark.parametrize("how", ["run_dir", "resume"])
+def test_a_run_without_checkpoints_is_not_trained_anew_over_its_best_model(toy, run, how):
+    options = {"run_dir": None, "resume": None} | {how: run.root}
+    with opened(toy, run, **options).locked():
+        pass  # it was stopped before its first checkpoint
+    run.best_model.write_bytes(b"best")
+    with pytest.raises(UserError, match=r"best.keras exists, but .*/checkpoints holds no checkpoint to resume from"):
+        opened(toy, run, **options).locked().__enter__()
+    run.write_history([row(1, 0.5), row(2, 0.5)])
+    message = r"history.csv tells of 2 finished epochs, but .* put it back, or start .* with init_from='.*run'$"
+    with pytest.raises(UserError, match=message):
+        opened(toy, run, **options).locked().__enter__()
+    run.best_model.unlink()
+    with pytest.raises(UserError, match=r"put it back, or start a new run$"):
+        opened(toy, run, **options).locked().__enter__()
+
+
+def test_a_run_is_resumed_with_its_own_settings_only(toy, run):
+    with pytest.raises(UserError, match=r"^seed is 0 in .*/config.json. Received: 1; leave it out to resume, or start"):
+        Opening(tiny(toy, seed=1), OwnParts(), None, run.root)
+    with pytest.raises(UserError, match=r"already exists, with another epochs; choose another run_dir, or resume it"):
+        Opening(tiny(toy, epochs=9), OwnParts(), run.root, None)
+    Opening(tiny("moved", epochs=9), OwnParts(), None, run.root)
+    with pytest.raises(UserError, match=r"nowhere/config.json: no such file, so nowhere is not a run to resume"):
+        Opening(tiny(toy), OwnParts(), None, type(run.root)("nowhere"))
+
+
+def test_an_empty_folder_is_used_and_one_with_files_is_not(toy, run, tmp_path):
+    empty = tmp_path / "mounted"
+    for name in ("lost+found", ".snapshot"):
+        (empty / name).mkdir(parents=True)
+    with Opening(tiny(toy), OwnParts(), empty, None).locked(), RunFolder(empty).locked():
+        RunFolder.create(empty, {})
+    assert {path.name for path in empty.iterdir()} == {"lost+found", ".snapshot", "config.json"}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"other: already exists and is not a run; choose another run_dir"):
+        Opening(tiny(toy), OwnParts(), tmp_path / "other", None)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["notes.txt"]
+
+
+def test_one_process_trains_in_a_folder(toy, run):
+    with (
+        opened(toy, run).locked(),
+        pytest.raises(UserError, match=rf"^process {os.getpid()} on .*, since 20.*, trains in .*run; wait for its"),
+    ):
+        opened(toy, run).locked().__enter__()
+    assert not (run.root / "lock").exists()
+
+
+def test_a_process_that_was_killed_holds_no_lock(toy, run):
+    program = (
+        "import os, sys, pathlib; from keras_fcn.runs.folder import RunFolder;"
+        "lock = RunFolder(pathlib.Path(sys.argv[1])).locked(); lock.__enter__(); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, run.root], cwd=ROOT).returncode == -9
+    assert (run.root / "lock").is_file()
+    with opened(toy, run).locked():
+        assert f"process {os.getpid()}" in (run.root / "lock").read_text()
+
+
+class Model:
+    def save(self, path):
+        path.write_text("better")
+
+
+def test_a_better_model_of_a_lost_checkpoint_is_kept(toy, run, no_pictures):
+    """Its epoch is trained again, and may end otherwise on another machine."""
+    good, less = (
+        Evaluation(("cat", "dog"), 1, np.array(matrix), {"a": 1.0}) for matrix in ([[9, 0], [1, 9]], [[5, 5], [5, 5]])
+    )
+    run.best_model.write_text("good")
+    run.metrics.write_text(json.dumps(good.to_json()))
+    run.write_history([row(1, 0.1), row(2, 0.9)])
+    writer = RunWriter(run, open_pairs(toy, "val"), finished_epochs=1, step=3)
+    writer.add_epoch(row(2, less.metrics.mean_iou), less, segment=None, best=Model())
+    assert run.best_model.read_text() == "good"
+    assert [row.epoch for row in run.read_history()] == [1, 2]
+    writer.add_epoch(row(3, good.metrics.mean_iou), good, segment=None, best=Model())
+    assert run.best_model.read_text() == "better"
