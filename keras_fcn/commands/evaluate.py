@@ -131,6 +131,8 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     require_sound(pairs.findings)
     if omitted := left_out(pairs.findings, data.data):
         print(omitted, file=sys.stderr)
+    if options.data is not None and pairs.note:
+        print(pairs.note, file=sys.stderr)
     evaluated = evaluate_models(options.models, options.inference, pairs, options.trimap)
     for model in options.models:
         if trained := RunFolder(model).trained_on(pairs.images):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from keras_fcn.images.photos import IMAGE_SUFFIXES
 from keras_fcn.system.files import by_suffix, walk_files
 
 _LOOKED_AT, _READ, _SHOWN = 100_000, 1 << 16, 6
@@ -105,4 +106,19 @@ def contents(root: Path, known: Iterable[str]) -> str:
         for path in folders
         if path.name.lower() not in known and (close := difflib.get_close_matches(path.name.lower(), known, 1, 0.75))
     ]
-    return "; ".join([", ".join(filter(None, [*parts, files])) or "nothing", *meant[:1]])
+    beside = [line for folder in (root, *folders) if (line := _masks_beside_images(folder))]
+    return "; ".join([", ".join(filter(None, [*parts, files])) or "nothing", *(beside or meant)[:1]])
+
+
+def _masks_beside_images(folder: Path) -> str:
+    """Returns that half of a folder's files are PNGs named like the others, as masks are; nothing if they are not."""
+    paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    stems = {path.stem for path in paths if path.suffix.lower() in IMAGE_SUFFIXES}
+    masks = [path for path in paths if path.suffix.lower() == ".png" and _begins_with(path.stem, stems)]
+    if masks and 2 * len(masks) >= len(paths):
+        return f"{masks[0].name} seems to be the mask of an image beside it: move masks to a folder of their own"
+    return ""
+
+
+def _begins_with(stem: str, stems: set[str]) -> bool:
+    return any(stem[: match.start()] in stems for match in re.finditer(r"[._-]", stem))

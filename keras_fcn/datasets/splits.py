@@ -27,6 +27,11 @@ _TWO_PATHS = re.compile(rf"({'|'.join(map(re.escape, IMAGE_SUFFIXES))})[\"']?[\s
 """An image's path with something after it."""
 
 
+def is_split(name: str) -> bool:
+    """Returns whether a name means one of train, val and test."""
+    return any(alias.fullmatch(name) for alias in _ALIASES.values())
+
+
 def split_named(names: Iterable[str], split: str) -> str | None:
     """Returns which of the names of a data set's splits means `split`: the same, else another of its names, or None."""
     names = list(names)

@@ -59,6 +59,10 @@ def write_boxes(root):
             lambda root: [write(root / name, "") for name in ("Images/a.tif", "maks/a.png", "notes.md")],
             r"It holds Images/ \(1 .tif\), maks/ \(1 .png\), 1 .md; is maks/ meant to be masks/\?; put images",
         ),
+        (
+            lambda root: [write(root / f"{name}.{kind}", "") for name in ("a", "b") for kind in ("jpg", "mask.png")],
+            r"It holds 2 .jpg and 2 .png; a.mask.png seems to be the mask of an image beside it: move",
+        ),
         (lambda root: root.mkdir(), "It holds nothing; put images into images/ and masks of the same names"),
     ],
 )  # fmt: skip

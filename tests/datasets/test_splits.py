@@ -203,3 +203,32 @@ def test_background_needs_a_class_of_that_name(tmp_path):
     write_camvid(tmp_path)
     with pytest.raises(UserError, match=r"unlabelled='background': no class is called background; there are Sky, "):
         open_pairs(tmp_path, "train", unlabelled="background")
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"), [("train", "train_masks"), ("Train_images", "Train_Labels"), ("training", "training_gt")]
+)
+def test_folders_of_splits_beside_each_other(tmp_path, images, masks):
+    truth = write_folders(tmp_path, ending="_mask")
+    (tmp_path / "images").rename(tmp_path / images)
+    (tmp_path / "masks").rename(tmp_path / masks)
+    pairs = open_pairs(tmp_path, "train")
+    assert (len(pairs), len(open_pairs(tmp_path, "val"))) == (8, 2)
+    require_truth(pairs, truth)
+
+
+@pytest.mark.parametrize("folder", [".", "ImageSets/Segmentation", "ImageSets", "splits"])
+def test_lists_beside_plain_folders_are_used(tmp_path, folder):
+    truth = write_folders(tmp_path)
+    write(tmp_path / folder / "train.txt", "".join(f"images/{name}.jpg masks/{name}.png\n" for name in NAMES[:5]))
+    write(tmp_path / folder / "Val.txt", "".join(f"{name}\n" for name in NAMES[5:8]))
+    pairs = [open_pairs(tmp_path, split, "folders") for split in ("train", "val")]
+    assert [set(each.names) for each in pairs] == [set(NAMES[:5]), set(NAMES[5:8])]
+    for each in pairs:
+        require_truth(each, truth)
+        assert [(finding.kind, finding.count) for finding in each.findings] == [("not listed", 2)]
+    write(tmp_path / folder / "Val.txt", "nobody\n")
+    with pytest.raises(UserError, match=r"Val.txt: the image of 'nobody' is missing"):
+        open_pairs(tmp_path, "val", "folders")
+    (tmp_path / folder / "Val.txt").unlink()
+    assert [len(open_pairs(tmp_path, split, "folders")) for split in ("train", "val")] == [4, 1]

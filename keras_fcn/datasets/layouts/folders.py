@@ -8,9 +8,10 @@ from pathlib import Path
 
 from keras_fcn.datasets.layouts.labelmap import LABELMAP, named_table, read_class_names, read_labelmap
 from keras_fcn.datasets.layouts.mask_scan import scan_classes
+from keras_fcn.datasets.layouts.voc import LISTS, read_lists, unlisted
 from keras_fcn.datasets.listing import Files, holds_pictures, images_by_stem, inner_folders, masks_by_stem
-from keras_fcn.datasets.pairs import LabelReader, Pairs, reader, require_pairs
-from keras_fcn.datasets.splits import split_named, split_to_read
+from keras_fcn.datasets.pairs import LabelReader, Pairs, masks_of_images, reader, require_pairs
+from keras_fcn.datasets.splits import is_split, resolved, split_named, split_to_read
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
 from keras_fcn.images.masks import read_color_label, read_value_label
@@ -55,7 +56,7 @@ def read_folders(root: Path, split: str) -> Pairs:
     Args:
         root: The folder that holds images and masks, or train/images and train/masks, or images/train and masks/train,
             and so on.
-        split: The name of such a split; without any, "train", "val" or "all".
+        split: The name of such a split, or of a list such as train.txt; without any, "train", "val" or "all".
 
     Raises:
         UserError: If there are no such folders or no such split, or the classes of the masks are unclear.
@@ -70,6 +71,8 @@ def read_folders(root: Path, split: str) -> Pairs:
         raise UserError(f"{root}: has no split {split!r}; splits there: {', '.join(sorted(filter(None, folders)))}")
     images, masks = folders[wanted].files()
     source = folders[wanted].images
+    if wanted is None and (lists := _lists(root)):
+        images, masks, divide = _listed(lists, split, images, masks)
     require_pairs(source, images, masks)
     classes, read_label = _classes(root, [folders[None]] if None in folders else list(folders.values()))
     return Pairs.found("images and masks", split, source, images, masks, classes, read_label, divide)
@@ -82,6 +85,34 @@ def _wanted(folders: dict[str | None, FolderPair], split: str) -> tuple[str | No
     if name is None and None in folders and not any(split_named(names, known) for known in ("train", "val")):
         return None, True
     return name or split, divide
+
+
+def _lists(root: Path) -> dict[str, Path]:
+    """Returns the split lists beside the folders, by name; none unless one is of training images."""
+    for folder in (root, root / LISTS, root / LISTS.parent, root / "splits", root / "lists"):
+        lists = {path.stem: path for path in sorted(folder.glob("*.txt")) if is_split(path.stem)}
+        if split_named(lists, "train"):
+            return lists
+    return {}
+
+
+def _listed(lists: dict[str, Path], split: str, images: Files, masks: Files) -> tuple[Files, Files, bool]:
+    """Returns the images and masks of a list, and whether they have to be divided.
+
+    Raises:
+        UserError: If there is no such list, or it names an image that is missing.
+    """
+    path, lines, divide = read_lists(next(iter(lists.values())).parent, lists, split)
+    given = resolved(path, lines, images, masks)
+    missing = [name for name in given if name not in images]
+    if missing:
+        raise UserError(f"{path}: the image of {missing[0]!r} is missing, one of {len(missing)}; add what is missing")
+    labels = masks_of_images(images, masks) | {name: mask for name, mask in given.items() if mask is not None}
+    listed_images = Files((name, images[name]) for name in given)
+    listed_masks = Files((name, labels[name]) for name in given if name in labels)
+    listed_images.left_out = (*images.left_out, *unlisted(path.parent, lists, images, masks))
+    listed_masks.left_out = masks.left_out
+    return listed_images, listed_masks, divide
 
 
 def _folder_pairs(root: Path) -> dict[str | None, FolderPair]:
@@ -99,7 +130,21 @@ def _folder_pairs(root: Path) -> dict[str | None, FolderPair]:
             if folder.name.lower() in masks
         }
         return {None: whole} | inner
-    return pairs
+    return pairs or _side_by_side(root)
+
+
+def _side_by_side(root: Path) -> dict[str | None, FolderPair]:
+    """Returns the folders of splits that lie beside each other, such as `train` and `train_masks`."""
+    images: dict[str, Path] = {}
+    masks: dict[str, Path] = {}
+    for folder in inner_folders(root):
+        split, _, kind = folder.name.lower().partition("_")
+        if is_split(split):
+            if kind in ("", *IMAGES):
+                images[split] = folder
+            elif kind in MASKS:
+                masks[split] = folder
+    return {split: FolderPair(folder, masks[split]) for split, folder in images.items() if split in masks}
 
 
 def _folder_pair(

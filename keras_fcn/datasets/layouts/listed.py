@@ -37,7 +37,7 @@ def read_voc_like(layout: str, root: Path, split: str, classes: ClassTable, read
         pairs = Pairs.listed(
             layout, split, source, lines, images, masks, classes, read_label, divide, needs_masks=False
         )
-        pairs = dataclasses.replace(pairs, findings=(*pairs.findings, *unlisted(root, lists, images, masks)))
+        pairs = dataclasses.replace(pairs, findings=(*pairs.findings, *unlisted(root / LISTS, lists, images, masks)))
     else:
         pairs = Pairs.found(layout, split, root, images, masks, classes, read_label, divide=True)
     return dataclasses.replace(pairs, palette_means_colors=True)

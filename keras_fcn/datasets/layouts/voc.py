@@ -37,7 +37,7 @@ def read_voc(root: Path, split: str) -> Pairs:
     images, masks = images_by_stem(root / "JPEGImages"), masks_by_stem(root / "SegmentationClass")
     labels = reader(read_label, classes)
     pairs = Pairs.listed("PASCAL VOC", split, source, lines, images, masks, classes, labels, divide)
-    findings = (*pairs.findings, *unlisted(root, lists, images, masks))
+    findings = (*pairs.findings, *unlisted(root / LISTS, lists, images, masks))
     return dataclasses.replace(pairs, findings=findings, palette_means_colors=True)
 
 
@@ -107,13 +107,13 @@ def read_lists(folder: Path, lists: dict[str, Path], split: str) -> tuple[Path, 
     )
 
 
-def unlisted(root: Path, lists: dict[str, Path], images: Files, masks: Files) -> list[DataError]:
+def unlisted(folder: Path, lists: dict[str, Path], images: Files, masks: Files) -> list[DataError]:
     """Returns a finding, not fatal, about masks whose images are in no list."""
     listed = {name for path in lists.values() for name in resolved(path, read_list(path), images, masks)}
     alone = [path for name, path in masks_of_images(images, masks).items() if name not in listed]
     if not alone:
         return []
-    message = f"{root / LISTS}: no list has the images of {len(alone)} masks, such as {alone[0]}; add them to one"
+    message = f"{folder}: no list has the images of {len(alone)} masks, such as {alone[0]}; add them to one"
     return [DataError("not listed", message, is_fatal=False, count=len(alone))]
 
 
