@@ -277,7 +277,7 @@ def _note(names: list[str], source: Path) -> str:
     """Returns how a data set without split lists is divided, and whether that parts frames of a video."""
     train, val = (split_of(names, split, source) for split in ("train", "val"))
     note = f"a fifth of the images of {source}, chosen by their names, is val"
-    if 2 * (count := followers(val, train)) > len(val):
+    if len(val) > 1 and 2 * (count := followers(val, train)) > len(val):
         note += (
             f"; {count} of these {len(val)} are neighbours of training images by number: if they are frames of a "
             "video, divide it yourself, or the metrics are too good"

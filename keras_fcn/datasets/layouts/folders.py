@@ -130,7 +130,9 @@ def _folder_pairs(root: Path) -> dict[str | None, FolderPair]:
             if folder.name.lower() in masks
         }
         return {None: whole} | inner
-    return pairs or _side_by_side(root)
+    if len(pairs) > 1 or any(name and is_split(name) for name in pairs):
+        return pairs
+    return _side_by_side(root)  # one folder of another name is a data set, which lies in `root`
 
 
 def _side_by_side(root: Path) -> dict[str | None, FolderPair]:

@@ -75,7 +75,8 @@ def test_hidden_files_and_suffixes_in_upper_case(tmp_path, layout):
     assert pairs.findings == ()
 
 
-def test_an_outer_folder_names_the_inner_one(tmp_path):
-    write_cvat(tmp_path / "export")
+@pytest.mark.parametrize("writer", [write_cvat, write_folders])
+def test_an_outer_folder_names_the_inner_one(tmp_path, writer):
+    writer(tmp_path / "export")
     with pytest.raises(UserError, match=rf"no known layout, but the folder in it is; give {tmp_path}/export$"):
         open_pairs(tmp_path, "train")
