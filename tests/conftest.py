@@ -6,6 +6,7 @@ import io
 import os
 import runpy
 import sys
+import tempfile
 from pathlib import Path
 
 import narrow
@@ -21,6 +22,8 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 gc.set_threshold(20_000)  # tracing makes millions of objects that live on
 fonts._reported.append("once already")  # whatever fonts this machine has, stderr is the same
+_CACHE = tempfile.TemporaryDirectory()
+os.environ["KERAS_FCN_CACHE"] = _CACHE.name
 
 ROOT = Path(__file__).parents[1]
 TINY = ["--model", "fcn32s", "--crop-size", "64", "96", "--batch-size", "4", "--epochs", "1"]

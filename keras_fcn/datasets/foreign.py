@@ -36,6 +36,8 @@ class _Format:
 
 _JSON, _XML = re.compile(r"\.json$"), re.compile(r"\.xml$")
 
+_COCO = "put it into this folder, or into annotations/ there, and its images beside it"
+
 _FORMATS = (
     _Format(
         "Label Studio's brush masks, one for each label of a task",
@@ -46,9 +48,9 @@ _FORMATS = (
     _Format("VGG Image Annotator's JSON", _JSON, ('"shape_attributes"',)),
     _Format("Label Studio's JSON", _JSON, ('"from_name"', '"to_name"')),
     _Format("Supervisely's JSON", _JSON, ('"classTitle"',)),
-    _Format("COCO JSON", _JSON, ('"images"', '"annotations"')),
-    _Format("COCO JSON", _JSON, ('"annotations"', '"categories"')),
-    _Format("COCO JSON", _JSON, ('"image_id"', '"category_id"')),
+    _Format("COCO JSON", _JSON, ('"images"', '"annotations"'), _COCO),
+    _Format("COCO JSON", _JSON, ('"annotations"', '"categories"'), _COCO),
+    _Format("COCO's list of results", _JSON, ('"image_id"', '"category_id"')),
     _Format("CVAT's XML", _XML, ("<annotations>", "<image ")),
     _Format("PASCAL VOC's boxes", _XML, ("<annotation", "<bndbox>")),
     _Format("YOLO's labels", re.compile(r"(^|/)(data|dataset)\.ya?ml$"), ("names",)),

@@ -104,6 +104,7 @@ class LayoutEntry(NamedTuple):
 
 
 _LAYOUTS = "keras_fcn.datasets.layouts"
+_ANNOTATIONS = f"{_LAYOUTS}.annotations"
 
 # In the order in which they are recognized: by a file of their own before by the names of folders.
 LAYOUTS = {
@@ -115,6 +116,9 @@ LAYOUTS = {
     "roboflow": LayoutEntry(f"{_LAYOUTS}.roboflow:read_roboflow", "train/ and valid/ with _classes.csv, x_mask.png"),
     "camvid": LayoutEntry(f"{_LAYOUTS}.camvid:read_camvid", "train/, trainannot/, val/, valannot/"),
     "voc": LayoutEntry(f"{_LAYOUTS}.voc:read_voc", "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/"),
+    "coco": LayoutEntry(
+        f"{_ANNOTATIONS}.coco:read_coco", "JSON with images, annotations and categories, images beside it"
+    ),
     "folders": LayoutEntry(f"{_LAYOUTS}.folders:read_folders", "images/, masks/"),
 }
 

@@ -1,0 +1,39 @@
+"""The classes of annotated objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_fcn.errors import UserError
+from keras_fcn.images.classes import VOID_LABEL, ClassTable
+
+VOID_NAMES = ("void", "ignore", "ignored", "unlabeled", "unlabelled")
+"""Names that mean void, with or without underscores around them."""
+
+
+def class_table(source: Path, names: Sequence[str], background: str = "background") -> tuple[ClassTable, list[int]]:
+    """Returns the classes of objects, and the class id of each of their names.
+
+    Background, where no object is, has id 0. A name such as "void" or "__ignore__" is void, 255.
+
+    Args:
+        source: The file of the names, for error messages.
+        names: The names, in the order of their ids.
+        background: The name of background, if none of `names` is it.
+
+    Raises:
+        UserError: If a name is there twice, or there are too many.
+    """
+    voids = [name for name in names if _bare(name) in VOID_NAMES]
+    grounds = [name for name in names if _bare(name) == "background"]
+    others = [name for name in names if name not in voids and name not in grounds]
+    try:
+        classes = ClassTable.named([*(grounds or [background]), *others])
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    return classes, [VOID_LABEL if name in voids else classes.names.index(name) for name in names]
+
+
+def _bare(name: str) -> str:
+    return name.strip("_").lower()

@@ -1,0 +1,158 @@
+"""What a JSON file of COCO's says: categories, images, objects."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from keras_fcn.datasets.layouts.annotations.drawing import Annotation
+from keras_fcn.datasets.layouts.annotations.files import Images, beginning, image_folders, read_json
+from keras_fcn.datasets.layouts.annotations.splits import split_word
+from keras_fcn.errors import DataError, UserError
+
+_FIRST_KEY = re.compile(r'\s*\{\s*"(info|images|annotations|categories|licenses|type)"\s*:')
+
+
+def coco_files(root: Path) -> list[Path]:
+    """Returns the JSON files in a folder and the folders in it that begin like COCO's."""
+    found = sorted([*root.glob("*.json"), *root.glob("*/*.json")])
+    return [path for path in found if path.is_file() and _FIRST_KEY.match(beginning(path))]
+
+
+def by_split(root: Path, paths: list[Path]) -> dict[str, Path]:
+    """Returns files of annotations by the names of their splits: in their own names, or their folders'.
+
+    Raises:
+        UserError: If there is none, or two are of the same split.
+    """
+    if not paths:
+        raise UserError(f"{root}: holds no such JSON of COCO's, with images, annotations and categories")
+    files: dict[str, Path] = {}
+    for path in paths:
+        folder = "" if path.parent == root else path.parent.name
+        name = split_word(path.stem) or split_word(folder) or path.stem
+        if name in files:
+            raise UserError(f"{files[name]} and {path} are both of the split {name!r}; move one of them away")
+        files[name] = path
+    return files
+
+
+def read_categories(files: dict[str, Path]) -> dict[int, str]:
+    """Returns the names of the categories of all files by their ids, in the order of these.
+
+    Raises:
+        UserError: If a file has none, or two files disagree.
+    """
+    named: dict[int, tuple[str, Path]] = {}
+    for path in files.values():
+        for key, name in _categories(path).items():
+            before, other = named.setdefault(key, (name, path))
+            if before != name:
+                raise UserError(
+                    f"{other} and {path} disagree: category {key} is {before!r} in the one and {name!r} in the other; "
+                    "export all splits together"
+                )
+    return {key: named[key][0] for key in sorted(named)}
+
+
+def _categories(path: Path) -> dict[int, str]:
+    names: dict[int, str] = {}
+    for entry in _category_list(path):
+        key, name = entry["id"], entry["name"]
+        if type(key) is not int or not isinstance(name, str) or not name.strip():
+            raise UserError(f"{path}: a category needs a number as id and a name. Received: {key!r} and {name!r}")
+        if key in names:
+            raise UserError(f"{path}: category {key} is {names[key]!r} and {name!r}; give each an id of its own")
+        names[key] = name
+    return names
+
+
+def _category_list(path: Path) -> list[dict]:
+    """Returns the list of categories without reading the rest of a file, which may have gigabytes."""
+    if path.stat().st_size:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            for found in re.finditer(rb'"categories"\s*:\s*(?=\[)', content):
+                entries = _first_value(content, found.end())
+                if entries and all(isinstance(entry, dict) and {"id", "name"} <= entry.keys() for entry in entries):
+                    return entries
+    read_json(path)
+    raise UserError(f'{path}: names no categories; it needs "categories": [{{"id": 1, "name": "cat"}}, ...]')
+
+
+def _first_value(content: mmap.mmap, start: int) -> Any:
+    """Returns the JSON value at a position of a file, None if there is none."""
+    length = 1 << 16
+    while True:
+        text = content[start : start + length].decode("utf-8", "replace")
+        try:
+            return json.JSONDecoder().raw_decode(text)[0]
+        except (ValueError, RecursionError):
+            if start + length >= len(content):
+                return None
+            length *= 16
+
+
+def read_entries(path: Path) -> tuple[list[dict], list[dict]]:
+    """Returns the images and the annotations of a file.
+
+    Raises:
+        UserError: If it is not JSON of this form, or an id is there twice.
+    """
+    content = read_json(path)
+    lists = []
+    for key in ("images", "annotations"):
+        entries = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise UserError(f"{path}: has no list of {key}; it needs images, annotations and categories, as COCO's do")
+        lists.append(entries)
+    images, objects = lists
+    _require_ids(path, "image", [image.get("id") for image in images])
+    _require_ids(path, "annotation", [entry["id"] for entry in objects if "id" in entry])
+    return images, objects
+
+
+def _require_ids(path: Path, what: str, ids: list) -> None:
+    """Raises UserError if an id is neither a number nor a text, or is there twice."""
+    seen = set()
+    for each in ids:
+        if not isinstance(each, (int, str)):
+            raise UserError(f"{path}: the id of each {what} must be a number. Received: {each!r}")
+        if each in seen:
+            raise UserError(f"{path}: the {what} id {each!r} is there more than once; number them anew")
+        seen.add(each)
+
+
+def annotated_images(
+    root: Path, path: Path, split: str, images: list[dict], shapes: dict[Any, Any]
+) -> Iterator[Annotation | DataError]:
+    """Yields what a file says of each image, or the fault in it.
+
+    Args:
+        root: The folder of the data set.
+        path: The file.
+        split: The name of its split, by which folders of images are found.
+        images: Its images.
+        shapes: What is drawn on each, by the image's id; an image that is not there has been found faulty.
+    """
+    files = Images(root, image_folders(root, path.parent, split))
+    for entry in images:
+        source = f"{path}: image {entry['id']}"
+        if entry["id"] in shapes:
+            try:
+                image = files.find(source, entry.get("file_name"))
+                yield Annotation(image, source, shapes[entry["id"]], _stated_size(source, entry))
+            except DataError as fault:
+                yield fault
+
+
+def _stated_size(source: str, entry: dict) -> tuple[int, int] | None:
+    height, width = entry.get("height"), entry.get("width")
+    if height is None and width is None:
+        return None
+    if type(height) is int and type(width) is int:
+        return height, width
+    raise DataError("size mismatch", f"{source}: height and width must be numbers. Received: {height!r} and {width!r}")

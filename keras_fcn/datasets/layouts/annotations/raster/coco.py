@@ -1,0 +1,134 @@
+"""COCO's segmentations, drawn as pycocotools draws them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_fcn.errors import DataError
+
+_FAR = 10
+"""Points this many image lengths outside the image are taken for a mistake: drawing them takes memory by distance."""
+
+
+def draw_coco(shapes: Sequence[tuple[int, Any]], size: tuple[int, int]) -> np.ndarray:
+    """Draws segmentations over background, the later over the earlier.
+
+    A polygon of several parts is their union; what lies in two of them is in it, too.
+
+    Args:
+        shapes: Class id, or 255, and COCO's `segmentation` of each: a list of polygons [x, y, x, y, ...], or run
+            lengths {"size": [height, width], "counts": numbers or COCO's compressed text}.
+        size: Height and width of the image.
+
+    Returns:
+        uint8 [H, W].
+
+    Raises:
+        DataError: If a polygon has fewer than three points or is no list of numbers, or run lengths are of another size
+            or do not fill the image.
+    """
+    ids = np.zeros(size, np.uint8)
+    for index, segmentation in shapes:
+        ids[segmentation_mask(segmentation, size)] = index
+    return ids
+
+
+def segmentation_mask(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+    """Returns the pixels of a COCO segmentation, boolean [H, W]; arguments and errors are those of `draw_coco`."""
+    if isinstance(segmentation, dict):
+        return _mask_of_runs(segmentation, size)
+    if not isinstance(segmentation, list) or not segmentation:
+        raise DataError(
+            "no segmentation",
+            f"has no outline and no run lengths, but {_shown(segmentation)}; boxes alone are no masks: outline the "
+            "object, or remove it",
+        )
+    if not isinstance(segmentation[0], list):  # one polygon that is not in a list
+        segmentation = [segmentation]
+    return polygons_mask(segmentation, size)
+
+
+def polygons_mask(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> np.ndarray:
+    """Returns the union of polygons as pycocotools fills them, boolean [H, W].
+
+    Args:
+        polygons: The points of each, x, y, x, y, ... in pixels from the image's upper left corner.
+        size: Height and width of the image.
+
+    Raises:
+        DataError: If a polygon has fewer than three points, is no list of numbers, or lies far outside the image.
+    """
+    from pycocotools import mask
+
+    for polygon in polygons:
+        _require_polygon(polygon, size)
+    return mask.decode(mask.merge(mask.frPyObjects(list(polygons), *size))).astype(bool)
+
+
+def _require_polygon(polygon: Any, size: tuple[int, int]) -> None:
+    if not isinstance(polygon, list) or not all(type(value) in (int, float) for value in polygon):
+        raise DataError("polygon", f"a polygon must be a list of numbers x, y, ... Received: {_shown(polygon)}")
+    if len(polygon) < 6 or len(polygon) % 2:
+        count = f"{len(polygon) // 2} points" if len(polygon) % 2 == 0 else f"{len(polygon)} numbers"
+        raise DataError("polygon", f"a polygon has {count}, but needs three points, x and y of each; fix or remove it")
+    far = _FAR * max(size)
+    wrong = next((value for value in polygon if not math.isfinite(value) or abs(value) > far), None)
+    if wrong is not None:
+        raise DataError(
+            "polygon", f"a polygon has the coordinate {wrong}, far outside the image of {size[0]}x{size[1]}; fix it"
+        )
+
+
+def _mask_of_runs(segmentation: dict, size: tuple[int, int]) -> np.ndarray:
+    """Returns the pixels of run lengths, which go down the columns, the first outside."""
+    height, width = size
+    said, counts = segmentation.get("size"), segmentation.get("counts")
+    if said != [height, width]:
+        raise DataError(
+            "run lengths",
+            f"run lengths are of the size {_shown(said)}, but the image is [{height}, {width}] (height, width); "
+            "export them again",
+        )
+    lengths = _uncompressed(counts) if isinstance(counts, str) else counts
+    if not isinstance(lengths, list) or not all(type(value) is int and value >= 0 for value in lengths):
+        raise DataError(
+            "run lengths", f"run lengths must be numbers from 0, or COCO's text. Received: {_shown(counts)}"
+        )
+    if sum(lengths) != height * width:
+        raise DataError(
+            "run lengths",
+            f"run lengths sum to {sum(lengths)} pixels, but the image has {height * width}; export them again",
+        )
+    inside = np.resize([False, True], len(lengths))
+    return np.repeat(inside, lengths).reshape(width, height).T
+
+
+def _uncompressed(text: str) -> list[int] | None:
+    """Returns the run lengths in COCO's text, or None if it is none.
+
+    Each length but the first three is written as the difference to the one before the last, five bits a character from
+    the lowest, least first; the sixth bit says that more follow, the fifth of the last is the sign.
+    """
+    codes = np.frombuffer(text.encode("utf-8"), np.uint8).astype(np.int64) - 48
+    if codes.size == 0 or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        return None
+    ends = np.flatnonzero(codes & 32 == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    widths = ends - starts + 1
+    if widths.max() > 12:  # 60 bits
+        return None
+    places = np.arange(codes.size) - np.repeat(starts, widths)
+    values = np.add.reduceat((codes & 31) << (5 * places), starts)
+    values -= ((codes[ends] & 16) >> 4) << (5 * widths)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values.tolist()
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,35 @@
+"""Which files of annotations hold which split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from keras_fcn.datasets.splits import is_split, split_named, split_to_read
+from keras_fcn.errors import UserError
+
+
+def split_word(name: str) -> str | None:
+    """Returns the part of a name that is a split's, such as "train2017" of "instances_train2017", or None."""
+    return next((word for word in re.split(r"[^A-Za-z0-9]+", name) if is_split(word)), None)
+
+
+def files_to_read(root: Path, names: Collection[str], split: str) -> tuple[list[str], bool]:
+    """Returns which files hold a split, and whether their images have to be divided.
+
+    Args:
+        root: The folder of the data set, for error messages.
+        names: The names of the files' splits, or their own names.
+        split: The split wanted; "all" is the whole of what has to be divided.
+
+    Raises:
+        UserError: If there is no such split.
+    """
+    name, divide = split_to_read(names, split)
+    if name is not None:
+        return [name], divide
+    is_parted = any(split_named(names, known) for known in ("train", "val"))
+    if split in ("train", "val", "all") and not is_parted:
+        return [name for name in names if not is_split(name)] or list(names), True
+    raise UserError(f"{root}: has no split {split!r}; splits there: {', '.join(sorted(names))}")
