@@ -11,6 +11,7 @@ import tyro
 
 from keras_fcn.errors import UserError
 from keras_fcn.system.command_line import parse_options, run_command
+from keras_fcn.system.files import require_writable
 from keras_fcn.system.options import Options, Range
 from keras_fcn.system.startup import start_tensorflow
 
@@ -74,6 +75,7 @@ def export_saved_model(
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.network.parts import class_table
     from keras_fcn.system.files import new_folder, write_json, written
+    from keras_fcn.system.text import reason_of
 
     directory = Path(directory)
     number = 1 + max((int(path.name) for path in _versions(directory)), default=0)
@@ -84,9 +86,13 @@ def export_saved_model(
         module.weights = variables_to_save(model)
         # It is not trained further; and gradients of swish cannot be saved with constant weights.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(module, str(folder), build_signatures(model, metadata), options=options)
-        write_json(folder / LABELS_FILE, metadata.classes.to_dict())
-        write_warmup(folder)
+        try:
+            tf.saved_model.save(module, str(folder), build_signatures(model, metadata), options=options)
+            write_json(folder / LABELS_FILE, metadata.classes.to_dict())
+            write_warmup(folder)
+        except tf.errors.OpError as error:  # TensorFlow's own writing raises no OSError
+            reason = f"{version}: cannot be written ({reason_of(error)})"
+            raise UserError(f"{reason}; free disk space, or choose a path that you may write to") from None
         comparisons = verify(
             folder, Predictor(segmenter(model), metadata.classes, probability_function(model)), metadata
         )
@@ -102,6 +108,7 @@ def _versions(directory: Path) -> list[Path]:
 def main() -> None:
     """Exports, and prints the folder and the comparisons."""
     options = parse_options(ExportOptions, sys.argv[1:])
+    require_writable(options.directory, is_folder=True)
     start_tensorflow()
     from export.verification import format_comparisons
     from keras_fcn.inference.models import find_model, load_model

@@ -19,7 +19,7 @@ import tyro
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.system.command_line import parse_options
-from keras_fcn.system.files import write_json, written
+from keras_fcn.system.files import require_writable, write_json, written
 from keras_fcn.system.options import AT_LEAST_1, SIZE, Options
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.startup import start_tensorflow, stderr_unless_it_fails
@@ -183,6 +183,7 @@ def export_as(form: Format, arguments: list[str]) -> None:
     """Runs the command line of a format, and prints the comparisons, the file's size and its speed."""
     options = parse_options(FormatOptions, arguments)
     require_installed(form, options.int8)
+    require_writable(options.directory, is_folder=True)
     start_tensorflow()
     from export.formats.calibration import Calibration
     from export.verification import format_comparisons

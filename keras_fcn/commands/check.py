@@ -17,7 +17,7 @@ from keras_fcn.drawing.panels import draw_check
 from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.runs.names import LAYOUTS, Unlabelled
 from keras_fcn.system.command_line import parse_options
-from keras_fcn.system.files import write_json
+from keras_fcn.system.files import require_writable, write_json
 from keras_fcn.system.options import Options, Range, hint
 from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.text import table
@@ -47,8 +47,8 @@ class CheckOptions(Options):
     unlabelled: Unlabelled = "leave_out"
     """Images without a mask: leave them out, or take them for background as a whole."""
 
-    picture: Annotated[Path, arg(metavar="FILE")] = Path("check.png")
-    """The file to draw examples and the pixels of each class to; an existing one is replaced."""
+    picture: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """A PNG to draw examples and the pixels of each class to; an existing one is replaced."""
 
     json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A JSON file to write all counts and findings to; an existing one is replaced."""
@@ -57,6 +57,8 @@ class CheckOptions(Options):
 def main() -> int:
     """Checks, prints, draws, and returns the exit status."""
     options = parse_options(CheckOptions, sys.argv[1:])
+    for path in filter(None, (options.picture, options.json)):
+        require_writable(path)
     summaries, examples = {}, []
     inspected: list[tuple[Pairs, Inspection]] = []
     for pairs in open_splits(options.data, options.splits, options.layout, options.unlabelled):
@@ -70,8 +72,11 @@ def main() -> int:
         examples += [(pairs, index) for index in choose_examples(shown, max(1, PICTURED // len(options.splits)))]
     print(format_summaries(options.data, pairs, summaries))
     print(format_findings(summaries))
-    draw_check(options.picture, _read(examples), summaries, pairs.classes)
-    print(f"\nExamples and a histogram of the classes are in {options.picture}")
+    if options.picture is None:
+        print("\n--picture FILE draws examples and a histogram of the classes")
+    else:
+        draw_check(options.picture, _read(examples), summaries, pairs.classes)
+        print(f"\nExamples and a histogram of the classes are in {options.picture}")
     if options.json is not None:
         about = {"data": options.data, "layout": pairs.layout, "classes": pairs.classes.to_dict()}
         write_json(options.json, {**about, "splits": summaries})

@@ -192,6 +192,7 @@ def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
     start_tensorflow(list_devices=not options.ray)
     import tensorflow as tf
 
+    from keras_fcn.drawing.overlays import require_background
     from keras_fcn.inference.models import find_model
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.prediction.outputs import PictureStyle
@@ -204,6 +205,8 @@ def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
     predictor = Predictor.open(options.model, options.inference)
     if any("probabilities" in task.targets for task in left):
         _ = predictor.score  # raises if the model gives none
+    if any("cutouts" in task.targets for task in left):
+        require_background(predictor.classes)
     style = PictureStyle(options.palette, options.alpha)
     images = [task for task in left if not task.source.is_video]
     with progress_bar(len(images), "image") as bar:

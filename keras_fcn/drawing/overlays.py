@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from keras_fcn.drawing.fonts import font_for
 from keras_fcn.drawing.palettes import text_color
+from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable, Color, class_fractions
 
 Box = tuple[int, int, int, int]
@@ -82,7 +83,7 @@ def _labelled(
 
 
 def overlay_with_legend(image: np.ndarray, ids: np.ndarray, classes: ClassTable, alpha: float = 0.55) -> Image.Image:
-    """Returns the labelled overlay at the image's own size, with a `legend` of its classes below."""
+    """Returns the labelled overlay at the image's own size, with a `legend` of its classes below, on white if wider."""
     present = class_fractions(ids, classes)
     size = _text_size(max(ids.shape))
     return above(_labelled(image, ids, classes, alpha, present), legend(present, classes, image.shape[1], size))
@@ -105,18 +106,26 @@ def cutout(image: np.ndarray, ids: np.ndarray, classes: ClassTable) -> Image.Ima
     """Returns the image as RGBA with a transparent background; transparent pixels keep their colours.
 
     Raises:
-        ValueError: If no class is background.
+        UserError: If no class is background.
     """
-    if classes.background is None:
-        raise ValueError("there is no class named background to cut away")
+    require_background(classes)
     alpha = np.where(ids == classes.background, 0, 255).astype(np.uint8)
     return Image.fromarray(np.dstack([image, alpha]))
+
+
+def require_background(classes: ClassTable) -> None:
+    """Raises UserError if no class is background, without which there are no cut-outs."""
+    if classes.background is None:
+        names = ", ".join(classes.names)
+        raise UserError(f"there is no class named background to cut away; the classes are {names}")
 
 
 def legend(
     present: Sequence[tuple[int, float]], classes: ClassTable, width: int, size: int | None = None
 ) -> Image.Image:
     """Draws colour swatches with names and fractions of the pixels, wrapped to a width in pixels.
+
+    It is wider if one of them is.
 
     Args:
         present: Class ids with their fractions, 0-1.
@@ -130,6 +139,7 @@ def legend(
     for index, fraction in present:
         text = f"{classes.names[index]} {_percent(fraction)}"
         needed = size + gap + round(font_for(text, size).getlength(text)) + 2 * gap
+        width = max(width, gap + needed)
         if x > gap and x + needed > width:
             x, y = gap, y + line
         entries.append((x, y + gap // 2, text, classes.colors[index]))
@@ -143,8 +153,8 @@ def legend(
 
 
 def above(upper: Image.Image, lower: Image.Image) -> Image.Image:
-    """Returns two images of the same width, stacked."""
-    page = Image.new("RGB", (upper.width, upper.height + lower.height), "white")
+    """Returns two images, stacked on white."""
+    page = Image.new("RGB", (max(upper.width, lower.width), upper.height + lower.height), "white")
     page.paste(upper, (0, 0))
     page.paste(lower, (0, upper.height))
     return page

@@ -161,6 +161,15 @@ def test_a_picture_that_cannot_be_written_is_no_finding(voc, tmp_path):
     )
 
 
+def test_nothing_is_written_unless_asked_for(voc, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    call = Call(CHECK, voc)
+    assert call.status == 0
+    assert call.out.endswith("\n--picture FILE draws examples and a histogram of the classes\n")
+    assert not list((tmp_path / "here").iterdir())
+
+
 def test_it_is_found_as_a_module():
     assert (ROOT / CHECK).is_file()
     assert "python -m keras_fcn.check" in (ROOT / "README.md").read_text()

@@ -26,8 +26,7 @@ def test_overlays_color_the_objects_and_leave_the_background():
 
 def test_the_legend_stands_below_the_picture_and_shows_the_colors_present():
     page = np.asarray(overlay_with_legend(IMAGE, CAT, VOC))
-    assert page.shape[1] == 60
-    np.testing.assert_array_equal(page[:40], labelled_overlay(IMAGE, CAT, VOC))
+    np.testing.assert_array_equal(page[:40, :60], labelled_overlay(IMAGE, CAT, VOC))
     legend = {tuple(color) for color in page[40:].reshape(-1, 3).tolist()}
     assert {VOC.colors[0], VOC.colors[8]} <= legend
     assert VOC.colors[12] not in legend
@@ -102,6 +101,21 @@ def test_the_legend_stays_within_its_width_and_shows_every_class():
     assert picture.width == 200
     shown = {color for _, color in picture.getcolors(1 << 24)}
     assert set(VOC.colors) <= shown
+
+
+def test_the_legend_of_a_small_picture_has_whole_names():
+    """As long as that of a large one, which nothing cuts; the page around the picture is white."""
+    present = [(0, 0.9), (11, 0.1)]  # background, and diningtable, the longest
+
+    def inks(picture):
+        return (np.asarray(picture) != 255).any(axis=-1).sum()
+
+    small, large = legend(present, VOC, 64, 12), legend(present, VOC, 2000, 12)
+    assert small.width > 64
+    assert inks(small) == inks(large)
+    page = np.asarray(overlay_with_legend(IMAGE[:20, :30], CAT[:20, :30], VOC))
+    assert page.shape[1] > 30
+    assert (page[:20, 30:] == 255).all()
 
 
 def test_cut_outs_keep_the_objects_and_the_colours_of_the_background():

@@ -194,3 +194,13 @@ def test_what_cannot_be_exported_is_one_line(tmp_path, exported, tiny):
         export_saved_model(tiny, tmp_path / "file")
     with pytest.raises(UserError, match=r"max_pixels must be at least 10000\. Received: 9999"):
         ExportOptions(tmp_path, tmp_path, max_pixels=9999)
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tiny, tmp_path, monkeypatch):
+    def save(_module, folder, *_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, f"{folder}/saved_model.pb; No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", save)
+    with pytest.raises(UserError, match=r"model/1: cannot be written \(.*No space left on device\); free disk space"):
+        export_saved_model(tiny, tmp_path / "model")
+    assert not list((tmp_path / "model").iterdir())

@@ -7,6 +7,8 @@ from PIL import Image
 from test_photos import VOC, cheap_ids, contents, make_photos, tasks_of
 
 from keras_fcn.commands import predict as predict_module
+from keras_fcn.errors import UserError
+from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction.photos import predict_all
 
@@ -22,6 +24,17 @@ def test_every_kind_of_image_is_predicted_as_viewers_show_it(predictor, tmp_path
     for photo, mask in zip(sorted(photos), sorted((tmp_path / "out/masks").iterdir()), strict=True):
         expected = np.minimum(shown(photo)[..., 0] // 13 + 1, 20)
         np.testing.assert_array_equal(np.asarray(Image.open(mask)), expected, err_msg=mask.name)
+
+
+def test_cut_outs_without_a_background_are_refused_before_anything_is_predicted(tmp_path, monkeypatch, capsys):
+    photos = make_photos(tmp_path / "in", 2)
+    model = Predictor(cheap_ids, ClassTable.named(["left", "right"]))
+    monkeypatch.setattr(Predictor, "open", lambda *_: model)
+    words = ["predict.py", "model", str(photos), "--out", str(tmp_path / "out"), "--write", "masks", "cutouts"]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(UserError, match="no class named background to cut away; the classes are left, right"):
+        predict_module.main()
+    assert not (tmp_path / "out").exists()
 
 
 def test_images_that_are_nearly_black_are_predicted_and_remarked(predictor, tmp_path, monkeypatch, capsys):

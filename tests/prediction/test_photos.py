@@ -189,7 +189,10 @@ def test_very_large_pictures_are_reduced(predictor, tmp_path, monkeypatch):
     monkeypatch.setattr(outputs_module, "_PICTURE_PIXELS", 100)
     photos = make_photos(tmp_path / "in", 1, [(40, 60)])
     assert predict_all(predictor, tasks_of(photos, tmp_path / "out", "masks", "overlays")) == {}
-    assert Image.open(tmp_path / "out/overlays/0000.jpg").width == 12
+    with Image.open(tmp_path / "out/overlays/0000.jpg") as picture:  # 8 x 12 pixels, on white as wide as the legend
+        upper = np.asarray(picture)[:8]
+    assert (upper[:, 12 + 8 :] > 250).all()
+    assert (upper[:, :12] < 250).any()
     assert Image.open(tmp_path / "out/masks/0000.png").size == (60, 40)
 
 
