@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,8 +94,11 @@ def holds_pictures(folder: Path) -> bool:
 
 def inner_folders(folder: Path) -> list[Path]:
     """Returns the folders in a folder by name, without hidden ones; none if it is no folder."""
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in found if path.is_dir() and not path.name.startswith(".") and path.name != "__MACOSX"]
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    return [folder / name for name in names if not name.startswith(".") and name != "__MACOSX"]
 
 
 def normal_name(name: str) -> str:

@@ -135,7 +135,7 @@ def _resolved(path: Path, line: str, images: Collection[str], masks: Mapping[str
 def _listed_mask(path: Path, text: str, masks: Mapping[str, Path]) -> Path | None:
     """Returns the mask that a list's second column names: below a folder above the list, or as one of `masks`."""
     inner = text.lstrip("/")
-    named = (Path(text), *(folder / inner for folder in list(path.parents)[:4]))
+    named = [Path(text)] * text.startswith("/") + [folder / inner for folder in list(path.parents)[:4]]
     return masks.get(_bare(inner)) or next((file for file in named if file.is_file()), None)
 
 

@@ -207,11 +207,12 @@ def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith(".") or entry.name == "__MACOSX":
             continue
-        path = folder / entry.name
-        if not path.is_dir():
-            if path.is_file() or not path.exists():  # neither sockets nor pipes, from which reading would never end
+        path, is_link = folder / entry.name, entry.is_symlink()
+        if not (path.is_dir() if is_link else entry.is_dir()):
+            # Neither sockets nor pipes, from which reading would never end.
+            if path.is_file() or not path.exists() if is_link else entry.is_file():
                 yield path
-        elif not entry.is_symlink():
+        elif not is_link:
             yield from _walk(path, (*above, f"{above[-1]}/{entry.name}"))
         elif not _leads_up(real := os.path.realpath(path), above):
             yield from _walk(path, (*above, real))
