@@ -44,7 +44,7 @@ _FORMATS = (
         re.compile(r"task-\d+-annotation-\d+[^/]*\.png$"),
         fix="paint those of a task into one PNG of class ids, named like its image",
     ),
-    _Format("labelme's JSON", _JSON, ('"shapes"', '"imagePath"'), "convert it with labelme2voc, and give its folder"),
+    _Format("labelme's JSON", _JSON, ('"shapes"', '"imagePath"'), "give the folder that holds it"),
     _Format("VGG Image Annotator's JSON", _JSON, ('"shape_attributes"',)),
     _Format("Label Studio's JSON", _JSON, ('"from_name"', '"to_name"')),
     _Format("Supervisely's JSON", _JSON, ('"classTitle"',)),

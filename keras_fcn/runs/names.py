@@ -116,6 +116,7 @@ LAYOUTS = {
     "roboflow": LayoutEntry(f"{_LAYOUTS}.roboflow:read_roboflow", "train/ and valid/ with _classes.csv, x_mask.png"),
     "camvid": LayoutEntry(f"{_LAYOUTS}.camvid:read_camvid", "train/, trainannot/, val/, valannot/"),
     "voc": LayoutEntry(f"{_LAYOUTS}.voc:read_voc", "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/"),
+    "labelme_json": LayoutEntry(f"{_ANNOTATIONS}.labelme:read_labelme_json", "labelme's x.json beside x.jpg"),
     "coco": LayoutEntry(
         f"{_ANNOTATIONS}.coco:read_coco", "JSON with images, annotations and categories, images beside it"
     ),

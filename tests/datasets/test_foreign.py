@@ -16,16 +16,10 @@ def write_yolo(root):
     write(root / "labels/train/a.txt", "0 0.1 0.1 0.5 0.1 0.5 0.5\n")
 
 
-def write_shapes(root):
-    shape = {"label": "cat", "points": [[1, 1], [50, 1], [50, 50]], "shape_type": "polygon"}
-    save(root / "a.jpg", scene(0, 3)[0])
-    write(root / "a.json", json.dumps({"version": "5.4.1", "shapes": [shape], "imagePath": "a.jpg", "imageData": None}))
-
-
 def write_coco(root):
     about = {"images": [{"id": 1}], "annotations": [{"id": 1}] * 9999, "categories": [{"id": 1, "name": "cat"}]}
     save(root / "train/a.jpg", scene(0, 3)[0])
-    write(root / "a/b/c/_annotations.coco.json", json.dumps(about))
+    write(root / "a/b/c/d/_annotations.coco.json", json.dumps(about))
 
 
 def write_brushes(root):
@@ -49,8 +43,7 @@ def write_boxes(root):
     ("writer", "words"),
     [
         (write_yolo, r"labels/train: holds no PNG masks, but 1 .txt; this looks like YOLO's labels \(a.txt\)"),
-        (write_shapes, r"this looks like labelme's JSON \(a.json\), which is not read; convert it with labelme2voc"),
-        (write_coco, r"this looks like COCO JSON \(a/b/c/_annotations.coco.json\), .*; put it into this folder, or"),
+        (write_coco, r"this looks like COCO JSON \(a/b/c/d/_annotations.coco.json\), .*; put it into this"),
         (write_brushes, r"this looks like Label Studio's brush masks, .*tag-road-0.png\), .*; paint those of a task"),
         (write_xml, r"this looks like CVAT's XML \(annotations.xml\)"),
         (write_boxes, r"this looks like PASCAL VOC's boxes \(Annotations/a.xml\)"),

@@ -1,9 +1,13 @@
 """Tiny data sets in the formats of annotation tools; each function returns the ids of every mask by name."""
 
+import base64
+import io
 import itertools
 import json
 
+import numpy as np
 from layouts import NAMES, save, scene, write
+from PIL import Image
 
 
 def runs(where):
@@ -31,4 +35,28 @@ def write_coco(root, names=NAMES):
     return truth
 
 
-WRITERS = {"coco": write_coco}
+def encoded(where):
+    """Returns a mask as labelme keeps it: a PNG in base64."""
+    file = io.BytesIO()
+    Image.fromarray(where.astype(np.uint8)).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def write_labelme(root, names=NAMES):
+    """As labelme leaves it, with a shape of the type mask for each class."""
+    truth = {}
+    for number, name in enumerate(names):
+        photo, truth[name] = scene(number, 3)
+        save(root / f"{name}.jpg", photo)
+        height, width = truth[name].shape
+        shapes = [
+            {"label": label, "shape_type": "mask", "points": [[0, 0], [width - 1, height - 1]]}
+            | {"mask": encoded(truth[name] == index)}
+            for index, label in ((1, "cat"), (2, "猫"), (255, "__ignore__"))
+        ]
+        about = {"version": "6.3.1", "flags": {}, "shapes": shapes, "imagePath": f"{name}.jpg", "imageData": None}
+        write(root / f"{name}.json", json.dumps(about, ensure_ascii=number % 2 == 0))
+    return truth
+
+
+WRITERS = {"labelme_json": write_labelme, "coco": write_coco}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_fcn.datasets.layouts.annotations.drawing import Annotation
-from keras_fcn.datasets.layouts.annotations.files import Images, beginning, image_folders, read_json
+from keras_fcn.datasets.layouts.annotations.files import Images, beginning, image_folders, json_files, read_json
 from keras_fcn.datasets.layouts.annotations.splits import split_word
 from keras_fcn.errors import DataError, UserError
 
@@ -18,9 +18,8 @@ _FIRST_KEY = re.compile(r'\s*\{\s*"(info|images|annotations|categories|licenses|
 
 
 def coco_files(root: Path) -> list[Path]:
-    """Returns the JSON files in a folder and the folders in it that begin like COCO's."""
-    found = sorted([*root.glob("*.json"), *root.glob("*/*.json")])
-    return [path for path in found if path.is_file() and _FIRST_KEY.match(beginning(path))]
+    """Returns the JSON files in a folder, and in two levels of folders in it, that begin like COCO's."""
+    return sorted(path for path in json_files(root) if _FIRST_KEY.match(beginning(path)))
 
 
 def by_split(root: Path, paths: list[Path]) -> dict[str, Path]:

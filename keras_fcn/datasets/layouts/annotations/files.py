@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,6 +24,14 @@ _BEGINNING = 4096
 
 _IMAGES = ("images", "data", "JPEGImages", "img")
 """Names of folders of images."""
+
+
+def json_files(root: Path) -> Iterator[Path]:
+    """Yields the JSON files in a folder and in two levels of folders in it, without hidden ones."""
+    for pattern in ("*.json", "*/*.json", "*/*/*.json"):
+        for path in sorted(root.glob(pattern)):
+            if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(root).parts) and path.is_file():
+                yield path
 
 
 def beginning(path: Path) -> str:
@@ -79,22 +88,23 @@ class Images:
                 f"{source}: names its image from elsewhere, {name!r}; write its path in the data set: {path.name!r}"
             )
             raise DataError("image name", message)
-        for folder in self._folders:
-            self._require_inside(source, name, folder / path)
-            if found := self._file(folder / path):
-                return found
-        raise DataError("missing photo", f"{source}: the image {name!r} is missing; add it, or remove it there")
-
-    def _require_inside(self, source: str, name: str, path: Path) -> None:
-        if ".." in path.parts and not path.resolve().is_relative_to(self._root.resolve()):
+        inside = [folder / path for folder in self._folders if self._is_inside(folder / path)]
+        found = next(filter(None, map(self._file, inside)), None)
+        if found is not None:
+            return found
+        if not inside:
             message = (
                 f"{source}: its image {name!r} lies outside of {self._root}; move it there, and name it from there"
             )
             raise DataError("image name", message)
+        raise DataError("missing photo", f"{source}: the image {name!r} is missing; add it, or remove it there")
+
+    def _is_inside(self, path: Path) -> bool:
+        return ".." not in path.parts or path.resolve().is_relative_to(self._root.resolve())
 
     def _file(self, path: Path) -> Path | None:
         if path.is_file():
-            return path
+            return Path(os.path.normpath(path))
         if path.parent not in self._listings:
             files = path.parent.iterdir() if path.parent.is_dir() else ()
             self._listings[path.parent] = {_plain(file.name): file for file in files if file.is_file()}

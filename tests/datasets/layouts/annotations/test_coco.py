@@ -215,7 +215,8 @@ def changed(about, key, index=0, **entry):
 FAULTS = {
     "a polygon has 2 points, but needs three": drawn([[1, 1, 2, 2]]),
     "a polygon has 7 numbers, but": drawn([[1, 1, 2, 2, 3, 3, 4]]),
-    r"must be a list of numbers x, y, \.\.\. Received: \['1', 1": drawn([["1", 1, 2, 2, 3, 3]]),
+    "the coordinates of a polygon must be numbers. Received: '1'": drawn([["1", 1, 2, 2, 3, 3]]),
+    r"must be a list of numbers x, y, \.\.\. Received: \{'x': 1": drawn([[1, 1, 4, 1, 4, 4], {"x": 1}]),
     "the coordinate nan, far outside": drawn([[float("nan"), 1, 2, 2, 3, 3]]),
     "coordinate 1000000000.0, far outside the image of 24x30": drawn([[1e9, 1, 2, 2, 3, 3]]),
     "no outline and no run lengths, but None; boxes": drawn(None),

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from keras_fcn.datasets.layouts.annotations.raster.numbers import require_numbers
 from keras_fcn.errors import DataError
-
-_FAR = 10
-"""Points this many image lengths outside the image are taken for a mistake: drawing them takes memory by distance."""
 
 
 def draw_coco(shapes: Sequence[tuple[int, Any]], size: tuple[int, int]) -> np.ndarray:
@@ -70,17 +67,12 @@ def polygons_mask(polygons: Sequence[Sequence[float]], size: tuple[int, int]) ->
 
 
 def _require_polygon(polygon: Any, size: tuple[int, int]) -> None:
-    if not isinstance(polygon, list) or not all(type(value) in (int, float) for value in polygon):
+    if not isinstance(polygon, list):
         raise DataError("polygon", f"a polygon must be a list of numbers x, y, ... Received: {_shown(polygon)}")
     if len(polygon) < 6 or len(polygon) % 2:
         count = f"{len(polygon) // 2} points" if len(polygon) % 2 == 0 else f"{len(polygon)} numbers"
         raise DataError("polygon", f"a polygon has {count}, but needs three points, x and y of each; fix or remove it")
-    far = _FAR * max(size)
-    wrong = next((value for value in polygon if not math.isfinite(value) or abs(value) > far), None)
-    if wrong is not None:
-        raise DataError(
-            "polygon", f"a polygon has the coordinate {wrong}, far outside the image of {size[0]}x{size[1]}; fix it"
-        )
+    require_numbers("polygon", polygon, size)
 
 
 def _mask_of_runs(segmentation: dict, size: tuple[int, int]) -> np.ndarray:
