@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -34,15 +35,30 @@ def start_tensorflow(onednn: bool = True, list_devices: bool = True) -> None:
             tf.config.list_logical_devices()  # the first call logs, too
 
 
+_WATCHER = """
+import os
+if not os.read(0, 1):
+    os.write(2, b"error: a library ended this process, and wrote before:\\n")
+    os.lseek(1, 0, os.SEEK_SET)
+    while written := os.read(1, 1 << 16):
+        os.write(2, written)
+"""
+"""Reads a pipe that ends without a byte if the process at its other end was ended: then shows the file at 1."""
+
+
 @contextlib.contextmanager
 def stderr_unless_it_fails() -> Iterator[None]:
     """Holds back the stderr of the process, native libraries included, and writes it only if the block raises.
 
-    TensorFlow's native code writes there before it reads its own log level.
+    TensorFlow's native code writes there before it reads its own log level. If it ends the process, as it does on a
+    processor without AVX, another process writes what was held back.
     """
+    if sys.stderr is None:  # it is closed
+        yield
+        return
     sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as held_back:
+    with tempfile.TemporaryFile() as held_back, _shown_if_killed(held_back.fileno()):
         os.dup2(held_back.fileno(), 2)
         try:
             yield
@@ -53,3 +69,24 @@ def stderr_unless_it_fails() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+@contextlib.contextmanager
+def _shown_if_killed(file: int) -> Iterator[None]:
+    """Writes a file to stderr if a native library or a signal ends this process in the block."""
+    reading, writing = os.pipe()
+    words = [sys.executable or "python3", "-I", "-S", "-c", _WATCHER]
+    try:
+        watcher = subprocess.Popen(words, stdin=reading, stdout=file, start_new_session=True)  # Ctrl-C is not for it
+    except OSError:  # no interpreter of its own, or no process left
+        watcher = None
+    finally:
+        os.close(reading)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(writing, b".")
+        os.close(writing)
+        if watcher is not None:
+            watcher.wait()
