@@ -74,7 +74,7 @@ def export_saved_model(
     from keras_fcn.inference.models import LABELS_FILE
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.network.parts import class_table
-    from keras_fcn.system.files import new_folder, write_json, written
+    from keras_fcn.system.files import new_folder, without_wildcards, write_json, written
     from keras_fcn.system.text import reason_of
 
     directory = Path(directory)
@@ -87,7 +87,8 @@ def export_saved_model(
         # It is not trained further; and gradients of swish cannot be saved with constant weights.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         try:
-            tf.saved_model.save(module, str(folder), build_signatures(model, metadata), options=options)
+            with without_wildcards(folder) as plain:
+                tf.saved_model.save(module, str(plain), build_signatures(model, metadata), options=options)
             write_json(folder / LABELS_FILE, metadata.classes.to_dict())
             write_warmup(folder)
         except tf.errors.OpError as error:  # TensorFlow's own writing raises no OSError

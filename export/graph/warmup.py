@@ -6,6 +6,7 @@ wire format, because nothing else needs the package of the messages, tensorflow-
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def write_warmup(folder: Path) -> None:
     """Writes one request for each signature with an input into the folder of a SavedModel."""
     path = folder / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
-    with tf.io.TFRecordWriter(str(path)) as writer:
+    with tf.io.TFRecordWriter(os.fsencode(path)) as writer:
         for signature, name, value in _requests():
             writer.write(_prediction_log(signature, name, value))
 

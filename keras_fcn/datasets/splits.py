@@ -67,7 +67,7 @@ def split_of(names: Sequence[str], split: str, source: Path) -> list[str]:
         raise UserError(f"{source}: has no split {split!r}; without split lists, there are train, val and all")
     if len(names) < 2:
         raise UserError(f"{source}: holds {len(names)} pairs of image and mask; training needs at least two")
-    by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode(errors="surrogateescape")).digest())
     validation = set(by_hash[: max(1, round(VAL_FRACTION * len(names)))])
     return [name for name in names if (name in validation) == (split == "val")]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from keras_fcn.drawing.fonts import font_families
 from keras_fcn.system.files import replaced_file
+from keras_fcn.system.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +30,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     for axes in figure.findobj(Axes):
         axes.get_xticklabels(), axes.get_yticklabels()  # they get their texts only now
     texts = figure.findobj(Text)
+    for text in texts:
+        text.set_text(printable(text.get_text()))
     families = font_families(text.get_text() for text in texts)
     for text in texts:
         text.set_fontfamily(families)

@@ -159,7 +159,7 @@ def _encoded(image: Image.Image, **options) -> bytes:
 
 
 def _text(value: dict) -> bytes:
-    return (json.dumps(value, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(value, ensure_ascii=False) + "\n").encode(errors="backslashreplace")  # JSON's escapes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -81,7 +81,7 @@ class VideoReader:
 
         try:
             yield
-        except (av.FFmpegError, OSError) as error:
+        except (av.FFmpegError, OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(f"{self._location}: cannot be decoded ({reason})") from None
 

@@ -146,7 +146,9 @@ class RunFolder:
             of_contents = [(_CONTENTS, contents)] if contents else []
             for name, lines in (*of_contents, (_TRAINING, training), (_VALIDATION, validation)):
                 with replaced_file(self.root / name) as temporary:
-                    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+                    temporary.write_text(
+                        "".join(f"{line}\n" for line in lines), encoding="utf-8", errors="surrogateescape"
+                    )
         elif before != now:
             more, less = len(set(now) - set(before)), len(set(before) - set(now))
             raise UserError(
@@ -157,7 +159,7 @@ class RunFolder:
     def training_images(self) -> list[str]:
         """Returns the training images of the run, each by its folder's name and its own, as the data may be moved."""
         path = self.root / _TRAINING
-        return [_tail(Path(line)) for line in read_lines(path) if line] if path.is_file() else []
+        return [_tail(Path(line)) for line in read_lines(path, "surrogateescape") if line] if path.is_file() else []
 
     def trained_on(self, images: Sequence[Path]) -> int:
         """Returns how many of these images the run trains on, by the contents of the files, whatever their names are.
@@ -168,7 +170,7 @@ class RunFolder:
         if contents.is_file():
             trained = set(read_lines(contents))
         else:
-            lines = read_lines(listed) if listed.is_file() else []
+            lines = read_lines(listed, "surrogateescape") if listed.is_file() else []
             trained = {content_digest(Path(line)) for line in lines if line}
         return sum(content_digest(image) in trained - {""} for image in images) if trained else 0
 

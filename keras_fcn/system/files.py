@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 from keras_fcn.errors import NoSpaceError, UserError
-from keras_fcn.system.text import reason_of
+from keras_fcn.system.text import printable, reason_of
 
 _WILDCARDS = frozenset("*?[\\")
 _SHOWN_SUFFIXES = 5
@@ -175,8 +175,8 @@ def lent_suffix(path: Path, suffix: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def without_wildcards(path: Path) -> Iterator[Path]:
-    """Yields a path to the same folder without wildcards, by which TensorFlow would search for others."""
-    if not _WILDCARDS.intersection(str(path)):
+    """Yields a path to the same folder that TensorFlow takes: without wildcards, and in UTF-8."""
+    if not _WILDCARDS.intersection(str(path)) and printable(str(path)) == str(path):
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -241,14 +241,18 @@ def by_suffix(files: Iterable[str | Path]) -> str:
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Path, errors: str = "strict") -> list[str]:
     """Reads the lines of a text file of any operating system, stripped.
+
+    Args:
+        path: The file.
+        errors: "surrogateescape" for names of files in any encoding.
 
     Raises:
         UserError: If the file cannot be read or is not UTF-8 text.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig", errors=errors)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not UTF-8 text ({error.reason}); save it as UTF-8") from None
     except OSError as error:
@@ -262,4 +266,5 @@ def write_json(path: Path, value: object) -> None:
     # JSON strings hold no line breaks, so that a bracket before one is never part of a string.
     text = re.sub(r'\[\n[^\[\]{}"]*\n *\]', lambda found: "[" + " ".join(found[0][1:-1].split()) + "]", text)
     with replaced_file(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        # Names of files that are not UTF-8 become JSON's escapes, which are read back to the same names.
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

@@ -35,6 +35,11 @@ def display_width(text: str) -> int:
     return len(text) if width < 0 else width  # characters that no terminal shows
 
 
+def printable(text: str) -> str:
+    """Returns a text whose letters that UTF-8 lacks are escaped: of a file's name in another encoding."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def signed(difference: float) -> str:
     """Returns a difference with its sign and one digit, never as -0.0."""
     return f"{round(difference, 1) + 0.0:+.1f}"

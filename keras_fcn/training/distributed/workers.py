@@ -67,7 +67,7 @@ class Workers:
 
     def require_alike(self, value: str, message: str) -> None:
         """Raises UserError with the message unless all workers have the same value."""
-        if len(set(self.gather(zlib.crc32(value.encode())))) > 1:
+        if len(set(self.gather(zlib.crc32(value.encode(errors="surrogateescape"))))) > 1:
             raise UserError(message)
 
     @contextlib.contextmanager

@@ -32,7 +32,7 @@ class TensorBoardLog:
 
     def __init__(self, folder: Path, first_step: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._writer = tf.io.TFRecordWriter(str(_new_file(folder)))
+        self._writer = tf.io.TFRecordWriter(os.fsencode(_new_file(folder)))
         self._write(_EVENT(file_version="brain.Event:2"))
         if first_step:
             self._write(_EVENT(step=first_step, session_log=_SESSION_LOG(status=_SESSION_LOG.START)))
