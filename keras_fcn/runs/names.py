@@ -120,6 +120,7 @@ LAYOUTS = {
     "coco": LayoutEntry(
         f"{_ANNOTATIONS}.coco:read_coco", "JSON with images, annotations and categories, images beside it"
     ),
+    "yolo": LayoutEntry(f"{_ANNOTATIONS}.yolo:read_yolo", "data.yaml, images/ and labels/ of polygons"),
     "folders": LayoutEntry(f"{_LAYOUTS}.folders:read_folders", "images/, masks/"),
 }
 

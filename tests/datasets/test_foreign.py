@@ -10,12 +10,6 @@ from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
 
 
-def write_yolo(root):
-    write(root / "data.yaml", "path: .\ntrain: images/train\nnames:\n  0: cat\n")
-    save(root / "images/train/a.jpg", scene(0, 3)[0])
-    write(root / "labels/train/a.txt", "0 0.1 0.1 0.5 0.1 0.5 0.5\n")
-
-
 def write_coco(root):
     about = {"images": [{"id": 1}], "annotations": [{"id": 1}] * 9999, "categories": [{"id": 1, "name": "cat"}]}
     save(root / "train/a.jpg", scene(0, 3)[0])
@@ -42,7 +36,6 @@ def write_boxes(root):
 @pytest.mark.parametrize(
     ("writer", "words"),
     [
-        (write_yolo, r"labels/train: holds no PNG masks, but 1 .txt; this looks like YOLO's labels \(a.txt\)"),
         (write_coco, r"this looks like COCO JSON \(a/b/c/d/_annotations.coco.json\), .*; put it into this"),
         (write_brushes, r"this looks like Label Studio's brush masks, .*tag-road-0.png\), .*; paint those of a task"),
         (write_xml, r"this looks like CVAT's XML \(annotations.xml\)"),
