@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
+import threading
 
 from export.server.options import ServeOptions
 from keras_fcn.errors import UserError, argument
@@ -31,20 +33,29 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+def end_process() -> None:
+    """Ends the process at once if a thread is still at work, for which Python would wait: its request has an answer."""
+    others = set(threading.enumerate()) - {threading.main_thread()}
+    if any(not thread.daemon for thread in others):
+        sys.stderr.flush()
+        os._exit(0)
+
+
 def main() -> None:
     """Serves until a signal."""
     options = parse_options(ServeOptions, sys.argv[1:])
-    require_packages("serving", "serve", "starlette", "uvicorn", "prometheus_client")
+    require_packages("serving", "serve", "starlette", "uvicorn", "httptools", "prometheus_client")
     if not options.directory.exists():
         raise UserError(f"{options.directory}: no such folder; give the DIR of python -m export.saved_model RUN DIR")
     with bind(options.host, options.port) as listener:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        logging.getLogger("uvicorn").setLevel(logging.ERROR)  # warnings are of requests, which anybody can send
         start_tensorflow()
         from export.server.process import serve
 
         serve(options, listener)
         print("ended: all requests are answered", flush=True)
+    end_process()
 
 
 def console() -> None:

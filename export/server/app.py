@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -20,8 +21,9 @@ from starlette.staticfiles import StaticFiles
 
 import export.server.protocols.v1 as v1
 import export.server.protocols.v2 as v2
-from export.server.bodies import TooLargeError, read_body
-from export.server.limits import Admission, BusyError
+from export.server.http.answers import LIMIT, PROTOCOL, CountedAnswers, problem
+from export.server.http.bodies import BodyLimits, read_body
+from export.server.limits import Admission, LimitError
 from export.server.metrics import Metrics
 from export.server.model.segmentation import BadFilesError, Segmentation, size_of
 from export.server.model.servable import Servable
@@ -37,9 +39,8 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-RETRY_SECONDS = 1
-MOST_BODIES = 8
-"""The most bodies of the largest size in memory at once."""
+REFUSAL_HEADERS = {503: {"Retry-After": "1"}, 408: {"Connection": "close"}}
+"""Headers of answers at a limit, by status."""
 
 Result = TypeVar("Result")
 
@@ -57,7 +58,8 @@ class Endpoints:
     def __init__(self, options: ServeOptions, versions: Versions, segmentation: Segmentation, metrics: Metrics) -> None:
         self._options, self._versions, self._segmentation = options, versions, segmentation
         self._metrics = metrics
-        self._admission = Admission(options.max_waiting, MOST_BODIES * options.max_body_bytes)
+        self._admission = Admission(options.max_waiting, int(options.max_waiting_mb * 1e6))
+        self._body = BodyLimits(int(options.max_body_mb * 1e6), options.read_timeout, options.min_rate)
 
     async def predict(self, request: Request) -> Response:
         """Answers POST /v1/models/NAME:predict."""
@@ -85,33 +87,33 @@ class Endpoints:
     async def _counted(
         self, protocol: str, request: Request, answer: Callable[[Servable, bytes, Request], Awaitable[Response]]
     ) -> Response:
-        """Answers a request and counts the answer."""
+        """Answers a request and measures its time."""
         started = time.perf_counter()
+        request.scope[PROTOCOL] = protocol
         response = await self._answer(request, answer)
-        self._metrics.requests.labels(protocol, str(response.status_code)).inc()
         self._metrics.seconds.labels(protocol).observe(time.perf_counter() - started)
         return response
 
     async def _answer(
         self, request: Request, answer: Callable[[Servable, bytes, Request], Awaitable[Response]]
     ) -> Response:
-        servable = self.model(request)
-        options, loop = self._options, asyncio.get_running_loop()
-        end = loop.time() + options.timeout
+        end = asyncio.get_running_loop().time() + self._options.timeout
         try:
+            servable = self.model(request)
+            _require_plain(request)
             with self._admission.request() as admitted:
-                reading = read_body(request, options.max_body_bytes, admitted)
-                body = await _until(end, reading, HTTPException(408, "the request did not arrive in time"))
-                late = HTTPException(504, f"no answer within {options.timeout:g} seconds; the server is busy")
+                body = await read_body(request, self._body, admitted, end)
+                late = LimitError(
+                    "timeout", 504, f"no answer within {self._options.timeout:g} seconds; the server is busy"
+                )
                 return await _until(end, answer(servable, body, request), late)
-        except BusyError as error:
-            return problem(503, str(error), {"Retry-After": str(RETRY_SECONDS)})
-        except TooLargeError as error:
-            return problem(413, str(error))
+        except LimitError as error:
+            request.scope[LIMIT] = error.limit
+            return problem(error.status, str(error), REFUSAL_HEADERS.get(error.status))
         except (v1.BadRequestError, BadFilesError) as error:
             return problem(400, str(error))
         except HTTPException as error:
-            return problem(error.status_code, error.detail)
+            return problem(error.status_code, error.detail, dict(error.headers or {}))
         except ClientDisconnect:
             return problem(499, "the client disconnected")
         except Exception:
@@ -134,6 +136,7 @@ class Endpoints:
     def exposition(self) -> tuple[bytes, str]:
         """Returns the metrics in Prometheus' text format, and the content type."""
         self._metrics.waiting.set(self._admission.requests)
+        self._metrics.arriving.set(self._admission.arriving)
         self._metrics.version.set(int(self._versions.current.version))
         self._metrics.load_failures.set(self._versions.failures)
         self._metrics.stale.set(bool(self._versions.warning))
@@ -148,9 +151,12 @@ async def _until(end: float, work: Awaitable[Result], otherwise: Exception) -> R
         raise otherwise from None
 
 
-def problem(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """Returns an answer with an error message, the same in both protocols."""
-    return JSONResponse({"error": message}, status, headers)
+def _require_plain(request: Request) -> None:
+    """Raises HTTPException if the body is compressed: what it becomes could be far larger than the limits."""
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.lower() != "identity":
+        message = f"Content-Encoding is {coding!r}, but bodies are read as they are; send it without, as JSON"
+        raise HTTPException(415, message, {"Accept-Encoding": "identity"})
 
 
 def build_app(options: ServeOptions, versions: Versions, segmentation: Segmentation, metrics: Metrics) -> Starlette:
@@ -166,16 +172,21 @@ def build_app(options: ServeOptions, versions: Versions, segmentation: Segmentat
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        with ThreadPoolExecutor(1, "loader") as loader:
-            async with segmentation.running(), versions.watched(options.poll_seconds, loader):
-                yield
+        loader = ThreadPoolExecutor(1, "loader")
+        async with segmentation.running(), versions.watched(options.poll_seconds, loader):
+            yield
+        loader.shutdown(wait=False, cancel_futures=True)  # a version that is being loaded holds nobody up
 
     async def on_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         return problem(error.status_code, error.detail, dict(error.headers or {}))
 
-    routes = [*_routes(options, endpoints), *_page_routes()]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: on_error})
+    return Starlette(
+        routes=[*_routes(options, endpoints), *_page_routes()],
+        middleware=[Middleware(CountedAnswers, metrics)],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: on_error},
+    )
 
 
 def _routes(options: ServeOptions, endpoints: Endpoints) -> list[Route]:

@@ -13,11 +13,14 @@ class Metrics:
     """Metrics of requests, times and batches, and of the process.
 
     Attributes:
-        requests: Answered requests, by protocol and HTTP status.
+        requests: Answered requests, by protocol and HTTP status; "other" are those not for masks.
+        refused: Requests and connections that met a limit, by the option of the limit.
+        connections: Open connections.
         seconds: From the first byte of a request to its answer, by protocol.
         batches: Images in each batch.
         network_seconds: Seconds of inference; a rate of 1 per second is full load.
         waiting: Requests that are not answered yet.
+        arriving: Requests whose bodies have not arrived yet.
         version: The version that is served.
         load_failures: Versions that could not be loaded.
         stale: 1 while what is served is not what lies in the folder, else 0.
@@ -27,9 +30,11 @@ class Metrics:
         registry = CollectorRegistry()
         prometheus_client.ProcessCollector(registry=registry)
         self._registry = registry
-        self.requests = Counter(
-            "keras_fcn_requests", "Answered requests for masks", ["protocol", "status"], registry=registry
+        self.requests = Counter("keras_fcn_requests", "Answered requests", ["protocol", "status"], registry=registry)
+        self.refused = Counter(
+            "keras_fcn_refused", "Requests and connections that met a limit", ["limit"], registry=registry
         )
+        self.connections = Gauge("keras_fcn_connections", "Open connections", registry=registry)
         self.seconds = Histogram(
             "keras_fcn_request_seconds",
             "From a request to its answer",
@@ -42,6 +47,7 @@ class Metrics:
         )
         self.network_seconds = Counter("keras_fcn_network_seconds", "The network at work", registry=registry)
         self.waiting = Gauge("keras_fcn_requests_waiting", "Requests not answered yet", registry=registry)
+        self.arriving = Gauge("keras_fcn_requests_arriving", "Requests with a part of their body", registry=registry)
         self.version = Gauge("keras_fcn_model_version", "The version that is served", registry=registry)
         self.load_failures = Gauge(
             "keras_fcn_model_load_failures", "Versions that could not be loaded", registry=registry
@@ -49,6 +55,19 @@ class Metrics:
         self.stale = Gauge(
             "keras_fcn_model_stale", "1 while the served version is gone or cannot be loaded anew", registry=registry
         )
+
+    def count(self, status: int | None, limit: str | None, protocol: str = "other") -> None:
+        """Counts an answer.
+
+        Args:
+            status: Its HTTP status; None for a connection closed without an answer.
+            limit: The option of the limit that was met, as a field of `ServeOptions`; None for no limit.
+            protocol: "v1", "v2" or "other".
+        """
+        if status is not None:
+            self.requests.labels(protocol, str(status)).inc()
+        if limit is not None:
+            self.refused.labels(limit).inc()
 
     def observe_batch(self, size: int, seconds: float) -> None:
         """Counts a batch of `size` images and the seconds of its inference."""

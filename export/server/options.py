@@ -15,6 +15,9 @@ _NAME = Range(
     "must be valid in a URL, without any of / : ? # %",
 )
 
+GRACE_SECONDS = 4
+"""Seconds after `--timeout` when an ending process ends, whatever its threads do."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ServeOptions(Options):
@@ -49,13 +52,23 @@ class ServeOptions(Options):
     max_waiting: Annotated[int, POSITIVE] = 64
     """The most requests that wait for an answer; more are rejected (503)."""
 
+    max_waiting_mb: Annotated[float, POSITIVE] = 256.0
+    """The most megabytes of all requests; the one that has been arriving the longest gives way (503)."""
+
     timeout: Annotated[float, POSITIVE] = 60.0
     """The most seconds from a request to its answer; later requests are cancelled (504)."""
 
+    max_connections: Annotated[int, POSITIVE] = 512
+    """The most connections; the one that has been idle the longest gives way, if all are busy a new one does (503)."""
+
+    max_header_kb: Annotated[float, POSITIVE] = 16.0
+    """The most kilobytes of a request's header (431)."""
+
+    read_timeout: Annotated[float, POSITIVE] = 10.0
+    """The most seconds for a header, and for a pause in a body (408)."""
+
+    min_rate: Annotated[float, POSITIVE] = 1000.0
+    """The least bytes per second of a body (408), and at which an answer is read."""
+
     poll_seconds: Annotated[float, POSITIVE] = 1.0
     """Seconds between checks for a newer version."""
-
-    @property
-    def max_body_bytes(self) -> int:
-        """The most bytes of a request."""
-        return int(self.max_body_mb * 1e6)

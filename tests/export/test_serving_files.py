@@ -1,5 +1,6 @@
 """Settings for clusters and for TensorFlow Serving, the latter read by its own messages where those are installed."""
 
+import dataclasses
 import json
 import re
 
@@ -7,7 +8,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from export.server.options import ServeOptions
+from export.server.options import GRACE_SECONDS, ServeOptions
 from keras_fcn.system.command_line import parse_options
 
 SERVING = ROOT / "export/serving"
@@ -51,7 +52,13 @@ def test_the_deployment_starts_our_server_and_asks_what_it_answers():
     assert program in SCRIPTS
     options = parse_options(ServeOptions, words)
     assert options.host == "0.0.0.0"
-    assert pod["spec"]["terminationGracePeriodSeconds"] > options.timeout
+    stop = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert pod["spec"]["terminationGracePeriodSeconds"] > stop + options.timeout + GRACE_SECONDS
+    limits = {field.name for field in dataclasses.fields(options) if field.name.startswith(("max_", "min_", "read_"))}
+    given = {word.split("=")[0].removeprefix("--").replace("-", "_") for word in words}
+    assert limits - given == {"max_batch", "max_delay_ms"}  # what is no limit of requests
+    usual = ServeOptions(options.directory)
+    assert [getattr(options, name) for name in limits] == [getattr(usual, name) for name in limits]
     (mount,) = container["volumeMounts"]
     assert options.directory.is_relative_to(mount["mountPath"])
     assert [mount["name"]] == [volume["name"] for volume in pod["spec"]["volumes"]]

@@ -18,6 +18,9 @@ from keras_fcn.system.text import reason_of
 INPUT = "image_bytes"
 """The input of the signature `serving_default`."""
 
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
+"""The first bytes of image files that a client may send as they are."""
+
 
 class BadRequestError(ValueError):
     """A request that violates the protocol: the fault and the expected form, in one line."""
@@ -60,13 +63,22 @@ def parse(body: bytes) -> Request:
 
 def load_object(body: bytes) -> dict[str, Any]:
     """Returns the JSON object of a body; raises BadRequestError if it is not a JSON object."""
+    if body.startswith(_IMAGES):
+        raise BadRequestError('the body is an image file; send JSON, {"instances": [{"b64": "the file in base64"}]}')
     try:
-        message = json.loads(body)
+        message = json.loads(body, parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        raise BadRequestError("the body is not JSON: it is no text in UTF-8") from None
     except (ValueError, RecursionError) as error:
         raise BadRequestError(f"the body is not JSON: {reason_of(error)}") from None
     if not isinstance(message, dict):
         raise BadRequestError("the body must be a JSON object")
     return message
+
+
+def _refuse_constant(name: str) -> None:
+    """Raises ValueError for NaN and Infinity, which Python reads and writes, but JSON has not (RFC 8259, 6)."""
+    raise ValueError(f"{name} is no number in JSON")
 
 
 def _file(value: object, where: str) -> bytes:

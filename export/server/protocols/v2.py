@@ -47,14 +47,19 @@ def parse(body: bytes, header_length: str | None) -> Request:
     Raises:
         BadRequestError: If it violates the protocol, or does not match the model's inputs.
     """
-    if header_length is not None and not (header_length.isdecimal() and int(header_length) <= len(body)):
-        raise BadRequestError(f"{LENGTH_HEADER} must be a number of bytes within the body. Received: {header_length}")
-    end = len(body) if header_length is None else int(header_length)
+    end = len(body) if header_length is None else _length(header_length, len(body))
     message = load_object(body[:end])
     inputs = message.get("inputs")
     if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict)):
         raise BadRequestError(f'"inputs" must be a list of one tensor, {INPUT}')
     return Request(_files(inputs[0], body[end:]), message.get("id"), _outputs(message))
+
+
+def _length(text: str, most: int) -> int:
+    """Returns the number in a header, at most `most`."""
+    if text.isdecimal() and len(text) <= len(str(most)) and int(text) <= most:
+        return int(text)
+    raise BadRequestError(f"{LENGTH_HEADER} must be a number of bytes within the body. Received: {text[:40]}")
 
 
 def _files(tensor: dict[str, Any], binary: bytes) -> list[bytes]:

@@ -101,6 +101,10 @@ def test_v2_answers_in_json_and_in_binary(server, signature):
     [
         (PREDICT, b"{", "the body is not JSON: Expecting property name"),
         (PREDICT, b"[]", "the body must be a JSON object"),
+        (PREDICT, drawn(0), "the body is an image file; send JSON"),
+        (INFER, drawn(0, kind="JPEG"), "the body is an image file; send JSON"),
+        (PREDICT, b"\x1f\x8b\x08", "the body is not JSON: it is no text in UTF-8"),
+        (PREDICT, b'{"instances": [NaN]}', "the body is not JSON: NaN is no number in JSON"),
         (PREDICT, b"[" * 100_000, "the body is not JSON"),
         (PREDICT, b"{}", 'give either "instances" or "inputs"'),
         (PREDICT, b'{"instances": []}', '"instances" must be a list'),
@@ -138,7 +142,8 @@ def test_binary_data_that_do_not_fit_their_lengths(server, announced, follow):
     status, _, content = server.ask("POST", INFER, header + follow, headers)
     assert status == 400
     assert "image_bytes" in json.loads(content)["error"]
-    assert server.ask("POST", INFER, header, {"Inference-Header-Content-Length": "9999"})[0] == 400
+    for number in ("9999", "9" * 5000, "-1", "1.0"):
+        assert server.ask("POST", INFER, header, {"Inference-Header-Content-Length": number})[0] == 400
 
 
 def test_bad_files_are_named_and_fail_nobody_else(server, signature):
@@ -171,6 +176,13 @@ def test_a_long_body_is_rejected_with_and_without_its_length_in_the_header(serve
         assert "the body is longer than 500000 bytes" in json.loads(content)["error"]
 
 
+def test_a_compressed_body_is_refused(server):
+    status, headers, content = server.ask("POST", PREDICT, b"{}", {"Content-Encoding": "gzip"})
+    assert (status, headers["Accept-Encoding"]) == (415, "identity")
+    assert "Content-Encoding is 'gzip', but bodies are read as they are" in json.loads(content)["error"]
+    assert server.ask("POST", PREDICT, b"{}", {"Content-Encoding": "identity"})[0] == 400
+
+
 def test_addresses(server, exported):
     assert server.get("/v1/models") == {"models": ["keras_fcn"]}
     assert server.get("/v1/models/keras_fcn")["model_version_status"][0]["state"] == "AVAILABLE"
@@ -199,5 +211,19 @@ def test_metrics_count_answers(server):
     predict(server, b"")
     after = [*map(server.metric, names), server.metric("keras_fcn_batch_images_sum")]
     assert np.subtract(after, before).tolist() == [1, 1, 2]
+    names = [f'keras_fcn_requests_total{{protocol="{protocol}",status="404"}}' for protocol in ("v1", "v2", "other")]
+    before = [*map(server.metric, names)]
+    for method, path in [
+        ("POST", "/v1/models/other:predict"),
+        ("POST", "/v2/models/other/infer"),
+        ("GET", "/nothing"),
+        ("GET", "/page/none"),
+    ]:
+        assert server.ask(method, path)[0] == 404
+    assert np.subtract([*map(server.metric, names)], before).tolist() == [1, 1, 2]
+    before = server.metric('keras_fcn_refused_total{limit="max_body_mb"}')
+    server.ask("POST", PREDICT, b"x" * 600_000)
+    assert server.metric('keras_fcn_refused_total{limit="max_body_mb"}') == before + 1
+    assert server.metric("keras_fcn_connections") == 1
     assert server.metric("keras_fcn_model_version") == 1
     assert server.metric("keras_fcn_network_seconds_total") > 0

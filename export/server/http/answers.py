@@ -1,0 +1,38 @@
+"""Answers with error messages, and the counting of all answers."""
+
+from __future__ import annotations
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from export.server.metrics import Metrics
+
+PROTOCOL, LIMIT = "keras_fcn.protocol", "keras_fcn.limit"
+"""Keys of a request's scope: the protocol of a request for masks, and the limit that a request met."""
+
+
+def problem(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """Returns an answer with an error message, the same in both protocols."""
+    return JSONResponse({"error": message}, status, headers)
+
+
+class CountedAnswers:
+    """Counts the answers of an application, those to unknown addresses included.
+
+    Args:
+        app: The application.
+        metrics: Counts them.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
+
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.count(message["status"], scope.get(LIMIT), scope.get(PROTOCOL, "other"))
+            await send(message)
+
+        await self._app(scope, receive, counting)
