@@ -12,8 +12,9 @@ from tyro.conf import Positional, arg
 
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights
-from keras_fcn.datasets.inspection import images_in_both
+from keras_fcn.datasets.inspection import images_in_both, label_remarks, require_labels
 from keras_fcn.drawing.panels import draw_check
+from keras_fcn.errors import DataError
 from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.runs.names import LAYOUTS, Unlabelled
 from keras_fcn.system.command_line import parse_options
@@ -59,7 +60,8 @@ def main() -> int:
     options = parse_options(CheckOptions, sys.argv[1:])
     for path in filter(None, (options.picture, options.json)):
         require_writable(path)
-    summaries, examples = {}, []
+    summaries: dict[str, dict] = {}
+    examples: list[tuple[Pairs, int]] = []
     inspected: list[tuple[Pairs, Inspection]] = []
     for pairs in open_splits(options.data, options.splits, options.layout, options.unlabelled):
         with progress_bar(len(pairs), "pair", pairs.split) as bar:
@@ -67,7 +69,8 @@ def main() -> int:
         both = [remark for earlier in inspected for remark in images_in_both(*earlier, pairs, inspection)]
         inspected.append((pairs, inspection))
         findings = (*inspection.findings, *both)
-        summaries[pairs.split] = summarize(pairs, dataclasses.replace(inspection, findings=findings))
+        inspection = dataclasses.replace(inspection, findings=findings)
+        summaries[pairs.split] = summarize(pairs, inspection, is_training=not summaries)
         shown = inspection.pixels[:, : pairs.classes.num_classes]
         examples += [(pairs, index) for index in choose_examples(shown, max(1, PICTURED // len(options.splits)))]
     print(format_summaries(options.data, pairs, summaries))
@@ -83,12 +86,13 @@ def main() -> int:
     return FINDINGS if any(summary["findings"] for summary in summaries.values()) else 0
 
 
-def summarize(pairs: Pairs, inspection: Inspection) -> dict:
+def summarize(pairs: Pairs, inspection: Inspection, is_training: bool) -> dict:
     """Returns the counts of one split for JSON.
 
     Args:
         pairs: The split.
         inspection: The result of `inspect_pairs` for it.
+        is_training: Whether it is the split to train on.
     """
     pixels, sizes = inspection.pixels, inspection.sizes[inspection.is_sound]
     names = pairs.classes.names
@@ -102,16 +106,31 @@ def summarize(pairs: Pairs, inspection: Inspection) -> dict:
         "pixels": {name: int(pixels[:, index].sum()) for index, name in enumerate(names)},
         "images": {name: int((pixels[:, index] > 0).sum()) for index, name in enumerate(names)},
         "class_weights": dict(zip(names, class_weights(pixels[:, : len(names)]).tolist())),
+        "remarks": label_remarks(pairs, inspection, is_training),
         "findings": [
             {"kind": finding.kind, "is_fatal": finding.is_fatal, "count": finding.count, "message": str(finding)}
-            for finding in inspection.findings
+            for finding in (*inspection.findings, *_missing_labels(pairs, inspection, is_training))
         ],
     }
 
 
+def _missing_labels(pairs: Pairs, inspection: Inspection, is_training: bool) -> list[DataError]:
+    try:
+        if is_training:
+            require_labels(pairs, inspection)
+    except DataError as error:
+        return [error]
+    return []
+
+
 def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str:
     """Returns the counts of all splits as tables in plain text."""
-    lines = [f"{data}: {pairs.layout}, {pairs.classes.num_classes} classes", *filter(None, [pairs.note]), ""]
+    lines = [
+        f"{data}: {pairs.layout}, {pairs.classes.num_classes} classes",
+        *filter(None, [pairs.note]),
+        *pairs.mask_notes,
+        "",
+    ]
     rows = []
     for split, summary in summaries.items():
         sizes = " to ".join("x".join(map(str, summary[key] or "-")) for key in ("smallest", "largest"))
@@ -126,8 +145,9 @@ def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str
         rows.append((name, *cells, f"{weight:.2f}"))
     lines += [table(("class", *headers, "weight"), rows)]
     for split, summary in summaries.items():
-        absent = [name for name in pairs.classes.names if not summary["images"][name]]
+        absent = [name for name in pairs.classes.names if not summary["images"][name] and split != first]
         lines += [f"In no image of {split}: {', '.join(absent)}"] if absent else []
+        lines += summary["remarks"]
     return "\n".join([*lines, f"Weights: median frequency, from {first}; --balance weights trains with them."])
 
 

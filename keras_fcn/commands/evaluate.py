@@ -95,6 +95,11 @@ class EvaluateOptions(Options):
             unlabelled=trained.unlabelled if self.unlabelled == "leave_out" else self.unlabelled,
         )
 
+    def reading(self, data: DataOptions) -> str:
+        """Returns how the first run reads the masks of these data; empty if its own data are others."""
+        run = RunFolder(self.models[0])
+        return run.reading if run.config.is_file() and read_config(run.config).data == data.data else ""
+
 
 def main() -> None:
     """Evaluates and compares models, or writes an archive of predictions."""
@@ -127,7 +132,7 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     from keras_fcn.evaluation.compare import evaluate_models
     from keras_fcn.system.files import write_json
 
-    pairs = open_pairs(data.data, data.val_split, data.layout, data.unlabelled)
+    pairs = open_pairs(data.data, data.val_split, data.layout, data.unlabelled, options.reading(data))
     require_sound(pairs.findings)
     if omitted := left_out(pairs.findings, data.data):
         print(omitted, file=sys.stderr)

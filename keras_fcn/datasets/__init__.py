@@ -52,7 +52,13 @@ LAYOUTS = {name: _layout(entry) for name, entry in names.LAYOUTS.items()}
 """The layouts, in the order in which they are recognized."""
 
 
-def open_pairs(data: str | Path, split: str, layout: str = "auto", unlabelled: names.Unlabelled = "leave_out") -> Pairs:
+def open_pairs(
+    data: str | Path,
+    split: str,
+    layout: str = "auto",
+    unlabelled: names.Unlabelled = "leave_out",
+    reading: str = "",
+) -> Pairs:
     """Lists the pairs of one split of a data set.
 
     Args:
@@ -61,17 +67,24 @@ def open_pairs(data: str | Path, split: str, layout: str = "auto", unlabelled: n
         split: The name of a split, such as "train" or "val".
         layout: One of `LAYOUTS`, or "auto" to recognize it.
         unlabelled: Whether images without a mask are left out, or are "background" as a whole.
+        reading: How its masks are read, as the `reading` of pairs that were opened before; chosen by what all masks
+            hold if empty.
 
     Raises:
-        UserError: If the folder is not such a data set, or has no such split, or no background for images without mask.
+        UserError: If the folder is not such a data set, has no such split, its masks are not clear, or there is no
+            background for images without mask.
     """
     root = _folder(data)
-    pairs = LAYOUTS[find_layout(root, layout)].read(root, split)
+    pairs = LAYOUTS[find_layout(root, layout)].read(root, split).chosen(reading)
     return pairs.with_background() if unlabelled == "background" else pairs
 
 
 def open_splits(
-    data: str | Path, splits: Sequence[str], layout: str = "auto", unlabelled: names.Unlabelled = "leave_out"
+    data: str | Path,
+    splits: Sequence[str],
+    layout: str = "auto",
+    unlabelled: names.Unlabelled = "leave_out",
+    reading: str = "",
 ) -> list[Pairs]:
     """Lists the pairs of several splits of a data set that are used together.
 
@@ -82,15 +95,17 @@ def open_splits(
         splits: The names of the splits.
         layout: As for `open_pairs`.
         unlabelled: As for `open_pairs`.
+        reading: As for `open_pairs`.
 
     Raises:
         UserError: As `open_pairs` does.
     """
-    opened = [open_pairs(data, split, layout, unlabelled) for split in splits]
+    options = layout, unlabelled, reading
+    opened = [open_pairs(data, split, *options) for split in splits]
     if "val" in splits or all(pairs.note for pairs in opened):
         return opened
     return [
-        dataclasses.replace(open_pairs(data, "all", layout, unlabelled), split=pairs.split) if pairs.note else pairs
+        dataclasses.replace(open_pairs(data, "all", *options), split=pairs.split) if pairs.note else pairs
         for pairs in opened
     ]
 

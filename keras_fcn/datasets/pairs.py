@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from keras_fcn.datasets.foreign import foreign_format
+from keras_fcn.datasets.labels.choice import COLORS
+from keras_fcn.datasets.labels.reading import LabelReader, Masks, reader
 from keras_fcn.datasets.listing import Files
 from keras_fcn.datasets.splits import followers, resolved, split_of
 from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import displayed_size
-
-LabelReader = Callable[[Path], np.ndarray]
-"""Decodes a label file to class ids uint8 [H, W], 255 for void; raises DataError."""
 
 _MASK_ENDING = re.compile(
     r"(.+?)([_-](?i:masks?|labels?|gt|groundtruth|seg|segmentation|annotation)|_[LP]|\.(?i:jpe?g|png|tiff?|bmp|webp))"
@@ -42,6 +40,9 @@ class Pairs:
         palette_means_colors: Whether the colours of a palette PNG, not its indices, determine the classes.
         unlabelled: Images of this split that have no mask, and are left out.
         note: How the split was chosen, if the data set does not say it itself; human-readable.
+        masks: All masks of the data set, from which follows how they are read; None if the layout leaves no choice.
+        reading: How masks are read, chosen once for all of them; empty without a choice.
+        mask_notes: What was understood of the masks and their classes and is worth a line each; human-readable.
     """
 
     layout: str
@@ -54,6 +55,9 @@ class Pairs:
     palette_means_colors: bool = False
     unlabelled: tuple[Path, ...] = ()
     note: str = ""
+    masks: Masks | None = None
+    reading: str = ""
+    mask_notes: tuple[str, ...] = ()
 
     @classmethod
     def found(
@@ -170,6 +174,22 @@ class Pairs:
             note=note,
         )
 
+    def chosen(self, reading: str = "") -> Pairs:
+        """Returns the pairs with the reader that all masks of the data set need.
+
+        Args:
+            reading: How they are read, if that was chosen before.
+
+        Raises:
+            UserError: If the masks contradict each other or their classes.
+        """
+        if self.masks is None:
+            return self
+        reading = reading or self.masks.choose()
+        by_color = self.palette_means_colors and reading == COLORS
+        changed = dataclasses.replace(self, read_label=self.masks.reader(reading), palette_means_colors=by_color)
+        return dataclasses.replace(changed, reading=reading, mask_notes=self.masks.notes(reading))
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -214,18 +234,9 @@ class Pairs:
         return dataclasses.replace(self, images=self.images[index::count], labels=self.labels[index::count])
 
 
-def reader(read: Callable[..., np.ndarray], *arguments: object) -> LabelReader:
-    """Returns a `LabelReader` from a function of `images.masks` and its arguments after the path."""
-    return functools.partial(_read, read=read, arguments=arguments)
-
-
 def _read_or_background(path: Path, read_label: LabelReader, without: frozenset[Path], background: int) -> np.ndarray:
     """Reads a label file; the label of an image without mask, which stands for itself, is background."""
     return np.full(displayed_size(path), background, np.uint8) if path in without else read_label(path)
-
-
-def _read(path: Path, read: Callable[..., np.ndarray], arguments: tuple) -> np.ndarray:
-    return read(path, *arguments)
 
 
 def masks_of_images(images: Iterable[str], masks: dict[str, Path]) -> dict[str, Path]:

@@ -221,6 +221,9 @@ def _likely_cause(packed: np.ndarray, most: Color, classes: ClassTable) -> tuple
     distance = np.abs(colors[:, None] - known).max(axis=-1).min(axis=1)
     if packed.size > _FEW_COLORS and (distance <= 64).mean() > 0.8:
         return "compressed mask", "they lie around the classes' colours, as after JPEG compression: export it as a PNG"
+    if len(set(most)) == 1 and most[0] <= classes.num_classes:
+        fix = "export all masks in the classes' colours, or all as grey ids"
+        return "unknown colour", f"the grey {most[0]} may be an id: {fix}"
     nearest = int(np.argmin(np.abs(known - most).max(axis=1)))
     if np.abs(known[nearest] - most).max() <= 16:
         right = tuple(int(value) for value in known[nearest])

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from keras_fcn.errors import DataError, UserError
-from keras_fcn.images.classes import ClassTable, Color
+from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.pillow import decoded
 from keras_fcn.system.files import replaced_file
 
@@ -29,11 +29,11 @@ def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
     Raises:
         DataError: If the file cannot be decoded, or holds a colour or an id that is no class.
     """
-    with _opened_label(Path(path)) as image:
+    with opened_label(Path(path)) as image:
         if image.mode == "P":
             return _ids_of_palette_image(image, classes, grey_is_id=True)
         if image.mode in ("L", "1", "I;16", "I"):
-            return _ids_of_values(_values(image, Path(path)), classes, np.arange(256, dtype=np.uint8))
+            return _ids_of_values(values_of(image, Path(path)), classes, np.arange(256, dtype=np.uint8))
         return _ids_of_colors(image, classes)
 
 
@@ -46,7 +46,7 @@ def read_color_label(path: str | Path, classes: ClassTable) -> np.ndarray:
     Raises:
         DataError: If the file cannot be decoded, or holds a colour that is no class.
     """
-    with _opened_label(Path(path)) as image:
+    with opened_label(Path(path)) as image:
         return _ids_of_colors(image.convert("RGB") if image.mode in ("1", "L") else image, classes)
 
 
@@ -64,46 +64,33 @@ def read_value_label(path: str | Path, classes: ClassTable, ids: tuple[int, ...]
     Raises:
         DataError: If the file cannot be decoded, is in colour, or holds a value that is no class.
     """
-    with _opened_label(Path(path)) as image:
-        return _ids_of_values(_values(image, Path(path)), classes, np.array(ids, np.uint8))
+    with opened_label(Path(path)) as image:
+        return _ids_of_values(values_of(image, Path(path)), classes, np.array(ids, np.uint8))
 
 
-def label_values(path: str | Path) -> np.ndarray:
-    """Returns the grey values or palette indices of a label file, uint8 [H, W], without mapping them to classes.
+def read_grey_label(
+    path: str | Path, classes: ClassTable, ids: tuple[int, ...], black_and_white: bool = False
+) -> np.ndarray:
+    """Decodes a label file by its greys: grey values, or the greys of a palette, whatever their indices.
 
-    Raises:
-        DataError: If the file cannot be decoded or is in colour.
-    """
-    with _opened_label(Path(path)) as image:
-        return _values(image, Path(path))
+    Args:
+        path: The file.
+        classes: The classes.
+        ids: The class id of each grey 0 to 255; 255 for void, 254 for none.
+        black_and_white: Whether the white of a 1-bit file is 255, as in a file of 8 bits, and not 1.
 
-
-def label_colors(path: str | Path) -> dict[Color, int]:
-    """Returns the colours in a label file with their pixel counts, without mapping them to classes.
-
-    Raises:
-        DataError: If the file cannot be decoded.
-    """
-    with _opened_label(Path(path)) as image:
-        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
-    colors, counts = np.unique(pixels, axis=0, return_counts=True)
-    return {(r, g, b): int(count) for (r, g, b), count in zip(colors.tolist(), counts)}
-
-
-def palette_in_use(path: str | Path) -> dict[int, Color] | None:
-    """Returns the palette indices that occur in a label file with their colours; None without palette or if it is grey.
+    Returns:
+        uint8 [H, W], class ids and 255 for void.
 
     Raises:
-        DataError: If the file cannot be decoded.
+        DataError: If the file cannot be decoded, is in colour, or holds a grey that is no class.
     """
-    with _opened_label(Path(path)) as image:
-        if image.mode != "P":
-            return None
-        used = np.flatnonzero(image.histogram())
-        colors = _palette(_packed_palette(image))[used]
-    if (colors == used[:, None]).all():
-        return None
-    return {index: (r, g, b) for index, (r, g, b) in zip(used.tolist(), colors.tolist())}
+    with opened_label(Path(path)) as image:
+        if image.mode == "P":
+            return _ids_of_values(_greys(image), classes, np.array(ids, np.uint8))
+        values = values_of(image, Path(path))
+        is_white_one = black_and_white and image.mode == "1"
+        return _ids_of_values(values * np.uint8(255) if is_white_one else values, classes, np.array(ids, np.uint8))
 
 
 def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
@@ -132,19 +119,40 @@ def _palette_image(ids: np.ndarray, classes: ClassTable) -> Image.Image:
 
 
 @contextlib.contextmanager
-def _opened_label(path: Path) -> Iterator[Image.Image]:
-    """Opens a label file upright and without an opaque alpha channel, and adds its path to errors in the block."""
+def opened_label(path: Path) -> Iterator[Image.Image]:
+    """Opens a label file upright and without its alpha channel, and adds its path to errors in the block.
+
+    Raises:
+        DataError: If the file cannot be decoded, or is not opaque.
+    """
     image = decoded(path)
     try:
-        is_opaque = image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() == (255, 255)
-        yield image.convert(image.mode[:-1]) if is_opaque else image
+        yield _opaque(image)
     except UserError as error:
         kind = error.kind if isinstance(error, DataError) else "label"
         raise DataError(kind, f"{path}: {error}") from None
 
 
-def _values(image: Image.Image, path: Path) -> np.ndarray:
-    """Returns grey values (0 and 1 for 1-bit images) or palette indices, uint8 [H, W]."""
+def _opaque(image: Image.Image) -> Image.Image:
+    """Returns an image without its alpha channel, which must be opaque."""
+    if image.mode not in ("LA", "PA", "RGBA"):
+        return image
+    seen = image.getchannel("A").histogram()[255]
+    if seen < image.width * image.height:
+        raise DataError(
+            "transparency",
+            f"{image.width * image.height - seen} of its {image.width * image.height} pixels are transparent, which "
+            "may mean background or void; export it opaque, without an alpha channel",
+        )
+    return image.convert(image.mode[:-1])
+
+
+def values_of(image: Image.Image, path: Path) -> np.ndarray:
+    """Returns grey values (0 and 1 for 1-bit images) or palette indices, uint8 [H, W].
+
+    Raises:
+        DataError: If the image is in colour, or its values are no ids.
+    """
     if image.mode == "L" and (bits := _grey_bits(path)) in (2, 4):
         # Some programs store ids, others compress grey values that fit: 85 becomes 1. Both look the same.
         raise DataError("bit depth", f"is grey in {bits} bits, where ids and shades look alike; export 8-bit grey")
@@ -194,31 +202,41 @@ def _ids_of_colors(image: Image.Image, classes: ClassTable) -> np.ndarray:
 def _ids_of_palette_image(image: Image.Image, classes: ClassTable, grey_is_id: bool = False) -> np.ndarray:
     """Returns ids by the colours of a palette; with `grey_is_id`, a grey palette that matches no class holds ids."""
     used = np.flatnonzero(image.histogram())
-    packed, indices = _packed_palette(image), np.asarray(image)
+    packed, indices = packed_palette(image), np.asarray(image)
     ids, is_known = _ids_of_palette(packed, classes)
     if not is_known[used].all():
-        palette = _palette(packed)
+        palette = palette_of(packed)
         if grey_is_id and (palette[used] == used[:, None]).all():
             return _ids_of_values(indices, classes, np.arange(256, dtype=np.uint8))
         classes.to_ids(palette[indices])  # raises DataError with the colour and its pixel count
     return indices if (ids[used] == used).all() else ids[indices]
 
 
-def _packed_palette(image: Image.Image) -> bytes:
+def _greys(image: Image.Image) -> np.ndarray:
+    """Returns the greys of a palette image, uint8 [H, W]."""
+    palette = palette_of(packed_palette(image))
+    used = np.flatnonzero(image.histogram())
+    if (palette[used] != palette[used, :1]).any():
+        raise DataError("colours", "has a palette of colours, but greys are expected; export 8-bit grey")
+    return palette[:, 0][np.asarray(image)]
+
+
+def packed_palette(image: Image.Image) -> bytes:
+    """Returns the palette that an image stores, three bytes for each index from 0."""
     return bytes(image.getpalette("RGB") or ())
 
 
 @functools.lru_cache(maxsize=64)
 def _ids_of_palette(packed: bytes, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
     """Returns the class id of each of a palette's 256 indices, and whether its colour has a class."""
-    palette = _palette(packed)
+    palette = palette_of(packed)
     is_known = classes.known(palette)
     ids = np.zeros(256, np.uint8)
     ids[is_known] = classes.to_ids(palette[is_known])
     return ids, is_known
 
 
-def _palette(packed: bytes) -> np.ndarray:
+def palette_of(packed: bytes) -> np.ndarray:
     """Returns the colours of all 256 indices, uint8 [256, 3]; those missing in the file are black."""
     palette = np.zeros((256, 3), np.uint8)
     stored = np.frombuffer(packed, np.uint8).reshape(-1, 3)

@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import datetime
 import itertools
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,6 +156,25 @@ class RunFolder:
                 f"{self.root / _TRAINING}: the run began with other images or another order of them: {more} are new, "
                 f"{less} are missing; put the data back as it was, or start a new run"
             )
+
+    def keep_reading(self, reading: str, notes: Sequence[str]) -> None:
+        """Keeps how the masks are read when the run begins, for evaluation and resumption.
+
+        Args:
+            reading: The `reading` of the training pairs.
+            notes: Their notes, for people.
+        """
+        if reading and not self._reading.exists():
+            write_json(self._reading, {"reading": reading, "notes": list(notes)})
+
+    @property
+    def reading(self) -> str:
+        """Returns how the masks of the run are read; empty if the run does not say so."""
+        return json.loads(self._reading.read_text(encoding="utf-8"))["reading"] if self._reading.is_file() else ""
+
+    @property
+    def _reading(self) -> Path:
+        return self.root / "masks.json"
 
     def training_images(self) -> list[str]:
         """Returns the training images of the run, each by its folder's name and its own, as the data may be moved."""

@@ -39,9 +39,9 @@ STATISTICS_CROPS = 64
 """Training crops from which the statistics that folded weights lack are estimated."""
 
 
-def build_data(config: TrainConfig, report: Callable[[str], None]) -> TrainingData:
+def build_data(config: TrainConfig, report: Callable[[str], None], reading: str = "") -> TrainingData:
     """Opens the data that the settings name; see `open_training_data`."""
-    return open_training_data(config.dataset, config.objective.balance, config.augmentation.crop_size, report)
+    return open_training_data(config.dataset, config.objective.balance, config.augmentation.crop_size, report, reading)
 
 
 @dataclasses.dataclass(frozen=True)

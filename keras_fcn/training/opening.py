@@ -49,6 +49,11 @@ class Opening:
         if self._resumed:
             _require_same_parts(self._resumed.config, own)
 
+    @property
+    def reading(self) -> str:
+        """Returns how the run to resume reads its masks; empty for a new run."""
+        return self._resumed.reading if self._resumed else ""
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps other processes from training in the folder while the block runs.
@@ -93,6 +98,7 @@ class Opening:
         training.require_best_model(run, report)
         if workers.is_chief:
             run.write_images(data.pairs.images, data.validation.images, data.contents)
+            run.keep_reading(data.pairs.reading, data.pairs.mask_notes)
             if self._resumed:
                 write_json(run.config, self._settings)
         return run

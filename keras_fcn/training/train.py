@@ -70,7 +70,7 @@ def run_training(
         workers = Workers(strategy)
         with workers.explain_loss(f"restart all of them with the same commands to resume {opening.root}"):
             report = report if workers.is_chief else _ignore
-            data = _open_data(config, workers, report)
+            data = _open_data(config, workers, report, opening.reading)
             keras.utils.set_random_seed(config.seed)
             if config.deterministic:
                 tf.config.experimental.enable_op_determinism()
@@ -106,8 +106,10 @@ def _ignore(_: str) -> None:
     """Replaces `report` in workers other than the chief."""
 
 
-def _open_data(config: TrainConfig, workers: Workers, report: Report) -> TrainingData:
+def _open_data(config: TrainConfig, workers: Workers, report: Report, reading: str) -> TrainingData:
     """Opens the data in each worker, first in the chief, which may have to draw or download it.
+
+    The masks are read as the run to resume reads them.
 
     Raises:
         UserError: If it has a fault, or it or the settings differ between workers.
@@ -116,9 +118,9 @@ def _open_data(config: TrainConfig, workers: Workers, report: Report) -> Trainin
         json.dumps(config.to_dict()), "the workers have different settings; start all of them with the same options"
     )
     if workers.count > 1 and workers.is_chief:
-        open_pairs(config.data, config.split, config.layout)
+        open_pairs(config.data, config.split, config.layout, config.unlabelled, reading)
     workers.wait()
-    data = build_data(config, report)
+    data = build_data(config, report, reading)
     names = "\n".join([*data.pairs.names, "", *data.validation.names])
     workers.require_alike(names, f"{config.data}: the workers see different images there; give all of them the same")
     return data

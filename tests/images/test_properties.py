@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_fcn.datasets.pairs import VAL_FRACTION, split_of
+from keras_fcn.datasets.splits import VAL_FRACTION, split_of
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
 from keras_fcn.images.masks import read_color_label, write_label

@@ -106,8 +106,8 @@ def test_a_run_takes_parts_of_ones_own_and_is_resumed_with_the_same(toy, tmp_pat
     run, lines, config = tmp_path / "run", [], tiny(toy, epochs=1, flip=False)
     own = {"backbone": Backbone(build_plain, name="plain"), "loss": summed_errors, "augment": darken}
     trained = keras_fcn.train(config, **own, run_dir=run, report=lines.append)
-    assert "fcn32s over plain" in lines[1]
-    assert lines[1].endswith("Loss     summed_errors")
+    (description,) = (line for line in lines if "fcn32s over plain" in line)
+    assert description.endswith("Loss     summed_errors")
     assert trained.model.name == "fcn32s_plain"
     kept = json.loads((run / "config.json").read_text())
     assert kept["own"] == {"loss": "summed_errors", "augment": "darken", "backbone": "plain"}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from pathlib import Path
 
+from keras_fcn.datasets.labels.class_files import find_legend, like_class_files
+from keras_fcn.datasets.labels.legend import Legend
+from keras_fcn.datasets.labels.reading import Masks
+from keras_fcn.datasets.labels.survey import files_in
 from keras_fcn.datasets.listing import images_by_stem, inner_folders, masks_by_stem
-from keras_fcn.datasets.pairs import Pairs, reader
+from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import split_to_read
 from keras_fcn.errors import UserError
-from keras_fcn.images.classes import VOID_LABEL, ClassTable
-from keras_fcn.images.masks import read_value_label
+from keras_fcn.images.classes import ClassTable
 
 _MASKS = "annot"
 """Ending of the folder of a split's masks."""
@@ -26,8 +31,8 @@ CLASSES = ClassTable(
 )  # fmt: skip
 """SegNet's classes and colours; none of them is background."""
 
-_NONE = 254  # a value that is neither a class nor void
-_IDS = (*range(11), VOID_LABEL, *[_NONE] * 243, VOID_LABEL)
+VOID_VALUE = 11
+"""The grey value of void in SegNet's masks."""
 
 
 def recognizes(root: Path) -> bool:
@@ -36,7 +41,9 @@ def recognizes(root: Path) -> bool:
 
 
 def read_camvid(root: Path, split: str) -> Pairs:
-    """Lists the pairs of one split: grey values 0 to 10 are the classes, 11 and 255 are void.
+    """Lists the pairs of one split: grey values 0 to 10 are SegNet's classes, 11 and 255 are void.
+
+    A file of classes beside the folders says otherwise.
 
     Args:
         root: The folder that holds train, trainannot, val, valannot, test and testannot. Without val, train is divided.
@@ -51,8 +58,12 @@ def read_camvid(root: Path, split: str) -> Pairs:
         found = ", ".join(splits) or "none"
         raise UserError(f"{root}: has no split {split!r} (folders {split} and {split}{_MASKS}); splits there: {found}")
     images, masks = images_by_stem(root / name), masks_by_stem(splits[name])
-    labels = reader(read_value_label, CLASSES, _IDS)
-    return Pairs.found("CamVid", split, root / name, images, masks, CLASSES, labels, divide)
+    legend = find_legend(root) or Legend.of_layout(
+        "SegNet's 11 classes of CamVid", CLASSES, root, VOID_VALUE, like_class_files(root)
+    )
+    all_masks = Masks(legend, functools.partial(files_in, masks_by_stem, splits.values()))
+    pairs = Pairs.found("CamVid", split, root / name, images, masks, legend.classes, all_masks.reader(), divide)
+    return dataclasses.replace(pairs, masks=all_masks)
 
 
 def _splits(root: Path) -> dict[str, Path]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_fcn.datasets.layouts.labelmap import LABELMAP, read_labelmap
+from keras_fcn.datasets.labels.class_files import find_legend
+from keras_fcn.datasets.labels.labelmap import LABELMAP, read_labelmap
 from keras_fcn.datasets.layouts.listed import MASKS, read_voc_like
-from keras_fcn.datasets.pairs import Pairs, reader
-from keras_fcn.images.masks import read_color_label
+from keras_fcn.datasets.pairs import Pairs
 
 
 def recognizes(root: Path) -> bool:
@@ -16,7 +16,7 @@ def recognizes(root: Path) -> bool:
 
 
 def read_cvat(root: Path, split: str) -> Pairs:
-    """Lists the pairs of one split; classes and colours are those of labelmap.txt, and masks are read by colour.
+    """Lists the pairs of one split; classes and colours are those of labelmap.txt; grey masks hold positions in it.
 
     Args:
         root: The unpacked export. Images that CVAT left out of it belong in JPEGImages.
@@ -25,5 +25,5 @@ def read_cvat(root: Path, split: str) -> Pairs:
     Raises:
         UserError: If a file or folder is missing, or a line of labelmap.txt or of a list is wrong.
     """
-    classes = read_labelmap(root / LABELMAP)
-    return read_voc_like("CVAT segmentation masks", root, split, classes, reader(read_color_label, classes))
+    legend = find_legend(root) or read_labelmap(root / LABELMAP)
+    return read_voc_like("CVAT segmentation masks", root, split, legend)

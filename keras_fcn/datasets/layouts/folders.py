@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from keras_fcn.datasets.layouts.labelmap import LABELMAP, named_table, read_class_names, read_labelmap
-from keras_fcn.datasets.layouts.mask_scan import scan_classes
+from keras_fcn.datasets.labels.class_files import find_legend, like_class_files
+from keras_fcn.datasets.labels.reading import Masks
+from keras_fcn.datasets.labels.scan import scan_classes
+from keras_fcn.datasets.labels.survey import files_in
 from keras_fcn.datasets.layouts.voc import LISTS, read_lists, unlisted
 from keras_fcn.datasets.listing import Files, holds_pictures, images_by_stem, inner_folders, masks_by_stem
-from keras_fcn.datasets.pairs import LabelReader, Pairs, masks_of_images, reader, require_pairs
+from keras_fcn.datasets.pairs import Pairs, masks_of_images, reader, require_pairs
 from keras_fcn.datasets.splits import is_split, resolved, split_named, split_to_read
 from keras_fcn.errors import UserError
-from keras_fcn.images.classes import VOID_LABEL, ClassTable
-from keras_fcn.images.masks import read_color_label, read_value_label
+from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.images.masks import read_value_label
 
 IMAGES = ("images", "image", "imgs", "img", "photos")
 MASKS = (
@@ -22,8 +25,6 @@ MASKS = (
     "segmentation",
 )  # fmt: skip
 """Names of the folders, in lower case; those of a data set may be in upper case."""
-
-CLASS_FILES = ("classes.txt", "class_names.txt")
 
 _NONE = 254  # a value that is neither a class nor void
 
@@ -74,8 +75,16 @@ def read_folders(root: Path, split: str) -> Pairs:
     if wanted is None and (lists := _lists(root)):
         images, masks, divide = _listed(lists, split, images, masks)
     require_pairs(source, images, masks)
-    classes, read_label = _classes(root, [folders[None]] if None in folders else list(folders.values()))
-    return Pairs.found("images and masks", split, source, images, masks, classes, read_label, divide)
+    found = functools.partial(Pairs.found, "images and masks", split, source, images, masks, divide=divide)
+    used = [folders[None]] if None in folders else list(folders.values())
+    list_all = functools.partial(files_in, masks_by_stem, [pair.masks for pair in used])
+    if legend := find_legend(root):
+        all_masks = Masks(legend, list_all)
+        return dataclasses.replace(found(legend.classes, all_masks.reader()), masks=all_masks)
+    classes = scan_classes(list_all(), root)
+    ids = (*range(classes.num_classes), *[_NONE] * (VOID_LABEL - classes.num_classes), VOID_LABEL)
+    pairs = found(classes, reader(read_value_label, classes, ids))
+    return dataclasses.replace(pairs, mask_notes=like_class_files(root))
 
 
 def _wanted(folders: dict[str | None, FolderPair], split: str) -> tuple[str | None, bool]:
@@ -168,20 +177,3 @@ def _one_of(root: Path, names: tuple[str, ...]) -> Path | None:
 
 def _rank(names: tuple[str, ...]) -> Callable[[Path], int]:
     return lambda path: names.index(path.name.lower())
-
-
-def _classes(root: Path, folders: list[FolderPair]) -> tuple[ClassTable, LabelReader]:
-    """Returns the classes of the masks and their reader."""
-    files = [root / name for name in (LABELMAP, *CLASS_FILES) if (root / name).is_file()]
-    if len(files) > 1:
-        raise UserError(f"{files[0]} and {files[1].name} both define the classes; remove one")
-    if files and files[0].name == LABELMAP:
-        classes = read_labelmap(files[0])
-        return classes, reader(read_color_label, classes)
-    if files:
-        classes = named_table(files[0], read_class_names(files[0]))
-    else:
-        masks = [path for pair in folders for path in pair.files()[1].values()]
-        classes = scan_classes(root, masks)
-    ids = (*range(classes.num_classes), *[_NONE] * (VOID_LABEL - classes.num_classes), VOID_LABEL)
-    return classes, reader(read_value_label, classes, ids)

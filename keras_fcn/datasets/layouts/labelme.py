@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_fcn.datasets.layouts.labelmap import named_table, read_class_names
+from keras_fcn.datasets.labels.class_files import find_legend
+from keras_fcn.datasets.labels.class_names import read_class_names
 from keras_fcn.datasets.layouts.listed import MASKS, read_voc_like
-from keras_fcn.datasets.pairs import Pairs, reader
-from keras_fcn.images.masks import read_label
+from keras_fcn.datasets.pairs import Pairs
 
 CLASS_NAMES = "class_names.txt"
 
@@ -27,6 +27,5 @@ def read_labelme(root: Path, split: str) -> Pairs:
     Raises:
         UserError: If a file or folder is missing, or a line of class_names.txt is wrong.
     """
-    path = root / CLASS_NAMES
-    classes = named_table(path, read_class_names(path))
-    return read_voc_like("labelme", root, split, classes, reader(read_label, classes))
+    legend = find_legend(root) or read_class_names(root / CLASS_NAMES)
+    return read_voc_like("labelme", root, split, legend)

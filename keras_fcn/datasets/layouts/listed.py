@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
+from keras_fcn.datasets.labels.legend import Legend
+from keras_fcn.datasets.labels.reading import Masks
 from keras_fcn.datasets.layouts.voc import LISTS, lists_in, read_lists, unlisted
 from keras_fcn.datasets.listing import Files, images_by_stem, masks_by_stem
-from keras_fcn.datasets.pairs import LabelReader, Pairs
+from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import UserError
-from keras_fcn.images.classes import ClassTable
 
 MASKS = "SegmentationClass"
 IMAGES = "JPEGImages"
 
 
-def read_voc_like(layout: str, root: Path, split: str, classes: ClassTable, read_label: LabelReader) -> Pairs:
+def read_voc_like(layout: str, root: Path, split: str, legend: Legend) -> Pairs:
     """Lists the pairs of one split; names may include folders.
 
     The split's list names them; images without mask are left out. A list of training images alone is divided by
@@ -25,13 +27,14 @@ def read_voc_like(layout: str, root: Path, split: str, classes: ClassTable, read
         layout: The name of the data set's layout, human-readable.
         root: The folder of the data set.
         split: The name of the split.
-        classes: The classes of the labels.
-        read_label: Decodes a label file by its colours.
+        legend: The classes of the labels, and what stands for them.
 
     Raises:
         UserError: If a folder or the list is missing, there are no images, or a list is empty or repeats a name.
     """
     images, masks = _images(root / IMAGES), masks_by_stem(root / MASKS)
+    all_masks = Masks(legend, functools.partial(tuple, [*masks.values()]), by_color=True)
+    classes, read_label = legend.classes, all_masks.reader()
     if lists := lists_in(root):
         source, lines, divide = read_lists(root / LISTS, lists, split)
         pairs = Pairs.listed(
@@ -40,7 +43,7 @@ def read_voc_like(layout: str, root: Path, split: str, classes: ClassTable, read
         pairs = dataclasses.replace(pairs, findings=(*pairs.findings, *unlisted(root / LISTS, lists, images, masks)))
     else:
         pairs = Pairs.found(layout, split, root, images, masks, classes, read_label, divide=True)
-    return dataclasses.replace(pairs, palette_means_colors=True)
+    return dataclasses.replace(pairs, palette_means_colors=True, masks=all_masks)
 
 
 def _images(folder: Path) -> Files:

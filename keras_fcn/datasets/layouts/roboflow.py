@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import functools
 from pathlib import Path
 
-from keras_fcn.datasets.layouts.labelmap import named_table
+from keras_fcn.datasets.labels.legend import Legend, is_void
+from keras_fcn.datasets.labels.reading import Masks
+from keras_fcn.datasets.labels.survey import files_in
 from keras_fcn.datasets.listing import Files, files_by_stem, inner_folders
-from keras_fcn.datasets.pairs import Pairs, reader
+from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import split_to_read
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.images.masks import read_value_label
 from keras_fcn.system.files import read_lines
 
 CLASS_FILE = "_classes.csv"
@@ -19,7 +22,6 @@ FOLDERS = ("train", "valid", "test")
 """The folders of the splits."""
 
 MASK_ENDING = "_mask"
-_NONE = 254  # a value that is neither a class nor void
 
 
 def recognizes(root: Path) -> bool:
@@ -43,15 +45,15 @@ def read_roboflow(root: Path, split: str) -> Pairs:
         found = ", ".join(splits) or "none"
         raise UserError(f"{root}: has no split {split!r}; splits there: {found}")
     folder = root / name
-    path, names = _classes(root)
-    classes = named_table(path, list(names.values()))
-    ids = [_NONE] * 256
-    ids[VOID_LABEL] = VOID_LABEL
-    for index, value in enumerate(names):
-        ids[value] = index
+    legend = Legend.of_values(*_classes(root))
+    all_masks = Masks(legend, functools.partial(files_in, _masks_in, [root / name for name in splits]))
     images, masks = images_and_masks(files_by_stem(folder))
-    read_label = reader(read_value_label, classes, tuple(ids))
-    return Pairs.found("Roboflow masks", split, folder, images, masks, classes, read_label, divide)
+    pairs = Pairs.found("Roboflow masks", split, folder, images, masks, legend.classes, all_masks.reader(), divide)
+    return dataclasses.replace(pairs, masks=all_masks)
+
+
+def _masks_in(folder: Path) -> Files:
+    return images_and_masks(files_by_stem(folder))[1]
 
 
 def images_and_masks(files: Files) -> tuple[Files, Files]:
@@ -109,7 +111,7 @@ def _read_csv(path: Path) -> dict[int, str]:
                 f"Received: {', '.join(row)}"
             )
         value, name = int(fields[0]), fields[1]
-        if value >= VOID_LABEL:
+        if value > VOID_LABEL or (value == VOID_LABEL and not is_void(name)):
             raise UserError(f"{path}: line {number}: pixel values of classes are 0 to 254, 255 is void")
         if value in names or name in names.values():
             raise UserError(f"{path}: line {number}: repeats the value {value} or the name {name!r}; remove one")

@@ -58,7 +58,7 @@ def read_voc_aug(root: Path, split: str) -> Pairs:
         images, labels, findings = images + more.images, labels + more.labels, findings + more.findings
     read = reader(read_voc_or_sbd_label, pairs.classes)
     return dataclasses.replace(
-        pairs, layout=_NAME, split=split, images=images, labels=labels, read_label=read, findings=findings
+        pairs, layout=_NAME, split=split, images=images, labels=labels, read_label=read, findings=findings, masks=None
     )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
+from keras_fcn.datasets.labels.class_files import find_legend, like_class_files
+from keras_fcn.datasets.labels.legend import Legend
+from keras_fcn.datasets.labels.reading import Masks
 from keras_fcn.datasets.listing import Files, files_by_stem, images_by_stem, masks_by_stem
-from keras_fcn.datasets.pairs import Pairs, masks_of_images, reader
+from keras_fcn.datasets.pairs import Pairs, masks_of_images
 from keras_fcn.datasets.splits import read_list, resolved, split_named, split_to_read
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.masks import read_label
 
 LISTS = Path("ImageSets/Segmentation")
 
@@ -21,7 +24,7 @@ def recognizes(root: Path) -> bool:
 
 
 def read_voc(root: Path, split: str) -> Pairs:
-    """Lists the pairs of one split; the classes are VOC's.
+    """Lists the pairs of one split; the classes are VOC's, unless a file of classes lies beside.
 
     Args:
         root: The folder that holds JPEGImages, SegmentationClass and ImageSets/Segmentation, or one with
@@ -31,14 +34,24 @@ def read_voc(root: Path, split: str) -> Pairs:
     Raises:
         UserError: If a folder or the list is missing, or the list is empty or repeats a name.
     """
-    root, classes = voc_folder(root), ClassTable.voc()
+    legend = _legend(root)
+    root = voc_folder(root)
     lists = lists_in(root)
     source, lines, divide = read_lists(root / LISTS, lists, split)
     images, masks = images_by_stem(root / "JPEGImages"), masks_by_stem(root / "SegmentationClass")
-    labels = reader(read_label, classes)
+    all_masks = Masks(legend, functools.partial(tuple, [*masks.values()]), by_color=True)
+    classes, labels = legend.classes, all_masks.reader()
     pairs = Pairs.listed("PASCAL VOC", split, source, lines, images, masks, classes, labels, divide)
     findings = (*pairs.findings, *unlisted(root / LISTS, lists, images, masks))
-    return dataclasses.replace(pairs, findings=findings, palette_means_colors=True)
+    return dataclasses.replace(pairs, findings=findings, palette_means_colors=True, masks=all_masks)
+
+
+def _legend(root: Path) -> Legend:
+    """Returns the classes of a file beside the folders, or VOC's."""
+    folder = voc_folder(root)
+    own = find_legend(folder) or (find_legend(root) if folder != root else None)
+    notes = like_class_files(folder)
+    return own or Legend.of_layout("PASCAL VOC's 21 classes", ClassTable.voc(), folder, notes=notes)
 
 
 def read_voc_images(root: Path, split: str) -> dict[str, Path]:

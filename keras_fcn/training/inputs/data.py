@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_fcn.datasets import Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights, repeat_factors
-from keras_fcn.datasets.inspection import images_in_both, left_out
+from keras_fcn.datasets.inspection import images_in_both, label_remarks, left_out, require_labels
 from keras_fcn.errors import Remark
 from keras_fcn.runs.config import DataOptions
 from keras_fcn.runs.names import Balance
@@ -37,7 +37,11 @@ class TrainingData:
 
 
 def open_training_data(
-    options: DataOptions, balance: Balance, crop_size: tuple[int, int] | None, report: Callable[[str], None]
+    options: DataOptions,
+    balance: Balance,
+    crop_size: tuple[int, int] | None,
+    report: Callable[[str], None],
+    reading: str = "",
 ) -> TrainingData:
     """Opens the data and decodes all of it once, so that every fault is found before training.
 
@@ -46,25 +50,30 @@ def open_training_data(
         balance: The way to balance its classes.
         crop_size: Height and width of the training crops; chosen by the sizes of the images if None.
         report: Called with each line of the log.
+        reading: How masks are read, if that was chosen before; see `Pairs`.
 
     Raises:
         UserError: If the data does not exist, or a file of it has a fault.
     """
-    pairs, validation = open_splits(
-        options.data, (options.split, options.val_split), options.layout, options.unlabelled
-    )
+    splits = options.split, options.val_split
+    pairs, validation = open_splits(options.data, splits, options.layout, options.unlabelled, reading)
     report(
         f"Data     {options.data}: {pairs.layout}, {pairs.classes.num_classes} classes, {len(pairs)} training and "
         f"{len(validation)} validation images; checking every file ..."
     )
     if pairs.note:
         report(f"         {pairs.note}")
+    for note in pairs.mask_notes:
+        report(f"Masks    {note}")
     inspections = [inspect_pairs(pairs), inspect_pairs(validation)]
     for inspection in inspections:
         inspection.require_sound()
+    require_labels(pairs, inspections[0])
     findings = [finding for inspection in inspections for finding in inspection.findings]
     findings += images_in_both(pairs, inspections[0], validation, inspections[1])
-    for remark in (finding for finding in findings if isinstance(finding, Remark)):
+    about_files = (str(finding) for finding in findings if isinstance(finding, Remark))
+    about_labels = (*label_remarks(pairs, inspections[0], True), *label_remarks(validation, inspections[1], False))
+    for remark in (*about_files, *about_labels):
         report(f"Remark   {remark}")
     if omitted := left_out(findings, options.data):
         report(f"         {omitted}")

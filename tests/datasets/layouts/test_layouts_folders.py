@@ -124,6 +124,8 @@ def repaint(root, paint):
         (lambda ids: 0 * ids, "hold only 0, and 255 means void"),
         (lambda ids: ids * 0 + 255, "hold only 255, and 255 means void"),
         (lambda ids: np.minimum(ids, 2) * np.uint8(60), "hold 3 values up to 120, which look like shades"),
+        (lambda ids: ids % 3 * np.uint8(10), r"hold the ids 0, 10, 20 only, .*classes.txt with a name .* `20 road`"),
+        (lambda ids: ids % 3 // 2 * np.uint8(7), "hold the ids 0, 7 only, and none between"),
         (lambda ids: np.where(ids == 1, 254, ids).astype(np.uint8), "hold 3 values up to 254, which look like shades"),
         (
             lambda ids: painted(ids, [(0, 0, 0), (200, 0, 0), (0, 9, 0)], (255, 255, 255)),
@@ -138,7 +140,7 @@ def repaint(root, paint):
         ),
         (lambda ids: ids.astype(np.uint16) * 200, "holds the value 51000 in 16 bits; class ids are 0 to 255"),
     ],
-    ids=["0 and 255", "0", "255", "shades", "254", "colours", "many colours", "16 bits"],
+    ids=["0 and 255", "0", "255", "shades", "gaps", "a gap", "254", "colours", "many colours", "16 bits"],
 )
 def test_nothing_is_guessed(tmp_path, paint, message):
     write_folders(tmp_path)

@@ -1,31 +1,28 @@
-"""Reading files of classes: CVAT's labelmap.txt, and lists of names."""
+"""Reading CVAT's labelmap.txt."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_fcn.datasets.labels.legend import NO_CLASS, Legend, bare, is_void
 from keras_fcn.errors import UserError
-from keras_fcn.images.classes import ClassTable, Color, voc_palette
+from keras_fcn.images.classes import VOID_LABEL, ClassTable, Color, voc_palette
 from keras_fcn.system.files import read_lines
 
 LABELMAP = "labelmap.txt"
 EXAMPLE_LINE = "cat:255,0,0::"
 
-IGNORED_NAME = "__ignore__"
-"""The first line of labelme's lists of names, which stands for void."""
-
-_VOID_NAMES = ("void", "ignore", "ignored", "unlabeled", "unlabelled")
 _FIELDS = 4  # name, colour, parts, actions
 
 
-def read_labelmap(path: Path) -> ClassTable:
+def read_labelmap(path: Path) -> Legend:
     """Reads CVAT's labelmap.txt, a line `name:red,green,blue:parts:actions` per class.
 
     A label named void, ignore or unlabeled, with or without underscores around it, is void and no class. A class named
     background gets id 0; the others follow in the file's order. If no label has a colour, they have those of the VOC
     palette in that order, as Datumaro, CVAT's exporter, paints them. Without a void label, void has VOC's colour,
-    unless a class has it.
+    unless a class has it. The values of grey masks are the positions of the labels, from 0, as CVAT imports them.
 
     Raises:
         UserError: If a line is not of that form, or repeats a name or a colour; the message has the line's number.
@@ -48,43 +45,7 @@ def read_labelmap(path: Path) -> ClassTable:
                 )
             lines[value] = number
         labels[name] = color
-    return _table(path, labels, lines)
-
-
-def read_class_names(path: Path) -> list[str]:
-    """Reads a list of class names, one per line in the order of their ids from 0.
-
-    A first line `__ignore__`, as in labelme's lists, is void and has no id; the names after it count from 0.
-
-    Raises:
-        UserError: If the list is empty, repeats a name, or has an empty line between names; the message has the line's
-            number.
-    """
-    names = read_lines(path)
-    while names and not names[-1]:
-        names.pop()
-    first = 1
-    if names and names[0] == IGNORED_NAME:
-        names, first = names[1:], 2
-    if not names:
-        raise UserError(f"{path}: lists no classes; write one name per line, that of id 0 first")
-    for number, name in enumerate(names, first):
-        if not name:
-            raise UserError(f"{path}: line {number} is empty; every id needs a name, so name it or remove the line")
-        if name == IGNORED_NAME:
-            raise UserError(f"{path}: line {number}: {name} may only be the first line; void is 255 in the masks")
-        earlier = names.index(name) + first
-        if earlier != number:
-            raise UserError(f"{path}: line {number}: the name {name!r} is already in line {earlier}; rename one")
-    return names
-
-
-def named_table(path: Path, names: Sequence[str]) -> ClassTable:
-    """Returns these names with the colours of the VOC palette; the error about too many names has the file's path."""
-    try:
-        return ClassTable.named(names)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+    return _legend(path, labels, lines)
 
 
 def _parse_line(source: str, line: str) -> tuple[str, str]:
@@ -114,31 +75,31 @@ def _palette_color(index: int) -> Color:
     return red, green, blue
 
 
-def _table(path: Path, labels: dict[str, Color], lines: dict[str | Color, int]) -> ClassTable:
-    """Returns the classes, background first and without void."""
-    voids = [name for name in labels if _bare(name) in _VOID_NAMES]
+def _legend(path: Path, labels: dict[str, Color], lines: dict[str | Color, int]) -> Legend:
+    """Returns the classes, background first and without void; values are the positions of the labels."""
+    voids = [name for name in labels if is_void(name)]
     if len(voids) > 1:
         raise UserError(
             f"{path}: lines {lines[voids[0]]} and {lines[voids[1]]} are both void ({', '.join(voids)}); "
             "keep one, or rename what is a class"
         )
-    names = sorted((name for name in labels if name not in voids), key=lambda name: _bare(name) != "background")
+    names = sorted((name for name in labels if name not in voids), key=lambda name: bare(name) != "background")
     if not names:
         raise UserError(f"{path}: names no class; write a line such as {EXAMPLE_LINE} for each")
     colors = tuple(labels[name] for name in names)
     try:
-        return ClassTable(tuple(names), colors, labels[voids[0]] if voids else _free_void_color(colors))
+        classes = ClassTable(tuple(names), colors, labels[voids[0]] if voids else _free_void_color(colors))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    ids = [VOID_LABEL if name in voids else names.index(name) for name in labels][:VOID_LABEL]
+    ids += [NO_CLASS] * (VOID_LABEL - len(ids)) + [VOID_LABEL]
+    notes = tuple(f"{path.name}: {name!r} is void: it counts nowhere" for name in voids)
+    return Legend(str(path), classes, tuple(ids), has_colors=True, notes=notes)
 
 
 def _free_void_color(colors: Sequence[Color]) -> Color:
     """Returns VOC's void colour, or another of its palette if a class has that one."""
     return next((r, g, b) for r, g, b in reversed(voc_palette().tolist()) if (r, g, b) not in colors)
-
-
-def _bare(name: str) -> str:
-    return name.strip("_").lower()
 
 
 def _shown(value: str | Color) -> str:

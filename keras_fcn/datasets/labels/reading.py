@@ -1,0 +1,103 @@
+"""How the masks of a data set are read, decided once over all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_fcn.datasets.labels import choice
+from keras_fcn.datasets.labels.legend import NO_CLASS, Legend, shown
+from keras_fcn.errors import DataError
+from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.images.masks import read_color_label, read_grey_label, read_label, read_value_label
+
+LabelReader = Callable[[Path], np.ndarray]
+"""Decodes a label file to class ids uint8 [H, W], 255 for void; raises DataError."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Masks:
+    """All masks of a data set and what they mean, from which follows how they are read.
+
+    Attributes:
+        legend: The classes, and what stands for them.
+        files: Lists the masks of all splits.
+        by_color: Whether the colours of the VOC palette, too, stand for the classes.
+    """
+
+    legend: Legend
+    files: Callable[[], Sequence[Path]]
+    by_color: bool = False
+
+    def choose(self) -> str:
+        """Returns one of `choice.READINGS`.
+
+        Raises:
+            UserError: If the masks contradict each other or the legend.
+        """
+        return choice.choose_reading(self.files(), self.legend, self.by_color)
+
+    @property
+    def usual(self) -> str:
+        """The reading of masks that were not looked at."""
+        return choice.usual(self.legend, self.by_color)
+
+    def reader(self, reading: str = "") -> LabelReader:
+        """Returns the reader of a mask.
+
+        Args:
+            reading: One of `choice.READINGS`; the usual one if empty.
+        """
+        legend, classes, reading = self.legend, self.legend.classes, reading or self.usual
+        hint = legend.hint
+        read: Callable[..., np.ndarray] = functools.partial(read_grey_label, ids=legend.ids)
+        if reading == choice.IDS:
+            read = functools.partial(read_value_label, ids=legend.ids)
+        elif reading == choice.COLORS:
+            read = read_color_label if legend.has_colors else read_label
+        elif reading == choice.BLACK_AND_WHITE:
+            black, white = choice.black_and_white(legend)
+            ids = (black, *[NO_CLASS] * (VOID_LABEL - 1), white)
+            read = functools.partial(read_grey_label, ids=ids, black_and_white=True)
+            hint = "when this was chosen, all masks held 0 and 255 only"
+        return functools.partial(_read, read=functools.partial(read, classes=classes), hint=hint)
+
+    def notes(self, reading: str) -> tuple[str, ...]:
+        """Returns what is worth saying about the classes and a reading."""
+        return (*self.legend.notes, *filter(None, [self._note(reading)]))
+
+    def _note(self, reading: str) -> str:
+        file, names = Path(self.legend.source).name, (*self.legend.classes.names, *[""] * 256)
+        if reading == choice.BLACK_AND_WHITE:
+            black, white = (names[index] for index in choice.black_and_white(self.legend))
+            return f"masks hold only 0 and 255: 0 is {black!r}, 255 is {white!r} ({file})"
+        if reading == choice.LINE_NUMBERS:
+            named = [f"{value} is {names[index]!r}" for value, index in enumerate(self.legend.ids) if names[index]]
+            return f"masks are grey and hold positions in {file}: {shown(named)}"
+        if reading == choice.GREYS:
+            return "palettes number their greys differently: greys, not indices, are ids"
+        if reading == choice.IDS and self.by_color:
+            return "palettes are not VOC's: indices, not colours, are ids"
+        return ""
+
+
+def reader(read: Callable[..., np.ndarray], *arguments: object) -> LabelReader:
+    """Returns a `LabelReader` from a function of `images.masks` and its arguments after the path."""
+    return functools.partial(_with_arguments, read=read, arguments=arguments)
+
+
+def _with_arguments(path: Path, read: Callable[..., np.ndarray], arguments: tuple) -> np.ndarray:
+    return read(path, *arguments)
+
+
+def _read(path: Path, read: LabelReader, hint: str) -> np.ndarray:
+    try:
+        return read(path)
+    except DataError as error:
+        if not hint or error.kind not in ("id out of range", "unknown colour"):
+            raise
+        raise DataError(error.kind, f"{error}; {hint}") from None

@@ -1,0 +1,122 @@
+"""What all masks of a data set hold, looked at no longer than a question needs."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from keras_fcn.errors import DataError
+from keras_fcn.images.classes import Color
+from keras_fcn.images.label_content import LabelContent, label_content, stored_palette
+from keras_fcn.images.masks import palette_of
+from keras_fcn.images.photos import decoded_bytes
+from keras_fcn.system.machine import DECODING, decoding_threads
+
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+
+_FIRST, _CHUNK = 2, 64  # so many masks are decoded at first, since they mostly answer; then so many at a time
+
+Answer = TypeVar("Answer")
+
+
+def files_in(list_masks: Callable[[Path], Mapping[str, Path]], folders: Iterable[Path]) -> list[Path]:
+    """Returns the masks that a function lists by name in each folder."""
+    return [path for folder in folders for path in list_masks(folder).values()]
+
+
+def remembered(survey: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Lets a function of masks and other arguments answer from memory while the masks' files stay as they are."""
+
+    @functools.lru_cache(maxsize=4)
+    def cached(masks: tuple[Path, ...], _: tuple, *arguments: object) -> Answer:
+        return survey(masks, *arguments)
+
+    @functools.wraps(survey)
+    def answer(masks: Sequence[Path], *arguments: object) -> Answer:
+        return cached(tuple(masks), tuple(map(_identity, masks)), *arguments)
+
+    return answer
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def contents(masks: Iterable[Path]) -> Iterator[LabelContent | DataError]:
+    """Decodes masks on all cores, some at a time; a mask that cannot be decoded gives its error."""
+    paths, size = iter(masks), _FIRST
+    with decoding_threads() as threads:
+        while chunk := list(itertools.islice(paths, size)):
+            yield from threads.map(_content, chunk)
+            size = _CHUNK
+
+
+def _content(path: Path) -> LabelContent | DataError:
+    try:
+        with DECODING.taking(decoded_bytes(path)):
+            return label_content(path)
+    except DataError as error:
+        return error
+
+
+def sound_contents(masks: Iterable[Path]) -> Iterator[LabelContent]:
+    """Decodes masks as `contents` does, and leaves out those that cannot be decoded: `inspect_pairs` reports them."""
+    return (content for content in contents(masks) if isinstance(content, LabelContent))
+
+
+def stored_palettes(masks: Iterable[Path]) -> list[np.ndarray]:
+    """Returns the different palettes that masks store, each uint8 [N, 3]; only headers are read."""
+    found: dict[bytes, None] = {}
+    for path in masks:
+        try:
+            palette = stored_palette(path)
+        except DataError:
+            continue
+        if palette is not None:
+            found.setdefault(palette)
+    return [palette_of(palette)[: len(palette) // 3] for palette in found]
+
+
+class Colors:
+    """The colours that values have in masks.
+
+    Args:
+        found: What masks hold.
+    """
+
+    def __init__(self, found: Iterable[LabelContent]) -> None:
+        self.of_value: dict[int, dict[Color, Path]] = {}
+        for content in found:
+            for value, (color, _) in content.values.items():
+                self.of_value.setdefault(value, {}).setdefault(color, content.path)
+
+    @property
+    def values(self) -> set[int]:
+        """The values in use."""
+        return set(self.of_value)
+
+    @property
+    def colors(self) -> set[Color]:
+        """The colours in use."""
+        return {color for colors in self.of_value.values() for color in colors}
+
+    @property
+    def greys(self) -> set[int] | None:
+        """The greys in use; None if a colour is no grey."""
+        colors = self.colors
+        return {red for red, _, _ in colors} if all(len(set(color)) == 1 for color in colors) else None
+
+    def clash(self) -> tuple[int, list[tuple[Color, Path]]] | None:
+        """Returns a value that has two colours, with these and a mask of each; None if there is none."""
+        return next(
+            ((value, list(colors.items())[:2]) for value, colors in self.of_value.items() if len(colors) > 1), None
+        )
