@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +51,29 @@ def load_model(path: Path) -> keras.Model:
     try:
         with lent_suffix(path, ".keras") as named:
             model = keras.models.load_model(named, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+        if saved_by := _newer_keras(path):
+            raise UserError(
+                f"{path}: was saved by Keras {saved_by}, which Keras {keras.__version__} here cannot read; "
+                f"pip install 'keras>={saved_by}', or save it again with the older one"
+            ) from None
         raise UserError(f"{path}: cannot be loaded as a .keras model ({reason_of(error)})") from None
     try:
         class_table(model)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from None
     return model
+
+
+def _newer_keras(path: Path) -> str | None:
+    """Returns the version of Keras that saved a `.keras` file, if it is newer than the one here."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            version = str(json.loads(archive.read("metadata.json"))["keras_version"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+    saved, here = ([int(part) for part in re.findall(r"\d+", text)[:3]] for text in (version, keras.__version__))
+    return version if saved > here else None
 
 
 def _best_model(run: RunFolder) -> Path:

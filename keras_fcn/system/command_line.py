@@ -73,6 +73,11 @@ def run_command(command: Callable[[], int | None]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(LOST_WORKER)  # TensorFlow's own shutdown would wait for the others, and log errors
+    except FileNotFoundError as error:
+        if "No usable temporary directory" not in str(error):
+            raise
+        print("error: no folder for temporary files can be written; set TMPDIR to one that can", file=sys.stderr)
+        sys.exit(USER_ERROR)
     except KeyboardInterrupt as interrupt:
         print(f"\ninterrupted{''.join(f': {reason}' for reason in interrupt.args)}", file=sys.stderr)
         sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)

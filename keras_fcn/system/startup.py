@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from keras_fcn.system.machine import granted_cores
+
+DRIVER = Path("/proc/driver/nvidia/gpus")
+"""Where NVIDIA's driver lists GPUs on Linux."""
 
 
 def start_tensorflow(onednn: bool = True, list_devices: bool = True) -> None:
@@ -20,7 +27,11 @@ def start_tensorflow(onednn: bool = True, list_devices: bool = True) -> None:
     Args:
         onednn: Whether to enable it where TF_ENABLE_ONEDNN_OPTS is not set.
         list_devices: Whether to initialize the devices at once; not before several workers are connected.
+
+    Raises:
+        FileNotFoundError: If no folder for temporary files can be written.
     """
+    tempfile.gettempdir()  # or TensorFlow raises the same, with its log output
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if granted_cores() < (os.cpu_count() or 1):
         for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):  # it starts one for each core of the host
@@ -33,6 +44,36 @@ def start_tensorflow(onednn: bool = True, list_devices: bool = True) -> None:
         tf.get_logger().setLevel("ERROR")
         if list_devices:
             tf.config.list_logical_devices()  # the first call logs, too
+    if list_devices:
+        report_unused_gpu()
+
+
+@functools.lru_cache(maxsize=1)  # once in a process
+def report_unused_gpu() -> None:
+    """Prints a line if this machine has an NVIDIA GPU that TensorFlow does not see; unless the user hides it."""
+    import tensorflow as tf
+
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or tf.config.list_physical_devices("GPU"):
+        return
+    if gpu := _nvidia_gpu():
+        if sys.platform != "linux":
+            fix = "which uses NVIDIA GPUs on Linux only, also in Windows' WSL2"
+        elif importlib.util.find_spec("nvidia"):
+            fix = "though CUDA libraries are installed: TF_CPP_MIN_LOG_LEVEL=0 shows why"
+        else:
+            fix = "which finds no CUDA libraries: pip install 'tensorflow[and-cuda]'"
+        print(f"Devices  {gpu} is not used by TensorFlow, {fix}", file=sys.stderr)
+
+
+def _nvidia_gpu() -> str | None:
+    """Returns the name of this machine's first NVIDIA GPU, as its driver tells it; None without any."""
+    if program := shutil.which("nvidia-smi"):
+        words = [program, "--query-gpu=name", "--format=csv,noheader"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            asked = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace", timeout=20)
+            if asked.returncode == 0 and asked.stdout.strip():
+                return asked.stdout.splitlines()[0].strip()
+    return "an NVIDIA GPU" if any(DRIVER.glob("*")) else None
 
 
 _WATCHER = """

@@ -20,6 +20,7 @@ from keras_fcn.pipeline.augmentation import Augment
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.system.startup import report_unused_gpu
 from keras_fcn.training.build import OwnParts, build_data, build_training
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.distributed.devices import build_strategy
@@ -67,6 +68,7 @@ def run_training(
     opening = Opening(config, own, run_dir, resume)
     with opening.locked():
         strategy = _meet(config, opening.root, report)
+        report_unused_gpu()
         workers = Workers(strategy)
         with workers.explain_loss(f"restart all of them with the same commands to resume {opening.root}"):
             report = report if workers.is_chief else _ignore

@@ -59,9 +59,10 @@ def test_the_deployment_starts_our_server_and_asks_what_it_answers():
     assert limits - given == {"max_batch", "max_delay_ms"}  # what is no limit of requests
     usual = ServeOptions(options.directory)
     assert [getattr(options, name) for name in limits] == [getattr(usual, name) for name in limits]
-    (mount,) = container["volumeMounts"]
-    assert options.directory.is_relative_to(mount["mountPath"])
-    assert [mount["name"]] == [volume["name"] for volume in pod["spec"]["volumes"]]
+    models, temporary = container["volumeMounts"]
+    assert options.directory.is_relative_to(models["mountPath"])
+    assert (temporary["mountPath"], container["securityContext"]["readOnlyRootFilesystem"]) == ("/tmp", True)
+    assert {models["name"], temporary["name"]} == {volume["name"] for volume in pod["spec"]["volumes"]}
     (port,) = container["ports"]
     assert port["containerPort"] == options.port
     addresses = (ROOT / "export/server/app.py").read_text()

@@ -1,4 +1,5 @@
 import json
+import zipfile
 
 import keras
 import numpy as np
@@ -115,6 +116,19 @@ def damaged_model(tmp_path):
     return tmp_path / "bad.keras"
 
 
+def model_of_tomorrow(tmp_path, version="97.3.1"):
+    """A `.keras` file that this Keras cannot read."""
+    with zipfile.ZipFile(tmp_path / "new.keras", "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": version}))
+        archive.writestr("config.json", json.dumps({"module": "keras", "class_name": "NeverSeen", "config": {}}))
+        archive.writestr("model.weights.h5", b"")
+    return tmp_path / "new.keras"
+
+
+def model_of_yesterday(tmp_path):
+    return model_of_tomorrow(tmp_path, "3.1.0")
+
+
 def unfinished_run(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/config.json").write_text("{}")
@@ -134,6 +148,11 @@ def foreign_saved_model(tmp_path):
         (lambda tmp_path: tmp_path, "is neither a run folder .* nor a SavedModel"),
         (unfinished_run, "best.keras: no such file: the run has not finished an epoch; resume with python train.py"),
         (damaged_model, r"bad.keras: cannot be loaded as a .keras model \("),
+        (
+            model_of_tomorrow,
+            rf"was saved by Keras 97.3.1, which Keras {keras.__version__} here cannot read; pip install ",
+        ),
+        (model_of_yesterday, r"new.keras: cannot be loaded as a .keras model \("),
         (other_model, "other.keras: model 'other' was not built by keras_fcn.build_fcn"),
         (foreign_saved_model, "is no SavedModel of python -m export.saved_model"),
     ],
