@@ -46,7 +46,7 @@ _FORMATS = (
     ),
     _Format("labelme's JSON", _JSON, ('"shapes"', '"imagePath"'), "give the folder that holds it"),
     _Format("VGG Image Annotator's JSON", _JSON, ('"shape_attributes"',)),
-    _Format("Label Studio's JSON", _JSON, ('"from_name"', '"to_name"')),
+    _Format("Label Studio's JSON", _JSON, ('"from_name"', '"to_name"'), "export all tasks as one JSON"),
     _Format("Supervisely's JSON", _JSON, ('"classTitle"',)),
     _Format("COCO JSON", _JSON, ('"images"', '"annotations"'), _COCO),
     _Format("COCO JSON", _JSON, ('"annotations"', '"categories"'), _COCO),

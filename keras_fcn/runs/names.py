@@ -117,6 +117,9 @@ LAYOUTS = {
     "camvid": LayoutEntry(f"{_LAYOUTS}.camvid:read_camvid", "train/, trainannot/, val/, valannot/"),
     "voc": LayoutEntry(f"{_LAYOUTS}.voc:read_voc", "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/"),
     "labelme_json": LayoutEntry(f"{_ANNOTATIONS}.labelme:read_labelme_json", "labelme's x.json beside x.jpg"),
+    "label_studio": LayoutEntry(
+        f"{_ANNOTATIONS}.label_studio:read_label_studio", "Label Studio's JSON export, images beside it or in images/"
+    ),
     "coco": LayoutEntry(
         f"{_ANNOTATIONS}.coco:read_coco", "JSON with images, annotations and categories, images beside it"
     ),

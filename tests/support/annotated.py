@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import json
+from urllib.parse import quote
 
 import numpy as np
 from layouts import NAMES, save, scene, write
@@ -77,4 +78,31 @@ def write_yolo(root, names=NAMES):
     return truth
 
 
-WRITERS = {"labelme_json": write_labelme, "coco": write_coco, "yolo": write_yolo}
+def packed(where):
+    """Returns a brush: every value of RGBA as a run of one, as Label Studio's lengths say it."""
+    values = np.repeat(where.ravel(), 4).astype(np.uint8) * 255
+    bits = f"{values.size:032b}{7:05b}{2:04b}{3:04b}{7:04b}{15:04b}"
+    bits += "".join(f"000000{value:08b}" for value in values)
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[place : place + 8], 2) for place in range(0, len(bits), 8)]
+
+
+def write_label_studio(root, names=NAMES):
+    """With a brush for each class."""
+    truth, tasks = {}, []
+    for number, name in enumerate(names):
+        photo, ids = scene(number, 3)
+        truth[name] = ids[:20, :24]
+        save(root / f"images/{name}.jpg", photo[:20, :24])
+        results = [
+            {"original_width": 24, "original_height": 20, "type": "brushlabels"}
+            | {"value": {"format": "rle", "rle": packed(truth[name] == index), "brushlabels": [label]}}
+            for index, label in ((1, "cat"), (2, "猫"), (255, "void"))
+        ]
+        address = f"/data/local-files/?d=photos/{quote(name)}.jpg"
+        tasks.append({"id": number, "annotations": [{"result": results}], "data": {"image": address}})
+    write(root / "project-1.json", json.dumps(tasks))
+    return truth
+
+
+WRITERS = {"labelme_json": write_labelme, "label_studio": write_label_studio, "coco": write_coco, "yolo": write_yolo}

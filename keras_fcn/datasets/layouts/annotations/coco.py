@@ -9,7 +9,6 @@ from typing import Any
 from keras_fcn.datasets.layouts.annotations.classes import class_table
 from keras_fcn.datasets.layouts.annotations.coco_json import (
     annotated_images,
-    by_split,
     coco_files,
     read_categories,
     read_entries,
@@ -17,7 +16,7 @@ from keras_fcn.datasets.layouts.annotations.coco_json import (
 from keras_fcn.datasets.layouts.annotations.drawing import Annotation, draw_pairs
 from keras_fcn.datasets.layouts.annotations.files import holds_masks
 from keras_fcn.datasets.layouts.annotations.raster.coco import draw_coco
-from keras_fcn.datasets.layouts.annotations.splits import files_to_read
+from keras_fcn.datasets.layouts.annotations.splits import by_split, files_to_read
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError
 from keras_fcn.system.packages import require_packages
@@ -45,7 +44,7 @@ def read_coco(root: Path, split: str) -> Pairs:
     Raises:
         UserError: If there is no such split, a file is not COCO's JSON, or files disagree about categories.
     """
-    files = by_split(root, _files(root))
+    files = by_split(root, _files(root), "JSON of COCO's objects")
     require_packages("the layout coco", "extra", "pycocotools")
     names, divide = files_to_read(root, files, split)
     categories = read_categories(files)

@@ -11,7 +11,6 @@ from typing import Any
 
 from keras_fcn.datasets.layouts.annotations.drawing import Annotation
 from keras_fcn.datasets.layouts.annotations.files import Images, beginning, image_folders, json_files, read_json
-from keras_fcn.datasets.layouts.annotations.splits import split_word
 from keras_fcn.errors import DataError, UserError
 
 _FIRST_KEY = re.compile(r'\s*\{\s*"(info|images|annotations|categories|licenses|type)"\s*:')
@@ -20,24 +19,6 @@ _FIRST_KEY = re.compile(r'\s*\{\s*"(info|images|annotations|categories|licenses|
 def coco_files(root: Path) -> list[Path]:
     """Returns the JSON files in a folder, and in two levels of folders in it, that begin like COCO's."""
     return sorted(path for path in json_files(root) if _FIRST_KEY.match(beginning(path)))
-
-
-def by_split(root: Path, paths: list[Path]) -> dict[str, Path]:
-    """Returns files of annotations by the names of their splits: in their own names, or their folders'.
-
-    Raises:
-        UserError: If there is none, or two are of the same split.
-    """
-    if not paths:
-        raise UserError(f"{root}: holds no such JSON of COCO's, with images, annotations and categories")
-    files: dict[str, Path] = {}
-    for path in paths:
-        folder = "" if path.parent == root else path.parent.name
-        name = split_word(path.stem) or split_word(folder) or path.stem
-        if name in files:
-            raise UserError(f"{files[name]} and {path} are both of the split {name!r}; move one of them away")
-        files[name] = path
-    return files
 
 
 def read_categories(files: dict[str, Path]) -> dict[int, str]:

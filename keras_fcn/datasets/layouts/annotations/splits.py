@@ -15,6 +15,29 @@ def split_word(name: str) -> str | None:
     return next((word for word in re.split(r"[^A-Za-z0-9]+", name) if is_split(word)), None)
 
 
+def by_split(root: Path, paths: list[Path], what: str) -> dict[str, Path]:
+    """Returns files of annotations by the names of their splits: in their own names, or their folders'.
+
+    Args:
+        root: The folder of the data set.
+        paths: The files.
+        what: What they are, for error messages.
+
+    Raises:
+        UserError: If there is none, or two are of the same split.
+    """
+    if not paths:
+        raise UserError(f"{root}: holds no {what}; put it there, or into a folder there")
+    files: dict[str, Path] = {}
+    for path in paths:
+        folder = "" if path.parent == root else path.parent.name
+        name = split_word(path.stem) or split_word(folder) or path.stem
+        if name in files:
+            raise UserError(f"{files[name]} and {path} are both of the split {name!r}; move one of them away")
+        files[name] = path
+    return files
+
+
 def files_to_read(root: Path, names: Collection[str], split: str) -> tuple[list[str], bool]:
     """Returns which files hold a split, and whether their images have to be divided.
 
