@@ -18,6 +18,9 @@ from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
 FILE_SIGNATURE, METADATA_SIGNATURE = "serving_default", "metadata"
 """The signatures from image files to masks as PNG files, and from nothing to the metadata."""
 
+_REDUCTIONS = ("Mean", "Max", "Sum")
+"""TensorFlow's operations that pool over axes."""
+
 _MOST_FROZEN_BYTES = 128 << 20
 """The most bytes of weights that become constants; TensorFlow needs some thirty times as much memory to write them."""
 
@@ -92,6 +95,24 @@ def variables_to_save(model: keras.Model) -> list[tf.Variable]:
     (saved_model_cli, TensorFlow's C API) would restore the wrong set.
     """
     return [] if _is_frozen(model) else [variable.value for variable in model.variables]
+
+
+def sees_whole_image(network: tf.types.experimental.ConcreteFunction) -> bool:
+    """Returns whether a network averages over all positions, as `--context` and squeeze and excitation do.
+
+    What it makes of a tile is then not what it makes of the same pixels in the image, wherever the tile ends.
+
+    Args:
+        network: A signature from images to classes or probabilities.
+    """
+    graph = network.graph.as_graph_def()
+    for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
+        constants = {node.name: node.attr["value"].tensor for node in nodes if node.op == "Const"}
+        for node in nodes:
+            axes = constants.get(node.input[1].split(":")[0]) if node.op in _REDUCTIONS else None
+            if axes is not None and {1, 2} & set(tf.make_ndarray(axes).ravel().tolist()):
+                return True
+    return False
 
 
 def _is_frozen(model: keras.Model) -> bool:

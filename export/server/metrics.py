@@ -70,8 +70,9 @@ class Metrics:
             self.refused.labels(limit).inc()
 
     def observe_batch(self, size: int, seconds: float) -> None:
-        """Counts a batch of `size` images and the seconds of its inference."""
-        self.batches.observe(size)
+        """Counts a batch of `size` images and the seconds of its inference; 0 images are a part of a large one."""
+        if size:
+            self.batches.observe(size)
         self.network_seconds.inc(seconds)
 
     def exposition(self) -> tuple[bytes, str]:

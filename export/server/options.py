@@ -8,7 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from keras_fcn.system.options import NOT_NEGATIVE, POSITIVE, Options, Range, within
+from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.system.options import HEIGHT_WIDTH, NOT_NEGATIVE, POSITIVE, Options, Range, within
 
 _NAME = Range(
     lambda name: bool(name) and not set(name) & set("/:?# %"),
@@ -46,6 +47,17 @@ class ServeOptions(Options):
     max_delay_ms: Annotated[float, NOT_NEGATIVE] = 0.0
     """Milliseconds that an idle network waits for more images; 0 batches those that came while it was busy."""
 
+    tile: Annotated[tuple[int, int], HEIGHT_WIDTH] = (1024, 1024)
+    """Images of more pixels than two tiles of this size go tile by tile, as by predict.py --tile; others go between."""
+
+    overlap: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 320, at most half a tile)")
+    ] = None
+    """Pixels by which neighbouring tiles overlap, a multiple of 32."""
+
+    max_whole_mp: Annotated[float, POSITIVE] = 4.2
+    """The most megapixels of an image for networks that see all of it (--context), which go without tiles (400)."""
+
     max_body_mb: Annotated[float, POSITIVE] = 32.0
     """The most megabytes of a request; base64 makes files a third longer."""
 
@@ -72,3 +84,12 @@ class ServeOptions(Options):
 
     poll_seconds: Annotated[float, POSITIVE] = 1.0
     """Seconds between checks for a newer version."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        InferenceOptions(tile=self.tile, overlap=self.overlap)  # raises UserError if they do not fit
+
+    @property
+    def tiles(self) -> InferenceOptions:
+        """How large images are segmented."""
+        return InferenceOptions(tile=self.tile, overlap=self.overlap)

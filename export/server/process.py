@@ -19,7 +19,7 @@ from export.server.http.protocol import limited_protocol
 from export.server.metrics import Metrics
 from export.server.model.batching import BatchingOptions
 from export.server.model.segmentation import Segmentation
-from export.server.model.servable import Servable
+from export.server.model.servable import LargeImages, Servable
 from export.server.model.versions import Versions
 from export.server.options import GRACE_SECONDS, ServeOptions
 from keras_fcn.inference.batches import default_batch_size
@@ -104,8 +104,10 @@ def build(options: ServeOptions) -> tuple[Versions, Starlette, Metrics]:
     """Returns the loaded versions, the application and its metrics; raises UserError if there is no model to serve."""
     max_batch = options.max_batch or default_batch_size()
 
+    large = LargeImages(options.tiles, int(options.max_whole_mp * 1e6))
+
     def load(folder: Path) -> Servable:
-        servable = Servable(folder)
+        servable = Servable(folder, large)
         servable.warm_up(max_batch)
         return_free_memory()  # a third of what loading took
         return servable

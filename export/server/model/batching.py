@@ -38,6 +38,7 @@ class _Entry:
     image: np.ndarray
     arrived: float
     result: asyncio.Future
+    tiles: Iterator[np.ndarray | None] | None = None
 
     @property
     def kind(self) -> tuple:
@@ -48,22 +49,30 @@ class _Entry:
 class Batcher:
     """Runs waiting images of one size in one call of the network, the oldest first.
 
+    Large images go tile by tile, one image after the other. After a tile, as many pixels of other images get their turn
+    as it had, if they wait.
+
     Args:
         network: Executor of the calls.
         options: Batch size and delay.
-        observe: Called with the size of each batch and the seconds of its inference.
+        observe: Called with the size of each batch and the seconds of its inference; the size is 0 for a tile, and 1
+            with 0 seconds for the whole image.
     """
 
     def __init__(self, network: Executor, options: BatchingOptions, observe: Callable[[int, float], object]) -> None:
         self._network, self._options, self._observe = network, options, observe
         self._waiting: collections.deque[_Entry] = collections.deque()
+        self._large: collections.deque[_Entry] = collections.deque()
+        self._owed = 0  # pixels of other images that go before the next tile
         self._arrival = asyncio.Event()
 
     async def segment(self, servable: Servable, image: np.ndarray) -> np.ndarray:
         """Returns the class ids uint8 [H, W] of an image uint8 [H, W, 3]; a cancelled call leaves the queue."""
         loop = asyncio.get_running_loop()
-        entry = _Entry(servable, image, loop.time(), loop.create_future())
-        self._waiting.append(entry)
+        is_large = servable.goes_in_tiles(_pixels(image))
+        tiles = servable.segment_in_tiles(image) if is_large else None
+        entry = _Entry(servable, image, loop.time(), loop.create_future(), tiles)
+        (self._large if is_large else self._waiting).append(entry)
         self._arrival.set()
         return await entry.result
 
@@ -74,11 +83,40 @@ class Batcher:
     async def _run(self) -> None:
         while True:
             self._arrival.clear()
-            if self._next_kind() is None:
+            large, has_others = self._next_large(), self._next_kind() is not None
+            if large and (not has_others or self._owed <= 0):
+                await self._advance(large)
+            elif has_others:
+                if large is None:
+                    await self._wait_for_more()
+                batch = self._take()
+                self._owed -= sum(_pixels(entry.image) for entry in batch)
+                await self._segment(batch)
+            else:
                 await self._arrival.wait()
-                continue
-            await self._wait_for_more()
-            await self._segment(self._take())
+
+    def _next_large(self) -> _Entry | None:
+        """Returns the large image at the front, after cancelled ones are dropped."""
+        while self._large and self._large[0].result.done():
+            self._large.popleft()
+        return self._large[0] if self._large else None
+
+    async def _advance(self, entry: _Entry) -> None:
+        """Runs the next tile of a large image, and answers it after the last."""
+        assert entry.tiles is not None
+        started = time.perf_counter()
+        try:
+            ids = await asyncio.get_running_loop().run_in_executor(self._network, next, entry.tiles)
+        except Exception as error:  # any error is passed on to the request
+            if not entry.result.done():
+                entry.result.set_exception(error)
+            return
+        self._owed = entry.servable.whole_pixels // 2
+        self._observe(0, time.perf_counter() - started)
+        if ids is not None:
+            self._observe(1, 0.0)
+            if not entry.result.done():
+                entry.result.set_result(ids)
 
     def _next_kind(self) -> tuple | None:
         """Returns the key of the next batch, after cancelled images at the front are dropped."""
@@ -98,7 +136,8 @@ class Batcher:
                 await asyncio.wait_for(self._arrival.wait(), left)
 
     def _room(self, entry: _Entry) -> int:
-        return batch_room(entry.image, self._options.max_batch)
+        room = batch_room(entry.image, self._options.max_batch)
+        return max(1, min(room, entry.servable.whole_pixels // _pixels(entry.image)))
 
     def _is_full(self) -> bool:
         first = self._waiting[0]
@@ -138,3 +177,7 @@ class Batcher:
         for entry, ids in zip(batch, results):
             if not entry.result.done():
                 entry.result.set_result(ids)
+
+
+def _pixels(image: np.ndarray) -> int:
+    return image.shape[0] * image.shape[1]

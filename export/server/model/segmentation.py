@@ -19,6 +19,9 @@ Result = TypeVar("Result")
 LEAST_PIXELS_IN_MEMORY = 1 << 25
 """The least limit of pixels of decoded images in memory; for models of larger images, it is one image."""
 
+MOST_BATCHES_AT_ONCE = 2
+"""The most batches of one request that are decoded, wait and run; its further files wait for these."""
+
 MOST_BYTES_AT_ONCE = 1 << 18
 """The most bytes processed in the event loop: parsing a body takes under 1 ms, reading a header 2 ms."""
 
@@ -42,7 +45,9 @@ class Segmentation:
     ) -> None:
         self._threads = ThreadPoolExecutor(threads, "files")
         self._network = ThreadPoolExecutor(1, "network")
-        self._pixels = PixelBudget(max(LEAST_PIXELS_IN_MEMORY, max_pixels))
+        # Images in tiles take long: others do not wait for their pixels to be free.
+        self._pixels, self._large_pixels = (PixelBudget(max(LEAST_PIXELS_IN_MEMORY, max_pixels)) for _ in range(2))
+        self._at_once = MOST_BATCHES_AT_ONCE * batching.max_batch
         self._batcher = Batcher(self._network, batching, observe_batch)
 
     @contextlib.asynccontextmanager
@@ -77,7 +82,9 @@ class Segmentation:
             BadFilesError: If any file has a fault; it names all of these. Other requests with images in the same batch
                 are not affected.
         """
-        tasks = [asyncio.ensure_future(self._segment_file(servable, data)) for data in files]
+        # A request of many files takes turns with others.
+        turns = asyncio.Semaphore(self._at_once)
+        tasks = [asyncio.ensure_future(self._segment_file(servable, data, turns)) for data in files]
         try:
             results = await asyncio.gather(*tasks, return_exceptions=True)
         finally:
@@ -95,17 +102,21 @@ class Segmentation:
             masks.append(result)
         return masks
 
-    async def _segment_file(self, servable: Servable, data: bytes) -> Mask:
-        header = await self.call(len(data), servable.read_header, data)
-        async with self._pixels.holding(header.pixels):
-            image = await self._in_thread(servable.decode, data, header)
-            try:
-                ids = await self._batcher.segment(servable, image)
-            except tf.errors.ResourceExhaustedError:
-                raise BadImageError("does not fit into the memory of the server; send a smaller image") from None
-            return await self._in_thread(servable.encode, ids)
+    async def _segment_file(self, servable: Servable, data: bytes, turns: asyncio.Semaphore) -> Mask:
+        async with turns:
+            header = servable.plain_header(data)
+            if header is None:
+                header = await self._in_thread(servable.read_header, data)
+            budget = self._large_pixels if servable.goes_in_tiles(header.pixels) else self._pixels
+            async with budget.holding(header.pixels):
+                image = await self._in_thread(servable.decode, data, header)
+                try:
+                    ids = await self._batcher.segment(servable, image)
+                except tf.errors.ResourceExhaustedError:
+                    raise BadImageError("does not fit into the memory of the server; send a smaller image") from None
+                return await self._in_thread(servable.encode, ids)
 
 
 def size_of(masks: Sequence[Mask]) -> int:
-    """Returns the bytes of masks."""
-    return sum(len(mask.png) for mask in masks)
+    """Returns the bytes of masks; a fraction takes as long to format as 256 bytes of a file."""
+    return sum(len(mask.png) + 256 * mask.fractions.size for mask in masks)

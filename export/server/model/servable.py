@@ -7,26 +7,56 @@ threads decode files and encode masks while the network runs, and the network ge
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from export.graph.image_bytes import decode_file
 from export.graph.image_header import read_header
-from export.graph.signatures import METADATA_SIGNATURE
+from export.graph.signatures import METADATA_SIGNATURE, sees_whole_image
 from export.server.model.grey_png import encode_grey
 from export.server.model.plain_header import read_plain_header
 from keras_fcn.errors import UserError
-from keras_fcn.inference.batches import stacked
-from keras_fcn.inference.models import SIGNATURE, load_saved_model
+from keras_fcn.inference.batches import BATCH_PIXELS, stacked
+from keras_fcn.inference.graphs import likeliest
+from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE, load_saved_model
+from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.inference.tiling import Tiled
 from keras_fcn.system.text import reason_of
 
 WARM_SIZE = (320, 480)
 """Height and width of the warm-up image, as in TensorFlow Serving's warm-up requests."""
 
 _FILE = tf.TensorSpec([], tf.string)
+_ORIENTATION, _TURNED = 0x0112, 6
+
+
+@dataclasses.dataclass(frozen=True)
+class LargeImages:
+    """How large images are segmented.
+
+    Attributes:
+        tiles: Options with a tile; images of more pixels than two tiles go tile by tile.
+        max_whole_pixels: The limit of height times width for a network that has no tiles, as it sees the whole image.
+    """
+
+    tiles: InferenceOptions = dataclasses.field(default_factory=lambda: InferenceOptions(tile=(1024, 1024)))
+    max_whole_pixels: int = BATCH_PIXELS
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of a tile."""
+        assert self.tiles.tile is not None
+        return self.tiles.tile
+
+    @property
+    def whole_pixels(self) -> int:
+        """The most pixels of an image that is not segmented in tiles."""
+        return 2 * self.tile[0] * self.tile[1]
 
 
 class BadImageError(ValueError):
@@ -68,18 +98,21 @@ class Servable:
 
     Args:
         folder: The version folder with the SavedModel.
+        large: How large images are segmented.
 
     Attributes:
         version: The folder's name.
         names: Class names, by id.
         colors: Class colours, RGB.
         max_pixels: The limit of height times width of an image.
+        whole_pixels: The most pixels that go through the network at once, but for networks that see whole images.
 
     Raises:
         UserError: If the folder is no such SavedModel or is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, large: LargeImages | None = None) -> None:
+        large = large or LargeImages()
         try:
             self._model = load_saved_model(folder)
             self._network = self._model.signatures[SIGNATURE]
@@ -91,15 +124,42 @@ class Servable:
         self.version = folder.name
         self.names = [name.decode() for name in found["class_names"]]
         self.colors: list[list[int]] = found["class_colors"].tolist()
-        self.max_pixels = int(found["max_pixels"])
+        self.max_pixels, self._large, self._note = int(found["max_pixels"]), large, ""
+        self.whole_pixels, self._tiled = large.whole_pixels, self._with_tiles()
+        if self._tiled is None and self.max_pixels > large.max_whole_pixels:
+            self.max_pixels = large.max_whole_pixels
+            self._note = " for this network, which sees the whole image (--max-whole-mp)"
         self._header = tf.function(lambda data: read_header(data, self.max_pixels), input_signature=[_FILE])
 
+    def _with_tiles(self) -> Tiled | None:
+        """Returns the network on tiles; None if it sees the whole image, or gives no probabilities (older exports)."""
+        if PROBABILITIES_SIGNATURE not in self._model.signatures or sees_whole_image(self._network):
+            return None
+        scores = self._model.signatures[PROBABILITIES_SIGNATURE]
+
+        def probabilities(images: np.ndarray) -> tf.Tensor:
+            return scores(images=tf.constant(images))[PROBABILITIES_SIGNATURE]
+
+        return Tiled(probabilities, self._large.tile, self._large.tiles.tile_overlap)
+
     def warm_up(self, batch_size: int) -> None:
-        """Segments grey images, a batch and one file of each kind, so that the first request does not wait."""
+        """Segments grey images, a batch, one file of each kind and a tile, so that the first request does not wait."""
         image = np.full((*WARM_SIZE, 3), 128, np.uint8)
         self.segment([image] * batch_size)
-        for encode in (tf.io.encode_jpeg, tf.io.encode_png):
-            self.segment_file(encode(image).numpy())
+        exif, turned = Image.Exif(), io.BytesIO()
+        exif[_ORIENTATION] = _TURNED
+        Image.fromarray(image).save(turned, "JPEG", exif=exif)
+        for data in (tf.io.encode_jpeg(image).numpy(), tf.io.encode_png(image).numpy(), turned.getvalue()):
+            self.segment_file(data)
+        if self._tiled is not None:
+            list(self.segment_in_tiles(np.full((*self._large.tile, 3), 128, np.uint8)))
+
+    def plain_header(self, data: bytes) -> FoundHeader | None:
+        """Returns the header of a plain file within the limits, in microseconds; None for `read_header`."""
+        plain = read_plain_header(data)
+        if plain and plain.height * plain.width <= self.max_pixels:
+            return FoundHeader(tf.constant(plain.is_png), tf.constant(1), plain.height * plain.width)
+        return None
 
     def read_header(self, data: bytes) -> FoundHeader:
         """Reads and checks the header of a file, without memory for its pixels.
@@ -107,13 +167,12 @@ class Servable:
         Raises:
             BadImageError: If the file is empty, neither JPEG nor PNG, has no readable size or too many pixels.
         """
-        plain = read_plain_header(data)
-        if plain and plain.height * plain.width <= self.max_pixels:
-            return FoundHeader(tf.constant(plain.is_png), tf.constant(1), plain.height * plain.width)
+        if plain := self.plain_header(data):
+            return plain
         header = self._header(tf.constant(data))
         fault = header.fault.numpy().decode()
         if fault:
-            raise BadImageError(fault)
+            raise BadImageError(fault + self._note if fault.startswith("claims") else fault)
         return FoundHeader(header.is_png, header.orientation, int(header.height) * int(header.width))
 
     def decode(self, data: bytes, header: FoundHeader) -> np.ndarray:
@@ -138,6 +197,26 @@ class Servable:
     def segment(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the class ids, uint8 [N, H, W], of images uint8 [H, W, 3] of one size."""
         return self._network(images=tf.constant(stacked(images)))["classes"].numpy()
+
+    def goes_in_tiles(self, pixels: int) -> bool:
+        """Returns whether an image of so many pixels is segmented tile by tile: if it has more than two tiles'."""
+        return self._tiled is not None and pixels > self.whole_pixels
+
+    def segment_in_tiles(self, image: np.ndarray) -> Iterator[np.ndarray | None]:
+        """Segments an image tile by tile, as `predict.py --tile` does.
+
+        Args:
+            image: uint8 [H, W, 3].
+
+        Yields:
+            None after each tile, and in the end the class ids, uint8 [H, W].
+        """
+        assert self._tiled is not None
+        ids = np.empty(image.shape[:2], np.uint8)
+        for rows, columns, block in self._tiled.blocks(image):
+            ids[rows, columns] = likeliest(block)
+            yield None
+        yield ids
 
     def encode(self, ids: np.ndarray) -> Mask:
         """Returns class ids uint8 [H, W] as a PNG, with the fraction of each class."""

@@ -14,10 +14,19 @@ from export.server.model.segmentation import Segmentation
 
 
 class Network:
-    """Stands for a model: the ids of an image are its first channel. It runs when it is let."""
+    """Stands for a model: the ids of an image are its first channel, in tiles of a row each. It runs when it is let."""
 
-    def __init__(self):
-        self.batches, self.go = [], threading.Event()
+    def __init__(self, whole_pixels=1 << 21):
+        self.batches, self.go, self.whole_pixels = [], threading.Event(), whole_pixels
+
+    def goes_in_tiles(self, pixels):
+        return pixels > self.whole_pixels
+
+    def segment_in_tiles(self, image):
+        for row in image:
+            self.segment([row[None]])
+            yield None
+        yield image[..., 0]
 
     def segment(self, images):
         assert self.go.wait(60)
@@ -39,9 +48,9 @@ async def batcher(**options):
             yield found
 
 
-def run(max_batch, images, max_delay=0.0):
+def run(max_batch, images, max_delay=0.0, whole_pixels=1 << 21):
     """Returns the batches that a network gets, and its answers, if all images but the first come while it is busy."""
-    network = Network()
+    network = Network(whole_pixels)
 
     async def segment():
         async with batcher(max_batch=max_batch, max_delay=max_delay) as found:
@@ -68,10 +77,29 @@ def test_images_of_one_size_that_wait_go_together_the_longest_waiting_first():
         np.testing.assert_array_equal(ids, given[..., 0])
 
 
-def test_large_images_go_alone():
-    answers, batches = run(4, [image(number, 1024, 2049) for number in range(3)])
+def test_one_call_has_no_more_pixels_than_agreed():
+    answers, batches = run(4, [image(number, 1024, 1025) for number in range(3)])
     assert batches == [[0], [1], [2]]
-    assert [ids.shape for ids in answers] == [(1024, 2049)] * 3
+    assert [ids.shape for ids in answers] == [(1024, 1025)] * 3
+
+
+def test_between_two_tiles_others_of_as_many_pixels_get_their_turn():
+    large, small = image(50, 4, 6), [image(value) for value in range(7)]  # tiles of 6 pixels, images of 6
+    answers, batches = run(1, [large, *small], whole_pixels=12)
+    assert batches == [[50], [0], [50], [1], [50], [2], [50], [3], [4], [5], [6]]
+    for given, ids in zip([large, *small], answers, strict=True):
+        np.testing.assert_array_equal(ids, given[..., 0])
+    _, batches = run(2, [large, *small], whole_pixels=12)
+    assert batches == [[50], [0, 1], [50], [2, 3], [50], [4, 5], [50], [6]]
+
+
+def test_large_images_go_one_after_the_other_and_what_fails_fails_alone():
+    images = [image(50, 4, 6), image(60, 4, 6), image(0)]
+    images[0][2] = 99
+    answers, batches = run(4, images, whole_pixels=12)
+    assert batches == [[50], [0], [50], [99], [60], [60], [60], [60]]
+    assert isinstance(answers[0], RuntimeError)
+    np.testing.assert_array_equal(answers[1], images[1][..., 0])
 
 
 def test_one_that_fails_fails_alone():
@@ -100,6 +128,22 @@ def test_who_no_longer_waits_is_not_segmented():
 
     asyncio.run(segment())
     assert network.batches == [[0], [2]]
+
+
+def test_a_large_image_that_nobody_waits_for_ends_with_its_tile():
+    network = Network(whole_pixels=12)
+
+    async def segment():
+        async with batcher() as found:
+            gone, last = (asyncio.create_task(found.segment(network, one)) for one in (image(50, 4, 6), image(1)))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            gone.cancel()
+            network.go.set()
+            await last
+
+    asyncio.run(segment())
+    assert network.batches == [[50], [1]]
 
 
 def test_no_more_requests_and_bytes_than_agreed():

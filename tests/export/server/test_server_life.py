@@ -13,10 +13,14 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from conftest import ROOT, Call
 from PIL import Image
 from servers import PREDICT, b64, drawn, mask_of, needs_server, predict, serving, wait_until
+
+from keras_fcn import Predictor
+from keras_fcn.inference.options import InferenceOptions
 
 pytestmark = needs_server
 
@@ -111,7 +115,7 @@ def test_a_newer_version_is_served_when_it_is_whole_until_sigterm(exported, sign
 
 def test_limits_of_number_and_time(exported):
     body = json.dumps({"instances": [b64(drawn(0))]}).encode()
-    with serving(exported, "--max-waiting", 1, "--timeout", 1.5) as server:
+    with serving(exported, "--max-waiting", 1, "--timeout", 1.5, "--tile", 64, 64) as server:
         connection = send_half(server, body)
         assert server.ask("POST", PREDICT, body)[0] == 200  # half a request takes no place from others
         with connection:  # its other half never comes
@@ -120,6 +124,12 @@ def test_limits_of_number_and_time(exported):
             error = json.loads(answer.read())["error"]
             assert (answer.status, error) == (408, "the request did not arrive in time (--timeout)")
         assert server.ask("POST", PREDICT, body)[0] == 200
+        large = np.random.default_rng(0).integers(0, 256, (90, 100, 3), np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(large).save(file, "PNG")
+        status, answer = predict(server, file.getvalue())
+        expected = Predictor.open(exported, InferenceOptions(tile=(64, 64)))(large)
+        assert (status, mask_of(answer["predictions"][0])) == (200, expected.tolist())
         plain = io.BytesIO()
         Image.new("RGB", (1600, 1600)).save(plain, "JPEG")
         many = json.dumps({"instances": [b64(plain.getvalue())] * 24})
@@ -145,6 +155,11 @@ def test_mistakes_are_one_line(exported, tmp_path, monkeypatch):
             ([exported, "--port", 70000], "--port must be in 0 to 65535. Received: 70000"),
             ([exported, "--timeout", 0], "--timeout must be greater than 0. Received: 0"),
             ([exported, "--max-delay-ms", -1], "--max-delay-ms must not be negative. Received: -1"),
+            (
+                [exported, "--tile", 60, 64],
+                "--tile takes multiples of 32, the networks' stride, such as 64 64. Received",
+            ),
+            ([exported, "--overlap", 544], "--overlap must be at most half of the tile, here 512. Received: 544"),
             ([exported, "--name", "a/b"], "--name must be valid in a URL"),
         ]:
             call = Call("export/serve.py", *words, *([] if "--port" in words else ["--port", 0]))
