@@ -71,17 +71,17 @@ class Endpoints:
 
     async def _predict(self, servable: Servable, body: bytes, request: Request) -> Response:
         call = self._segmentation.call
-        parsed = await call(len(body), v1.parse, body)
+        parsed = await call(len(body), v1.parse, body, self._options.max_files)
         masks = await self._segmentation.segment(servable, parsed.files)
         content = await call(size_of(masks), v1.format_answer, masks, parsed.by_columns)
         return Response(content, media_type="application/json")
 
     async def _infer(self, servable: Servable, body: bytes, request: Request) -> Response:
         call = self._segmentation.call
-        parsed = await call(len(body), v2.parse, body, request.headers.get(v2.LENGTH_HEADER))
+        parsed = await call(len(body), v2.parse, body, request.headers.get(v2.LENGTH_HEADER), self._options.max_files)
         masks = await self._segmentation.segment(servable, parsed.files)
         arguments = (self._options.name, servable.version, parsed, masks)
-        content, headers = await call(size_of(masks), v2.format_answer, *arguments)
+        content, headers = await call(len(body) + size_of(masks), v2.format_answer, *arguments)  # the id comes back
         return Response(content, headers=headers)
 
     async def _counted(

@@ -58,6 +58,9 @@ class ServeOptions(Options):
     max_whole_mp: Annotated[float, POSITIVE] = 4.2
     """The most megapixels of an image for networks that see all of it (--context), which go without tiles (400)."""
 
+    max_files: Annotated[int, POSITIVE] = 128
+    """The most image files of a request (413)."""
+
     max_body_mb: Annotated[float, POSITIVE] = 32.0
     """The most megabytes of a request; base64 makes files a third longer."""
 

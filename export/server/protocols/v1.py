@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from export.server.limits import LimitError
 from export.server.model.servable import Mask, Servable
 from keras_fcn.system.text import reason_of
 
@@ -20,6 +21,13 @@ INPUT = "image_bytes"
 
 _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
 """The first bytes of image files that a client may send as they are."""
+
+
+_VALUES_PER_FILE, _MORE_VALUES = 8, 1000
+"""The most JSON values that a file takes, and all else in a request together."""
+
+_BEGINNING = 64
+"""Bytes at the beginning of a body of many values in which its JSON begins."""
 
 
 class BadRequestError(ValueError):
@@ -39,13 +47,18 @@ class Request:
     by_columns: bool = False
 
 
-def parse(body: bytes) -> Request:
+def parse(body: bytes, max_files: int) -> Request:
     """Reads the body of a `:predict` request.
+
+    Args:
+        body: JSON.
+        max_files: The most files.
 
     Raises:
         BadRequestError: If it violates the protocol, or names another signature than `serving_default`.
+        LimitError: If it has more files.
     """
-    message = load_object(body)
+    message = load_object(body, max_files)
     signature = message.get("signature_name") or "serving_default"
     if signature != "serving_default":
         raise BadRequestError(f"signature_name must be serving_default, the one served here. Received: {signature!r}")
@@ -58,13 +71,30 @@ def parse(body: bytes) -> Request:
         values = values[INPUT]
     if not isinstance(values, list) or not values:
         raise BadRequestError(f'"{key}" must be a list of {{"b64": "..."}} that is not empty')
+    require_few(len(values), max_files)
     return Request([_file(value, f"{key}[{index}]") for index, value in enumerate(values)], key == "inputs")
 
 
-def load_object(body: bytes) -> dict[str, Any]:
-    """Returns the JSON object of a body; raises BadRequestError if it is not a JSON object."""
+def require_few(number: int, max_files: int) -> None:
+    """Raises LimitError if a request has more files than the limit."""
+    if number > max_files:
+        raise LimitError("max_files", 413, f"the request has {number} files, the limit is {max_files}; send several")
+
+
+def load_object(body: bytes, max_files: int) -> dict[str, Any]:
+    """Returns the JSON object of a body.
+
+    Raises:
+        BadRequestError: If it is not a JSON object.
+        LimitError: If it has more values than requests of `max_files` files: Python's parser stops all threads.
+    """
     if body.startswith(_IMAGES):
         raise BadRequestError('the body is an image file; send JSON, {"instances": [{"b64": "the file in base64"}]}')
+    most = _VALUES_PER_FILE * max_files + _MORE_VALUES
+    if sum(map(body.count, (b",", b"[", b"{"))) > most:
+        if not body[:_BEGINNING].lstrip().startswith((b"{", b"[")):
+            raise BadRequestError("the body is not JSON: it does not begin with { in UTF-8")
+        raise LimitError("max_files", 413, f"the JSON has more than {most} values, too many for {max_files} files")
     try:
         message = json.loads(body, parse_constant=_refuse_constant)
     except UnicodeDecodeError:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from export.server.model.servable import Mask, Servable
-from export.server.protocols.v1 import INPUT, BadRequestError, from_base64, load_object
+from export.server.protocols.v1 import INPUT, BadRequestError, from_base64, load_object, require_few
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 """The HTTP header with the length of the JSON before binary data."""
@@ -37,22 +37,24 @@ class Request:
     outputs: dict[str, bool]
 
 
-def parse(body: bytes, header_length: str | None) -> Request:
+def parse(body: bytes, header_length: str | None, max_files: int) -> Request:
     """Reads the body of an `infer` request.
 
     Args:
         body: JSON, or JSON and binary data.
         header_length: The value of `LENGTH_HEADER`, if it was sent.
+        max_files: The most files.
 
     Raises:
         BadRequestError: If it violates the protocol, or does not match the model's inputs.
+        LimitError: If it has more files.
     """
     end = len(body) if header_length is None else _length(header_length, len(body))
-    message = load_object(body[:end])
+    message = load_object(body[:end], max_files)
     inputs = message.get("inputs")
     if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict)):
         raise BadRequestError(f'"inputs" must be a list of one tensor, {INPUT}')
-    return Request(_files(inputs[0], body[end:]), message.get("id"), _outputs(message))
+    return Request(_files(inputs[0], body[end:], max_files), message.get("id"), _outputs(message))
 
 
 def _length(text: str, most: int) -> int:
@@ -62,7 +64,7 @@ def _length(text: str, most: int) -> int:
     raise BadRequestError(f"{LENGTH_HEADER} must be a number of bytes within the body. Received: {text[:40]}")
 
 
-def _files(tensor: dict[str, Any], binary: bytes) -> list[bytes]:
+def _files(tensor: dict[str, Any], binary: bytes, max_files: int) -> list[bytes]:
     name, kind, shape = (tensor.get(key) for key in ("name", "datatype", "shape"))
     if (name, kind) != (INPUT, "BYTES"):
         raise BadRequestError(f"the input must be {INPUT} of datatype BYTES. Received: {name!r} of {kind!r}")
@@ -71,18 +73,19 @@ def _files(tensor: dict[str, Any], binary: bytes) -> list[bytes]:
         data = tensor.get("data")
         if not isinstance(data, list):
             raise BadRequestError(f'{INPUT} must have "data", a list of image files in base64')
+        require_few(len(data), max_files)
         files = [from_base64(text, f"{INPUT}[{index}]") for index, text in enumerate(data)]
     elif size != len(binary):
         raise BadRequestError(f"binary_data_size of {INPUT} is {size!r}, but {len(binary)} bytes follow")
     else:
-        files = _split(binary)
+        files = _split(binary, max_files)
     if not files or shape not in ([len(files)], [len(files), 1]):
         raise BadRequestError(f'"shape" of {INPUT} must be [N], N its files, at least 1. Received: {shape!r}')
     return files
 
 
-def _split(binary: bytes) -> list[bytes]:
-    """Returns the elements of a BYTES tensor."""
+def _split(binary: bytes, max_files: int) -> list[bytes]:
+    """Returns the elements of a BYTES tensor; raises LimitError if there are more than `max_files`."""
     files: list[bytes] = []
     position = 0
     while position < len(binary):
@@ -91,6 +94,7 @@ def _split(binary: bytes) -> list[bytes]:
         if position > len(binary):
             raise BadRequestError(f"the binary data of {INPUT} end within its element {len(files)}")
         files.append(binary[start:position])
+        require_few(len(files), max_files)
     return files
 
 

@@ -1,4 +1,4 @@
-"""The server's batching and limits, without HTTP, with a network that records its batches."""
+"""The server's batching and limit of pixels, without HTTP, with a network that records its batches."""
 
 import asyncio
 import contextlib
@@ -6,11 +6,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pytest
 
-from export.server.limits import Admission, BusyError, PixelBudget
+from export.server.limits import PixelBudget
 from export.server.model.batching import Batcher, BatchingOptions
 from export.server.model.segmentation import Segmentation
+from export.server.model.servable import FoundHeader
 
 
 class Network:
@@ -146,18 +146,6 @@ def test_a_large_image_that_nobody_waits_for_ends_with_its_tile():
     assert network.batches == [[50], [1]]
 
 
-def test_no_more_requests_and_bytes_than_agreed():
-    admission = Admission(max_requests=2, max_bytes=100)
-    with admission.request() as one:
-        one.take(150)  # alone, it may
-        with admission.request() as other:
-            with pytest.raises(BusyError, match="of requests wait already"):
-                other.take(1)
-            with pytest.raises(BusyError, match="2 requests wait already"), admission.request():
-                pass
-    assert (admission.requests, admission.bytes) == (0, 0)
-
-
 def test_no_more_pixels_than_agreed_in_the_order_of_arrival():
     events = []
 
@@ -180,6 +168,52 @@ def test_no_more_pixels_than_agreed_in_the_order_of_arrival():
 
     # b is too large even alone, but goes when a is done; c and d wait behind it; c and d fit together.
     assert asyncio.run(several()) == ["a", "ab", "abcd", "abcd"]
+
+
+class Model(Network):
+    """Stands for a served model, whose files are a byte each: the value of an image of 2 x 3. It notes its threads."""
+
+    def __init__(self, is_plain=True):
+        super().__init__()
+        self.is_plain, self.readers = is_plain, []
+        self.go.set()
+
+    def plain_header(self, data):
+        return FoundHeader(True, 1, 6) if self.is_plain else None
+
+    def read_header(self, data):
+        self.readers.append(threading.get_ident())
+        return FoundHeader(True, 1, 6)
+
+    def decode(self, data, header):
+        return image(data[0])
+
+    def encode(self, ids):
+        return int(ids[0, 0])
+
+
+def segment_requests(model, *requests):
+    """Returns the masks of several requests, each a sequence of files, that come at the same time."""
+
+    async def run():
+        segmentation = Segmentation(1, BatchingOptions(max_batch=1), 1, lambda size, seconds: None)
+        async with segmentation.running():
+            return await asyncio.gather(*(segmentation.segment(model, [*map(bytes, zip(r))]) for r in requests))
+
+    return asyncio.run(run())
+
+
+def test_a_request_of_many_files_lets_others_between():
+    model, many = Model(), range(20)
+    assert segment_requests(model, many, [77]) == [[*many], [77]]
+    assert model.batches[:3] == [[0], [1], [77]]
+
+
+def test_headers_that_are_not_plain_are_read_in_a_thread():
+    model = Model(is_plain=False)
+    assert segment_requests(model, [5, 6]) == [[5, 6]]
+    assert len(model.readers) == 2
+    assert threading.get_ident() not in model.readers
 
 
 def test_little_is_done_at_once_and_much_in_a_thread_that_leaves_the_loop_free():

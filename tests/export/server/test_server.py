@@ -15,9 +15,14 @@ from kinds_of_files import PHOTOS, shown, write_photo
 from PIL import Image
 from servers import INFER, PREDICT, b64, drawn, ids_in, mask_of, needs_server, predict
 
+from export.graph.image_bytes import decode_file
+from export.server.model import servable
 from keras_fcn import Predictor, read_image
+from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.inference.tiling import Tiled
 
 pytestmark = needs_server
+blocks = Tiled.blocks
 
 
 def test_the_clients_write_the_live_models_masks(server, trained, tmp_path):
@@ -96,6 +101,31 @@ def test_v2_answers_in_json_and_in_binary(server, signature):
     assert position == len(content)
 
 
+def test_more_files_than_the_limit_are_refused_in_no_time(server):
+    body = json.dumps({"instances": [b64(b"")] * 10_000})
+    status, _, content = server.ask("POST", PREDICT, body)
+    assert status == 413
+    assert "the JSON has more than 2024 values, too many for 128 files (--max-files)" in json.loads(content)["error"]
+    status, answer = predict(server, *[b""] * 129)
+    assert (status, answer["error"]) == (
+        413,
+        "the request has 129 files, the limit is 128; send several (--max-files)",
+    )
+
+
+def test_a_server_is_warm_in_every_way(exported, monkeypatch):
+    ways = set()
+
+    def decode(data, is_png, orientation):
+        ways.add((bool(is_png), int(orientation)))
+        return decode_file(data, is_png, orientation)
+
+    monkeypatch.setattr(servable, "decode_file", decode)
+    monkeypatch.setattr(Tiled, "blocks", lambda self, image: ways.add(image.shape) or blocks(self, image))
+    servable.Servable(exported / "1", servable.LargeImages(InferenceOptions(tile=(64, 96)))).warm_up(1)
+    assert ways == {(False, 1), (True, 1), (False, 6), (64, 96, 3)}
+
+
 @pytest.mark.parametrize(
     ("path", "body", "expected"),
     [
@@ -105,7 +135,7 @@ def test_v2_answers_in_json_and_in_binary(server, signature):
         (INFER, drawn(0, kind="JPEG"), "the body is an image file; send JSON"),
         (PREDICT, b"\x1f\x8b\x08", "the body is not JSON: it is no text in UTF-8"),
         (PREDICT, b'{"instances": [NaN]}', "the body is not JSON: NaN is no number in JSON"),
-        (PREDICT, b"[" * 100_000, "the body is not JSON"),
+        (PREDICT, b"[" * 2_000, "the body is not JSON"),
         (PREDICT, b"{}", 'give either "instances" or "inputs"'),
         (PREDICT, b'{"instances": []}', '"instances" must be a list'),
         (PREDICT, b'{"instances": [{"b64": "AA="}]}', "instances[0] is not base64"),
