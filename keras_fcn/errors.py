@@ -75,7 +75,8 @@ class Remark(DataError):  # noqa: N818 -- it is listed, never raised
     Args:
         kind: As for `DataError`.
         message: The line for the user; it begins with the first file that it is about.
+        count: The number of files that it is about.
     """
 
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(kind, message, is_fatal=False)
+    def __init__(self, kind: str, message: str, count: int = 1) -> None:
+        super().__init__(kind, message, is_fatal=False, count=count)

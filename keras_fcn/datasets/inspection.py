@@ -14,8 +14,8 @@ from keras_fcn.datasets.labels.reading import LabelReader
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.images.depth import describe_dark
-from keras_fcn.images.photos import decoded_bytes, inspect_image, orientation_of
+from keras_fcn.images.depth import dark_ones, describe_dark
+from keras_fcn.images.photos import IMAGE_SUFFIXES, decoded_bytes, inspect_image, orientation_of
 from keras_fcn.system.files import content_digest
 from keras_fcn.system.machine import DECODING, decoding_threads
 
@@ -151,7 +151,7 @@ def _inspect_pair(image: Path, label: Path, read_label: LabelReader) -> _Content
             f"{size[0]}x{size[1]}; export the mask at the image's own size{_turned(ids.shape, size)}",
         )
     is_unseen = photo.orientation in (2, 3, 4) or (photo.orientation > 4 and size[0] == size[1])
-    is_turned_alone = is_unseen and orientation_of(label) == 1
+    is_turned_alone = is_unseen and label.suffix.lower() in IMAGE_SUFFIXES and orientation_of(label) == 1
     pixels = np.bincount(ids.ravel(), minlength=256)
     return _Content(size, pixels, photo.brightest, is_turned_alone, content_digest(image))
 
@@ -164,7 +164,8 @@ def _remarks(pairs: Pairs, contents: dict[int, _Content]) -> list[Remark]:
     """Returns remarks about all sound pairs, by their index, together."""
     images = pairs.images
     deep = {str(images[index]): content.brightest for index, content in contents.items() if content.brightest}
-    remarks = [Remark("dark 16 bits", line)] if (line := describe_dark(deep)) else []
+    dark = dark_ones(deep)
+    remarks = [Remark("dark 16 bits", describe_dark(dark), len(dark))] if dark else []
     turned = [images[index] for index, content in contents.items() if content.is_turned_alone]
     if turned:
         remarks.append(
@@ -172,6 +173,7 @@ def _remarks(pairs: Pairs, contents: dict[int, _Content]) -> list[Remark]:
                 "turned image",
                 f"{turned[0]}: has an EXIF orientation and its mask has none, so have {len(turned)} of {len(pairs)} "
                 "images, and sizes fit either way; masks must be upright as images are displayed: look at some",
+                len(turned),
             )
         )
     return remarks

@@ -48,17 +48,19 @@ def dark_value(pixels: np.ndarray) -> int | None:
     return most if most < _DARK else None
 
 
+def dark_ones(values: Mapping[str, int]) -> dict[str, int]:
+    """Returns those images of 16 bits that are nearly black, by their names, given `brightest` of each."""
+    return {name: value for name, value in values.items() if value < _DARK}
+
+
 def describe_dark(values: Mapping[str, int]) -> str:
-    """Returns the line about images of 16 bits that are nearly black; empty if none is.
+    """Returns the line about images of 16 bits that are nearly black.
 
     Args:
-        values: `brightest` of each image of 16 bits by its name in the line.
+        values: `brightest` of each by its name in the line, one at least.
     """
-    dark = {name: value for name, value in values.items() if value < _DARK}
-    if not dark:
-        return ""
-    first, most = next(iter(dark)), max(dark.values())
-    images = f"{first}: is" if len(dark) == 1 else f"{first} and {len(dark) - 1} more are"
+    first, most = next(iter(values)), max(values.values())
+    images = f"{first}: is" if len(values) == 1 else f"{first} and {len(values) - 1} more are"
     bits = max(most.bit_length(), 1)
     return (
         f"{images} nearly black: no value of 16 bits is above {most:,} of 65,535, which is read as {most >> 8} of 255; "

@@ -1,5 +1,6 @@
 """What is remarked about pairs that are read: by images made here, without a network."""
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -44,10 +45,21 @@ def test_images_whose_orientation_no_size_shows_are_counted(tmp_path):
         },
     )
     (found,) = inspect_pairs(open_pairs(root, "all")).findings
-    assert (type(found), found.kind, found.is_fatal) == (Remark, "turned image", False)
+    assert (type(found), found.kind, found.is_fatal, found.count) == (Remark, "turned image", False, 3)
     assert str(found).startswith(
         f"{root}/images/d half.png: has an EXIF orientation and its mask has none, so have 3 of 6"
     )
+
+
+def test_polygons_have_no_orientation(tmp_path):
+    """Their file is no picture, so that it is not asked for one."""
+    root = write_pairs(tmp_path / "data", {"a": (PLAIN, 3, (6, 9), 1)})
+    pairs = open_pairs(root, "all")
+    (label,) = pairs.labels
+    polygons = label.with_suffix(".json")
+    polygons.write_text("{}")
+    read = dataclasses.replace(pairs, labels=(polygons,), read_label=lambda _: np.zeros((6, 9), np.uint8))
+    assert inspect_pairs(read).findings == ()
 
 
 @pytest.mark.parametrize("most", [3000, 40_000])

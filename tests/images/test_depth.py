@@ -10,7 +10,7 @@ from PIL import Image
 from keras_fcn import Predictor
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.depth import describe_dark
+from keras_fcn.images.depth import dark_ones, describe_dark
 from keras_fcn.images.photos import as_image, image_size, inspect_image, read_image
 
 
@@ -79,6 +79,15 @@ def test_no_orientation_in_xmp_turns_a_tiff(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "turned.tif"), np.rot90(PIXELS, -1))
 
 
+def test_exif_alone_turns_a_webp(tmp_path):
+    exif, xmp = Image.Exif(), b'<x:xmpmeta tiff:Orientation="8"/>'
+    exif[0x0112] = 6
+    Image.fromarray(PIXELS).save(tmp_path / "exif.webp", lossless=True, exif=exif, xmp=xmp)
+    Image.fromarray(PIXELS).save(tmp_path / "xmp.webp", lossless=True, xmp=xmp)
+    np.testing.assert_array_equal(read_image(tmp_path / "exif.webp"), np.rot90(PIXELS, -1))
+    np.testing.assert_array_equal(read_image(tmp_path / "xmp.webp"), PIXELS)
+
+
 @pytest.mark.parametrize(
     ("kind", "sample_format", "planes_apart", "message"),
     [
@@ -120,7 +129,7 @@ def test_images_of_12_bits_in_16_are_remarked_with_their_brightest_value(tmp_pat
         "colour.png and 2 more are nearly black: no value of 16 bits is above 3,583 of 65,535, which is read as 13 of "
         "255; multiply by 16 if these are values of 12 bits"
     )
-    assert describe_dark({"bright.png": 60_000}) == ""
+    assert dark_ones({"bright.png": 60_000, "dim.png": 0}) == {"dim.png": 0}
     assert "dim.png: is nearly black: no value of 16 bits is above 0 of" in describe_dark({"dim.png": 0})
 
 
