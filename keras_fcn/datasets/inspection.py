@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterable
+import functools
+import hashlib
+import types
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +18,8 @@ from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.images.depth import dark_ones, describe_dark
-from keras_fcn.images.photos import IMAGE_SUFFIXES, decoded_bytes, inspect_image, orientation_of
-from keras_fcn.system.files import content_digest
+from keras_fcn.images.photos import IMAGE_SUFFIXES, Inspected, decoded_bytes, inspect_image, orientation_of
+from keras_fcn.runs.known_files import KnownFiles, known_files
 from keras_fcn.system.machine import DECODING, decoding_threads
 
 MOST_VOID = 0.2
@@ -35,6 +38,7 @@ class Inspection:
         pixels: Pixel counts of each pair and id, int64 [N, 256]; zeros for pairs that are not sound.
         findings: All faults, those of the listing first.
         contents: The `content_digest` of the image of each sound pair; empty for the others.
+        label_contents: The same of the label files.
     """
 
     is_sound: np.ndarray
@@ -42,6 +46,7 @@ class Inspection:
     pixels: np.ndarray
     findings: tuple[DataError, ...]
     contents: tuple[str, ...] = ()
+    label_contents: tuple[str, ...] = ()
 
     def require_sound(self) -> None:
         """Raises the first fatal finding, if any, with the number of others."""
@@ -72,17 +77,17 @@ def left_out(findings: Iterable[DataError], data: str) -> str:
 
 
 def inspect_pairs(pairs: Pairs, advance: Callable[[], object] = lambda: None) -> Inspection:
-    """Decodes and checks every pair once, on all cores.
+    """Decodes and checks every pair once, on all cores; those in `known_files` are not decoded again.
 
     Args:
         pairs: The pairs to check.
         advance: Called after every pair, for a progress bar.
     """
+    inspector = _Inspector(known_files(), pairs.read_label)
 
     def inspect(image: Path, label: Path) -> _Content | DataError:
         try:
-            with DECODING.taking(decoded_bytes(label)):
-                return _inspect_pair(image, label, pairs.read_label)
+            return inspector.inspect(image, label)
         except DataError as error:
             return error
         finally:
@@ -99,8 +104,9 @@ def inspect_pairs(pairs: Pairs, advance: Callable[[], object] = lambda: None) ->
         else:
             sizes[index], pixels[index], contents[index] = result.size, result.pixels, result
     findings += _remarks(pairs, contents)
-    digests = tuple(contents[index].digest if index in contents else "" for index in range(len(pairs)))
-    return Inspection(is_sound, sizes, pixels, tuple(findings), digests)
+    digests = [contents[index].digests if index in contents else ("", "") for index in range(len(pairs))]
+    images, labels = (tuple(of_pair[place] for of_pair in digests) for place in (0, 1))
+    return Inspection(is_sound, sizes, pixels, tuple(findings), images, labels)
 
 
 def images_in_both(train: Pairs, trained: Inspection, val: Pairs, evaluated: Inspection) -> list[Remark]:
@@ -131,33 +137,81 @@ class _Content:
         pixels: Pixel counts of each id, int64 [256].
         brightest: The greatest value of an image of 16 bits a channel, 0 to 65,535; None for others.
         is_turned_alone: Whether the image has an EXIF orientation that its size does not show, and its mask has none.
-        digest: The image's `content_digest`.
+        digests: The `content_digest` of the image and of the label file.
     """
 
     size: tuple[int, int]
     pixels: np.ndarray
     brightest: int | None
     is_turned_alone: bool
-    digest: str
+    digests: tuple[str, str]
 
 
-def _inspect_pair(image: Path, label: Path, read_label: LabelReader) -> _Content:
-    photo, ids = inspect_image(image), read_label(label)
-    size = photo.size
-    if ids.shape != size:
-        raise DataError(
-            "size mismatch",
-            f"{label}: is {ids.shape[0]}x{ids.shape[1]} pixels (height x width), but its image {image} is "
-            f"{size[0]}x{size[1]}; export the mask at the image's own size{_turned(ids.shape, size)}",
-        )
-    is_unseen = photo.orientation in (2, 3, 4) or (photo.orientation > 4 and size[0] == size[1])
-    is_turned_alone = is_unseen and label.suffix.lower() in IMAGE_SUFFIXES and orientation_of(label) == 1
-    pixels = np.bincount(ids.ravel(), minlength=256)
-    return _Content(size, pixels, photo.brightest, is_turned_alone, content_digest(image))
+class _Inspector:
+    """Checks pairs.
+
+    Args:
+        known: What is known about their files.
+        read_label: Decodes a label file.
+    """
+
+    def __init__(self, known: KnownFiles, read_label: LabelReader) -> None:
+        self._known, self._read_label = known, read_label
+        text = _text(read_label)
+        is_lasting = " at 0x" not in text  # the address of an object is another in the next process
+        self._kind = f"label {hashlib.sha256(text.encode()).hexdigest()[:16]}" if is_lasting else ""
+
+    def inspect(self, image: Path, label: Path) -> _Content:
+        """Returns the content of a pair.
+
+        Raises:
+            DataError: If a file has a fault, or they are of different sizes.
+        """
+        known = self._known
+        photo = Inspected(*known.find(image, "image", lambda: _look_at_image(image)))
+        size, (shape, counts) = photo.size, known.find(label, self._kind, lambda: self._look_at_label(label))
+        if [*shape] != [*size]:
+            raise DataError(
+                "size mismatch",
+                f"{label}: is {shape[0]}x{shape[1]} pixels (height x width), but its image {image} is "
+                f"{size[0]}x{size[1]}; export the mask at the image's own size{_turned(shape, size)}",
+            )
+        is_unseen = photo.orientation in (2, 3, 4) or (photo.orientation > 4 and size[0] == size[1])
+        is_unseen = is_unseen and label.suffix.lower() in IMAGE_SUFFIXES
+        is_turned_alone = is_unseen and known.find(label, "orientation", lambda: orientation_of(label)) == 1
+        pixels = np.zeros(256, np.int64)
+        for index, count in counts:
+            pixels[index] = count
+        return _Content(size, pixels, photo.brightest, is_turned_alone, (known.digest(image), known.digest(label)))
+
+    def _look_at_label(self, label: Path) -> list:
+        """Returns height and width, and the ids with their numbers of pixels."""
+        with DECODING.taking(decoded_bytes(label)):
+            ids = self._read_label(label)
+        counts = np.bincount(ids.ravel())
+        return [[*ids.shape], [[index, int(counts[index])] for index in np.flatnonzero(counts).tolist()]]
 
 
-def _turned(label: tuple[int, ...], image: tuple[int, int]) -> str:
-    return ", turned as the image is shown" if label == image[::-1] else ""
+def _look_at_image(image: Path) -> tuple:
+    with DECODING.taking(decoded_bytes(image)):
+        return dataclasses.astuple(inspect_image(image))
+
+
+def _text(value: object) -> str:
+    """Returns a function with its arguments in words that are the same in every process."""
+    if isinstance(value, functools.partial):
+        given = [*map(_text, value.args), *(f"{name}={_text(of)}" for name, of in sorted(value.keywords.items()))]
+        return f"{_text(value.func)}({', '.join(given)})"
+    if isinstance(value, (tuple, frozenset)):
+        texts = [*map(_text, value)]
+        return f"({', '.join(texts if isinstance(value, tuple) else sorted(texts))})"
+    if isinstance(value, types.FunctionType) and "<" not in value.__qualname__:
+        return f"{value.__module__}.{value.__qualname__}"
+    return repr(value)
+
+
+def _turned(label: Sequence[int], image: Sequence[int]) -> str:
+    return ", turned as the image is shown" if [*label] == [*image][::-1] else ""
 
 
 def _remarks(pairs: Pairs, contents: dict[int, _Content]) -> list[Remark]:

@@ -66,6 +66,16 @@ class RunFolder:
         return self.root / "curves.png"
 
     @property
+    def fingerprint(self) -> Path:
+        """The data, classes and programs of the run."""
+        return self.root / "fingerprint.json"
+
+    @property
+    def checked_files(self) -> Path:
+        """What was found in the files of the data; all are decoded again without it."""
+        return self.root / "checked_files.json"
+
+    @property
     def features(self) -> Path:
         """Features of the frozen backbone, while they are needed."""
         return self.root / "features"
@@ -131,6 +141,12 @@ class RunFolder:
         busy = f"trains in {self.root}; wait for its end, or choose another {argument('run_dir')}"
         return locked(self.root / _LOCK, busy, patience)
 
+    @property
+    def new_start(self) -> str:
+        """The way out for a run that cannot be resumed, for an error message."""
+        weights = f" from its weights with {argument('init_from', self.root)}" if self.best_model.is_file() else ""
+        return f"start a new run{weights}"
+
     def write_images(self, training: Sequence[Path], validation: Sequence[Path], contents: Sequence[str] = ()) -> None:
         """Writes the lists of training and validation images when the run begins.
 
@@ -180,6 +196,11 @@ class RunFolder:
         """Returns the training images of the run, each by its folder's name and its own, as the data may be moved."""
         path = self.root / _TRAINING
         return [_tail(Path(line)) for line in read_lines(path, "surrogateescape") if line] if path.is_file() else []
+
+    def validation_images(self) -> list[str]:
+        """Returns the validation images of the run, as `training_images` does those to train on."""
+        path = self.root / _VALIDATION
+        return [_tail(Path(line)) for line in read_lines(path) if line] if path.is_file() else []
 
     def trained_on(self, images: Sequence[Path]) -> int:
         """Returns how many of these images the run trains on, by the contents of the files, whatever their names are.

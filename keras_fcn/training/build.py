@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.errors import UserError, argument
+from keras_fcn.images.classes import ClassTable
 from keras_fcn.network.backbones import Backbone
 from keras_fcn.network.fcn import build_fcn, with_input_scale
 from keras_fcn.network.parts import Parts
@@ -39,9 +40,15 @@ STATISTICS_CROPS = 64
 """Training crops from which the statistics that folded weights lack are estimated."""
 
 
-def build_data(config: TrainConfig, report: Callable[[str], None], reading: str = "") -> TrainingData:
+def build_data(
+    config: TrainConfig,
+    report: Callable[[str], None],
+    reading: str = "",
+    require_classes: Callable[[ClassTable], None] = lambda classes: None,
+) -> TrainingData:
     """Opens the data that the settings name; see `open_training_data`."""
-    return open_training_data(config.dataset, config.objective.balance, config.augmentation.crop_size, report, reading)
+    crop_size = config.augmentation.crop_size
+    return open_training_data(config.dataset, config.objective.balance, crop_size, report, reading, require_classes)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import tensorflow as tf
+
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.config_files import OWN, differing_settings, own_parts, require_resumable
@@ -14,6 +16,7 @@ from keras_fcn.system.files import write_json
 from keras_fcn.training.build import OwnParts
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.inputs.data import TrainingData
+from keras_fcn.training.records.beginning import Beginning, describe_machine
 from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.trainer import Training
 
@@ -33,6 +36,7 @@ class Opening:
     Attributes:
         root: The folder; None for a default one.
         has_checkpoint: Whether training starts from a checkpoint.
+        beginning: What the run began with, once it is locked.
 
     Raises:
         UserError: If the folder holds anything but a run of these settings that can be resumed.
@@ -68,17 +72,21 @@ class Opening:
                 if cluster is None or cluster.is_chief:
                     self._lock(self._resumed)
                 self.has_checkpoint = _has_checkpoint(self._resumed)
+            self.beginning = Beginning(self._resumed)
             yield
 
     def _lock(self, run: RunFolder) -> None:
         self._locks.enter_context(run.locked(self._patience))
 
-    def run(self, training: Training, data: TrainingData, report: Callable[[str], None]) -> RunFolder:
+    def run(
+        self, training: Training, data: TrainingData, strategy: tf.distribute.Strategy, report: Callable[[str], None]
+    ) -> RunFolder:
         """Creates the folder of a new run, or restores the run to resume.
 
         Args:
             training: The training, which is restored.
             data: Its data.
+            strategy: Its devices.
             report: Called with each line of the log.
 
         Raises:
@@ -96,7 +104,11 @@ class Opening:
             str(training.step), f"{run.root}: the workers see different checkpoints there; keep runs where all see them"
         )
         training.require_best_model(run, report)
+        machine = describe_machine(strategy)
+        self.beginning.compare_machine(machine, report)
         if workers.is_chief:
+            assert data.fingerprint is not None
+            self.beginning.write(run, data.fingerprint, machine)
             run.write_images(data.pairs.images, data.validation.images, data.contents)
             run.keep_reading(data.pairs.reading, data.pairs.mask_notes)
             if self._resumed:
@@ -150,7 +162,6 @@ def _has_checkpoint(run: RunFolder) -> bool:
         found = f"{run.best_model} exists"
     else:
         return False
-    start = "start a new run"
-    if run.best_model.exists():
-        start += f" from its weights with {argument('init_from', run.root)}"
-    raise UserError(f"{found}, but {run.checkpoints} holds no checkpoint to resume from; put it back, or {start}")
+    raise UserError(
+        f"{found}, but {run.checkpoints} holds no checkpoint to resume from; put it back, or {run.new_start}"
+    )

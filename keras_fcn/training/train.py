@@ -20,6 +20,7 @@ from keras_fcn.pipeline.augmentation import Augment
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.known_files import remembering
 from keras_fcn.system.startup import report_unused_gpu
 from keras_fcn.training.build import OwnParts, build_data, build_training
 from keras_fcn.training.distributed.cluster import joined_cluster
@@ -72,13 +73,13 @@ def run_training(
         workers = Workers(strategy)
         with workers.explain_loss(f"restart all of them with the same commands to resume {opening.root}"):
             report = report if workers.is_chief else _ignore
-            data = _open_data(config, workers, report, opening.reading)
+            data = _open_data(config, workers, opening, report)
             keras.utils.set_random_seed(config.seed)
             if config.deterministic:
                 tf.config.experimental.enable_op_determinism()
             training = build_training(config, data, strategy, initial_weights, own, opening.has_checkpoint)
             report(training.description)
-            run = opening.run(training, data, report)
+            run = opening.run(training, data, strategy, report)
             finished = f", finished in epoch {int(training.finished_epochs)}" if training.is_finished else ""
             report(f"Run      {run.root}{finished}")
             training.train(run, report, callbacks)
@@ -108,23 +109,27 @@ def _ignore(_: str) -> None:
     """Replaces `report` in workers other than the chief."""
 
 
-def _open_data(config: TrainConfig, workers: Workers, report: Report, reading: str) -> TrainingData:
+def _open_data(config: TrainConfig, workers: Workers, opening: Opening, report: Report) -> TrainingData:
     """Opens the data in each worker, first in the chief, which may have to draw or download it.
 
     The masks are read as the run to resume reads them.
 
     Raises:
-        UserError: If it has a fault, or it or the settings differ between workers.
+        UserError: If it has a fault, has changed since the run began, or differs between workers, as the settings may.
     """
     workers.require_alike(
         json.dumps(config.to_dict()), "the workers have different settings; start all of them with the same options"
     )
     if workers.count > 1 and workers.is_chief:
-        open_pairs(config.data, config.split, config.layout, config.unlabelled, reading)
+        open_pairs(config.data, config.split, config.layout, config.unlabelled, opening.reading)
     workers.wait()
-    data = build_data(config, report, reading)
-    names = "\n".join([*data.pairs.names, "", *data.validation.names])
-    workers.require_alike(names, f"{config.data}: the workers see different images there; give all of them the same")
+    beginning = opening.beginning
+    with remembering(beginning.known):
+        data = build_data(config, report, opening.reading, beginning.require_classes)
+    assert data.fingerprint is not None
+    alike = f"{config.data}: the workers see different images or masks there; give all of them the same"
+    workers.require_alike(str(data.fingerprint), alike)
+    beginning.require_same_data(data.fingerprint, report)
     return data
 
 

@@ -1,5 +1,6 @@
 """Folders of runs are opened without loss of what they hold."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -8,15 +9,20 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT
-from tiny_runs import tiny
+from tiny_runs import silent, tiny
 
-from keras_fcn.datasets import open_pairs
+from keras_fcn.datasets import inspection, open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
+from keras_fcn.images.classes import VOC_CLASS_NAMES, ClassTable
+from keras_fcn.runs.config import DataOptions
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
+from keras_fcn.runs.known_files import KnownFiles, remembering
 from keras_fcn.training.build import OwnParts
+from keras_fcn.training.inputs.data import open_training_data
 from keras_fcn.training.opening import Opening
+from keras_fcn.training.records.beginning import Beginning
 from keras_fcn.training.records.writer import RunWriter
 
 
@@ -115,3 +121,33 @@ def test_a_better_model_of_a_lost_checkpoint_is_kept(toy, run, no_pictures):
     assert [row.epoch for row in run.read_history()] == [1, 2]
     writer.add_epoch(row(3, good.metrics.mean_iou), good, segment=None, best=Model())
     assert run.best_model.read_text() == "better"
+
+
+def test_a_resumed_run_decodes_nothing_again(toy, tmp_path, monkeypatch):
+    options = DataOptions(data=str(toy))
+    with remembering(KnownFiles()) as known:
+        first = open_training_data(options, "none", None, silent)
+    known.write(tmp_path / "files.json")
+    monkeypatch.setattr(inspection, "inspect_image", pytest.fail)
+    monkeypatch.setattr(inspection, "decoded_bytes", pytest.fail)
+    with remembering(KnownFiles.read(tmp_path / "files.json", "")):
+        again = open_training_data(options, "none", None, silent)
+    assert again.fingerprint == first.fingerprint
+    assert again.crop_size == first.crop_size
+
+
+def test_a_run_without_a_fingerprint_is_resumed_with_a_line(toy, run):
+    run.write_history([dataclasses.replace(row(1, 0.5), val_iou=dict.fromkeys(VOC_CLASS_NAMES, 0.5))])
+    lines = []
+    data = open_training_data(DataOptions(data=str(toy)), "none", None, silent).fingerprint
+    beginning = Beginning(run)
+    beginning.require_classes(ClassTable.voc())
+    beginning.require_same_data(data, lines.append)
+    assert len(lines) == 1
+    assert "kept no fingerprint of its data: only names are compared, and it is kept from now on" in lines[0]
+    with pytest.raises(UserError, match="class 1 is 'cat' now and was 'aeroplane'"):
+        beginning.require_classes(ClassTable.named(["background", "cat"]))
+    beginning.write(run, data, {"cores": "99"})
+    Beginning(run).require_same_data(data, pytest.fail)
+    Beginning(run).compare_machine({"cores": "1"}, lines.append)
+    assert lines[1].startswith("Warning  the run began with cores 99 and resumes with cores 1: weights will differ")

@@ -8,12 +8,16 @@ import signal
 import subprocess
 import time
 
+import numpy as np
 import pytest
 from conftest import ROOT, TINY
+from PIL import Image
 from tiny_runs import NARROW_TRAINING, Interruption, assert_same_run, silent, tiny
 
 import keras_fcn
 from keras_fcn.errors import UserError
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.masks import write_label
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.files import write_json
@@ -56,6 +60,21 @@ def test_a_checkpoint_of_another_network_is_refused_and_kept(plain, toy, tmp_pat
     before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match=r"ckpt-1: is damaged or not a checkpoint of fcn8s over mobilenet_v2"):
         train(other, resume=run.root, report=silent)
+    assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
+
+
+def test_data_that_changed_between_stop_and_resumption_are_refused(plain, toy, tmp_path):
+    """A copy of the data is known by its contents; one mask of it is not."""
+    run = RunFolder(shutil.copytree(plain.root, tmp_path / "run"))
+    data = shutil.copytree(toy, tmp_path / "moved" / "toy")
+    before = {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()}
+    mask = next((data / "SegmentationClass").glob("train*"))
+    label = np.array(Image.open(mask))
+    label[0, 0] = 1
+    write_label(mask, label, ClassTable.voc())
+    message = f"training data .*: 1 of 10 masks have another content, first the mask of JPEGImages/{mask.stem}.jpg"
+    with pytest.raises(UserError, match=message):
+        train(tiny(data, epochs=2), resume=run.root, report=silent)
     assert {path: path.read_bytes() for path in run.root.rglob("*") if path.is_file()} == before
 
 

@@ -15,6 +15,7 @@ from keras_fcn.images.classes import Color
 from keras_fcn.images.label_content import LabelContent, label_content, stored_palette
 from keras_fcn.images.masks import palette_of
 from keras_fcn.images.photos import decoded_bytes
+from keras_fcn.runs.known_files import KnownFiles, known_files
 from keras_fcn.system.machine import DECODING, decoding_threads
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
@@ -52,20 +53,29 @@ def _identity(path: Path) -> tuple[int, ...]:
 
 
 def contents(masks: Iterable[Path]) -> Iterator[LabelContent | DataError]:
-    """Decodes masks on all cores, some at a time; a mask that cannot be decoded gives its error."""
-    paths, size = iter(masks), _FIRST
+    """Decodes masks on all cores, some at a time; a mask that cannot be decoded gives its error.
+
+    Those in `known_files` are not decoded again, unless they are in colour.
+    """
+    paths, size, content = iter(masks), _FIRST, functools.partial(_content, known=known_files())
     with decoding_threads() as threads:
         while chunk := list(itertools.islice(paths, size)):
-            yield from threads.map(_content, chunk)
+            yield from threads.map(content, chunk)
             size = _CHUNK
 
 
-def _content(path: Path) -> LabelContent | DataError:
+def _content(path: Path, known: KnownFiles) -> LabelContent | DataError:
+    values = known.get(path, "values")
+    if values is not None:
+        return LabelContent(path, {value: ((red, green, blue), count) for value, (red, green, blue), count in values})
     try:
         with DECODING.taking(decoded_bytes(path)):
-            return label_content(path)
+            content = label_content(path)
     except DataError as error:
         return error
+    if not content.colors:  # of which there may be many
+        known.put(path, "values", [[value, color, count] for value, (color, count) in content.values.items()])
+    return content
 
 
 def sound_contents(masks: Iterable[Path]) -> Iterator[LabelContent]:

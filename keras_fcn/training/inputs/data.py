@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
-from keras_fcn.datasets import Pairs, inspect_pairs, open_splits
+from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights, repeat_factors
 from keras_fcn.datasets.inspection import images_in_both, label_remarks, left_out, require_labels
 from keras_fcn.errors import Remark
+from keras_fcn.images.classes import ClassTable
 from keras_fcn.runs.config import DataOptions
+from keras_fcn.runs.fingerprint import Fingerprint, Pair
 from keras_fcn.runs.names import Balance
 
 LARGEST_DEFAULT_CROP = (320, 480)
@@ -27,6 +30,7 @@ class TrainingData:
         crop_size: Height and width of the training crops, in pixels.
         class_weights: With `balance="weights"`, the weight of a pixel of each class in the loss.
         contents: The contents of the training images, as `Inspection` has them.
+        fingerprint: The data as a run keeps them to be resumed with the same; None if nobody asks for it.
     """
 
     pairs: Pairs
@@ -34,6 +38,7 @@ class TrainingData:
     crop_size: tuple[int, int]
     class_weights: tuple[float, ...] | None = None
     contents: tuple[str, ...] = ()
+    fingerprint: Fingerprint | None = None
 
 
 def open_training_data(
@@ -42,6 +47,7 @@ def open_training_data(
     crop_size: tuple[int, int] | None,
     report: Callable[[str], None],
     reading: str = "",
+    require_classes: Callable[[ClassTable], None] = lambda classes: None,
 ) -> TrainingData:
     """Opens the data and decodes all of it once, so that every fault is found before training.
 
@@ -51,12 +57,14 @@ def open_training_data(
         crop_size: Height and width of the training crops; chosen by the sizes of the images if None.
         report: Called with each line of the log.
         reading: How masks are read, if that was chosen before; see `Pairs`.
+        require_classes: Called with the classes before anything is decoded; raises UserError if they are wrong.
 
     Raises:
         UserError: If the data does not exist, or a file of it has a fault.
     """
     splits = options.split, options.val_split
     pairs, validation = open_splits(options.data, splits, options.layout, options.unlabelled, reading)
+    require_classes(pairs.classes)
     report(
         f"Data     {options.data}: {pairs.layout}, {pairs.classes.num_classes} classes, {len(pairs)} training and "
         f"{len(validation)} validation images; checking every file ..."
@@ -84,6 +92,24 @@ def open_training_data(
         crop_size or default_crop_size(inspections[0].sizes),
         tuple(class_weights(pixels).tolist()) if balance == "weights" else None,
         inspections[0].contents,
+        _fingerprint(pairs, inspections[0], validation, inspections[1]),
+    )
+
+
+def _fingerprint(pairs: Pairs, inspected: Inspection, validation: Pairs, validated: Inspection) -> Fingerprint:
+    def described(of: Pairs, found: Inspection) -> list[Pair]:
+        names = (Path(*image.parts[-2:]).as_posix() for image in of.images)  # the data may be moved
+        printable = (name.encode("utf-8", "backslashreplace").decode() for name in names)
+        return list(zip(printable, found.contents, found.label_contents))
+
+    return Fingerprint(
+        pairs.classes.to_dict(),
+        described(pairs, inspected),
+        described(validation, validated),
+        {
+            "training": inspected.pixels.sum(axis=0).tolist(),
+            "validation": validated.pixels.sum(axis=0).tolist(),
+        },
     )
 
 

@@ -1,0 +1,122 @@
+"""What a run began with: its data must still be the same when it is resumed, and another machine is reported."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import PIL
+import tensorflow as tf
+
+import keras_fcn
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.runs.fingerprint import Fingerprint, describe_other_machine
+from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.known_files import KnownFiles
+from keras_fcn.system.machine import granted_cores
+from keras_fcn.training.distributed.devices import describe_devices
+
+_READERS = f"keras-fcn {keras_fcn.__version__}, Pillow {PIL.__version__}, NumPy {np.__version__}"
+
+
+class Beginning:
+    """The data and the machine that a run began with.
+
+    Args:
+        run: The run to resume; None for a new one.
+
+    Attributes:
+        known: What the run knows about the files of its data.
+
+    Raises:
+        UserError: If the run's fingerprint is damaged.
+    """
+
+    def __init__(self, run: RunFolder | None) -> None:
+        self._run, self._kept, self._machine = run, None, dict[str, str]()
+        self.known = KnownFiles(_READERS)
+        if run is not None:
+            self.known = KnownFiles.read(run.checked_files, _READERS)
+            if run.fingerprint.is_file():
+                self._kept, self._machine = Fingerprint.read(run.fingerprint)
+            else:
+                self._kept = _of_early_run(run)
+
+    def require_classes(self, classes: ClassTable) -> None:
+        """Raises UserError unless the data have the classes that the run began with."""
+        if self._run is not None and self._kept is not None:
+            self._kept.require_classes(classes.to_dict(), self._run)
+
+    def require_same_data(self, data: Fingerprint, report: Callable[[str], None]) -> None:
+        """Compares the data with those that the run began with.
+
+        Args:
+            data: The fingerprint of the data.
+            report: Called with a line if little is known about those of the beginning.
+
+        Raises:
+            UserError: If they are others.
+        """
+        if self._run is None or self._kept is None:
+            return
+        self._kept.require_same(data, self._run)
+        if not self._run.fingerprint.is_file():
+            report(
+                f"Warning  {self._run.root}: was begun by a version that kept no fingerprint of its data: only names "
+                "are compared, and it is kept from now on"
+            )
+
+    def compare_machine(self, machine: dict[str, str], report: Callable[[str], None]) -> None:
+        """Reports in a line how the machine differs from that of the beginning."""
+        if line := describe_other_machine(self._machine, machine):
+            report(f"Warning  {line}")
+
+    def write(self, run: RunFolder, data: Fingerprint, machine: dict[str, str]) -> None:
+        """Keeps the data and the machine with a run that begins, and what is known about the files.
+
+        Raises:
+            UserError: If a file cannot be written.
+        """
+        if not run.fingerprint.is_file():
+            data.write(run.fingerprint, machine)
+        self.known.write(run.checked_files)
+
+
+def _of_early_run(run: RunFolder) -> Fingerprint:
+    """Returns what is known of the data of a run that keeps no fingerprint."""
+    names = next((list(row.val_iou) for row in run.read_history() if row.val_iou), None)
+    validation = [(name, "", "") for name in run.validation_images()]
+    return Fingerprint({} if names is None else {"names": names}, [], validation, {})
+
+
+def describe_machine(strategy: tf.distribute.Strategy) -> dict[str, str]:
+    """Returns on what, and by which programs, a training is computed: all that may change the last bits of its weights.
+
+    Args:
+        strategy: The devices.
+    """
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS") or tf.config.threading.get_intra_op_parallelism_threads()
+    return {
+        "keras-fcn": keras_fcn.__version__,
+        "TensorFlow": tf.__version__,
+        "Keras": keras.__version__,
+        "NumPy": np.__version__,
+        "Pillow": PIL.__version__,
+        "cores": str(threads or granted_cores()),
+        "oneDNN": {"0": "off", "1": "on"}.get(os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""), "by default"),
+        "devices": describe_devices(strategy),
+        "processor": _processor(),
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
