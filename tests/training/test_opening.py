@@ -12,6 +12,7 @@ from conftest import ROOT
 from tiny_runs import silent, tiny
 
 from keras_fcn.datasets import inspection, open_pairs
+from keras_fcn.datasets.labels import survey
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.images.classes import VOC_CLASS_NAMES, ClassTable
@@ -134,6 +135,16 @@ def test_a_resumed_run_decodes_nothing_again(toy, tmp_path, monkeypatch):
         again = open_training_data(options, "none", None, silent)
     assert again.fingerprint == first.fingerprint
     assert again.crop_size == first.crop_size
+
+
+def test_masks_without_a_class_file_are_not_surveyed_again(toy, tmp_path, monkeypatch):
+    masks = open_pairs(toy, "train").labels
+    with remembering(KnownFiles()) as known:
+        first = list(survey.contents(masks))
+    known.write(tmp_path / "files.json")
+    monkeypatch.setattr(survey, "label_content", pytest.fail)
+    with remembering(KnownFiles.read(tmp_path / "files.json", "")):
+        assert list(survey.contents(masks)) == first
 
 
 def test_a_run_without_a_fingerprint_is_resumed_with_a_line(toy, run):
