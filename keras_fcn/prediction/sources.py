@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
 from keras_fcn.runs.names import OUTPUTS
-from keras_fcn.system.files import by_suffix, walk_files
+from keras_fcn.system.files import by_suffix, entries_of, walk_files
 from keras_fcn.system.storage import files_in, is_remote
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
@@ -140,15 +140,22 @@ def _matching(pattern: str, out: str | None, others: dict[str, list[str]]) -> li
 
 
 def _matches(root: Path, parts: tuple[str, ...]) -> Iterator[Path]:
-    """Yields the files below a folder that a pattern matches; `**` follows linked folders, too."""
-    if "**" not in parts:
-        yield from (file for file in sorted(root.glob("/".join(parts))) if file.is_file())
+    """Yields the files below a folder that a pattern matches; `**` follows linked folders, too.
+
+    Unlike those of `Path.glob`, folders that cannot be listed are errors.
+    """
+    if not parts:
+        yield from [root] if root.is_file() else []
+    elif not root.is_dir():
         return
-    before = parts.index("**")
-    for folder in sorted(root.glob("/".join(parts[:before]))) if before else [root]:
-        for file in walk_files(folder) if folder.is_dir() else ():
-            if _fits(file.relative_to(folder).parts, parts[before:]):
-                yield file
+    elif parts[0] == "**":
+        yield from (file for file in walk_files(root) if _fits(file.relative_to(root).parts, parts))
+    elif not glob.has_magic(parts[0]):
+        yield from _matches(root / parts[0], parts[1:])
+    else:
+        for entry in entries_of(root):
+            if fnmatch.fnmatchcase(entry.name, parts[0]):
+                yield from _matches(root / entry.name, parts[1:])
 
 
 def _fits(path: tuple[str, ...], pattern: tuple[str, ...]) -> bool:

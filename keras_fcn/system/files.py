@@ -197,14 +197,18 @@ def walk_files(folder: Path) -> Iterator[Path]:
     return _walk(folder, (os.path.realpath(folder),))
 
 
-def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
-    """Yields the files below a folder, whose real path is the last of `above`."""
+def entries_of(folder: Path) -> list[os.DirEntry]:
+    """Returns the entries of a folder by name; raises UserError if it cannot be listed."""
     try:
         with os.scandir(folder) as listed:
-            entries = sorted(listed, key=lambda entry: entry.name)
+            return sorted(listed, key=lambda entry: entry.name)
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({reason_of(error)})") from None
-    for entry in entries:
+
+
+def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+    """Yields the files below a folder, whose real path is the last of `above`."""
+    for entry in entries_of(folder):
         if entry.name.startswith(".") or entry.name == "__MACOSX":
             continue
         path, is_link = folder / entry.name, entry.is_symlink()

@@ -1,8 +1,10 @@
 """Finding images, and planning the files that are written for them."""
 
+import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import Call
@@ -178,6 +180,23 @@ def test_names_as_long_as_file_systems_take_are_written(folder):
         assert (folder / name).read_text() == "whole"
     with new_folder(folder / ("x" * 255)) as temporary:
         assert len(temporary.name) <= 120
+
+
+def test_a_folder_without_permission_is_named(folder, monkeypatch):
+    """Python's own patterns leave it out without a word."""
+    make_photos(folder, "in/day1/a.png", "in/day2/b.png")
+    scan = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "day2":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    for text in ("in", "in/*/*.png", "in/**/*.png"):
+        with pytest.raises(UserError, match=r"in/day2: cannot be listed \(Permission denied\)$"):
+            find_images([text])
+    assert masks(find_images(["in/day1/*.png", "in/day2/b.png"])) == ["a.png", "b.png"]
 
 
 def test_the_input_folder_may_be_the_output_folder_too(folder):
