@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from keras_fcn.errors import DataError
+from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import Color
 from keras_fcn.images.label_content import LabelContent, label_content, stored_palette
 from keras_fcn.images.masks import palette_of
@@ -25,9 +26,21 @@ _FIRST, _CHUNK = 2, 64  # so many masks are decoded at first, since they mostly 
 Answer = TypeVar("Answer")
 
 
-def files_in(list_masks: Callable[[Path], Mapping[str, Path]], folders: Iterable[Path]) -> list[Path]:
-    """Returns the masks that a function lists by name in each folder."""
-    return [path for folder in folders for path in list_masks(folder).values()]
+def all_masks(
+    listed: Mapping[str, Path], list_masks: Callable[[Path], Mapping[str, Path]], others: Iterable[Path]
+) -> list[Path]:
+    """Returns the masks of one split and of the folders of all others; a split with a fault tells it when it is opened.
+
+    Args:
+        listed: The masks of the split, by name.
+        list_masks: Lists the masks of a folder by name.
+        others: The folders of the other splits' masks.
+    """
+    found = list(listed.values())
+    for folder in others:
+        with contextlib.suppress(UserError):
+            found += list_masks(folder).values()
+    return sorted(found)
 
 
 def remembered(survey: Callable[..., Answer]) -> Callable[..., Answer]:

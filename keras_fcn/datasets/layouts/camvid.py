@@ -9,7 +9,7 @@ from pathlib import Path
 from keras_fcn.datasets.labels.class_files import find_legend, like_class_files
 from keras_fcn.datasets.labels.legend import Legend
 from keras_fcn.datasets.labels.reading import Masks
-from keras_fcn.datasets.labels.survey import files_in
+from keras_fcn.datasets.labels.survey import all_masks
 from keras_fcn.datasets.listing import images_by_stem, inner_folders, masks_by_stem
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import split_to_read
@@ -61,9 +61,10 @@ def read_camvid(root: Path, split: str) -> Pairs:
     legend = find_legend(root) or Legend.of_layout(
         "SegNet's 11 classes of CamVid", CLASSES, root, VOID_VALUE, like_class_files(root)
     )
-    all_masks = Masks(legend, functools.partial(files_in, masks_by_stem, splits.values()))
-    pairs = Pairs.found("CamVid", split, root / name, images, masks, legend.classes, all_masks.reader(), divide)
-    return dataclasses.replace(pairs, masks=all_masks)
+    others = [folder for folder in splits.values() if folder != splits[name]]
+    every_mask = Masks(legend, functools.partial(all_masks, masks, masks_by_stem, others))
+    pairs = Pairs.found("CamVid", split, root / name, images, masks, legend.classes, every_mask.reader(), divide)
+    return dataclasses.replace(pairs, masks=every_mask)
 
 
 def _splits(root: Path) -> dict[str, Path]:

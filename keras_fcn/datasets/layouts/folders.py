@@ -10,7 +10,7 @@ from pathlib import Path
 from keras_fcn.datasets.labels.class_files import find_legend, like_class_files
 from keras_fcn.datasets.labels.reading import Masks
 from keras_fcn.datasets.labels.scan import scan_classes
-from keras_fcn.datasets.labels.survey import files_in
+from keras_fcn.datasets.labels.survey import all_masks
 from keras_fcn.datasets.layouts.voc import LISTS, read_lists, unlisted
 from keras_fcn.datasets.listing import Files, holds_pictures, images_by_stem, inner_folders, masks_by_stem
 from keras_fcn.datasets.pairs import Pairs, masks_of_images, reader, require_pairs
@@ -72,15 +72,16 @@ def read_folders(root: Path, split: str) -> Pairs:
         raise UserError(f"{root}: has no split {split!r}; splits there: {', '.join(sorted(filter(None, folders)))}")
     images, masks = folders[wanted].files()
     source = folders[wanted].images
+    others = [] if None in folders else [pair.masks for name, pair in folders.items() if name != wanted]
+    whole = folders[None].files()[1] if None in folders and wanted is not None else masks
+    list_all = functools.partial(all_masks, whole, masks_by_stem, others)
     if wanted is None and (lists := _lists(root)):
         images, masks, divide = _listed(lists, split, images, masks)
     require_pairs(source, images, masks)
     found = functools.partial(Pairs.found, "images and masks", split, source, images, masks, divide=divide)
-    used = [folders[None]] if None in folders else list(folders.values())
-    list_all = functools.partial(files_in, masks_by_stem, [pair.masks for pair in used])
     if legend := find_legend(root):
-        all_masks = Masks(legend, list_all)
-        return dataclasses.replace(found(legend.classes, all_masks.reader()), masks=all_masks)
+        every_mask = Masks(legend, list_all)
+        return dataclasses.replace(found(legend.classes, every_mask.reader()), masks=every_mask)
     classes = scan_classes(list_all(), root)
     ids = (*range(classes.num_classes), *[_NONE] * (VOID_LABEL - classes.num_classes), VOID_LABEL)
     pairs = found(classes, reader(read_value_label, classes, ids))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from keras_fcn.datasets.labels.legend import Legend, is_void
 from keras_fcn.datasets.labels.reading import Masks
-from keras_fcn.datasets.labels.survey import files_in
+from keras_fcn.datasets.labels.survey import all_masks
 from keras_fcn.datasets.listing import Files, files_by_stem, inner_folders
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import split_to_read
@@ -46,10 +46,11 @@ def read_roboflow(root: Path, split: str) -> Pairs:
         raise UserError(f"{root}: has no split {split!r}; splits there: {found}")
     folder = root / name
     legend = Legend.of_values(*_classes(root))
-    all_masks = Masks(legend, functools.partial(files_in, _masks_in, [root / name for name in splits]))
     images, masks = images_and_masks(files_by_stem(folder))
-    pairs = Pairs.found("Roboflow masks", split, folder, images, masks, legend.classes, all_masks.reader(), divide)
-    return dataclasses.replace(pairs, masks=all_masks)
+    others = [root / split for split in splits if split != name]
+    every_mask = Masks(legend, functools.partial(all_masks, masks, _masks_in, others))
+    pairs = Pairs.found("Roboflow masks", split, folder, images, masks, legend.classes, every_mask.reader(), divide)
+    return dataclasses.replace(pairs, masks=every_mask)
 
 
 def _masks_in(folder: Path) -> Files:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from layouts import save, write, write_camvid, write_labelme, write_voc
-from mask_forms import GREYS, NAMES, PAINTS, camvid, folders, ids_of, one_line, require, same, turned, voc
+from mask_forms import GREYS, NAMES, PAINTS, camvid, folders, ids_of, one_line, require, roboflow, same, turned, voc
 from PIL import Image
 
 from keras_fcn.datasets import open_pairs
@@ -98,6 +98,14 @@ def test_a_file_of_classes_is_never_passed_over(tmp_path):
     write_labelme(tmp_path / "both", NAMES)
     write(tmp_path / "both/classes.txt", "a\nb\nc")
     assert "classes.txt and class_names.txt both define the classes; remove one" in one_line(tmp_path / "both")
+
+
+@pytest.mark.parametrize("form", [camvid, roboflow])
+def test_a_split_without_masks_does_not_keep_others_from_being_read(tmp_path, form):
+    root = form(tmp_path, same, "background\ncat\ndog\n")
+    for folder in ("test", "testannot"):
+        save(root / folder / "t.jpg", np.zeros((6, 8, 3), np.uint8))
+    require(root, ids_of)
 
 
 def test_untouched_voc_stays_as_it_was(tmp_path):
