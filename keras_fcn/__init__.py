@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from keras_fcn.network.fcn import build_fcn
     from keras_fcn.network.initializers import Bilinear
     from keras_fcn.network.parts import class_table
-    from keras_fcn.notebook import show
     from keras_fcn.pipeline.augmentation import Augmentation
     from keras_fcn.pipeline.batches import evaluation_dataset, training_dataset
+    from keras_fcn.prediction.notebook import show
     from keras_fcn.runs.config import TrainConfig
     from keras_fcn.system.startup import start_tensorflow
     from keras_fcn.training.losses import SegmentationLoss
@@ -93,7 +93,7 @@ _HOME = {
     "open_pairs": "datasets",
     "read_image": "images.photos",
     "read_label": "images.masks",
-    "show": "notebook",
+    "show": "prediction.notebook",
     "start_tensorflow": "system.startup",
     "summarize": "network.cost.complexity",
     "train": "training.train",

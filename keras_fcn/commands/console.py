@@ -36,6 +36,13 @@ def check() -> None:
     run_command(main)
 
 
+def convert() -> None:
+    """Writes a data set as folders like VOC's: `python -m keras_fcn.convert`."""
+    from keras_fcn.commands.convert import main
+
+    run_command(main)
+
+
 def summary() -> None:
     """Counts the parameters and operations of a network: `python -m keras_fcn.summary`."""
     from keras_fcn.commands.summary import main

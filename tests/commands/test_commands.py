@@ -12,6 +12,7 @@ from conftest import ROOT, Call
 from export.formats.conversion import FormatOptions
 from export.server.options import ServeOptions
 from keras_fcn.commands.check import CheckOptions
+from keras_fcn.commands.convert import ConvertOptions
 from keras_fcn.commands.evaluate import EvaluateOptions
 from keras_fcn.commands.predict import PredictOptions
 from keras_fcn.commands.summary import SummaryOptions
@@ -25,6 +26,7 @@ OPTIONS = {
     "evaluate.py": EvaluateOptions,
     "predict.py": PredictOptions,
     "keras_fcn.check": CheckOptions,
+    "keras_fcn.convert": ConvertOptions,
     "keras_fcn.summary": SummaryOptions,
     "export.serve": ServeOptions,
     **dict.fromkeys(("export.onnx", "export.openvino", "export.litert"), FormatOptions),

@@ -10,10 +10,10 @@ from PIL import Image
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.notebook import show
 from keras_fcn.pipeline import batches as pipeline
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.transforms import PAD_COLOR
+from keras_fcn.prediction.notebook import show
 
 REPEATABLE = settings(deadline=None, derandomize=True, database=None)
 EVERYTHING = Augmentation((64, 80), scale=(0.5, 2.0), rotate=20, color_jitter=0.3)

@@ -8,8 +8,8 @@ import pytest
 from conftest import ROOT
 
 LIGHT_COMMANDS = ["train.py", "evaluate.py", "predict.py"]
-LIGHT_MODULES = ["keras_fcn.check", "keras_fcn.summary", "export.saved_model", "export.onnx", "export.openvino",
-                 "export.litert", "export.serve"]  # fmt: skip
+LIGHT_MODULES = ["keras_fcn.check", "keras_fcn.convert", "keras_fcn.summary", "export.saved_model", "export.onnx",
+                 "export.openvino", "export.litert", "export.serve"]  # fmt: skip
 
 
 HELP = """

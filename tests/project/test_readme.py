@@ -17,9 +17,9 @@ CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 CELL = r"```python\n(.*?)```"
 SCRIPTS = (
-    "train.py", "predict.py", "evaluate.py", "keras_fcn/check.py", "keras_fcn/summary.py", "export/saved_model.py",
-    "export/serve.py", "export/onnx.py", "benchmarks/train_step.py", "benchmarks/inference.py", "benchmarks/serving.py",
-    "benchmarks/quality.py",
+    "train.py", "predict.py", "evaluate.py", "keras_fcn/check.py", "keras_fcn/convert.py", "keras_fcn/summary.py",
+    "export/saved_model.py", "export/serve.py", "export/onnx.py", "benchmarks/train_step.py", "benchmarks/inference.py",
+    "benchmarks/serving.py", "benchmarks/quality.py",
 )  # fmt: skip
 ELSEWHERE = {"--logdir"}
 """Options of other programs."""

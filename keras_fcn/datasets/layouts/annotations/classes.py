@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_fcn.datasets.labels.legend import bare, is_void
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
-
-VOID_NAMES = ("void", "ignore", "ignored", "unlabeled", "unlabelled")
-"""Names that mean void, with or without underscores around them."""
 
 
 def class_table(source: Path, names: Sequence[str], background: str = "background") -> tuple[ClassTable, list[int]]:
@@ -25,15 +23,11 @@ def class_table(source: Path, names: Sequence[str], background: str = "backgroun
     Raises:
         UserError: If a name is there twice, or there are too many.
     """
-    voids = [name for name in names if _bare(name) in VOID_NAMES]
-    grounds = [name for name in names if _bare(name) == "background"]
+    voids = [name for name in names if is_void(name)]
+    grounds = [name for name in names if bare(name) == "background"]
     others = [name for name in names if name not in voids and name not in grounds]
     try:
         classes = ClassTable.named([*(grounds or [background]), *others])
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     return classes, [VOID_LABEL if name in voids else classes.names.index(name) for name in names]
-
-
-def _bare(name: str) -> str:
-    return name.strip("_").lower()

@@ -1,0 +1,120 @@
+"""Writes a data set of any layout as folders like VOC's: `python -m keras_fcn.convert --help` explains the options."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from keras_fcn.datasets import Pairs, open_splits
+from keras_fcn.datasets.inspection import left_out, require_sound
+from keras_fcn.datasets.labels.labelmap import LABELMAP, read_labelmap
+from keras_fcn.datasets.layouts.listed import IMAGES, MASKS
+from keras_fcn.datasets.layouts.voc import LISTS
+from keras_fcn.errors import UserError
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.masks import write_label
+from keras_fcn.runs.names import LAYOUTS, Unlabelled
+from keras_fcn.system.command_line import parse_options
+from keras_fcn.system.files import new_folder, written
+from keras_fcn.system.machine import granted_cores
+from keras_fcn.system.options import Options, Range, hint
+from keras_fcn.system.progress import progress_bar
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertOptions(Options):
+    """Writes a data set of any layout, annotations included, as folders like VOC's, with the same ids in every mask.
+
+    Images are copied as they are; masks are palette PNGs, upright as the images are displayed; labelmap.txt has the
+    classes and their colours, as CVAT's "Segmentation mask 1.1" has them.
+    """
+
+    data: Annotated[Positional[str], arg(metavar="DIR")]
+    """A folder of images and masks or annotations, or `toy` for the embedded data set."""
+
+    out: Annotated[Positional[Path], arg(metavar="OUT")]
+    """The folder to write; it must not exist yet, or be empty."""
+
+    layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
+    """The layout of the folder; `auto` recognizes it."""
+
+    splits: Annotated[tuple[str, ...], Range(bool, "takes the name of a split at least"), arg(metavar="NAME...")] = (
+        "train",
+        "val",
+    )
+    """The splits to write."""
+
+    unlabelled: Unlabelled = "leave_out"
+    """Images without a mask: leave them out, or take them for background as a whole."""
+
+
+def main() -> int:
+    """Converts, prints what was written, and returns the exit status."""
+    options = parse_options(ConvertOptions, sys.argv[1:])
+    if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
+        raise UserError(f"{options.out}: already exists; choose another folder, or remove it")
+    splits = open_splits(options.data, options.splits, options.layout, options.unlabelled)
+    findings = [finding for pairs in splits for finding in pairs.findings]
+    require_sound(findings)
+    images = tuple(image for pairs in splits for image in pairs.images)
+    with (
+        written(options.out),
+        progress_bar(len(images), "pair", options.out.name) as bar,
+        new_folder(options.out) as folder,
+    ):
+        _write(folder, splits, dict(zip(images, dataclasses.replace(splits[0], images=images).names)), bar.update)
+    counts = ", ".join(f"{len(pairs)} of {pairs.split}" for pairs in splits)
+    print(f"{options.out}: {splits[0].layout}, {splits[0].classes.num_classes} classes, {counts}")
+    if lines := left_out(findings, options.data):
+        print(lines)
+    return 0
+
+
+def _write(root: Path, splits: list[Pairs], names: dict[Path, str], advance: Callable[[], object]) -> None:
+    """Writes lists, classes, images and masks.
+
+    Args:
+        root: The folder to write to.
+        splits: The splits of a data set.
+        names: The name of each image, without suffix; it may have folders.
+        advance: Called after every pair.
+    """
+    _write_classes(root / LABELMAP, splits[0].classes)
+    (root / LISTS).mkdir(parents=True)
+
+    def write_pair(pairs: Pairs, image: Path, label: Path) -> None:
+        copy = root / IMAGES / f"{names[image]}{image.suffix}"
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(image, copy)
+        write_label(root / MASKS / f"{names[image]}.png", pairs.read_label(label), pairs.classes)
+        advance()
+
+    with ThreadPoolExecutor(granted_cores()) as threads:
+        for pairs in splits:
+            lines = "".join(f"{names[image]}\n" for image in pairs.images)
+            (root / LISTS / f"{pairs.split}.txt").write_text(lines, encoding="utf-8")
+            for _ in threads.map(write_pair, [pairs] * len(pairs), pairs.images, pairs.labels):
+                pass
+
+
+def _write_classes(path: Path, classes: ClassTable) -> None:
+    """Writes labelmap.txt, and reads it back.
+
+    Raises:
+        UserError: If it cannot hold a class name.
+    """
+    rows = [*zip(classes.names, classes.colors), ("void", classes.void_color)]
+    lines = [f"{name}:{','.join(map(str, color))}::" for name, color in rows]
+    path.write_text("\n".join(["# label:color_rgb:parts:actions", *lines, ""]), encoding="utf-8")
+    wrong = next((name for name in classes.names if any(letter in name for letter in ":\n\r")), None)
+    read = None if wrong else read_labelmap(path).classes
+    if read is None or set(zip(read.names, read.colors)) != set(zip(classes.names, classes.colors)):
+        wrong = wrong or next(name for name in classes.names if read is None or name not in read.names)
+        raise UserError(f"{LABELMAP} cannot hold the class name {wrong!r}; rename it in the data set")

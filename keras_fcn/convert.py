@@ -1,0 +1,7 @@
+"""Writes a data set of any layout as folders like VOC's: `python -m keras_fcn.convert --help` explains the options."""
+
+from keras_fcn.commands.convert import main
+from keras_fcn.system.command_line import run_command
+
+if __name__ == "__main__":
+    run_command(main)

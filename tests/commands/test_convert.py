@@ -1,0 +1,72 @@
+"""`python -m keras_fcn.convert`: any layout as folders like VOC's, with the same ids; nothing else is touched."""
+
+import json
+
+import annotated
+import layouts
+import numpy as np
+import pytest
+from conftest import Call
+from folder_digest import digest
+
+from keras_fcn.datasets import find_layout, open_pairs
+
+CONVERT = "keras_fcn/convert.py"
+
+
+@pytest.mark.parametrize("layout", ["camvid", "labelme_json", "coco"])
+def test_ids_splits_classes_and_colours_stay(tmp_path, layout):
+    truth = (layouts.WRITERS | annotated.WRITERS)[layout](tmp_path / "data")
+    before = digest(tmp_path / "data")
+    call = Call(CONVERT, tmp_path / "data", tmp_path / "out")
+    assert (call.status, call.err) == (0, "")
+    assert digest(tmp_path / "data") == before
+    assert find_layout(tmp_path / "out") == "cvat"
+    for split in ("train", "val"):
+        old, new = open_pairs(tmp_path / "data", split), open_pairs(tmp_path / "out", split)
+        layouts.require_truth(new, truth)
+        assert new.classes == old.classes
+        assert new.names == old.names
+        assert [image.read_bytes() for image in new.images] == [image.read_bytes() for image in old.images]
+        assert f"{len(old)} of {split}" in call.out
+
+
+def test_images_of_the_same_name_in_two_splits_keep_their_folders(tmp_path):
+    for split in ("train", "val"):
+        layouts.write_folders(tmp_path / "data" / split, ["a", "b"])
+    assert Call(CONVERT, tmp_path / "data", tmp_path / "out").status == 0
+    assert [path.name for path in sorted((tmp_path / "out/SegmentationClass").rglob("*.png"))] == ["a.png", "b.png"] * 2
+    assert (tmp_path / "out/ImageSets/Segmentation/val.txt").read_text(
+        encoding="utf-8"
+    ) == "val/images/a\nval/images/b\n"
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (
+            lambda root: (root / "out").mkdir() or (root / "out/mine").touch(),
+            "out: already exists; choose another folder",
+        ),
+        (lambda root: (root / "data/images/a.jpg").unlink(), "image 0: the image 'a.jpg' is missing"),
+        (lambda root: rename(root, "a:b"), "labelmap.txt cannot hold the class name 'a:b'; rename it in the data set"),
+        (lambda root: rename(root, "#"), "labelmap.txt cannot hold the class name '#'"),
+    ],
+)
+def test_faults_leave_nothing_half_written(tmp_path, fault, message):
+    images = [{"id": number, "file_name": f"{name}.jpg"} for number, name in enumerate("abc")]
+    about = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "cat"}]}
+    for image in images:
+        layouts.save(tmp_path / "data/images" / image["file_name"], np.zeros((8, 9, 3), np.uint8))
+    layouts.write(tmp_path / "data/coco.json", json.dumps(about))
+    fault(tmp_path)
+    before = digest(tmp_path)
+    call = Call(CONVERT, tmp_path / "data", tmp_path / "out")
+    assert call.status == 2
+    assert message in call.err
+    assert digest(tmp_path) == before
+
+
+def rename(root, name):
+    path = root / "data/coco.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"cat"', f'"{name}"'), encoding="utf-8")
