@@ -1,4 +1,4 @@
-"""Drawing the embedded data set: small synthetic scenes in VOC's layout.
+"""Drawing small synthetic scenes.
 
 Eight VOC classes in varying colours, sizes and poses stand before, behind and across each other on five kinds of
 background, among unlabelled blobs and boxes in the same colours. No colour belongs to one class, so only shape and
@@ -9,17 +9,11 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from keras_fcn.images.classes import VOC_CLASS_NAMES, VOID_LABEL, ClassTable
-from keras_fcn.images.masks import write_label
-from keras_fcn.system.files import new_folder
-
-TOY_IMAGES = {"train": 640, "val": 60}
-"""Number of images of each split."""
+from keras_fcn.images.classes import VOC_CLASS_NAMES, VOID_LABEL
 
 HEIGHTS, WIDTHS = (96, 129), (112, 161)
 """Ranges of the images' sizes in pixels, ends excluded; odd sizes are as frequent as even ones."""
@@ -28,43 +22,6 @@ _PATCH = 96  # objects are drawn in a square of this size, then scaled down, whi
 
 Color = tuple[int, int, int]
 Painter = Callable[[np.random.Generator, "_Canvas"], None]
-
-
-def draw_toy_dataset(root: str | Path, images: dict[str, int] | None = None, seed: int = 0, scale: int = 1) -> Path:
-    """Draws the data set into `root` in VOC's layout, unless it already exists.
-
-    Args:
-        root: The folder to make; it appears under this name only when it is complete.
-        images: Images per split list; `TOY_IMAGES` if not given.
-        seed: Seed of the scenes.
-        scale: As in `draw_scene`.
-
-    Returns:
-        `root`.
-    """
-    root = Path(root)
-    if root.exists():
-        return root
-    try:
-        _draw(root, images or TOY_IMAGES, seed, scale)
-    except OSError:
-        if not root.exists():  # or another process has drawn it meanwhile
-            raise
-    return root
-
-
-def _draw(root: Path, images: dict[str, int], seed: int, scale: int) -> None:
-    classes = ClassTable.voc()
-    with new_folder(root) as folder:
-        for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
-            (folder / name).mkdir(parents=True)
-        for number, (split, count) in enumerate(images.items()):
-            names = [f"{split}_{index:04d}" for index in range(count)]
-            for index, name in enumerate(names):
-                image, label = draw_scene(np.random.default_rng([seed, number, index]), scale)
-                Image.fromarray(image).save(folder / "JPEGImages" / f"{name}.jpg", quality=92)
-                write_label(folder / "SegmentationClass" / f"{name}.png", label, classes)
-            (folder / "ImageSets/Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
 
 
 def draw_scene(rng: np.random.Generator, scale: int = 1) -> tuple[np.ndarray, np.ndarray]:
