@@ -106,7 +106,10 @@ class Endpoints:
                 late = LimitError(
                     "timeout", 504, f"no answer within {self._options.timeout:g} seconds; the server is busy"
                 )
-                return await _until(end, answer(servable, body, request), late)
+                try:
+                    return await _until(end, answer(servable, body, request), late)
+                finally:
+                    self._segmentation.has_freed(len(body))
         except LimitError as error:
             request.scope[LIMIT] = error.limit
             return problem(error.status, str(error), REFUSAL_HEADERS.get(error.status))

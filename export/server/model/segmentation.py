@@ -10,9 +10,11 @@ from typing import TypeVar
 
 import tensorflow as tf
 
+from export.server.background import in_background
 from export.server.limits import PixelBudget
 from export.server.model.batching import Batcher, BatchingOptions
 from export.server.model.servable import BadImageError, Mask, Servable
+from keras_fcn.system.machine import return_free_memory
 
 Result = TypeVar("Result")
 
@@ -21,6 +23,9 @@ LEAST_PIXELS_IN_MEMORY = 1 << 25
 
 MOST_BATCHES_AT_ONCE = 2
 """The most batches of one request that are decoded, wait and run; its further files wait for these."""
+
+MUCH_MEMORY, RETURN_SECONDS = 1 << 21, 1.0
+"""Bytes of a body or image whose memory is returned to the system, and seconds until then."""
 
 MOST_BYTES_AT_ONCE = 1 << 18
 """The most bytes processed in the event loop: parsing a body takes under 1 ms, reading a header 2 ms."""
@@ -47,16 +52,29 @@ class Segmentation:
         self._network = ThreadPoolExecutor(1, "network")
         # Images in tiles take long: others do not wait for their pixels to be free.
         self._pixels, self._large_pixels = (PixelBudget(max(LEAST_PIXELS_IN_MEMORY, max_pixels)) for _ in range(2))
+        self._freed = asyncio.Event()
         self._at_once = MOST_BATCHES_AT_ONCE * batching.max_batch
         self._batcher = Batcher(self._network, batching, observe_batch)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Accepts files while the block runs."""
-        async with self._batcher.running():
+        async with self._batcher.running(), in_background(self._return_memory()):
             yield
         for pool in (self._threads, self._network):
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def has_freed(self, size: int) -> None:
+        """Notes bytes that are needed no more: of many, the C library would keep the memory for good."""
+        if size >= MUCH_MEMORY:
+            self._freed.set()
+
+    async def _return_memory(self) -> None:
+        while True:
+            await self._freed.wait()
+            await asyncio.sleep(RETURN_SECONDS)
+            self._freed.clear()
+            await self._in_thread(return_free_memory)
 
     async def call(self, size: int, work: Callable[..., Result], *arguments: object) -> Result:
         """Calls a function in a thread, or here if it takes less time than waking a thread.
@@ -83,8 +101,8 @@ class Segmentation:
                 are not affected.
         """
         # A request of many files takes turns with others.
-        turns = asyncio.Semaphore(self._at_once)
-        tasks = [asyncio.ensure_future(self._segment_file(servable, data, turns)) for data in files]
+        turns = asyncio.Semaphore(self._at_once), PixelBudget(servable.whole_pixels)
+        tasks = [asyncio.ensure_future(self._segment_file(servable, data, *turns)) for data in files]
         try:
             results = await asyncio.gather(*tasks, return_exceptions=True)
         finally:
@@ -102,18 +120,22 @@ class Segmentation:
             masks.append(result)
         return masks
 
-    async def _segment_file(self, servable: Servable, data: bytes, turns: asyncio.Semaphore) -> Mask:
+    async def _segment_file(
+        self, servable: Servable, data: bytes, turns: asyncio.Semaphore, turn_pixels: PixelBudget
+    ) -> Mask:
         async with turns:
             header = servable.plain_header(data)
             if header is None:
                 header = await self._in_thread(servable.read_header, data)
             budget = self._large_pixels if servable.goes_in_tiles(header.pixels) else self._pixels
-            async with budget.holding(header.pixels):
-                image = await self._in_thread(servable.decode, data, header)
+            async with turn_pixels.holding(header.pixels), budget.holding(header.pixels):
                 try:
+                    image = await self._in_thread(servable.decode, data, header)
                     ids = await self._batcher.segment(servable, image)
                 except tf.errors.ResourceExhaustedError:
                     raise BadImageError("does not fit into the memory of the server; send a smaller image") from None
+                finally:
+                    self.has_freed(3 * header.pixels)
                 return await self._in_thread(servable.encode, ids)
 
 

@@ -143,7 +143,10 @@ class Servable:
         return Tiled(probabilities, self._large.tile, self._large.tiles.tile_overlap)
 
     def warm_up(self, batch_size: int) -> None:
-        """Segments grey images, a batch, one file of each kind and a tile, so that the first request does not wait."""
+        """Segments grey images, so that the first request does not wait, and later ones take no more memory.
+
+        They are a batch, one file of each kind, the largest image that is not segmented in tiles, and a tile.
+        """
         image = np.full((*WARM_SIZE, 3), 128, np.uint8)
         self.segment([image] * batch_size)
         exif, turned = Image.Exif(), io.BytesIO()
@@ -151,8 +154,10 @@ class Servable:
         Image.fromarray(image).save(turned, "JPEG", exif=exif)
         for data in (tf.io.encode_jpeg(image).numpy(), tf.io.encode_png(image).numpy(), turned.getvalue()):
             self.segment_file(data)
+        height, width = self._large.tile
+        self.segment([np.full((2 * height, width, 3), 128, np.uint8)])
         if self._tiled is not None:
-            list(self.segment_in_tiles(np.full((*self._large.tile, 3), 128, np.uint8)))
+            list(self.segment_in_tiles(np.full((height, width, 3), 128, np.uint8)))
 
     def plain_header(self, data: bytes) -> FoundHeader | None:
         """Returns the header of a plain file within the limits, in microseconds; None for `read_header`."""

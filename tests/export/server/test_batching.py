@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from export.server.limits import PixelBudget
+from export.server.model import segmentation
 from export.server.model.batching import Batcher, BatchingOptions
 from export.server.model.segmentation import Segmentation
 from export.server.model.servable import FoundHeader
@@ -173,8 +174,8 @@ def test_no_more_pixels_than_agreed_in_the_order_of_arrival():
 class Model(Network):
     """Stands for a served model, whose files are a byte each: the value of an image of 2 x 3. It notes its threads."""
 
-    def __init__(self, is_plain=True):
-        super().__init__()
+    def __init__(self, is_plain=True, whole_pixels=1 << 21):
+        super().__init__(whole_pixels)
         self.is_plain, self.readers = is_plain, []
         self.go.set()
 
@@ -192,13 +193,13 @@ class Model(Network):
         return int(ids[0, 0])
 
 
-def segment_requests(model, *requests):
+def segment_requests(model, *requests, max_batch=1):
     """Returns the masks of several requests, each a sequence of files, that come at the same time."""
 
     async def run():
-        segmentation = Segmentation(1, BatchingOptions(max_batch=1), 1, lambda size, seconds: None)
-        async with segmentation.running():
-            return await asyncio.gather(*(segmentation.segment(model, [*map(bytes, zip(r))]) for r in requests))
+        found = Segmentation(1, BatchingOptions(max_batch), 1, lambda size, seconds: None)
+        async with found.running():
+            return await asyncio.gather(*(found.segment(model, [*map(bytes, zip(r))]) for r in requests))
 
     return asyncio.run(run())
 
@@ -207,6 +208,30 @@ def test_a_request_of_many_files_lets_others_between():
     model, many = Model(), range(20)
     assert segment_requests(model, many, [77]) == [[*many], [77]]
     assert model.batches[:3] == [[0], [1], [77]]
+
+
+def test_of_a_request_of_large_files_no_more_pixels_are_under_way_than_one_call_has():
+    model = Model(whole_pixels=12)
+    assert segment_requests(model, range(6), [77], max_batch=4) == [[*range(6)], [77]]
+    assert [number for batch in model.batches for number in batch][:3] == [0, 1, 77]
+
+
+def test_memory_of_what_was_large_is_returned(monkeypatch):
+    returned = threading.Event()
+    monkeypatch.setattr(segmentation, "return_free_memory", returned.set)
+    monkeypatch.setattr(segmentation, "RETURN_SECONDS", 0)
+    for much, is_returned in ((19, False), (18, True)):  # an image of 6 pixels has 18 bytes
+        monkeypatch.setattr(segmentation, "MUCH_MEMORY", much)
+
+        async def run():
+            found = Segmentation(1, BatchingOptions(), 1, lambda size, seconds: None)
+            async with found.running():
+                await found.segment(Model(), [b"5"])
+                for _ in range(10):
+                    await found.call(1 << 30, int)  # waits for the thread
+
+        asyncio.run(run())
+        assert returned.is_set() == is_returned
 
 
 def test_headers_that_are_not_plain_are_read_in_a_thread():
@@ -218,12 +243,12 @@ def test_headers_that_are_not_plain_are_read_in_a_thread():
 
 def test_little_is_done_at_once_and_much_in_a_thread_that_leaves_the_loop_free():
     async def run():
-        segmentation = Segmentation(1, BatchingOptions(), 1, lambda size, seconds: None)
-        async with segmentation.running():
+        found = Segmentation(1, BatchingOptions(), 1, lambda size, seconds: None)
+        async with found.running():
             free = threading.Event()
             asyncio.get_running_loop().call_soon(free.set)
             here = threading.get_ident()
-            assert await segmentation.call(1000, threading.get_ident) == here
-            assert await segmentation.call(1 << 30, free.wait, 60)
+            assert await found.call(1000, threading.get_ident) == here
+            assert await found.call(1 << 30, free.wait, 60)
 
     asyncio.run(run())
