@@ -67,9 +67,10 @@ class Fingerprint:
                 continue
             index = next((i for i, (a, b) in enumerate(zip(now, before)) if a != b), min(len(now), len(before)))
             is_now, was = (of_one(values[index]) if index < len(values) else "none" for values in (now, before))
+            number = "" if len(now) == len(before) else f", from {len(before)} to {len(now)}"
             raise UserError(
-                f"{run.root}: the classes have changed since the run began, from {len(before)} to {len(now)}: class "
-                f"{index} is {is_now} now and was {was}; put the class list back, or {run.new_start}"
+                f"{run.root}: the classes have changed since the run began{number}: class {index} is {is_now} now and "
+                f"was {was}; put the class list back, or {run.new_start}"
             )
 
     def require_same(self, now: Fingerprint, run: RunFolder) -> None:
