@@ -72,6 +72,7 @@ def main() -> int:
         _write(folder, splits, dict(zip(images, dataclasses.replace(splits[0], images=images).names)), bar.update)
     counts = ", ".join(f"{len(pairs)} of {pairs.split}" for pairs in splits)
     print(f"{options.out}: {splits[0].layout}, {splits[0].classes.num_classes} classes, {counts}")
+    print("".join(f"{note}\n" for note in splits[0].mask_notes), end="")
     if lines := left_out(findings, options.data):
         print(lines)
     return 0

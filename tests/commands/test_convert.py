@@ -4,6 +4,7 @@ import json
 
 import annotated
 import layouts
+import mask_forms
 import numpy as np
 import pytest
 from conftest import Call
@@ -70,3 +71,11 @@ def test_faults_leave_nothing_half_written(tmp_path, fault, message):
 def rename(root, name):
     path = root / "data/coco.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"cat"', f'"{name}"'), encoding="utf-8")
+
+
+def test_how_the_masks_were_read_is_said(tmp_path):
+    mask_forms.folders(tmp_path / "data", mask_forms.white, "background\ncrack\n")
+    call = Call(CONVERT, tmp_path / "data", tmp_path / "out")
+    assert (call.status, call.err) == (0, "")
+    assert "masks hold only 0 and 255: 0 is 'background', 255 is 'crack' (classes.txt)" in call.out
+    assert open_pairs(tmp_path / "out", "train").classes.names == ("background", "crack")
