@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from keras_fcn.errors import UserError
+from keras_fcn.images.effort import MOST_SCANS, MOST_TEXTS
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.files import require_writable
-from keras_fcn.system.options import Options, Range
+from keras_fcn.system.options import AT_LEAST_1, NOT_NEGATIVE, Options, Range
 from keras_fcn.system.startup import start_tensorflow
 
 if TYPE_CHECKING:
@@ -48,9 +49,19 @@ class ExportOptions(Options):
     max_pixels: Annotated[int, _ENOUGH_PIXELS] = MAX_PIXELS
     """The limit of height times width of an image file; larger ones are rejected before they are decoded."""
 
+    max_scans: Annotated[int, AT_LEAST_1] = MOST_SCANS
+    """The limit of scans of a JPEG, each of which goes over all pixels; a progressive one has about 10."""
+
+    max_texts: Annotated[int, NOT_NEGATIVE] = MOST_TEXTS
+    """The limit of compressed texts of a PNG, each of which may take a tenth of a second; most have none."""
+
 
 def export_saved_model(
-    model: keras.Model, directory: str | Path, max_pixels: int = MAX_PIXELS
+    model: keras.Model,
+    directory: str | Path,
+    max_pixels: int = MAX_PIXELS,
+    max_scans: int = MOST_SCANS,
+    max_texts: int = MOST_TEXTS,
 ) -> tuple[Path, list[Comparison]]:
     """Writes a model as a SavedModel and compares it with the live one.
 
@@ -58,6 +69,8 @@ def export_saved_model(
         model: A network of `keras_fcn.build_fcn`.
         directory: The folder of all versions; the new version takes the next free number, from 1.
         max_pixels: The limit of height times width of an image file.
+        max_scans: The limit of scans of a JPEG.
+        max_texts: The limit of compressed texts of a PNG.
 
     Returns:
         The folder of the new version, and the comparisons. The folder is written atomically, after it was compared.
@@ -67,6 +80,7 @@ def export_saved_model(
     """
     import tensorflow as tf
 
+    from export.graph.image_header import FileLimits
     from export.graph.signatures import Metadata, build_signatures, variables_to_save
     from export.graph.warmup import write_warmup
     from export.verification import verify
@@ -79,7 +93,7 @@ def export_saved_model(
 
     directory = Path(directory)
     number = 1 + max((int(path.name) for path in _versions(directory)), default=0)
-    metadata = Metadata(model.name, number, class_table(model), max_pixels)
+    metadata = Metadata(model.name, number, class_table(model), FileLimits(max_pixels, max_scans, max_texts))
     version = directory / str(number)
     with written(version), new_folder(version) as folder:
         module = tf.Module()
@@ -115,7 +129,8 @@ def main() -> None:
     from keras_fcn.inference.models import find_model, load_model
 
     model = load_model(find_model(options.model))
-    version, comparisons = export_saved_model(model, options.directory, options.max_pixels)
+    limits = options.max_pixels, options.max_scans, options.max_texts
+    version, comparisons = export_saved_model(model, options.directory, *limits)
     megabytes = sum(file.stat().st_size for file in version.rglob("*") if file.is_file()) / 1e6
     print(format_comparisons(comparisons))
     print(f"{version}: {megabytes:.1f} MB; the same as the live model, to the differences above")

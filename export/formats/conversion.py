@@ -206,11 +206,12 @@ def _report(form: Format, path: Path, model: keras.Model, options: FormatOptions
     import tensorflow as tf
 
     from export.formats.report import Program, format_programs
+    from export.graph.image_header import FileLimits
     from export.graph.signatures import Metadata, build_signatures
     from keras_fcn.inference.models import SIGNATURE
     from keras_fcn.network.parts import class_table
 
-    metadata = Metadata(model.name, 1, class_table(model), 1)
+    metadata = Metadata(model.name, 1, class_table(model), FileLimits(1))
     signature = build_signatures(model, metadata)[SIGNATURE]
     programs = []
     for name, segment, files in (

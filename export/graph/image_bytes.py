@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from export.graph.image_header import ImageHeader, read_header
+from export.graph.image_header import FileLimits, ImageHeader, read_header
 from keras_fcn.inference.graphs import Segment
 
 IMAGE_BYTES = tf.TensorSpec([None], tf.string, name="image_bytes")
 """The input of the signature: JPEG and PNG files of any sizes."""
 
 
-def segment_files(image_bytes: tf.Tensor, segment: Segment, num_classes: int, max_pixels: int) -> dict[str, tf.Tensor]:
+def segment_files(
+    image_bytes: tf.Tensor, segment: Segment, num_classes: int, limits: FileLimits
+) -> dict[str, tf.Tensor]:
     """Segments image files one after the other, each at its own size.
 
     Args:
         image_bytes: string [N], JPEG and PNG files. Their EXIF orientation is applied.
         segment: From images uint8 [1, H, W, 3] to class ids uint8 [1, H, W].
         num_classes: C.
-        max_pixels: The limit of height times width of an image.
+        limits: The limits of a file.
 
     Returns:
         "mask_png_bytes": string [N], 8-bit grey PNGs of class ids, as large as the (upright) images;
         "class_shares": float32 [N, C], the fraction of the image's pixels of each class.
 
     Raises:
-        tf.errors.InvalidArgumentError: When run, if a file is empty, neither JPEG nor PNG, has no readable size or too
-            many pixels: the message names each such file by its index in the batch, before any file is decoded. Also if
-            the pixels of a file cannot be decoded to their end. The other files then have no result.
+        tf.errors.InvalidArgumentError: When run, if a file is empty, neither JPEG nor PNG, has no readable size or
+            exceeds a limit: the message names each such file by its index in the batch, before any file is decoded.
+            Also if the pixels of a file cannot be decoded to their end. The other files then have no result.
     """
     headers = tf.map_fn(
-        lambda data: read_header(data, max_pixels),
+        lambda data: read_header(data, limits),
         image_bytes,
         fn_output_signature=ImageHeader(
             *(tf.TensorSpec([], kind) for kind in (tf.bool, tf.int32, tf.int32, tf.int32, tf.string))

@@ -6,13 +6,31 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from export.graph.effort import has_many_scans, has_many_texts
+from keras_fcn.images.effort import MOST_SCANS, MOST_SEGMENTS, MOST_TEXTS
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG, _GIF = b"\xff\xd8\xff", b"GIF8"
-_MOST_SEGMENTS = 1000
-"""The most segments of a JPEG that are searched for its size; images have some dozens."""
+_OPTION = " (--max-{} of the export)"
+PIXEL_LIMIT = _OPTION.format("pixels")
+"""How a fault names the option of the limit of pixels."""
 
 _MOST_ENTRIES = 512
 """The most entries of an EXIF directory that are searched for the orientation."""
+
+
+class FileLimits(NamedTuple):
+    """The limits of an image file.
+
+    Attributes:
+        max_pixels: The most pixels, height times width.
+        max_scans: The most scans of a JPEG.
+        max_texts: The most compressed texts of a PNG.
+    """
+
+    max_pixels: int
+    max_scans: int = MOST_SCANS
+    max_texts: int = MOST_TEXTS
 
 
 class ImageHeader(NamedTuple):
@@ -33,28 +51,38 @@ class ImageHeader(NamedTuple):
     fault: tf.Tensor
 
 
-def read_header(data: tf.Tensor, max_pixels: int) -> ImageHeader:
+def read_header(data: tf.Tensor, limits: FileLimits) -> ImageHeader:
     """Reads and checks the header of a file.
 
     Args:
         data: The file's bytes, a string scalar.
-        max_pixels: The limit of height times width of an image.
+        limits: The limits of a file.
     """
     is_png, is_jpeg = _starts(data, _PNG), _starts(data, _JPEG)
     height, width, orientation = tf.cond(is_png, lambda: _read_png(data), lambda: _read_jpeg(data, is_jpeg))
     claimed = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
-    size = tf.strings.join([tf.as_string(height), " x ", tf.as_string(width)])
+    size = tf.strings.join(["claims ", tf.as_string(height), " x ", tf.as_string(width), " pixels"])
     faults = [
         (tf.strings.length(data) == 0, "is empty; send the bytes of a JPEG or PNG file"),
         (_starts(data, _GIF), "is a GIF; send a JPEG or PNG"),
         (~is_png & ~is_jpeg, "is neither a JPEG nor a PNG"),
         ((height <= 0) | (width <= 0), "is damaged: its header does not say how large the image is"),
-        (claimed > max_pixels, tf.strings.join(["claims ", size, f" pixels; the limit is {max_pixels} pixels"])),
+        (claimed > limits.max_pixels, size + _limit("pixels", limits.max_pixels)),
+        (has_many_scans(tf.where(is_jpeg, data, ""), limits.max_scans), _many("scans", limits.max_scans)),
+        (has_many_texts(tf.where(is_png, data, ""), limits.max_texts), _many("texts", limits.max_texts)),
     ]
     fault = tf.constant("")
     for is_present, message in reversed(faults):
         fault = tf.where(is_present, message, fault)
     return ImageHeader(is_png, height, width, orientation, fault)
+
+
+def _many(what: str, most: int) -> str:
+    return f"takes too long to decode: it has more than {most} {what}{_limit(what, most)}"
+
+
+def _limit(what: str, most: int) -> str:
+    return f"; the limit is {most} {what}{_OPTION.format(what)}"
 
 
 def _read_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -72,7 +100,7 @@ def _read_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return tf.where(is_last, 0, position + 12 + length), tf.where(kind == b"eXIf", position, exif)
 
     start = (tf.where(is_header, 8, 0), tf.constant(0))
-    _, exif = tf.while_loop(is_searching, step, start, maximum_iterations=_MOST_SEGMENTS)
+    _, exif = tf.while_loop(is_searching, step, start, maximum_iterations=MOST_SEGMENTS)
     # Before the data: a length of 4 bytes and the kind of the chunk.
     tiff = _piece(data, exif + 8, tf.maximum(_number(data, exif, tf.int32), 0))
     orientation = tf.cond(exif > 0, lambda: _read_orientation(tiff), lambda: tf.constant(1))
@@ -98,7 +126,7 @@ def _read_jpeg(data: tf.Tensor, is_jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
         return after, tf.where(is_frame, position, frame), tf.where(is_exif, position, exif)
 
     start = (tf.where(is_jpeg, 2, 0), tf.constant(0), tf.constant(0))
-    _, frame, exif = tf.while_loop(is_searching, step, start, maximum_iterations=_MOST_SEGMENTS)
+    _, frame, exif = tf.while_loop(is_searching, step, start, maximum_iterations=MOST_SEGMENTS)
     # After the marker: a length of 2 bytes, a precision of 1, then height and width.
     height, width = (tf.where(frame > 0, _number(data, frame + offset), 0) for offset in (5, 7))
     # Before the data: the marker, a length of 2 bytes, which counts these, too, and "Exif\0\0".

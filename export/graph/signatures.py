@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from export.graph.image_bytes import IMAGE_BYTES, segment_files
+from export.graph.image_header import FileLimits
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.graphs import IMAGES, for_any_number, likeliest
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
@@ -33,13 +34,13 @@ class Metadata:
         model_name: Name of the model of `build_fcn`: network and backbone.
         version: The number of its folder.
         classes: Names and colours of the ids.
-        max_pixels: The limit of height times width of an image file.
+        limits: The limits of an image file.
     """
 
     model_name: str
     version: int
     classes: ClassTable
-    max_pixels: int
+    limits: FileLimits
 
     def tensors(self) -> dict[str, tf.Tensor]:
         """Returns the metadata as constants: names string [C], colours uint8 [C, 3] RGB, the others scalars."""
@@ -48,7 +49,7 @@ class Metadata:
             "class_colors": tf.constant(self.classes.colors, tf.uint8),
             "model_name": tf.constant(self.model_name),
             "version": tf.constant(self.version, tf.int64),
-            "max_pixels": tf.constant(self.max_pixels, tf.int64),
+            **{name: tf.constant(limit, tf.int64) for name, limit in self.limits._asdict().items()},
         }
 
 
@@ -70,7 +71,7 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.typ
 
     @tf.function(input_signature=[IMAGE_BYTES])
     def from_files(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return segment_files(image_bytes, segment, num_classes, metadata.max_pixels)
+        return segment_files(image_bytes, segment, num_classes, metadata.limits)
 
     @tf.function(input_signature=[IMAGES])
     def to_classes(images: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -21,7 +21,7 @@ from starlette.staticfiles import StaticFiles
 
 import export.server.protocols.v1 as v1
 import export.server.protocols.v2 as v2
-from export.server.http.answers import LIMIT, PROTOCOL, CountedAnswers, problem
+from export.server.http.answers import LIMIT, PROTOCOL, CountedAnswers, limit_of, problem
 from export.server.http.bodies import BodyLimits, read_body
 from export.server.limits import Admission, LimitError
 from export.server.metrics import Metrics
@@ -114,6 +114,7 @@ class Endpoints:
             request.scope[LIMIT] = error.limit
             return problem(error.status, str(error), REFUSAL_HEADERS.get(error.status))
         except (v1.BadRequestError, BadFilesError) as error:
+            request.scope[LIMIT] = limit_of(str(error))
             return problem(400, str(error))
         except HTTPException as error:
             return problem(error.status_code, error.detail, dict(error.headers or {}))

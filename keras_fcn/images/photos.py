@@ -13,7 +13,7 @@ from PIL import Image
 from keras_fcn.errors import Remark, UserError
 from keras_fcn.images.depth import brightest, dark_value, describe_dark, has_16_bits, require_known_range
 from keras_fcn.images.orientation import orientation
-from keras_fcn.images.pillow import displayed, named_in_errors, opened
+from keras_fcn.images.pillow import displayed, load, named_in_errors, opened
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp")
 """Suffixes of the images that are found in a folder, in lower case."""
@@ -123,7 +123,7 @@ def inspect_image(path: Path) -> Inspected:
         size, turn, is_deep = image.size, orientation(image), has_16_bits(image)
         is_reduced = image.draft("RGB", (1, 1))  # decodes a JPEG to an eighth of its size, but reads all its data
         require_known_range(image)
-        image.load()
+        load(image)
         width, height = size if is_reduced else image.size  # TIFF files have been turned
         return Inspected((width, height) if turn >= 5 else (height, width), turn, brightest(image) if is_deep else None)
 

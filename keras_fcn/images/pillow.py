@@ -15,6 +15,7 @@ from PIL import Image, ImageChops, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from keras_fcn.errors import DataError, UserError
+from keras_fcn.images.effort import MOST_SCANS, has_many_scans
 from keras_fcn.images.orientation import orientation, turned
 from keras_fcn.system.text import reason_of
 
@@ -65,13 +66,25 @@ def decoded(path: Path | str, content: bytes | None = None) -> Image.Image:
         return displayed(image)
 
 
+def load(image: Image.Image) -> None:
+    """Decodes an image; raises ValueError if it is a JPEG of too many scans, which would take minutes."""
+    file = getattr(image, "fp", None)
+    if image.format in ("JPEG", "MPO") and file is not None:
+        position = file.tell()
+        file.seek(0)
+        if has_many_scans(file.read()):
+            raise ValueError(f"it has more than {MOST_SCANS} scans, which take too long; save it anew")
+        file.seek(position)
+    image.load()
+
+
 def displayed(image: Image.Image) -> Image.Image:
     """Returns an image decoded and as viewers show it: upright by its EXIF orientation, CMYK as the file means it.
 
     Pillow inverts every CMYK JPEG, as Adobe's programs store them; others store amounts of ink, without Adobe's marker.
     """
     by_orientation = orientation(image)  # before decoding, which may find more EXIF data behind the pixels
-    image.load()
+    load(image)
     if image.mode == "CMYK" and image.format in ("JPEG", "MPO") and "adobe" not in image.info:
         image = ImageChops.invert(image)
     return turned(image, by_orientation)

@@ -5,10 +5,19 @@ from __future__ import annotations
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from export.server.limits import option
 from export.server.metrics import Metrics
 
 PROTOCOL, LIMIT = "keras_fcn.protocol", "keras_fcn.limit"
 """Keys of a request's scope: the protocol of a request for masks, and the limit that a request met."""
+
+FILE_LIMITS = ("max_pixels", "max_scans", "max_texts", "max_whole_mp")
+"""The limits of files, options of the export and the server."""
+
+
+def limit_of(message: str) -> str | None:
+    """Returns the limit of files that an error message names, if any."""
+    return next((limit for limit in FILE_LIMITS if f"({option(limit)}" in message), None)
 
 
 def problem(status: int, message: str, headers: dict[str, str] | None = None) -> Response:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from export.graph.image_header import FileLimits
+from keras_fcn.images.effort import has_many_scans, has_many_texts
+
 _TABLES = {0xFFC4, 0xFFC8, 0xFFCC}
 """The markers from 0xFFC0 to 0xFFCF that begin no frame (ITU T.81, table B.1)."""
 
@@ -26,19 +29,21 @@ class PlainHeader(NamedTuple):
     width: int
 
 
-def read_plain_header(data: bytes) -> PlainHeader | None:
+def read_plain_header(data: bytes, limits: FileLimits) -> PlainHeader | None:
     """Reads the header of a file that has no fault and no EXIF orientation.
 
     Args:
         data: The file's bytes.
+        limits: The limits of files, but for that of pixels.
 
     Returns:
         The header; None for any other file, for `export.graph.image_header.read_header`.
     """
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR" and len(data) >= 24:
+    is_png = data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR" and len(data) >= 24
+    if is_png and not has_many_texts(data, limits.max_texts):
         width, height = struct.unpack_from(">ii", data, 16)
         return PlainHeader(True, height, width) if height > 0 and width > 0 and _is_without_exif(data) else None
-    if data[:3] == b"\xff\xd8\xff":
+    if data[:3] == b"\xff\xd8\xff" and not has_many_scans(data, limits.max_scans):
         return _read_jpeg(data)
     return None
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 from PIL import Image
 
 from export.graph.image_bytes import decode_file
-from export.graph.image_header import read_header
+from export.graph.image_header import PIXEL_LIMIT, FileLimits, read_header
 from export.graph.signatures import METADATA_SIGNATURE, sees_whole_image
 from export.server.model.grey_png import encode_grey
 from export.server.model.plain_header import read_plain_header
@@ -124,12 +124,15 @@ class Servable:
         self.version = folder.name
         self.names = [name.decode() for name in found["class_names"]]
         self.colors: list[list[int]] = found["class_colors"].tolist()
-        self.max_pixels, self._large, self._note = int(found["max_pixels"]), large, ""
+        # Exports of before have no other limits than of pixels.
+        limits = FileLimits(**{name: int(found[name]) for name in FileLimits._fields if name in found})
+        self._large, self._note = large, ""
         self.whole_pixels, self._tiled = large.whole_pixels, self._with_tiles()
-        if self._tiled is None and self.max_pixels > large.max_whole_pixels:
-            self.max_pixels = large.max_whole_pixels
+        if self._tiled is None and limits.max_pixels > large.max_whole_pixels:
+            limits = limits._replace(max_pixels=large.max_whole_pixels)
             self._note = " for this network, which sees the whole image (--max-whole-mp)"
-        self._header = tf.function(lambda data: read_header(data, self.max_pixels), input_signature=[_FILE])
+        self.max_pixels, self._limits = limits.max_pixels, limits
+        self._header = tf.function(lambda data: read_header(data, limits), input_signature=[_FILE])
 
     def _with_tiles(self) -> Tiled | None:
         """Returns the network on tiles; None if it sees the whole image, or gives no probabilities (older exports)."""
@@ -161,7 +164,7 @@ class Servable:
 
     def plain_header(self, data: bytes) -> FoundHeader | None:
         """Returns the header of a plain file within the limits, in microseconds; None for `read_header`."""
-        plain = read_plain_header(data)
+        plain = read_plain_header(data, self._limits)
         if plain and plain.height * plain.width <= self.max_pixels:
             return FoundHeader(tf.constant(plain.is_png), tf.constant(1), plain.height * plain.width)
         return None
@@ -177,7 +180,7 @@ class Servable:
         header = self._header(tf.constant(data))
         fault = header.fault.numpy().decode()
         if fault:
-            raise BadImageError(fault + self._note if fault.startswith("claims") else fault)
+            raise BadImageError(fault.replace(PIXEL_LIMIT, self._note) if self._note else fault)
         return FoundHeader(header.is_png, header.orientation, int(header.height) * int(header.width))
 
     def decode(self, data: bytes, header: FoundHeader) -> np.ndarray:

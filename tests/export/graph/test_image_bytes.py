@@ -9,15 +9,17 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kinds_of_files import PHOTOS, interlaced_png, shown, write_photo
-from PIL import Image
+from kinds_of_files import PHOTOS, PIXELS, interlaced_png, shown, write_photo
+from PIL import Image, PngImagePlugin
 
 from export.graph.image_bytes import IMAGE_BYTES, segment_files
-from export.graph.image_header import read_header
+from export.graph.image_header import FileLimits, read_header
 from keras_fcn import read_image
 from keras_fcn.images.orientation import exif_orientation
 
 MAX_PIXELS = 10_000
+LIMIT = f"the limit is {MAX_PIXELS} pixels (--max-pixels of the export)"
+LIMITS = FileLimits(MAX_PIXELS, max_scans=10, max_texts=1)
 
 
 def mixed(images):
@@ -28,12 +30,12 @@ def mixed(images):
 
 @tf.function(input_signature=[IMAGE_BYTES])
 def segment(image_bytes):
-    return segment_files(image_bytes, mixed, 251, MAX_PIXELS)
+    return segment_files(image_bytes, mixed, 251, LIMITS)
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
 def header(data):
-    return read_header(data, MAX_PIXELS)
+    return read_header(data, LIMITS)
 
 
 def mask(files):
@@ -131,13 +133,32 @@ def test_fractions_are_those_of_the_pixels(tmp_path):
         (b"\x89PNG\r\n\x1a\n", "is damaged: its header does not say how large the image is"),
         (png_that_claims(0, 7), "is damaged: its header does not say how large the image is"),
         (png_that_claims(2**32 - 1, 7), "is damaged: its header does not say how large the image is"),
-        (png_that_claims(60_000, 60_000), "claims 60000 x 60000 pixels; the limit is 10000 pixels"),
-        (png_that_claims(2**31 - 1, 2**31 - 1), "claims 2147483647 x 2147483647 pixels; the limit is 10000 pixels"),
-        (png_that_claims(101, 100), "claims 101 x 100 pixels; the limit is 10000 pixels"),
+        (
+            png_that_claims(60_000, 60_000),
+            f"claims 60000 x 60000 pixels; {LIMIT}",
+        ),
+        (
+            png_that_claims(2**31 - 1, 2**31 - 1),
+            f"claims 2147483647 x 2147483647 pixels; {LIMIT}",
+        ),
+        (png_that_claims(101, 100), f"claims 101 x 100 pixels; {LIMIT}"),
     ],
 )
 def test_the_fault_of_a_file_is_named(data, what):
     assert f"[image_bytes[0] {what}]" in error_of(data)
+
+
+def test_a_file_that_takes_long_is_rejected_by_its_structure(tmp_path):
+    texts = PngImagePlugin.PngInfo()
+    for key in ("one", "two"):
+        texts.add_text(key, "text", zip=True)
+    Image.fromarray(PIXELS).save(tmp_path / "texts.png", pnginfo=texts)
+    jpeg = write_photo(tmp_path, "progressive.jpg").read_bytes()
+    assert mask([jpeg])[0].shape == PIXELS.shape[:2]  # it has as many scans as there may be
+    again = jpeg[:-2] + jpeg[jpeg.rindex(b"\xff\xda") :]  # its last scan comes twice
+    for data, what, most in (((tmp_path / "texts.png").read_bytes(), "texts", 1), (again, "scans", 10)):
+        limit = f"it has more than {most} {what}; the limit is {most} {what} (--max-{what} of the export)"
+        assert f"[image_bytes[0] takes too long to decode: {limit}]" in error_of(data)
 
 
 def test_a_jpeg_that_claims_too_much_is_rejected(tmp_path):

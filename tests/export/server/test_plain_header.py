@@ -8,20 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kinds_of_files import PHOTOS, write_photo
 
-from export.graph.image_header import read_header
+from export.graph.image_header import FileLimits, read_header
 from export.server.model.plain_header import read_plain_header
 
 MAX_PIXELS = 10_000
+LIMITS = FileLimits(MAX_PIXELS, max_scans=10, max_texts=1)
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
 def header(data):
-    return read_header(data, MAX_PIXELS)
+    return read_header(data, LIMITS)
 
 
 def require_agreement(data):
     """Compares the header with that of the graph, for a file without a fault except its size."""
-    plain, right = read_plain_header(data), header(data)
+    plain, right = read_plain_header(data, LIMITS), header(data)
     if plain is not None:
         assert plain == (bool(right.is_png), int(right.height), int(right.width))
         assert int(right.orientation) == 1

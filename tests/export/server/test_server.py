@@ -2,6 +2,7 @@
 
 import base64
 import importlib
+import io
 import json
 import shutil
 import struct
@@ -13,6 +14,7 @@ import pytest
 from conftest import ROOT
 from kinds_of_files import PHOTOS, shown, write_photo
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from servers import INFER, PREDICT, b64, drawn, ids_in, mask_of, needs_server, predict
 
 from export.graph.image_bytes import decode_file
@@ -197,6 +199,18 @@ def test_bad_files_are_named_and_fail_nobody_else(server, signature):
         for call, mask in zip(right, expected, strict=True):
             status, answer = call.result()
             assert (status, mask_of(answer["predictions"][0])) == (200, mask)
+
+
+def test_a_file_that_takes_long_is_refused_and_counted(server):
+    texts, file = PngInfo(), io.BytesIO()
+    for number in range(17):
+        texts.add_text(f"key {number}", "text", zip=True)
+    Image.new("RGB", (8, 8)).save(file, "PNG", pnginfo=texts)
+    before = server.metric('keras_fcn_refused_total{limit="max_texts"}')
+    status, answer = predict(server, file.getvalue())
+    limit = "it has more than 16 texts; the limit is 16 texts (--max-texts of the export)"
+    assert (status, answer["error"]) == (400, f"image_bytes[0] takes too long to decode: {limit}")
+    assert server.metric('keras_fcn_refused_total{limit="max_texts"}') == before + 1
 
 
 def test_a_long_body_is_rejected_with_and_without_its_length_in_the_header(server):
