@@ -93,7 +93,7 @@ class KnownFiles:
             *before, digest = self._stamps.get(name, [""])
             if stamp is None or before != [*stamp]:
                 digest = content_digest(path)
-            file = self._files[name] = _File(stamp, digest, self._facts.setdefault(digest, {}) if digest else {})
+            file = self._files[name] = _File(stamp, digest, {**self._facts.get(digest, {})})
         return file
 
 
