@@ -28,16 +28,21 @@ def draw_coco(shapes: Sequence[tuple[int, Any]], size: tuple[int, int]) -> np.nd
         DataError: If a polygon has fewer than three points or is no list of numbers, or run lengths are of another size
             or do not fill the image.
     """
-    ids = np.zeros(size, np.uint8)
+    height, width = size
+    ids = np.zeros(width * height, np.uint8)  # column after column, as run lengths go
     for index, segmentation in shapes:
-        ids[segmentation_mask(segmentation, size)] = index
-    return ids
+        ends = np.cumsum(_run_lengths(segmentation, size))
+        starts, stops = ends[: len(ends) // 2 * 2 : 2], ends[1::2]
+        lengths = stops - starts
+        before = np.cumsum(lengths) - lengths
+        ids[np.repeat(starts - before, lengths) + np.arange(lengths.sum())] = index
+    return np.ascontiguousarray(ids.reshape(width, height).T)
 
 
-def segmentation_mask(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
-    """Returns the pixels of a COCO segmentation, boolean [H, W]; arguments and errors are those of `draw_coco`."""
+def _run_lengths(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+    """Returns the lengths of the runs of pixels down the columns, outside and inside in turn."""
     if isinstance(segmentation, dict):
-        return _mask_of_runs(segmentation, size)
+        return _lengths_of_runs(segmentation, size)
     if not isinstance(segmentation, list) or not segmentation:
         raise DataError(
             "no segmentation",
@@ -46,7 +51,7 @@ def segmentation_mask(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
         )
     if not isinstance(segmentation[0], list):  # one polygon that is not in a list
         segmentation = [segmentation]
-    return polygons_mask(segmentation, size)
+    return _uncompressed(_merged(segmentation, size)["counts"])
 
 
 def polygons_mask(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> np.ndarray:
@@ -61,9 +66,15 @@ def polygons_mask(polygons: Sequence[Sequence[float]], size: tuple[int, int]) ->
     """
     from pycocotools import mask
 
+    return mask.decode(_merged(polygons, size)).astype(bool)
+
+
+def _merged(polygons: Sequence[Any], size: tuple[int, int]) -> dict[str, Any]:
+    from pycocotools import mask
+
     for polygon in polygons:
         _require_polygon(polygon, size)
-    return mask.decode(mask.merge(mask.frPyObjects(list(polygons), *size))).astype(bool)
+    return mask.merge(mask.frPyObjects(list(polygons), *size))
 
 
 def _require_polygon(polygon: Any, size: tuple[int, int]) -> None:
@@ -75,50 +86,42 @@ def _require_polygon(polygon: Any, size: tuple[int, int]) -> None:
     require_numbers("polygon", polygon, size)
 
 
-def _mask_of_runs(segmentation: dict, size: tuple[int, int]) -> np.ndarray:
-    """Returns the pixels of run lengths, which go down the columns, the first outside."""
-    height, width = size
+def _lengths_of_runs(segmentation: dict, size: tuple[int, int]) -> np.ndarray:
     said, counts = segmentation.get("size"), segmentation.get("counts")
-    if said != [height, width]:
-        raise DataError(
-            "run lengths",
-            f"run lengths are of the size {_shown(said)}, but the image is [{height}, {width}] (height, width); "
-            "export them again",
-        )
-    lengths = _uncompressed(counts) if isinstance(counts, str) else counts
-    if not isinstance(lengths, list) or not all(type(value) is int and value >= 0 for value in lengths):
+    if said != [*size]:
+        what = f"run lengths are of the size {_shown(said)}, but the image is {[*size]} (height, width)"
+        raise DataError("run lengths", f"{what}; export them again")
+    numbers = _uncompressed(counts.encode()).tolist() if isinstance(counts, str) else counts
+    if not isinstance(numbers, list) or not numbers or not all(type(each) is int and each >= 0 for each in numbers):
         raise DataError(
             "run lengths", f"run lengths must be numbers from 0, or COCO's text. Received: {_shown(counts)}"
         )
-    if sum(lengths) != height * width:
-        raise DataError(
-            "run lengths",
-            f"run lengths sum to {sum(lengths)} pixels, but the image has {height * width}; export them again",
-        )
-    inside = np.resize([False, True], len(lengths))
-    return np.repeat(inside, lengths).reshape(width, height).T
+    if sum(numbers) != size[0] * size[1]:
+        what = f"run lengths sum to {sum(numbers)} pixels, but the image has {size[0] * size[1]}"
+        raise DataError("run lengths", f"{what}; export them again")
+    return np.array(numbers)
 
 
-def _uncompressed(text: str) -> list[int] | None:
-    """Returns the run lengths in COCO's text, or None if it is none.
+def _uncompressed(text: bytes) -> np.ndarray:
+    """Returns the run lengths in COCO's text, int64; none if it is no such text.
 
     Each length but the first three is written as the difference to the one before the last, five bits a character from
     the lowest, least first; the sixth bit says that more follow, the fifth of the last is the sign.
     """
-    codes = np.frombuffer(text.encode("utf-8"), np.uint8).astype(np.int64) - 48
+    codes = np.frombuffer(text, np.uint8).astype(np.int64) - 48
     if codes.size == 0 or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
-        return None
+        return np.zeros(0, np.int64)
     ends = np.flatnonzero(codes & 32 == 0)
     starts = np.concatenate([[0], ends[:-1] + 1])
     widths = ends - starts + 1
     if widths.max() > 12:  # 60 bits
-        return None
+        return np.zeros(0, np.int64)
     places = np.arange(codes.size) - np.repeat(starts, widths)
     values = np.add.reduceat((codes & 31) << (5 * places), starts)
     values -= ((codes[ends] & 16) >> 4) << (5 * widths)
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
-    return values.tolist()
+    return values
 
 
 def _shown(value: object) -> str:
