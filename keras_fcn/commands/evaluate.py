@@ -139,6 +139,8 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     if options.data is not None and pairs.note:
         print(pairs.note, file=sys.stderr)
     evaluated = evaluate_models(options.models, options.inference, pairs, options.trimap)
+    for remark in evaluated.remarks:
+        print(remark, file=sys.stderr)
     for model in options.models:
         if trained := RunFolder(model).trained_on(pairs.images):
             whose = "" if len(options.models) == 1 else f"{model}: "

@@ -23,12 +23,21 @@ _ERROR_COLORS: dict[str, Color] = {
 _PANEL, _THUMBNAIL = 3.0, 800
 """Width of a panel in inches, and its longer side in pixels, which is reduced to less than twice this number."""
 
+_SIDE_BY_SIDE = 512
+"""The longer side of an image in `side_by_side`, in pixels, at most."""
+
 _LETTER, _SWATCH = 0.09, 0.75
 """Width of a legend's letter, and of its colour swatch with the space around it, in inches."""
 
 
 def side_by_side(image: np.ndarray, prediction: np.ndarray, label: np.ndarray, classes: ClassTable) -> np.ndarray:
-    """Returns image, prediction and ground truth side by side in the classes' colours, uint8 [H, 3 * W, 3]."""
+    """Returns image, prediction and ground truth side by side in the classes' colours, uint8 [H, 3 * W, 3].
+
+    Images of more than 512 pixels a side are reduced: five of 12 megapixels an epoch would fill a disk.
+    """
+    step = -(-max(label.shape) // _SIDE_BY_SIDE)
+    image = np.asarray(Image.fromarray(image).reduce(step))
+    prediction, label = prediction[::step, ::step], label[::step, ::step]
     palette = classes.palette()
     return np.concatenate([image, palette[prediction], palette[label]], axis=1)
 

@@ -32,12 +32,14 @@ class EvaluatedModels:
         predictors: The models.
         pairs: The evaluated pairs.
         evaluations: The models' evaluations.
+        remarks: Lines on images that were too large to be predicted as a whole.
     """
 
     names: list[str]
     predictors: list[Predictor]
     pairs: Pairs
     evaluations: list[Evaluation]
+    remarks: list[str]
 
     def tables(self, worst: int) -> str:
         """Returns the metrics of one model, or a comparison of several, as plain text.
@@ -66,11 +68,11 @@ class EvaluatedModels:
             worst: The most images in worst.png.
         """
         if len(self.names) == 1:
-            draw_evaluation(folder, self.predictors[0].segment, self.pairs, self.evaluations[0], worst)
+            draw_evaluation(folder, self.predictors[0].segment_any_size, self.pairs, self.evaluations[0], worst)
             return
         letters = model_letters(self.names)
         for letter, predictor, evaluation in zip(letters, self.predictors, self.evaluations):
-            draw_evaluation(folder / letter, predictor.segment, self.pairs, evaluation, worst)
+            draw_evaluation(folder / letter, predictor.segment_any_size, self.pairs, evaluation, worst)
         labels = [f"{letter}  {name}" for letter, name in letters.items()]
         classes, means = comparison_rows(self.evaluations)
         draw_comparison(folder / "comparison.png", labels, means, classes)
@@ -94,9 +96,12 @@ def evaluate_models(
     predictors = [Predictor.open(path, inference) for path in models]
     for path, predictor in zip(models, predictors):
         require_same_classes(predictor.classes, pairs.classes, "the model" if len(models) == 1 else str(path))
-    inspect_pairs(pairs).require_sound()
+    inspection = inspect_pairs(pairs)
+    inspection.require_sound()
     evaluations = []
     for path, predictor in zip(models, predictors):
         with progress_bar(len(pairs), "image", path.name) as bar:
-            evaluations.append(evaluate(predictor.segment, pairs, bar.update, trimap_width=trimap_width))
-    return EvaluatedModels([str(path) for path in models], predictors, pairs, evaluations)
+            evaluations.append(evaluate(predictor.segment_any_size, pairs, bar.update, trimap_width=trimap_width))
+    lines = [predictor.limits.describe(inspection.sizes) for predictor in predictors if predictor.limits]
+    remarks = sorted({line for line in lines if line})
+    return EvaluatedModels([str(path) for path in models], predictors, pairs, evaluations, remarks)

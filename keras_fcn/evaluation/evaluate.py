@@ -14,6 +14,7 @@ from keras_fcn.evaluation.metrics import SegmentationMetrics, TrimapMetrics, con
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.evaluation.trimap import trimap
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.inference.large import within_memory
 from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure
 
 
@@ -70,7 +71,9 @@ def evaluate(
     ious = np.zeros(len(pairs))
     with explain_failure(shard):
         for number, (images, labels) in enumerate(evaluation_dataset(shard) if len(shard) else ()):
-            label, prediction = labels.numpy(), np.asarray(segment(images))
+            height, width = images.shape[1:3]
+            with within_memory(f"an image of {height}x{width} pixels", "evaluate.py --tile 512 512 takes less"):
+                label, prediction = labels.numpy(), np.asarray(segment(images))
             matrix = confusion_matrix(label, prediction, len(names))
             ious[workers.index + number * workers.count] = SegmentationMetrics.from_confusion_matrix(matrix).mean_iou
             total += matrix

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.inference.graphs import ProbabilityFunction, Segment, probability_function, segmenter
+from keras_fcn.inference.graphs import ProbabilityFunction, Segment
 from keras_fcn.network.parts import class_table
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import command_line
@@ -103,7 +103,15 @@ def load_saved_model(path: Path) -> Any:
         return tf.saved_model.load(str(folder))
 
 
-def _load_saved_model(path: Path) -> tuple[Segment, ClassTable, ProbabilityFunction | None]:
+def load_saved_functions(path: Path) -> tuple[Segment, ClassTable, ProbabilityFunction | None]:
+    """Loads a SavedModel of `python -m export.saved_model`.
+
+    Returns:
+        The graph from images to class ids, the class table, and the graph to probabilities, if there is one.
+
+    Raises:
+        UserError: If it is damaged or was not written by this program.
+    """
     try:
         classes = ClassTable.from_dict(json.loads((path / LABELS_FILE).read_text(encoding="utf-8")))
         loaded = load_saved_model(path)
@@ -119,18 +127,3 @@ def _load_saved_model(path: Path) -> tuple[Segment, ClassTable, ProbabilityFunct
         return loaded.signatures[PROBABILITIES_SIGNATURE](images=tf.convert_to_tensor(images))["probabilities"]
 
     return segment, classes, probabilities if PROBABILITIES_SIGNATURE in loaded.signatures else None
-
-
-def load_functions(path: Path) -> tuple[Segment, ClassTable, ProbabilityFunction | None]:
-    """Loads a model that `find_model` found.
-
-    Returns:
-        The graph from images to class ids, the class table, and the graph to probabilities, if there is one.
-
-    Raises:
-        UserError: If the model is damaged or was not written by this program.
-    """
-    if path.is_dir():
-        return _load_saved_model(path)
-    model = load_model(path)
-    return segmenter(model), class_table(model), probability_function(model)

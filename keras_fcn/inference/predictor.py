@@ -13,7 +13,8 @@ from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import as_image
 from keras_fcn.inference.averaging import with_flip, with_scales
 from keras_fcn.inference.graphs import ProbabilityFunction, Segment, likeliest, probability_function, segmenter
-from keras_fcn.inference.models import find_model, load_functions
+from keras_fcn.inference.large import WholeImages
+from keras_fcn.inference.models import find_model, load_model, load_saved_functions
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.tiling import Tiled
 from keras_fcn.network.parts import class_table
@@ -32,6 +33,7 @@ class Predictor:
     Attributes:
         segment: From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
         classes: Names and colours of the ids.
+        limits: The images that are predicted as a whole where memory matters; None for SavedModels and functions.
 
     Raises:
         UserError: If there is no model at the path, it is damaged, or it was not written by this program.
@@ -50,10 +52,16 @@ class Predictor:
     ) -> None:
         if isinstance(model, (str, Path)):
             path = find_model(Path(model))
-            (model, classes, score), name = load_functions(path), str(path)
-        elif isinstance(model, keras.Model):
+            name = str(path)
+            if path.is_dir():
+                model, classes, score = load_saved_functions(path)
+            else:
+                model = load_model(path)
+        self.limits: WholeImages | None = None
+        if isinstance(model, keras.Model):
             if len(model.outputs) > 1:  # an auxiliary head, for training
                 model = keras.Model(model.inputs, model.outputs[0], name=model.name)
+            self.limits = WholeImages.of_network(model)
             model, classes, score = segmenter(model), class_table(model), probability_function(model)
         elif classes is None:
             raise UserError(f"Predictor takes a model or a path, or a function and its classes. Received: {model!r}")
@@ -92,6 +100,14 @@ class Predictor:
             tiled = Tiled(probabilities, options.tile, options.tile_overlap)
             return Predictor(tiled.segment, self.classes, tiled.probabilities, self._name)
         return Predictor(lambda images: likeliest(probabilities(images)), self.classes, probabilities, self._name)
+
+    @property
+    def segment_any_size(self) -> Segment:
+        """Returns `segment`, in tiles for images that would not fit into memory as a whole.
+
+        A SavedModel, a function, and a predictor with options of its own take each image as `segment` does.
+        """
+        return self.segment if self.limits is None else self.limits.segmenter(self.segment, self.score)
 
     @property
     def score(self) -> ProbabilityFunction:

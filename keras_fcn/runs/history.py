@@ -27,6 +27,7 @@ class EpochRow:
         val_mean_iou: As there.
         val_frequency_weighted_iou: As there.
         val_iou: By class; NaN for a class neither in the ground truth nor predicted.
+        val_tile: Side in pixels of the tiles in which large validation images were predicted; 0 if all were as a whole.
     """
 
     epoch: int
@@ -41,6 +42,7 @@ class EpochRow:
     val_mean_iou: float
     val_frequency_weighted_iou: float
     val_iou: Mapping[str, float]
+    val_tile: int = 0
 
     def to_json(self) -> dict[str, float]:
         """Returns the row by the columns of history.csv; the IoU of each class has its own."""
@@ -50,12 +52,13 @@ class EpochRow:
     @classmethod
     def from_json(cls, columns: Mapping[str, str | float]) -> EpochRow:
         """Returns the row whose `to_json` has these columns, with numbers or with their text."""
-        values = {"waiting_share": math.nan}  # early runs have no such column
+        values = {"waiting_share": math.nan, "val_tile": 0.0}  # early runs have no such columns
         values |= {name: float(value) for name, value in columns.items()}
         ious = {name: values.pop(name) for name in columns if name.startswith(_CLASS_IOU)}
         return cls(
             epoch=int(values.pop("epoch")),
             step=int(values.pop("step")),
+            val_tile=int(values.pop("val_tile")),
             val_iou={name.removeprefix(_CLASS_IOU): iou for name, iou in ious.items()},
             **values,
         )

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.inference.large import WholeImages
 from keras_fcn.network.backbones import Backbone
 from keras_fcn.network.fcn import build_fcn, with_input_scale
 from keras_fcn.network.parts import Parts
@@ -145,8 +146,15 @@ class _Builder:
             stream.cache_features(trained, optimization.cache_features)
         devices = f"{describe_devices(strategy)} in {'bfloat16' if bfloat16 else 'float32'}{', XLA' if xla else ''}"
         description = self.describe(model, loaded, stream, devices)
+        limits = WholeImages.of(self.data.pairs.classes.num_classes, config.network.input_scale)
+        large = None if self.data.validation_sizes is None else limits.describe(self.data.validation_sizes)
+        if large:
+            description += f"\nTiles    {large}"
         validation, run, workers = self.data.validation, config.run, Workers(strategy)
-        return Training(trained, model, copy, evaluated, make_step, stream, validation, run, workers, description)
+        return Training(
+            trained, model, copy, evaluated, make_step, stream, validation, run, workers, description,
+            limits.tile if large else 0,
+        )  # fmt: skip
 
     @property
     def losses(self) -> tuple[str | Term, ...]:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_fcn.datasets import Pairs
 from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.evaluate import evaluate
-from keras_fcn.inference.graphs import segmenter
+from keras_fcn.inference.large import large_image_segmenter, within_memory
 from keras_fcn.runs.config import RunOptions
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
@@ -26,6 +26,11 @@ from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.records.progress import Progress
 from keras_fcn.training.records.writer import NullWriter, RunWriter, epoch_row
 from keras_fcn.training.step.step import TrainingStep
+
+_LESS_MEMORY = (
+    f"start a new run with a smaller {argument('batch_size')} ({argument('accumulate')} averages several), a smaller "
+    f"{argument('crop_size')}, or {argument('precision', 'bfloat16')}"
+)
 
 LARGEST_LOSS = 1000.0
 """Per pixel; the loss of a network that diverges."""
@@ -47,6 +52,7 @@ class Training:
         options: The length of the run, and the number of checkpoints to keep.
         workers: The processes that train this network together.
         description: A human-readable summary of the training.
+        tile: Side of the tiles in which validation images are predicted that are too large for memory, 0 for none.
     """
 
     def __init__(
@@ -61,10 +67,11 @@ class Training:
         options: RunOptions,
         workers: Workers,
         description: str,
+        tile: int = 0,
     ) -> None:
         self.model, self.evaluated, self.make_step, self.stream = model, evaluated, make_step, stream
-        self.options, self.workers, self.description = options, workers, description
-        self._copy, self._validation, self._segment = copy, validation, segmenter(evaluated)
+        self.options, self.workers, self.description, self._tile = options, workers, description, tile
+        self._copy, self._validation, self._segment = copy, validation, large_image_segmenter(evaluated)
         self.finished_epochs = tf.Variable(0, name="finished_epochs")
         self.best_epoch = tf.Variable(0, name="best_epoch")
         self.best_mean_iou = tf.Variable(-1.0, name="best_mean_iou")
@@ -176,10 +183,11 @@ class Training:
                 self.interruption.check()
                 listeners.on_train_batch_begin(number)
                 started = time.perf_counter()
-                batches = stream.next(before + number)
-                fetched = time.perf_counter()
-                self.make_step(batches, epoch <= stream.frozen_epochs)
-                loss = float(self.make_step.loss_sum.numpy()) / (number + 1)
+                with within_memory(f"step {before + number + 1}", _LESS_MEMORY):
+                    batches = stream.next(before + number)
+                    fetched = time.perf_counter()
+                    self.make_step(batches, epoch <= stream.frozen_epochs)
+                    loss = float(self.make_step.loss_sum.numpy()) / (number + 1)
                 self._require_finite(loss, checkpoints)
                 progress.made_step(loss, self._rate(), fetched - started, time.perf_counter() - fetched)
                 listeners.on_train_batch_end(number, {"loss": loss})
@@ -209,7 +217,7 @@ class Training:
             self._copy.set_weights([np.asarray(weight) for weight in source])
         evaluation = evaluate(self._segment, self._validation, self.interruption.check, self.workers)
         loss = float(self.make_step.loss_sum.numpy()) / self.stream.steps_per_epoch
-        row = epoch_row(epoch, self.step, loss, self._rate(), progress, evaluation)
+        row = epoch_row(epoch, self.step, loss, self._rate(), progress, evaluation, self._tile)
         is_best = np.float32(row.val_mean_iou) > self.best_mean_iou.numpy()  # in the precision of the variable
         output.add_epoch(row, evaluation, self._segment, self.evaluated if is_best else None)
         if is_best:

@@ -28,6 +28,13 @@ def test_side_by_side_is_image_prediction_ground_truth():
     assert picture[20, 150].tolist() == [224, 224, 192]
 
 
+def test_side_by_side_is_small_for_large_images():
+    """Of 3000 x 4000 pixels, every eighth in each direction."""
+    large, ids = np.full((3000, 4000, 3), 7, np.uint8), np.zeros((3000, 4000), np.uint8)
+    assert side_by_side(large, ids, ids, VOC).shape == (375, 3 * 500, 3)
+    assert side_by_side(large[:512, :500], ids[:512, :500], ids[:512, :500], VOC).shape == (512, 1500, 3)
+
+
 def colors_in(path):
     with Image.open(path) as picture:
         return {color for _, color in picture.convert("RGB").getcolors(1 << 24)}

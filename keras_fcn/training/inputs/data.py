@@ -31,6 +31,7 @@ class TrainingData:
         class_weights: With `balance="weights"`, the weight of a pixel of each class in the loss.
         contents: The contents of the training images, as `Inspection` has them.
         fingerprint: The data as a run keeps them to be resumed with the same; None if nobody asks for it.
+        validation_sizes: Height and width of each validation image in pixels, int [N, 2].
     """
 
     pairs: Pairs
@@ -39,6 +40,7 @@ class TrainingData:
     class_weights: tuple[float, ...] | None = None
     contents: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
+    validation_sizes: np.ndarray | None = None
 
 
 def open_training_data(
@@ -93,6 +95,7 @@ def open_training_data(
         tuple(class_weights(pixels).tolist()) if balance == "weights" else None,
         inspections[0].contents,
         _fingerprint(pairs, inspections[0], validation, inspections[1]),
+        inspections[1].sizes,
     )
 
 

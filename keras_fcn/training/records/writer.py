@@ -12,7 +12,8 @@ from keras_fcn.drawing.panels import draw_predictions, side_by_side
 from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.pictures import draw_evaluation, predicted_samples
 from keras_fcn.evaluation.results import Evaluation
-from keras_fcn.inference.graphs import Segment, segmenter
+from keras_fcn.inference.graphs import Segment
+from keras_fcn.inference.large import large_image_segmenter
 from keras_fcn.inference.models import load_model
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
@@ -26,7 +27,7 @@ SHOWN_IMAGES = 5
 
 
 def epoch_row(
-    epoch: int, step: int, loss: float, learning_rate: float, progress: Progress, evaluation: Evaluation
+    epoch: int, step: int, loss: float, learning_rate: float, progress: Progress, evaluation: Evaluation, tile: int
 ) -> EpochRow:
     """Returns an epoch's row of the history; its metrics are 0 where no pixel was valid."""
     metrics = evaluation.metrics
@@ -43,6 +44,7 @@ def epoch_row(
         val_mean_iou=float(np.nan_to_num(metrics.mean_iou)),
         val_frequency_weighted_iou=float(np.nan_to_num(metrics.frequency_weighted_iou)),
         val_iou=dict(zip(evaluation.class_names, metrics.iou)),
+        val_tile=tile,
     )
 
 
@@ -93,7 +95,7 @@ class RunWriter:
             ) from None
 
     def _write_events(self, row: EpochRow, segment: Segment) -> None:
-        curves = {name: value for name, value in row.to_json().items() if name not in ("epoch", "step")}
+        curves = {name: value for name, value in row.to_json().items() if name not in ("epoch", "step", "val_tile")}
         self._log.scalars(curves, row.step)
         classes = self._validation.classes
         for number, sample in enumerate(predicted_samples(segment, self._validation, self._shown)):
@@ -109,7 +111,7 @@ class RunWriter:
     def draw_predictions(self) -> None:
         """Draws the best model's predictions of some validation images and of the worst, and its confusion matrix."""
         run, pairs = self._run, self._validation
-        segment = segmenter(load_model(run.best_model))
+        segment = large_image_segmenter(load_model(run.best_model))
         draw_predictions(run.predictions, predicted_samples(segment, pairs, self._shown), pairs.classes)
         draw_evaluation(run.root, segment, pairs, Evaluation.read(run.metrics), SHOWN_IMAGES)
 

@@ -1,0 +1,95 @@
+"""Images too large to be evaluated as a whole: they are predicted in tiles without being asked."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_fcn.errors import UserError
+from keras_fcn.inference.graphs import ProbabilityFunction, Segment, probability_function, segmenter
+from keras_fcn.inference.options import TILE_MULTIPLE, InferenceOptions
+from keras_fcn.inference.tiling import Tiled
+from keras_fcn.network.parts import Parts
+
+_TILE, _LARGEST_TILE = 1024, 2048
+_LOGITS = 1 << 27
+"""Logits of an image that is predicted as a whole; they and what is made of them take some 11 bytes each."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WholeImages:
+    """The images that a network predicts as a whole, and the tiles for larger ones.
+
+    Attributes:
+        tile: Height and width of the tiles, in pixels, a multiple of 32.
+        most_pixels: The largest image that is predicted as a whole.
+    """
+
+    tile: int
+    most_pixels: int
+
+    @classmethod
+    def of(cls, num_classes: int, input_scale: float = 1.0) -> WholeImages:
+        """Returns those of a network: up to 4 tiles of 1024 x 1024 pixels as the network sees them, or 2^27 logits."""
+        tile = min(TILE_MULTIPLE * math.ceil(_TILE / input_scale / TILE_MULTIPLE), _LARGEST_TILE)
+        return cls(tile, max(tile**2, min(4 * tile**2, _LOGITS // num_classes)))
+
+    @classmethod
+    def of_network(cls, model: keras.Model) -> WholeImages:
+        """Returns those of a network of `build_fcn`."""
+        logits = Parts(model).logits
+        return cls.of(logits.classes.num_classes, logits.input_scale)
+
+    def segmenter(self, whole: Segment, probabilities: ProbabilityFunction) -> Segment:
+        """Returns the function from images to class ids that predicts those up to `most_pixels` by `whole`."""
+        tile = (self.tile, self.tile)
+        tiled = Tiled(probabilities, tile, InferenceOptions(tile=tile).tile_overlap)
+
+        def segment(images: tf.Tensor) -> tf.Tensor | np.ndarray:
+            is_large = images.shape[1] * images.shape[2] > self.most_pixels
+            return tiled.segment(images) if is_large else whole(images)
+
+        return segment
+
+    def describe(self, sizes: np.ndarray) -> str | None:
+        """Returns a line on the images of these heights and widths, int [N, 2], that are larger; None without any."""
+        larger = int((sizes.prod(axis=1) > self.most_pixels).sum())
+        if not larger:
+            return None
+        return (
+            f"{larger} of {len(sizes)} evaluated images are larger than {self.most_pixels / 1e6:.1f} megapixels: they "
+            f"become what predict.py --tile {self.tile} {self.tile} makes of them, not to run out of memory"
+        )
+
+
+def large_image_segmenter(model: keras.Model) -> Segment:
+    """Returns the function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W], in tiles for large images."""
+    return WholeImages.of_network(model).segmenter(segmenter(model), probability_function(model))
+
+
+@contextlib.contextmanager
+def within_memory(what: str, fix: str) -> Iterator[None]:
+    """Turns TensorFlow's error that a device's memory is used up into a line.
+
+    Args:
+        what: What the block does, for the line.
+        fix: What takes less memory.
+
+    Raises:
+        UserError: If the memory does not suffice.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        # The second is how TensorFlow says that a batch does not fit onto a GPU.
+        is_full = isinstance(error, tf.errors.ResourceExhaustedError) or "Dst tensor is not init" in str(error)
+        if not is_full:
+            raise
+        device = "GPU" if "GPU" in str(error) else "device"
+        raise UserError(f"{what}: the memory of the {device} does not suffice; {fix}") from None
