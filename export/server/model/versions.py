@@ -46,6 +46,7 @@ class Versions:
         self._folder, self._load = folder, load
         self._failed: dict[Path, Fingerprint] = {}
         self._replaced: weakref.WeakSet[Servable] = weakref.WeakSet()
+        self._error: Exception | None = None
         self.failures, self.warning = 0, ""
         found = self._found()
         if not found:
@@ -55,6 +56,7 @@ class Versions:
             )
         loaded = next(filter(None, map(self._attempt, found)), None)
         if loaded is None:
+            assert self._error is not None
             raise self._error
         self.current = loaded
 
@@ -102,8 +104,12 @@ class Versions:
         self.warning = warning
 
     def _free_replaced(self) -> None:
-        """Frees versions that no request uses any more: TensorFlow's functions are cycles, small ones for Python."""
-        if self._replaced:
+        """Frees versions that no request uses any more, and what a failure left.
+
+        TensorFlow's functions are cycles, small ones for Python; an error's traceback holds what was loaded.
+        """
+        if self._replaced or self._error:
+            self._error = None
             gc.collect()
             return_free_memory()
 
@@ -114,8 +120,8 @@ class Versions:
             return None
         try:
             loaded = self._load(path)
-        except UserError as error:
-            LOG.warning("%s; it is not served", error)
+        except Exception as error:  # any other than a UserError is a bug; it must not be tried each second
+            LOG.warning("%s; it is not served", error, exc_info=not isinstance(error, UserError))
             self._failed[path], self._error = fingerprint, error
             self.failures += 1
             return None

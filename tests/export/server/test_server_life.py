@@ -80,7 +80,7 @@ def test_ctrl_c_ends_it_when_all_is_answered(exported, signature):
 def test_a_newer_version_is_served_when_it_is_whole_until_sigterm(exported, signature, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(exported / "1", folder / "1")
-    with serving(folder, "--poll-seconds", 0.05) as server:
+    with serving(folder, "--poll-seconds", 0.05, "--tile", 64, 64) as server:
         (folder / "3").mkdir()
         (folder / "3/saved_model.pb").write_bytes(b"not yet")
         wait_until(lambda: server.metric("keras_fcn_model_load_failures"))

@@ -111,3 +111,23 @@ def test_a_replaced_model_is_freed_when_no_request_uses_it(folder):
     del used
     versions.refresh()
     assert old() is None
+
+
+def test_a_version_that_fails_by_a_bug_is_tried_once_and_leaves_nothing_in_memory(folder, monkeypatch):
+    left, said = [], []
+    # pytest keeps what is logged, and with it the traceback.
+    monkeypatch.setattr(logging.getLogger("keras_fcn.server"), "warning", lambda text, *_, **__: said.append(text))
+
+    def load(version):
+        if version.name == "2":
+            loaded = Loaded(version)
+            left.append(weakref.ref(loaded))
+            raise MemoryError(version)
+        return Loaded(version)
+
+    versions = Versions(folder, load)
+    write(folder / "2", "new")
+    for _ in range(3):
+        assert not versions.refresh()
+    assert (versions.current.version, versions.failures, len(said)) == ("1", 1, 1)
+    assert [reference() for reference in left] == [None]
