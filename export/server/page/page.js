@@ -1,5 +1,7 @@
 // The page: sends a photo to the server as any client does, and draws its mask over it in colours.
 
+import { encodeGrey, resizeIds } from "./grey_png.js";
+
 const LONGEST_SIDE = 1600; // pixels; larger photos are reduced before they are sent
 const SENT_AS_THEY_ARE = ["image/jpeg", "image/png"];
 
@@ -48,18 +50,42 @@ function toBase64(blob) {
   });
 }
 
-// Returns the blob to send and the image, or null if this browser cannot decode it: the server then names the fault.
+// Returns the blob to send and the photo, or null if this browser cannot decode it: the server then names the fault.
 async function prepare(file) {
-  const image = await createImageBitmap(file).catch(() => null);
-  if (!image) return { blob: file, image };
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(image.width, image.height));
-  if (scale === 1 && SENT_AS_THEY_ARE.includes(file.type)) return { blob: file, image };
+  const photo = await createImageBitmap(file).catch(() => null);
+  const isSent = !photo || (scaleOf(photo) === 1 && SENT_AS_THEY_ARE.includes(file.type));
+  return { blob: isSent ? file : await redraw(photo), photo };
+}
+
+function scaleOf(photo) {
+  return Math.min(1, LONGEST_SIDE / Math.max(photo.width, photo.height));
+}
+
+// Returns a JPEG of a photo as it is shown here, at most so large as it is sent.
+function redraw(image) {
+  const scale = scaleOf(image);
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(image.width * scale));
   canvas.height = Math.max(1, Math.round(image.height * scale));
   canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
-  return { blob, image: await createImageBitmap(blob) };
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
+}
+
+// Returns what the server makes of a file, and its mask.
+async function predict(blob) {
+  const body = JSON.stringify({ instances: [{ b64: await toBase64(blob) }] });
+  const headers = { "Content-Type": "application/json" };
+  const { predictions } = await ask(`v1/models/${model.name}:predict`, { method: "POST", headers, body });
+  const [{ mask_png_bytes: { b64 }, class_shares: fractions }] = predictions;
+  const bytes = Uint8Array.from(atob(b64), (letter) => letter.charCodeAt(0));
+  const png = new Blob([bytes], { type: "image/png" });
+  return { fractions, png, mask: await createImageBitmap(png, { colorSpaceConversion: "none" }) };
+}
+
+// Returns whether a mask is as large as the photo, or as what was sent of it.
+function fits(mask, photo) {
+  const scale = scaleOf(photo);
+  return ["width", "height"].every((side) => mask[side] === Math.max(1, Math.round(photo[side] * scale)));
 }
 
 async function segment(file) {
@@ -69,11 +95,11 @@ async function segment(file) {
   say("Segmenting …", true);
   try {
     model ??= await loadModel();
-    const { blob, image } = await prepare(file);
-    const body = JSON.stringify({ instances: [{ b64: await toBase64(blob) }] });
-    const headers = { "Content-Type": "application/json" };
-    const { predictions } = await ask(`v1/models/${model.name}:predict`, { method: "POST", headers, body });
-    if (number === latest) await show(file, image, predictions[0]);
+    const { blob, photo } = await prepare(file);
+    let answer = await predict(blob);
+    // This browser turns the file otherwise than the server: both get it as it is shown here.
+    if (photo && !fits(answer.mask, photo)) answer = await predict(await redraw(photo));
+    if (number === latest) await show(file, photo, answer);
   } catch (error) {
     if (number !== latest) return;
     say("");
@@ -81,33 +107,38 @@ async function segment(file) {
   }
 }
 
-async function show(file, image, prediction) {
-  const bytes = Uint8Array.from(atob(prediction.mask_png_bytes.b64), (letter) => letter.charCodeAt(0));
-  const png = new Blob([bytes], { type: "image/png" });
-  const mask = await createImageBitmap(png, { colorSpaceConversion: "none" });
+async function show(file, photo, { fractions, png, mask }) {
   const { width, height } = mask;
   for (const id of ["photo", "overlay"]) Object.assign(at(id), { width, height });
-  at("photo").getContext("2d").drawImage(image ?? mask, 0, 0, width, height);
-  paint(at("overlay"), mask);
-  listClasses(prediction.class_shares);
+  at("photo").getContext("2d").drawImage(photo ?? mask, 0, 0, width, height);
+  const ids = paint(at("overlay"), mask);
+  listClasses(fractions);
+  const isReduced = photo && photo.width * photo.height > width * height && "CompressionStream" in window;
+  const download = isReduced ? await encodeGrey(resizeIds(ids, mask, photo), photo) : png;
+  const sizes = [mask, photo ?? mask].map((one) => `${one.width} x ${one.height}`);
+  at("size").textContent = isReduced
+    ? `Segmented at ${sizes[0]} pixels; the downloaded mask has the photo's ${sizes[1]}.`
+    : `The mask has ${sizes[0]} pixels.`;
   URL.revokeObjectURL(at("download").href);
-  at("download").href = URL.createObjectURL(png);
+  at("download").href = URL.createObjectURL(download);
   at("download").download = `${(file.name || "photo").replace(/\.\w+$/, "")}.mask.png`;
   at("result").hidden = false;
-  say(`Done: ${summary(prediction.class_shares)}.`);
+  say(`Done: ${summary(fractions)}.`);
   at("result-title").focus();
 }
 
-// Draws a mask, whose pixels are class ids, in the classes' colours; the background stays as it is.
+// Draws a mask, whose pixels are class ids, in the classes' colours; the background stays as it is. Returns the ids.
 function paint(canvas, mask) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(mask, 0, 0);
   const image = context.getImageData(0, 0, canvas.width, canvas.height);
+  const ids = new Uint8Array(image.data.length / 4);
   for (let i = 0; i < image.data.length; i += 4) {
-    const id = image.data[i];
+    const id = (ids[i / 4] = image.data[i]);
     image.data.set(id === model.background ? [0, 0, 0, 0] : model.colors[id], i);
   }
   context.putImageData(image, 0, 0);
+  return ids;
 }
 
 function present(fractions) {

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from kinds_of_files import PIXELS as PHOTO
 from kinds_of_files import write_photo
 from PIL import Image, ImageOps
 from servers import needs_server, wait_until
@@ -126,6 +127,64 @@ def test_photos_are_upright_and_large_ones_are_reduced(visit, tmp_path):
     wait_until(lambda: page.evaluate("[overlay.height, overlay.width]") == [80, 1600])
 
 
+def fit_of(page):
+    """Returns the sizes [H, W] of the photo and the overlay."""
+    return page.evaluate("[[photo.height, photo.width], [overlay.height, overlay.width]]")
+
+
+def ids_of(page):
+    """Returns the downloaded mask."""
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the mask").click()
+    image = Image.open(download.value.path())
+    assert image.mode == "L"
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize("name", ["turned 6.png", "turned 3.png"])
+def test_turned_files_are_shown_as_their_masks_are(visit, trained, tmp_path, name):
+    photo = tmp_path / name
+    exif = Image.Exif()
+    exif[0x112] = int(name[7])
+    Image.fromarray(PHOTO).save(photo, exif=exif)
+    page = visit()
+    upload(page, photo)
+    upright = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
+    assert fit_of(page) == [[upright.height, upright.width]] * 2
+    assert np.abs(pixels(page, "photo")[..., :3].astype(int) - np.asarray(upright)).mean() < 2
+    np.testing.assert_array_equal(ids_of(page), Predictor.open(trained)(read_image(photo)))
+
+
+def test_a_photo_that_the_server_turns_otherwise_is_sent_as_it_is_shown(visit, tmp_path):
+    page = visit()
+    page.evaluate(
+        """() => { const decode = createImageBitmap; let number = 0;
+             window.createImageBitmap = (file, options) => number++ ? decode(file, options) :
+               decode(file, { resizeWidth: 20, resizeHeight: 30 }); }"""
+    )
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    upload(page, tmp_path / "a.png")
+    assert fit_of(page) == [[30, 20]] * 2
+
+
+def test_the_mask_of_a_large_photo_has_its_size(visit, tmp_path):
+    photo = tmp_path / "large.jpg"
+    Image.fromarray(PHOTO).resize((1700, 21)).save(photo)
+    page = visit()
+    upload(page, photo)
+    assert fit_of(page) == [[20, 1600]] * 2
+    shown = pixels(page, "overlay")
+    expected = "Segmented at 1600 x 20 pixels; the downloaded mask has the photo's 1700 x 21."
+    assert page.inner_text("#size") == expected
+    ids = ids_of(page)
+    assert ids.shape == (21, 1700)
+    rows = (np.arange(21) + 0.5) * 20 // 21
+    columns = (np.arange(1700) + 0.5) * 1600 // 1700
+    enlarged = shown[rows.astype(int)][:, columns.astype(int)]
+    np.testing.assert_array_equal(enlarged[..., 3], np.where(ids == 0, 0, 255))
+    np.testing.assert_array_equal(enlarged[ids > 0][:, :3], ClassTable.voc().to_rgb(ids)[ids > 0])
+
+
 def test_the_camera_takes_a_photo(visit):
     page = visit()
     page.get_by_role("button", name="Use the camera").click()
@@ -185,6 +244,6 @@ def test_the_page_loads_nothing_from_elsewhere(server):
     status, headers, content = server.ask("GET", "/")
     assert (status, b"//" in content) == (200, False)
     assert headers["Content-Security-Policy"].startswith("default-src 'self'")
-    for name, kind in [("page.js", "javascript"), ("page.css", "text/css")]:
+    for name, kind in [("page.js", "javascript"), ("grey_png.js", "javascript"), ("page.css", "text/css")]:
         status, headers, _ = server.ask("GET", f"/page/{name}")
         assert (status, kind in headers["Content-Type"]) == (200, True)
