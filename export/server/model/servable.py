@@ -31,6 +31,9 @@ from keras_fcn.system.text import reason_of
 WARM_SIZE = (320, 480)
 """Height and width of the warm-up image, as in TensorFlow Serving's warm-up requests."""
 
+MOST_WARM_LOGITS = 1 << 26
+"""The most logits of the warm-up: with many classes, memory is taken when images are large enough for it."""
+
 _FILE = tf.TensorSpec([], tf.string)
 _ORIENTATION, _TURNED = 0x0112, 6
 
@@ -158,9 +161,10 @@ class Servable:
         for data in (tf.io.encode_jpeg(image).numpy(), tf.io.encode_png(image).numpy(), turned.getvalue()):
             self.segment_file(data)
         height, width = self._large.tile
-        self.segment([np.full((2 * height, width, 3), 128, np.uint8)])
+        most = max(1, MOST_WARM_LOGITS // (width * len(self.names)))
+        self.segment([np.full((min(2 * height, most), width, 3), 128, np.uint8)])
         if self._tiled is not None:
-            list(self.segment_in_tiles(np.full((height, width, 3), 128, np.uint8)))
+            list(self.segment_in_tiles(np.full((min(height, most), width, 3), 128, np.uint8)))
 
     def plain_header(self, data: bytes) -> FoundHeader | None:
         """Returns the header of a plain file within the limits, in microseconds; None for `read_header`."""
