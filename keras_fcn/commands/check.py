@@ -14,7 +14,7 @@ from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights
 from keras_fcn.datasets.inspection import images_in_both, label_remarks, require_labels
 from keras_fcn.drawing.panels import draw_check
-from keras_fcn.errors import DataError
+from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.runs.names import LAYOUTS, Unlabelled
 from keras_fcn.system.command_line import parse_options
@@ -30,7 +30,8 @@ FINDINGS, SHOWN_FINDINGS, PICTURED = 1, 20, 6
 class CheckOptions(Options):
     """Counts the content of a data set and lists its faults: files, sizes, colours, ids, pixels and images per class.
 
-    Exit status: 0 without findings, 1 with findings, 2 if the data set cannot be read at all.
+    Exit status: 0 without findings or with remarks alone, which are about files that are read nevertheless; 1 with
+    findings; 2 if the data set cannot be read at all.
     """
 
     data: Annotated[Positional[str], arg(metavar="DIR")]
@@ -83,7 +84,8 @@ def main() -> int:
     if options.json is not None:
         about = {"data": options.data, "layout": pairs.layout, "classes": pairs.classes.to_dict()}
         write_json(options.json, {**about, "splits": summaries})
-    return FINDINGS if any(summary["findings"] for summary in summaries.values()) else 0
+    found = [finding for summary in summaries.values() for finding in summary["findings"]]
+    return FINDINGS if any(not finding["is_remark"] for finding in found) else 0
 
 
 def summarize(pairs: Pairs, inspection: Inspection, is_training: bool) -> dict:
@@ -108,7 +110,13 @@ def summarize(pairs: Pairs, inspection: Inspection, is_training: bool) -> dict:
         "class_weights": dict(zip(names, class_weights(pixels[:, : len(names)]).tolist())),
         "remarks": label_remarks(pairs, inspection, is_training),
         "findings": [
-            {"kind": finding.kind, "is_fatal": finding.is_fatal, "count": finding.count, "message": str(finding)}
+            {
+                "kind": finding.kind,
+                "is_fatal": finding.is_fatal,
+                "is_remark": isinstance(finding, Remark),
+                "count": finding.count,
+                "message": str(finding),
+            }  # fmt: skip
             for finding in (*inspection.findings, *_missing_labels(pairs, inspection, is_training))
         ],
     }
