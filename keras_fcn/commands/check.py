@@ -116,7 +116,7 @@ def summarize(pairs: Pairs, inspection: Inspection, is_training: bool) -> dict:
                 "is_remark": isinstance(finding, Remark),
                 "count": finding.count,
                 "message": str(finding),
-            }  # fmt: skip
+            }
             for finding in (*inspection.findings, *_missing_labels(pairs, inspection, is_training))
         ],
     }
