@@ -105,4 +105,30 @@ def write_label_studio(root, names=NAMES):
     return truth
 
 
-WRITERS = {"labelme_json": write_labelme, "label_studio": write_label_studio, "coco": write_coco, "yolo": write_yolo}
+def write_panoptic(root, names=NAMES):
+    """With a segment for each class; void is segment 0."""
+    truth = {}
+    for split, part in (("train", names[:7]), ("val", names[7:])):
+        images, entries = [], []
+        for number, name in enumerate(part):
+            photo, truth[name] = scene(number, 3)
+            save(root / f"{split}/{name}.jpg", photo)
+            numbers = np.array([0, *([number * 100 + 1 + index for index in range(3)])])[truth[name] + np.uint8(1)]
+            rgb = np.stack([numbers % 256, numbers // 256, 0 * numbers], -1).astype(np.uint8)
+            save(root / f"panoptic_{split}/{name}.png", rgb)
+            images.append({"id": number, "file_name": f"{name}.jpg"})
+            segments = [{"id": number * 100 + 1 + index, "category_id": index} for index in range(3)]
+            entries.append({"image_id": number, "file_name": f"{name}.png", "segments_info": segments})
+        categories = [{"id": index, "name": label} for index, label in enumerate(("sky", "cat", "猫"))]
+        about = {"images": images, "annotations": entries, "categories": categories}
+        write(root / f"panoptic_{split}.json", json.dumps(about))
+    return truth
+
+
+WRITERS = {
+    "coco_panoptic": write_panoptic,
+    "labelme_json": write_labelme,
+    "label_studio": write_label_studio,
+    "coco": write_coco,
+    "yolo": write_yolo,
+}

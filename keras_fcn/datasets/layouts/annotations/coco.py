@@ -10,6 +10,8 @@ from keras_fcn.datasets.layouts.annotations.classes import class_table
 from keras_fcn.datasets.layouts.annotations.coco_json import (
     annotated_images,
     coco_files,
+    is_panoptic,
+    key_of,
     read_categories,
     read_entries,
 )  # fmt: skip
@@ -21,10 +23,8 @@ from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError
 from keras_fcn.system.packages import require_packages
 
-_OTHER_TASKS = re.compile(r"(captions|person_keypoints|image_info|panoptic|stuff)_.*")
+_OTHER_TASKS = re.compile(r"(captions|person_keypoints|image_info|stuff)_.*")
 """Files that COCO has beside those of objects."""
-
-_KEYS = ("image_id", "category_id")
 
 
 def recognizes(root: Path) -> bool:
@@ -60,7 +60,7 @@ def read_coco(root: Path, split: str) -> Pairs:
 
 def _files(root: Path) -> list[Path]:
     found = coco_files(root)
-    return [path for path in found if not _OTHER_TASKS.fullmatch(path.stem)]
+    return [path for path in found if not _OTHER_TASKS.fullmatch(path.stem) and not is_panoptic(path)]
 
 
 def _shapes(
@@ -70,7 +70,7 @@ def _shapes(
     shapes: dict[Any, list] = {image["id"]: [] for image in images}
     faults, faulty = [], set()
     for entry in objects:
-        image, category = (key if isinstance(key, (int, str)) else repr(key) for key in map(entry.get, _KEYS))
+        image, category = key_of(entry, "image_id"), key_of(entry, "category_id")
         source = f"{path}: annotation {entry.get('id')}"
         if image not in shapes:
             message = f"{source}: there is no image {image!r}; add it, or remove the annotation"

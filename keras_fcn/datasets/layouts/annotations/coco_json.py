@@ -21,6 +21,11 @@ def coco_files(root: Path) -> list[Path]:
     return sorted(path for path in json_files(root) if _FIRST_KEY.match(beginning(path)))
 
 
+def is_panoptic(path: Path) -> bool:
+    """Returns whether a file of COCO's is of its panoptic format, by its name or first bytes."""
+    return "panoptic" in path.stem.lower() or '"segments_info"' in beginning(path)
+
+
 def read_categories(files: dict[str, Path]) -> dict[int, str]:
     """Returns the names of the categories of all files by their ids, in the order of these.
 
@@ -104,6 +109,12 @@ def _require_ids(path: Path, what: str, ids: list) -> None:
         if each in seen:
             raise UserError(f"{path}: the {what} id {each!r} is there more than once; number them anew")
         seen.add(each)
+
+
+def key_of(entry: dict, name: str) -> int | str:
+    """Returns the id that an entry names; text that is no id for what cannot be one."""
+    key = entry.get(name)
+    return key if isinstance(key, (int, str)) else repr(key)
 
 
 def annotated_images(

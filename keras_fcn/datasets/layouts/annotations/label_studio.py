@@ -106,16 +106,21 @@ def _results(source: str, task: dict) -> list[dict] | DataError | None:
             each for each in task.values() if isinstance(each, list) and all(isinstance(item, dict) for item in each)
         ]
         return [region for regions in lists for region in regions if _OF_SHAPES & region.keys()] if lists else None
-    done = [each for each in task["annotations"] or [] if isinstance(each, dict) and not each.get("was_cancelled")]
+    annotations = task["annotations"]
+    if not isinstance(annotations, list):
+        return DataError("broken JSON", f"{source}: has no list of annotations; export it again")
+    done = [each for each in annotations if isinstance(each, dict) and not each.get("was_cancelled")]
     done = [each for each in done if each.get("ground_truth")] or done
     if len(done) > 1:
         return DataError(
             "annotated twice",
             f"{source}: has {len(done)} annotations; delete all but one, or mark one as ground truth",
         )
-    results = done[0].get("result") if done else None
-    if results is None:
+    if not done:
         return None
+    results = done[0].get("result")
+    if not isinstance(results, list):
+        return DataError("broken JSON", f"{source}: its annotation has no list of results; export it again")
     values = [
         {key: each.get(key) for key in ("image_rotation", "original_width", "original_height")} | each["value"]
         for each in results
@@ -142,7 +147,12 @@ def _annotation(
         shapes = tuple(_shape(source, region, ids) for region in regions if not _is_bare(region, regions))
     except DataError as fault:
         return fault
-    sizes: set[Any] = {(region.get("original_height"), region.get("original_width")) for region in regions}
+    sides = [(region.get("original_height"), region.get("original_width")) for region in regions]
+    if not all(type(side) in (int, type(None)) for size in sides for side in size):
+        return DataError(
+            "size mismatch", f"{source}: original_width and original_height must be numbers; export it again"
+        )
+    sizes: set[Any] = set(sides)
     if len(sizes) > 1:
         return DataError("size mismatch", f"{source}: its regions are of images of different sizes; annotate it again")
     size = next(iter(sizes), None)

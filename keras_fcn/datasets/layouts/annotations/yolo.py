@@ -76,7 +76,7 @@ def _about(root: Path) -> tuple[dict, Path, list[str]]:
     if files:
         content = _named(files[0])
         names = content["names"]
-        if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+        if isinstance(names, dict) and set(names) == set(range(len(names))):
             names = [names[number] for number in range(len(names))]
         if not isinstance(names, list) or not names:
             raise UserError(f"{files[0]}: names must be a list, or numbered from 0 on. Received: {str(names)[:60]}")

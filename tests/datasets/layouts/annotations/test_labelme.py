@@ -101,7 +101,7 @@ FAULTS = {
     "has a rectangle of 4 points, but it takes 2;": {"shapes": [SQUARE | {"shape_type": "rectangle"}]},
     r"points of a polygon must be pairs of numbers. Received: \[1, 2": {"shapes": [SQUARE | {"points": [1, 2, 3, 4]}]},
     "coordinates of a polygon must be numbers. Received: 'x'": {"shapes": [SQUARE | {"points": [[1, "x"]] * 3}]},
-    "the coordinate 5000, far outside the image of 24x30": {"shapes": [SQUARE | {"points": [[5000, 1]] * 3}]},
+    "the coordinate 50000, far outside the image of 24x30": {"shapes": [SQUARE | {"points": [[50_000, 1]] * 3}]},
     "a mask: cannot be decoded": {"shapes": [INSIDE | {"shape_type": "mask", "mask": "AAAA"}]},
     "the image '../a.png' is missing|lies outside of": {"imagePath": "../a.png"},
     "names its image from elsewhere, '/home/me/a.png'; write": {"imagePath": "/home/me/a.png"},

@@ -119,6 +119,7 @@ def test_faults_of_labels(tmp_path, message):
     [
         ("names: [cat", r"data.yaml: cannot be read as YAML"),
         ("names: {1: cat, 2: dog}", r"names must be a list, or numbered from 0 on. Received: \{1: "),
+        ("names: {0: cat, dog: 1}", "names must be a list, or numbered"),
         ("names: []", r"names must be a list"),
         ("names: [cat]\ntrain: images/gone\n", "has no images/gone, which its YAML names; write a path in this folder"),
         ("names: [cat]\ntrain: /tmp\n", "has no /tmp, which its YAML names"),

@@ -60,11 +60,11 @@ def draw_labelme(
 
 
 def _require_points(kind: object, points: Any, size: tuple[int, int]) -> None:
-    if kind not in _POINTS:
+    if not isinstance(kind, str) or kind not in _POINTS:
         raise DataError("shape", f"has a shape of the type {kind!r}; there are {', '.join(_POINTS)}")
     if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
         raise DataError("shape", f"the points of a {kind} must be pairs of numbers. Received: {str(points)[:60]}")
-    least, most = _POINTS[str(kind)]
+    least, most = _POINTS[kind]
     if len(points) < least or (most is not None and len(points) > most):
         needed = f"{least}" if least == most else f"{least} at least"
         raise DataError("shape", f"has a {kind} of {len(points)} points, but it takes {needed}; fix or remove it")

@@ -8,8 +8,8 @@ from typing import Any
 
 from keras_fcn.errors import DataError
 
-_FAR = 10
-"""Points this many image lengths outside are taken for a mistake: drawing them takes time and memory by distance."""
+_FAR, _SMALL = 10, 1000
+"""Points this many image lengths outside, of 1,000 pixels at least, are a mistake: to draw them takes memory."""
 
 
 def require_numbers(what: object, values: Sequence[Any], size: tuple[int, int]) -> None:
@@ -23,6 +23,6 @@ def require_numbers(what: object, values: Sequence[Any], size: tuple[int, int]) 
     for value in values:
         if type(value) not in (int, float):
             raise DataError("shape", f"the coordinates of a {what} must be numbers. Received: {str(value)[:60]!r}")
-        if not math.isfinite(value) or abs(value) > _FAR * max(size):
+        if not math.isfinite(value) or abs(value) > _FAR * max(*size, _SMALL):
             image = "x".join(map(str, size))
             raise DataError("shape", f"a {what} has the coordinate {value}, far outside the image of {image}; fix it")
