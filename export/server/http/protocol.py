@@ -39,6 +39,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._connections = connections
         self._part: str | None = "header"  # the part of a request that is being read
         self._header_bytes = self._body_bytes = self._other_bytes = self._unsent = self._hosts = 0
+        self._all_body_bytes, self._is_next = 0, False
         self.since = self._unsent_since = self.loop.time()
 
     @property
@@ -63,7 +64,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parses what arrived, of which all but the body is bounded."""
         self._unset_keepalive_if_required()
-        before = self._body_bytes
+        before, self._is_next = self._all_body_bytes, False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -71,7 +72,9 @@ class LimitedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self.refuse(_reason(error))
             return
-        self._other_bytes += len(data) - (self._body_bytes - before)
+        # Where a part ended within the data, the next one counts from what arrives later.
+        others = len(data) - (self._all_body_bytes - before)
+        self._other_bytes = 0 if self._is_next else self._other_bytes + others
         # A field without an end and the frames of chunks are counted here; a body may have as much around it.
         if self._other_bytes > self._connections.limits.max_header_bytes + self._body_bytes:
             self.refuse(self._too_large())
@@ -99,17 +102,18 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._hosts > 1 or (not self._hosts and self.parser.get_http_version() == "1.1"):  # RFC 9112, 3.2
             raise _FaultError(f"HTTP/1.1 takes one field Host. Received: {self._hosts}")
         self._connections.speaks(self)
-        self._part, self.since, self._other_bytes = "body", self.loop.time(), 0
+        self._part, self.since, self._is_next = "body", self.loop.time(), True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Takes a piece of a body."""
         self._body_bytes += len(body)
+        self._all_body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Ends a request."""
-        self._part, self.since, self._other_bytes = None, self.loop.time(), 0
+        self._part, self.since, self._is_next = None, self.loop.time(), True
         super().on_message_complete()
 
     def on_response_complete(self) -> None:

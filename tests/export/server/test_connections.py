@@ -154,11 +154,15 @@ def test_headers_have_a_time():
         [b"GET /" + b"x" * 1200 + b" HTTP/1.1\r\nHost: here\r\n\r\n"],
         [b"\r\n" * 600],
         [b"POST /held HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"Trailer: " + b"x" * 1200],
-        [b"POST /held HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 1200],
+        [b"POST /held HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;" + b"x" * 1200],
     ],
 )
 def test_headers_and_what_surrounds_a_body_have_a_size(server, pieces):
-    with server.connect(*pieces) as connection:
+    with server.connect(pieces[0]) as connection:
+        if b"/held" in pieces[0]:
+            wait_until(lambda: server.held)
+        for piece in pieces[1:]:
+            connection.sendall(piece)
         assert answer(connection) == (431, "the header is longer than 1000 bytes (--max-header-kb)")
         assert server.counted == {(431, "max_header_kb"): 1}
 
@@ -186,6 +190,20 @@ def test_requests_that_are_not_as_http_has_them(server, request_bytes, expected)
     with server.connect(request_bytes) as connection:
         assert answer(connection) == expected
         assert server.counted == ({(400, None): 1} if expected[0] == 400 else {})
+
+
+def test_bodies_on_one_connection_do_not_count_as_headers(server):
+    """However they arrive: the head of a request beside its body, or before it."""
+    head = b"POST /held HTTP/1.1\r\nHost: here\r\nContent-Length: 5000\r\n\r\n"
+    ways = [[head, bytes(5000)], [head + bytes(5000)], [head, bytes(2500), bytes(2500)], [head + bytes(9), bytes(4991)]]
+    with server.connect() as connection:
+        for pieces in ways:
+            connection.sendall(pieces[0])
+            wait_until(lambda: server.held)
+            for piece in pieces[1:]:
+                connection.sendall(piece)
+            server.loop.call_soon_threadsafe(server.held.pop().set)
+            assert answer(connection) == (200, None)
 
 
 def test_requests_that_do_not_wait_for_answers_are_few(server):
