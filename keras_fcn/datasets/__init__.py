@@ -144,6 +144,8 @@ def find_layout(root: Path, layout: str = "auto") -> str:
     """
     if layout not in ("auto", *LAYOUTS):
         raise UserError(f"{argument('layout', layout)}: no such layout; there are auto, {', '.join(LAYOUTS)}")
+    if root.is_file():
+        raise UserError(f"{root}: is a file; give the folder of the data set, such as {root.parent}")
     if not root.is_dir():
         raise UserError(
             f"{root}: no such folder; {argument('data')} takes a folder of images and masks, `toy` or `voc2012`"

@@ -23,8 +23,9 @@ from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError
 from keras_fcn.system.packages import require_packages
 
-_OTHER_TASKS = re.compile(r"(captions|person_keypoints|image_info|stuff)_.*")
-"""Files that COCO has beside those of objects."""
+_NO_OBJECTS = re.compile(r"(captions|image_info)_.*")
+_OTHER_TASKS = re.compile(r"(person_keypoints|stuff)_.*")
+"""Files that COCO has beside those of objects: without segmentations, and with some."""
 
 
 def recognizes(root: Path) -> bool:
@@ -59,8 +60,8 @@ def read_coco(root: Path, split: str) -> Pairs:
 
 
 def _files(root: Path) -> list[Path]:
-    found = coco_files(root)
-    return [path for path in found if not _OTHER_TASKS.fullmatch(path.stem) and not is_panoptic(path)]
+    found = [path for path in coco_files(root) if not _NO_OBJECTS.fullmatch(path.stem) and not is_panoptic(path)]
+    return [path for path in found if not _OTHER_TASKS.fullmatch(path.stem)] or found
 
 
 def _shapes(

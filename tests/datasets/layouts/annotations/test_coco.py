@@ -117,6 +117,13 @@ def test_where_files_and_images_may_be(tmp_path, files, images):
         assert splits(tmp_path) == [{"01", "02"}, {"11", "12"}]
 
 
+def test_keypoints_are_read_only_where_there_are_no_objects(tmp_path):
+    put(tmp_path, content(), "annotations/person_keypoints_train.json")
+    assert len(open_pairs(tmp_path, "all")) == 2
+    put(tmp_path, content(3), "annotations/instances_train.json")
+    assert len(open_pairs(tmp_path, "all")) == 3
+
+
 def test_category_ids_have_gaps_any_order_background_and_void(tmp_path):
     categories = [
         {"id": 90, "name": "dog"},

@@ -134,3 +134,9 @@ def test_faults_of_data_yaml(tmp_path, yaml, message):
     with pytest.raises(UserError, match=message) as caught:
         open_pairs(tmp_path, "train")
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    write(tmp_path / "data.yaml", YAML)
+    with pytest.raises(UserError, match=rf"data.yaml: is a file; give the folder of the data set, such as {tmp_path}$"):
+        open_pairs(tmp_path / "data.yaml", "train")
