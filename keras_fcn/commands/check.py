@@ -40,6 +40,13 @@ class CheckOptions(Options):
     layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
     """The layout of the folder; `auto` recognizes it."""
 
+    images: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
+    """Instead of a layout, where images are in the folder: '{split}/*/{name}.jpg', say. {split} and {name} are parts of
+    the name of a folder or file, * is any text in one, ** any folders."""
+
+    masks: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
+    """Where their masks are; what {split} and {name} stand for is the same in an image and its mask."""
+
     splits: Annotated[tuple[str, ...], Range(bool, "takes the name of a split at least"), arg(metavar="NAME...")] = (
         "train",
         "val",
@@ -64,7 +71,9 @@ def main() -> int:
     summaries: dict[str, dict] = {}
     examples: list[tuple[Pairs, int]] = []
     inspected: list[tuple[Pairs, Inspection]] = []
-    for pairs in open_splits(options.data, options.splits, options.layout, options.unlabelled):
+    for pairs in open_splits(
+        options.data, options.splits, options.layout, options.unlabelled, "", options.images, options.masks
+    ):
         with progress_bar(len(pairs), "pair", pairs.split) as bar:
             inspection = inspect_pairs(pairs, bar.update)
         both = [remark for earlier in inspected for remark in images_in_both(*earlier, pairs, inspection)]

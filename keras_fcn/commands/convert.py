@@ -20,6 +20,7 @@ from keras_fcn.datasets.layouts.voc import LISTS
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import write_label
+from keras_fcn.runs.config import DataOptions
 from keras_fcn.runs.names import LAYOUTS, Unlabelled
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import new_folder, written
@@ -45,6 +46,13 @@ class ConvertOptions(Options):
     layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
     """The layout of the folder; `auto` recognizes it."""
 
+    images: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
+    """Instead of a layout, where images are in the folder: '{split}/*/{name}.jpg', say. {split} and {name} are parts of
+    the name of a folder or file, * is any text in one, ** any folders."""
+
+    masks: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
+    """Where their masks are; what {split} and {name} stand for is the same in an image and its mask."""
+
     splits: Annotated[tuple[str, ...], Range(bool, "takes the name of a split at least"), arg(metavar="NAME...")] = (
         "train",
         "val",
@@ -60,7 +68,9 @@ def main() -> int:
     options = parse_options(ConvertOptions, sys.argv[1:])
     if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
         raise UserError(f"{options.out}: already exists; choose another folder, or remove it")
-    splits = open_splits(options.data, options.splits, options.layout, options.unlabelled)
+    splits = open_splits(
+        options.data, options.splits, options.layout, options.unlabelled, "", options.images, options.masks
+    )
     findings = [finding for pairs in splits for finding in pairs.findings]
     require_sound(findings)
     images = tuple(image for pairs in splits for image in pairs.images)
@@ -73,7 +83,8 @@ def main() -> int:
     counts = ", ".join(f"{len(pairs)} of {pairs.split}" for pairs in splits)
     print(f"{options.out}: {splits[0].layout}, {splits[0].classes.num_classes} classes, {counts}")
     print("".join(f"{note}\n" for note in splits[0].mask_notes), end="")
-    if lines := left_out(findings, options.data):
+    data = DataOptions(options.data, images=options.images, masks=options.masks)
+    if lines := left_out(findings, data.arguments):
         print(lines)
     return 0
 

@@ -40,6 +40,13 @@ class EvaluateOptions(Options):
     layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
     """The layout of the folder; `auto` recognizes it."""
 
+    images: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
+    """Instead of a layout, where images are in the folder: '{split}/*/{name}.jpg', say. {split} and {name} are parts of
+    the name of a folder or file, * is any text in one, ** any folders."""
+
+    masks: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
+    """Where their masks are; what {split} and {name} stand for is the same in an image and its mask."""
+
     split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint=_SPLIT_HINT)] = None
     """The split to evaluate on."""
 
@@ -85,12 +92,15 @@ class EvaluateOptions(Options):
             raise UserError(
                 f"--data is needed: {self.models[0]} is not a run folder, whose config.json would name the data"
             )
-        given = DataOptions(str(self.data), self.layout, val_split=self.split or "val", unlabelled=self.unlabelled)
         if trained is None or self.data not in (None, trained.data):
-            return given
+            data, split = str(self.data), self.split or "val"
+            return DataOptions(data, self.layout, self.images, self.masks, val_split=split, unlabelled=self.unlabelled)
+        own = self.images is None and self.masks is None
         return dataclasses.replace(
             trained.dataset,
-            layout=trained.layout if self.layout == "auto" else self.layout,
+            layout=trained.layout if self.layout == "auto" and own else self.layout,
+            images=trained.images if self.layout == "auto" and own else self.images,
+            masks=trained.masks if self.layout == "auto" and own else self.masks,
             val_split=self.split or trained.val_split,
             unlabelled=trained.unlabelled if self.unlabelled == "leave_out" else self.unlabelled,
         )
@@ -98,7 +108,7 @@ class EvaluateOptions(Options):
     def reading(self, data: DataOptions) -> str:
         """Returns how the first run reads the masks of these data; empty if its own data are others."""
         run = RunFolder(self.models[0])
-        return run.reading if run.config.is_file() and read_config(run.config).data == data.data else ""
+        return run.reading if run.config.is_file() and read_config(run.config).dataset.is_like(data) else ""
 
 
 def main() -> None:
@@ -132,9 +142,12 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     from keras_fcn.evaluation.compare import evaluate_models
     from keras_fcn.system.files import write_json
 
-    pairs = open_pairs(data.data, data.val_split, data.layout, data.unlabelled, options.reading(data))
+    reading = options.reading(data)
+    pairs = open_pairs(
+        data.data, data.val_split, data.layout, data.unlabelled, reading, images=data.images, masks=data.masks
+    )
     require_sound(pairs.findings)
-    if omitted := left_out(pairs.findings, data.data):
+    if omitted := left_out(pairs.findings, data.arguments):
         print(omitted, file=sys.stderr)
     if options.data is not None and pairs.note:
         print(pairs.note, file=sys.stderr)

@@ -11,6 +11,8 @@ from keras_fcn.datasets.download import download_voc2012, unpack_voc2012
 from keras_fcn.datasets.foreign import contents, foreign_format
 from keras_fcn.datasets.inspection import Inspection, inspect_pairs
 from keras_fcn.datasets.layouts import folders, voc
+from keras_fcn.datasets.layouts.patterns.matching import Patterns
+from keras_fcn.datasets.layouts.patterns.reading import read_patterns
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.errors import UserError, argument
@@ -58,6 +60,8 @@ def open_pairs(
     layout: str = "auto",
     unlabelled: names.Unlabelled = "leave_out",
     reading: str = "",
+    images: str | None = None,
+    masks: str | None = None,
 ) -> Pairs:
     """Lists the pairs of one split of a data set.
 
@@ -69,13 +73,18 @@ def open_pairs(
         unlabelled: Whether images without a mask are left out, or are "background" as a whole.
         reading: How its masks are read, as the `reading` of pairs that were opened before; chosen by what all masks
             hold if empty.
+        images: Instead of a layout, a pattern of the paths of images in the folder, such as "{split}/*/{name}.jpg".
+            {split} and {name} are parts of the name of a folder or file, * is any text in one, ** any folders.
+        masks: The pattern of the masks; what {split} and {name} stand for is the same in an image and its mask.
 
     Raises:
-        UserError: If the folder is not such a data set, has no such split, its masks are not clear, or there is no
-            background for images without mask.
+        UserError: If a pattern matches nothing or a name is there twice, the folder is not such a data set, has no such
+            split, its masks are not clear, or there is no background for images without mask.
     """
     root = _folder(data)
-    pairs = LAYOUTS[find_layout(root, layout)].read(root, split).chosen(reading)
+    patterns = Patterns.given(images, masks, layout)
+    listed = read_patterns(root, split, patterns) if patterns else LAYOUTS[find_layout(root, layout)].read(root, split)
+    pairs = listed.chosen(reading)
     return pairs.with_background() if unlabelled == "background" else pairs
 
 
@@ -85,6 +94,8 @@ def open_splits(
     layout: str = "auto",
     unlabelled: names.Unlabelled = "leave_out",
     reading: str = "",
+    images: str | None = None,
+    masks: str | None = None,
 ) -> list[Pairs]:
     """Lists the pairs of several splits of a data set that are used together.
 
@@ -96,11 +107,13 @@ def open_splits(
         layout: As for `open_pairs`.
         unlabelled: As for `open_pairs`.
         reading: As for `open_pairs`.
+        images: As for `open_pairs`.
+        masks: As for `open_pairs`.
 
     Raises:
         UserError: As `open_pairs` does.
     """
-    options = layout, unlabelled, reading
+    options = layout, unlabelled, reading, images, masks
     opened = [open_pairs(data, split, *options) for split in splits]
     if "val" in splits or all(pairs.note for pairs in opened):
         return opened

@@ -12,7 +12,8 @@ from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
 from keras_fcn.system.files import by_suffix, walk_files
 
-_MASK_SUFFIXES = (".png",)
+MASK_SUFFIXES = (".png",)
+"""Suffixes of the masks that are read, in lower case."""
 
 
 class Files(dict[str, Path]):
@@ -77,7 +78,7 @@ def masks_by_stem(folder: Path) -> Files:
     Raises:
         UserError: If the folder is missing, or holds no PNG.
     """
-    masks = files_by_stem(folder, _MASK_SUFFIXES)
+    masks = files_by_stem(folder, MASK_SUFFIXES)
     if not masks:
         suffixes = {path.suffix.lower() for path in walk_files(folder)}
         reason = ", whose colours are not exact" if suffixes and suffixes <= {".jpg", ".jpeg"} else ""

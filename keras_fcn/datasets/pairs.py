@@ -188,7 +188,7 @@ class Pairs:
         reading = reading or self.masks.choose()
         by_color = self.palette_means_colors and reading == COLORS
         changed = dataclasses.replace(self, read_label=self.masks.reader(reading), palette_means_colors=by_color)
-        return dataclasses.replace(changed, reading=reading, mask_notes=self.masks.notes(reading))
+        return dataclasses.replace(changed, reading=reading, mask_notes=(*self.mask_notes, *self.masks.notes(reading)))
 
     def __len__(self) -> int:
         return len(self.images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +47,13 @@ class DataOptions(Options):
     layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *names.LAYOUTS), "auto"))] = "auto"
     """The layout of the data folder; `auto` recognizes it."""
 
+    images: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
+    """Instead of a layout, where images are in the folder: '{split}/*/{name}.jpg', say. {split} and {name} are parts of
+    the name of a folder or file, * is any text in one, ** any folders."""
+
+    masks: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
+    """Where their masks are; what {split} and {name} stand for is the same in an image and its mask."""
+
     split: Annotated[str, arg(metavar="NAME")] = "train"
     """The split to train on."""
 
@@ -54,6 +62,16 @@ class DataOptions(Options):
 
     unlabelled: names.Unlabelled = "leave_out"
     """Images without a mask: leave them out, or take them for background as a whole."""
+
+    @property
+    def arguments(self) -> str:
+        """Returns the folder and its patterns as arguments of `python -m keras_fcn.check`."""
+        patterns = {"--images": self.images, "--masks": self.masks}
+        return " ".join([self.data, *(f"{name} {shlex.quote(text)}" for name, text in patterns.items() if text)])
+
+    def is_like(self, other: DataOptions) -> bool:
+        """Returns whether other options mean the same files."""
+        return (self.data, self.images, self.masks) == (other.data, other.images, other.masks)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -121,7 +121,8 @@ def _open_data(config: TrainConfig, workers: Workers, opening: Opening, report: 
         json.dumps(config.to_dict()), "the workers have different settings; start all of them with the same options"
     )
     if workers.count > 1 and workers.is_chief:
-        open_pairs(config.data, config.split, config.layout, config.unlabelled, opening.reading)
+        patterns = {"images": config.images, "masks": config.masks}
+        open_pairs(config.data, config.split, config.layout, config.unlabelled, opening.reading, **patterns)
     workers.wait()
     beginning = opening.beginning
     with remembering(beginning.known):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.labels.class_files import find_legend, like_class_files
-from keras_fcn.datasets.labels.reading import Masks
+from keras_fcn.datasets.labels.reading import LabelReader, Masks
 from keras_fcn.datasets.labels.scan import scan_classes
 from keras_fcn.datasets.labels.survey import all_masks
 from keras_fcn.datasets.layouts.voc import LISTS, read_lists, unlisted
@@ -16,7 +16,7 @@ from keras_fcn.datasets.listing import Files, holds_pictures, images_by_stem, in
 from keras_fcn.datasets.pairs import Pairs, masks_of_images, reader, require_pairs
 from keras_fcn.datasets.splits import is_split, resolved, split_named, split_to_read
 from keras_fcn.errors import UserError
-from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.images.classes import VOID_LABEL, ClassTable
 from keras_fcn.images.masks import read_value_label
 
 IMAGES = ("images", "image", "imgs", "img", "photos")
@@ -75,17 +75,33 @@ def read_folders(root: Path, split: str) -> Pairs:
     others = [] if None in folders else [pair.masks for name, pair in folders.items() if name != wanted]
     whole = folders[None].files()[1] if None in folders and wanted is not None else masks
     list_all = functools.partial(all_masks, whole, masks_by_stem, others)
-    if wanted is None and (lists := _lists(root)):
-        images, masks, divide = _listed(lists, split, images, masks)
+    if wanted is None and (lists := split_lists(root)):
+        images, masks, divide = listed_files(lists, split, images, masks)
     require_pairs(source, images, masks)
     found = functools.partial(Pairs.found, "images and masks", split, source, images, masks, divide=divide)
+    return with_classes(root, list_all, found)
+
+
+def with_classes(
+    root: Path, list_all: Callable[[], Sequence[Path]], found: Callable[[ClassTable, LabelReader], Pairs]
+) -> Pairs:
+    """Returns pairs with the classes of the file of classes in `root`; without one, of the ids in all masks.
+
+    Args:
+        root: The folder of the data set.
+        list_all: Lists the masks of all splits.
+        found: Makes the pairs from their classes and the reader of their masks.
+
+    Raises:
+        UserError: If the classes are unclear.
+    """
     if legend := find_legend(root):
         every_mask = Masks(legend, list_all)
         return dataclasses.replace(found(legend.classes, every_mask.reader()), masks=every_mask)
     classes = scan_classes(list_all(), root)
     ids = (*range(classes.num_classes), *[_NONE] * (VOID_LABEL - classes.num_classes), VOID_LABEL)
     pairs = found(classes, reader(read_value_label, classes, ids))
-    return dataclasses.replace(pairs, mask_notes=like_class_files(root))
+    return dataclasses.replace(pairs, mask_notes=(*pairs.mask_notes, *like_class_files(root)))
 
 
 def _wanted(folders: dict[str | None, FolderPair], split: str) -> tuple[str | None, bool]:
@@ -97,7 +113,7 @@ def _wanted(folders: dict[str | None, FolderPair], split: str) -> tuple[str | No
     return name or split, divide
 
 
-def _lists(root: Path) -> dict[str, Path]:
+def split_lists(root: Path) -> dict[str, Path]:
     """Returns the split lists beside the folders, by name; none unless one is of training images."""
     for folder in (root, root / LISTS, root / LISTS.parent, root / "splits", root / "lists"):
         lists = {path.stem: path for path in sorted(folder.glob("*.txt")) if is_split(path.stem)}
@@ -106,7 +122,7 @@ def _lists(root: Path) -> dict[str, Path]:
     return {}
 
 
-def _listed(lists: dict[str, Path], split: str, images: Files, masks: Files) -> tuple[Files, Files, bool]:
+def listed_files(lists: dict[str, Path], split: str, images: Files, masks: Files) -> tuple[Files, Files, bool]:
     """Returns the images and masks of a list, and whether they have to be divided.
 
     Raises:

@@ -65,7 +65,9 @@ def open_training_data(
         UserError: If the data does not exist, or a file of it has a fault.
     """
     splits = options.split, options.val_split
-    pairs, validation = open_splits(options.data, splits, options.layout, options.unlabelled, reading)
+    pairs, validation = open_splits(
+        options.data, splits, options.layout, options.unlabelled, reading, options.images, options.masks
+    )
     require_classes(pairs.classes)
     report(
         f"Data     {options.data}: {pairs.layout}, {pairs.classes.num_classes} classes, {len(pairs)} training and "
@@ -85,7 +87,7 @@ def open_training_data(
     about_labels = (*label_remarks(pairs, inspections[0], True), *label_remarks(validation, inspections[1], False))
     for remark in (*about_files, *about_labels):
         report(f"Remark   {remark}")
-    if omitted := left_out(findings, options.data):
+    if omitted := left_out(findings, options.arguments):
         report(f"         {omitted}")
     pixels = inspections[0].pixels[:, : pairs.classes.num_classes]
     return TrainingData(

@@ -1,0 +1,121 @@
+"""A pattern of paths, which says where files lie and how they are called."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from keras_fcn.datasets.listing import normal_name
+from keras_fcn.errors import UserError, argument
+from keras_fcn.system.files import entries_of
+
+_SPECIAL = re.compile(r"\{[^{}/]*\}|\*\*/|\*+")
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file that a pattern matches.
+
+    Attributes:
+        path: Its path.
+        name: What {name} stands for.
+        split: What {split} stands for; None without it.
+        others: What each * and ** stands for.
+    """
+
+    path: Path
+    name: str
+    split: str | None
+    others: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pattern:
+    """A pattern of paths: {split} and {name} are parts of the name of a folder or file, * any text in one, ** folders.
+
+    Attributes:
+        option: The name of the argument that holds it, for error messages.
+        text: The pattern, relative to the folder of the data set.
+    """
+
+    option: str
+    text: str
+
+    def __post_init__(self) -> None:
+        unknown = {found for found in _SPECIAL.findall(self.text) if "{" in found} - {"{split}", "{name}"}
+        if unknown or "{name}" not in self.text:
+            wrong = f"{sorted(unknown)[0]} is none of these" if unknown else "{name} is missing"
+            wants = "takes a path with {name}, {split}, * and **"
+            raise UserError(f"{argument(self.option)} {wants}; {wrong}. Received: {self.text}")
+
+    @property
+    def literals(self) -> int:
+        """The number of letters that stand for themselves."""
+        return len(_SPECIAL.sub("", self.text))
+
+    @property
+    def has_split(self) -> bool:
+        """Whether it holds {split}."""
+        return "{split}" in self.text
+
+    @functools.cached_property
+    def folder(self) -> str:
+        """The folders before the first part that is no plain name."""
+        parts = self.text.split("/")
+        plain = next(index for index, part in enumerate(parts) if _SPECIAL.search(part))
+        return "/".join(parts[:plain]) + "/" * (plain > 0)
+
+    @functools.cached_property
+    def _expression(self) -> re.Pattern[str]:
+        text = normal_name(self.text[len(self.folder) :])
+        stem, dot, suffix = text.rpartition(".")
+        text, end = (stem, f"(?i:{re.escape(dot + suffix)})") if dot and re.fullmatch(r"\w+", suffix) else (text, "")
+        return re.compile(_expression(text) + end, re.DOTALL)
+
+    def files(self, root: Path, paths: Iterable[Path]) -> list[File]:
+        """Returns those of the files in `root / folder` that the pattern matches."""
+        found, start = [], len((root / self.folder / "_").as_posix()) - 1
+        for path in paths:
+            if match := self._expression.fullmatch(normal_name(path.as_posix()[start:])):
+                groups = match.groupdict()
+                others = tuple(text.strip("/") for name, text in groups.items() if name[0] == "_")
+                found.append(File(path, groups["name"], groups.get("split"), others))
+        return found
+
+    def split_folders(self, root: Path) -> dict[str, Path]:
+        """Returns the folders that {split} names, by split; none if it is in files' names, or behind **."""
+        before, _, behind = self.text.partition("{split}")
+        if not behind or "/" not in behind or "**" in before:
+            return {}
+        parts = (before + "{split}" + behind.split("/")[0])[len(self.folder) :].split("/")
+        found = [(root / self.folder, "")]
+        for depth in range(len(parts)):
+            wanted = re.compile(_expression(normal_name("/".join(parts[: depth + 1]))), re.DOTALL)
+            entries = [
+                (folder / entry.name, f"{inner}/{entry.name}" if inner else entry.name)
+                for folder, inner in found
+                if folder.is_dir()
+                for entry in entries_of(folder)
+                if entry.is_dir() and not entry.name.startswith(".")
+            ]
+            found = [(folder, inner) for folder, inner in entries if wanted.fullmatch(normal_name(inner))]
+            matches = {folder: wanted.fullmatch(normal_name(inner)) for folder, inner in found}
+        return {match["split"]: folder for folder, match in matches.items() if match}
+
+
+def _expression(text: str) -> str:
+    """Returns the regular expression of a pattern's text; what * stands for is in groups whose names begin with _."""
+    expression, position, seen = "", 0, set[str]()
+    for number, found in enumerate(_SPECIAL.finditer(text)):
+        expression += re.escape(text[position : found.start()])
+        position, name = found.end(), found[0].strip("{}")
+        if found[0].startswith("{"):
+            expression += f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+?)"
+            seen.add(name)
+        else:
+            any_text = {"**/": "(?:[^/]+/)*", "*": "[^/]*"}.get(found[0], ".*")
+            expression += f"(?P<_{number}>{any_text})"
+    return expression + re.escape(text[position:])
