@@ -106,9 +106,13 @@ def build(options: ServeOptions) -> tuple[Versions, Starlette, Metrics]:
 
     large = LargeImages(options.tiles, int(options.max_whole_mp * 1e6))
 
+    is_first = True
+
     def load(folder: Path) -> Servable:
+        nonlocal is_first
         servable = Servable(folder, large)
-        servable.warm_up(max_batch)
+        servable.warm_up(max_batch, takes_memory=is_first)
+        is_first = False
         return_free_memory()  # a third of what loading took
         return servable
 

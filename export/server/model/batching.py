@@ -83,17 +83,21 @@ class Batcher:
     async def _run(self) -> None:
         while True:
             self._arrival.clear()
-            large, has_others = self._next_large(), self._next_kind() is not None
-            if large and (not has_others or self._owed <= 0):
-                await self._advance(large)
-            elif has_others:
-                if large is None:
-                    await self._wait_for_more()
-                batch = self._take()
-                self._owed -= sum(_pixels(entry.image) for entry in batch)
-                await self._segment(batch)
-            else:
+            if not await self._take_turn():
                 await self._arrival.wait()
+
+    async def _take_turn(self) -> bool:
+        """Runs a tile or a batch; returns False if nothing waits. Its locals would keep a replaced model in memory."""
+        large, has_others = self._next_large(), self._next_kind() is not None
+        if large and (not has_others or self._owed <= 0):
+            await self._advance(large)
+        elif has_others:
+            if large is None:
+                await self._wait_for_more()
+            batch = self._take()
+            self._owed -= sum(_pixels(entry.image) for entry in batch)
+            await self._segment(batch)
+        return large is not None or has_others
 
     def _next_large(self) -> _Entry | None:
         """Returns the large image at the front, after cancelled ones are dropped."""

@@ -148,10 +148,15 @@ class Servable:
 
         return Tiled(probabilities, self._large.tile, self._large.tiles.tile_overlap)
 
-    def warm_up(self, batch_size: int) -> None:
-        """Segments grey images, so that the first request does not wait, and later ones take no more memory.
+    def warm_up(self, batch_size: int, takes_memory: bool = True) -> None:
+        """Segments grey images, so that the first request does not wait.
 
-        They are a batch, one file of each kind, the largest image that is not segmented in tiles, and a tile.
+        They are a batch, one file of each kind, and an image in tiles.
+
+        Args:
+            batch_size: The most images in a batch.
+            takes_memory: Whether these are followed by the largest image that goes whole, and the tile is a whole one,
+                so that later images take no more memory. TensorFlow keeps it for all models of the process.
         """
         image = np.full((*WARM_SIZE, 3), 128, np.uint8)
         self.segment([image] * batch_size)
@@ -161,10 +166,13 @@ class Servable:
         for data in (tf.io.encode_jpeg(image).numpy(), tf.io.encode_png(image).numpy(), turned.getvalue()):
             self.segment_file(data)
         height, width = self._large.tile
-        most = max(1, MOST_WARM_LOGITS // (width * len(self.names)))
-        self.segment([np.full((min(2 * height, most), width, 3), 128, np.uint8)])
+        tile = image[:height, :width]
+        if takes_memory:
+            most = max(1, MOST_WARM_LOGITS // (width * len(self.names)))
+            self.segment([np.full((min(2 * height, most), width, 3), 128, np.uint8)])
+            tile = np.full((min(height, most), width, 3), 128, np.uint8)
         if self._tiled is not None:
-            list(self.segment_in_tiles(np.full((min(height, most), width, 3), 128, np.uint8)))
+            list(self.segment_in_tiles(tile))
 
     def plain_header(self, data: bytes) -> FoundHeader | None:
         """Returns the header of a plain file within the limits, in microseconds; None for `read_header`."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -169,6 +171,22 @@ def test_no_more_pixels_than_agreed_in_the_order_of_arrival():
 
     # b is too large even alone, but goes when a is done; c and d wait behind it; c and d fit together.
     assert asyncio.run(several()) == ["a", "ab", "abcd", "abcd"]
+
+
+def test_a_model_that_nobody_uses_is_kept_by_nobody():
+    async def segment():
+        network = Network(whole_pixels=12)
+        network.go.set()
+        reference = weakref.ref(network)
+        async with batcher() as found:
+            for one in (image(1), image(50, 4, 6), image(2)):
+                await found.segment(network, one)
+            await asyncio.sleep(0)
+            del network
+            gc.collect()
+            return reference()
+
+    assert asyncio.run(segment()) is None
 
 
 class Model(Network):
