@@ -47,6 +47,7 @@ class Versions:
         self._failed: dict[Path, Fingerprint] = {}
         self._replaced: weakref.WeakSet[Servable] = weakref.WeakSet()
         self._error: Exception | None = None
+        self._has_garbage = False
         self.failures, self.warning = 0, ""
         found = self._found()
         if not found:
@@ -87,7 +88,7 @@ class Versions:
                 return False
             if loaded := self._attempt(path):
                 self._replaced.add(self.current)
-                self.current = loaded
+                self.current, self._has_garbage = loaded, True
                 self._warn("")
                 LOG.info("version %s %s served now", loaded.version, "as it was changed is" if is_current else "is")
                 return True
@@ -108,10 +109,11 @@ class Versions:
 
         TensorFlow's functions are cycles, small ones for Python; an error's traceback holds what was loaded.
         """
-        if self._replaced or self._error:
+        if self._has_garbage:
             self._error = None
             gc.collect()
             return_free_memory()
+            self._has_garbage = bool(self._replaced)
 
     def _attempt(self, path: Path) -> Servable | None:
         """Returns a loaded version, or None if that fails or has failed with the same files before."""
@@ -122,7 +124,7 @@ class Versions:
             loaded = self._load(path)
         except Exception as error:  # any other than a UserError is a bug; it must not be tried each second
             LOG.warning("%s; it is not served", error, exc_info=not isinstance(error, UserError))
-            self._failed[path], self._error = fingerprint, error
+            self._failed[path], self._error, self._has_garbage = fingerprint, error, True
             self.failures += 1
             return None
         self._loaded = fingerprint  # of before: files that changed meanwhile are seen as changed

@@ -11,14 +11,21 @@ from export.server.model.versions import Versions
 from keras_fcn.errors import UserError
 
 
+class Cycle:
+    """Stands for TensorFlow's functions."""
+
+    def __init__(self):
+        self.itself = self
+
+
 class Loaded:
-    """Stands for a loaded model: a cycle, as TensorFlow's functions are."""
+    """Stands for a loaded model."""
 
     def __init__(self, folder):
         self.version, self.content = folder.name, (folder / "saved_model.pb").read_text()
         if "bad" in self.content:
             raise UserError(f"{folder}: is bad")
-        self.itself = self
+        self.functions = Cycle()
 
 
 def write(folder, content):
@@ -103,11 +110,11 @@ def test_a_change_that_cannot_be_loaded_leaves_what_was_loaded(folder, warnings)
 
 def test_a_replaced_model_is_freed_when_no_request_uses_it(folder):
     versions = Versions(folder, Loaded)
-    used, old = versions.current, weakref.ref(versions.current)
+    used, old = versions.current, weakref.ref(versions.current.functions)
     write(folder / "2", "new")
     assert versions.refresh()
     versions.refresh()
-    assert old() is used
+    assert old() is used.functions
     del used
     versions.refresh()
     assert old() is None
@@ -121,7 +128,7 @@ def test_a_version_that_fails_by_a_bug_is_tried_once_and_leaves_nothing_in_memor
     def load(version):
         if version.name == "2":
             loaded = Loaded(version)
-            left.append(weakref.ref(loaded))
+            left.append(weakref.ref(loaded.functions))
             raise MemoryError(version)
         return Loaded(version)
 
