@@ -149,8 +149,8 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     require_sound(pairs.findings)
     if omitted := left_out(pairs.findings, data.arguments):
         print(omitted, file=sys.stderr)
-    if options.data is not None and pairs.note:
-        print(pairs.note, file=sys.stderr)
+    if options.data is not None:
+        print("".join(f"{note}\n" for note in (pairs.note, *pairs.mask_notes) if note), end="", file=sys.stderr)
     evaluated = evaluate_models(options.models, options.inference, pairs, options.trimap)
     for remark in evaluated.remarks:
         print(remark, file=sys.stderr)

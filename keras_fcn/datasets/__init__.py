@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import NoReturn
 
 from keras_fcn.datasets.download import download_voc2012, unpack_voc2012
 from keras_fcn.datasets.foreign import contents, foreign_format
@@ -13,6 +14,7 @@ from keras_fcn.datasets.inspection import Inspection, inspect_pairs
 from keras_fcn.datasets.layouts import folders, voc
 from keras_fcn.datasets.layouts.patterns.matching import Patterns
 from keras_fcn.datasets.layouts.patterns.reading import read_patterns
+from keras_fcn.datasets.layouts.patterns.search import search_patterns
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.errors import UserError, argument
@@ -82,10 +84,21 @@ def open_pairs(
             split, its masks are not clear, or there is no background for images without mask.
     """
     root = _folder(data)
-    patterns = Patterns.given(images, masks, layout)
-    listed = read_patterns(root, split, patterns) if patterns else LAYOUTS[find_layout(root, layout)].read(root, split)
-    pairs = listed.chosen(reading)
+    pairs = _listed(root, split, layout, Patterns.given(images, masks, layout)).chosen(reading)
     return pairs.with_background() if unlabelled == "background" else pairs
+
+
+def _listed(root: Path, split: str, layout: str, patterns: Patterns | None) -> Pairs:
+    """Lists the pairs of a split by patterns, by a layout, or, in no known layout, by the only patterns that fit."""
+    if patterns is not None:
+        return read_patterns(root, split, patterns)
+    if layout != "auto" or not root.is_dir() or _recognized(root) or _inner(root):
+        return LAYOUTS[find_layout(root, layout)].read(root, split)
+    found, note = search_patterns(root)
+    if found is None:
+        _refuse(root, note)
+    pairs = read_patterns(root, split, found)
+    return dataclasses.replace(pairs, mask_notes=(note, *pairs.mask_notes))
 
 
 def open_splits(
@@ -165,18 +178,28 @@ def find_layout(root: Path, layout: str = "auto") -> str:
         )
     if layout != "auto":
         return layout
-    found = _recognized(root)
-    if found is None:
-        inner = [path for path in sorted(root.iterdir()) if path.is_dir() and _recognized(path)]
-        if len(inner) == 1:
-            raise UserError(f"{root}: is in no known layout, but the folder in it is; give {inner[0]}")
-        if form := foreign_format(root):
-            raise UserError(f"{root}: is in no known layout; {form}")
-        raise UserError(
-            f"{root}: is in no known layout. It holds {contents(root, _FOLDERS)}; put images into images/ and masks of "
-            f"the same names into masks/, or as one of the layouts {', '.join(LAYOUTS)} has them"
-        )
-    return found
+    return _recognized(root) or _refuse(root)
+
+
+def _refuse(root: Path, near: str = "") -> NoReturn:
+    """Raises UserError about a folder in no known layout; `near` are patterns that pair a part of it."""
+    if inner := _inner(root):
+        raise UserError(f"{root}: is in no known layout, but the folder in it is; give {inner}")
+    if form := foreign_format(root):
+        raise UserError(f"{root}: is in no known layout; {form}")
+    if near:
+        raise UserError(f"{root}: is in no known layout. It holds {contents(root, ())}; {near}")
+    raise UserError(
+        f"{root}: is in no known layout. It holds {contents(root, _FOLDERS)}; put images into images/ and masks of "
+        f"the same names into masks/, or as one of the layouts {', '.join(LAYOUTS)} has them, or say where they are by "
+        f"{argument('images')} and {argument('masks')}"
+    )
+
+
+def _inner(root: Path) -> Path | None:
+    """Returns the only folder in a folder that is in a known layout."""
+    inner = [path for path in sorted(root.iterdir()) if path.is_dir() and _recognized(path)]
+    return inner[0] if len(inner) == 1 else None
 
 
 _FOLDERS = (*folders.IMAGES, *folders.MASKS, "jpegimages", "segmentationclass", "imagesets", "trainannot", "valannot")

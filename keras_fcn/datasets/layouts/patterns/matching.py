@@ -40,14 +40,18 @@ class Patterns:
     def __str__(self) -> str:
         return f"--images {shlex.quote(self.images.text)} --masks {shlex.quote(self.masks.text)}"
 
-    def matched(self, root: Path) -> Matched:
+    def matched(self, root: Path, paths: Sequence[Path] | None = None) -> Matched:
         """Returns the files of both patterns, paired.
+
+        Args:
+            root: The folder of the data set.
+            paths: The files in it, if they are known.
 
         Raises:
             UserError: If a pattern matches no file, or files that cannot be read, or a name is there twice.
         """
         folders = {root / pattern.folder for pattern in (self.images, self.masks)}
-        listed = {folder: list(walk_files(folder)) if folder.is_dir() else [] for folder in folders}
+        listed = {folder: _files_in(folder, paths) for folder in folders}
         images, masks = (pattern.files(root, listed[root / pattern.folder]) for pattern in (self.images, self.masks))
         images, masks = self._parted(images, masks)
         for pattern, files, suffixes in ((self.images, images, IMAGE_SUFFIXES), (self.masks, masks, MASK_SUFFIXES)):
@@ -127,6 +131,13 @@ def _require(pattern: Pattern, files: Sequence[File], suffixes: tuple[str, ...],
     if wrong:
         wants = "images are JPEGs, PNGs, TIFFs, BMPs or WebPs" if ".jpg" in suffixes else "masks are PNGs"
         raise UserError(f"{given} matches {by_suffix(wrong)}, such as {wrong[0]}; {wants}: convert them")
+
+
+def _files_in(folder: Path, paths: Sequence[Path] | None) -> list[Path]:
+    if paths is None:
+        return list(walk_files(folder)) if folder.is_dir() else []
+    start = f"{folder.as_posix()}/"
+    return [path for path in paths if path.as_posix().startswith(start)]
 
 
 def inside(root: Path, path: Path) -> Path:
