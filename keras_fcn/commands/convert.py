@@ -20,7 +20,7 @@ from keras_fcn.datasets.layouts.voc import LISTS
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import write_label
-from keras_fcn.runs.config import DataOptions
+from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.runs.names import LAYOUTS, Unlabelled
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import new_folder, written

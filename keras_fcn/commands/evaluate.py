@@ -11,8 +11,8 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from keras_fcn.errors import UserError
 from keras_fcn.inference.options import InferenceOptions
-from keras_fcn.runs.config import DataOptions
 from keras_fcn.runs.config_files import read_config
+from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.names import LAYOUTS, Unlabelled
 from keras_fcn.system.command_line import parse_options

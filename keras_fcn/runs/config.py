@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from tyro.conf import FlagConversionOff, OmitArgPrefixes, arg
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs import names
+from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.system.options import (
     BELOW_1,
     HEIGHT_WIDTH,
@@ -35,43 +35,6 @@ _CROP_HINT = "(default: 320 480, or the largest training image rounded up to a m
 _INPUT_SCALE = Range(lambda scale: 0.0001 <= scale < math.inf, "must be at least 0.0001")
 _LOSSES = Range(lambda losses: len(set(losses)) == len(losses) > 0, "takes one or more losses, each once")
 _OHEM = Range(lambda fraction: 0 < fraction <= 1, "must be greater than 0 and at most 1")
-
-
-@dataclasses.dataclass(frozen=True)
-class DataOptions(Options):
-    """The data to train and evaluate on."""
-
-    data: Annotated[str, arg(metavar="DIR")] = "toy"
-    """A folder of images and masks; `toy`, embedded, drawn into data/toy; or `voc2012`, downloaded into data."""
-
-    layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *names.LAYOUTS), "auto"))] = "auto"
-    """The layout of the data folder; `auto` recognizes it."""
-
-    images: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
-    """Instead of a layout, where images are in the folder: '{split}/*/{name}.jpg', say. {split} and {name} are parts of
-    the name of a folder or file, * is any text in one, ** any folders."""
-
-    masks: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
-    """Where their masks are; what {split} and {name} stand for is the same in an image and its mask."""
-
-    split: Annotated[str, arg(metavar="NAME")] = "train"
-    """The split to train on."""
-
-    val_split: Annotated[str, arg(metavar="NAME")] = "val"
-    """The split to evaluate on after every epoch, on all of its images as a whole."""
-
-    unlabelled: names.Unlabelled = "leave_out"
-    """Images without a mask: leave them out, or take them for background as a whole."""
-
-    @property
-    def arguments(self) -> str:
-        """Returns the folder and its patterns as arguments of `python -m keras_fcn.check`."""
-        patterns = {"--images": self.images, "--masks": self.masks}
-        return " ".join([self.data, *(f"{name} {shlex.quote(text)}" for name, text in patterns.items() if text)])
-
-    def is_like(self, other: DataOptions) -> bool:
-        """Returns whether other options mean the same files."""
-        return (self.data, self.images, self.masks) == (other.data, other.images, other.masks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,7 +247,7 @@ class TrainConfig:
         (12, 12)
     """
 
-    dataset: Annotated[OmitArgPrefixes[DataOptions], arg(name="data")] = DataOptions()
+    dataset: Annotated[OmitArgPrefixes[DataOptions], arg(name="data")] = DataOptions()  # noqa: RUF009 -- frozen
     network: Annotated[OmitArgPrefixes[NetworkOptions], arg(name="network")] = NetworkOptions()
     augmentation: Annotated[OmitArgPrefixes[AugmentationOptions], arg(name="augmentation")] = AugmentationOptions()
     optimization: Annotated[OmitArgPrefixes[OptimizerOptions], arg(name="optimizer")] = OptimizerOptions()

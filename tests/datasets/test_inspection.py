@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.errors import Remark
-from keras_fcn.runs.config import DataOptions
+from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.training.inputs.data import open_training_data
 
 

@@ -13,7 +13,7 @@ from keras_fcn.datasets.balance import class_weights, repeat_factors
 from keras_fcn.datasets.inspection import images_in_both, label_remarks, left_out, require_labels
 from keras_fcn.errors import Remark
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.runs.config import DataOptions
+from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.runs.fingerprint import Fingerprint, Pair
 from keras_fcn.runs.names import Balance
 

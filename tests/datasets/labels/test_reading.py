@@ -27,7 +27,7 @@ from PIL import Image
 from keras_fcn.commands.evaluate import EvaluateOptions
 from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
-from keras_fcn.runs.config import DataOptions
+from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.training.inputs.data import open_training_data
 

@@ -16,7 +16,7 @@ from keras_fcn.datasets.labels import survey
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.images.classes import VOC_CLASS_NAMES, ClassTable
-from keras_fcn.runs.config import DataOptions
+from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.runs.known_files import KnownFiles, remembering

@@ -1,0 +1,49 @@
+"""The settings that say which data a run trains and evaluates on."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from typing import Annotated
+
+from tyro.conf import arg
+
+from keras_fcn.runs import names
+from keras_fcn.system.options import Options, hint
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions(Options):
+    """The data to train and evaluate on."""
+
+    data: Annotated[str, arg(metavar="DIR")] = "toy"
+    """A folder of images and masks; `toy`, embedded, drawn into data/toy; or `voc2012`, downloaded into data."""
+
+    layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *names.LAYOUTS), "auto"))] = "auto"
+    """The layout of the data folder; `auto` recognizes it."""
+
+    images: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
+    """Instead of a layout, where images are in the folder: '{split}/*/{name}.jpg', say. {split} and {name} are parts of
+    the name of a folder or file, * is any text in one, ** any folders."""
+
+    masks: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
+    """Where their masks are; what {split} and {name} stand for is the same in an image and its mask."""
+
+    split: Annotated[str, arg(metavar="NAME")] = "train"
+    """The split to train on."""
+
+    val_split: Annotated[str, arg(metavar="NAME")] = "val"
+    """The split to evaluate on after every epoch, on all of its images as a whole."""
+
+    unlabelled: names.Unlabelled = "leave_out"
+    """Images without a mask: leave them out, or take them for background as a whole."""
+
+    @property
+    def arguments(self) -> str:
+        """Returns the folder and its patterns as arguments of `python -m keras_fcn.check`."""
+        patterns = {"--images": self.images, "--masks": self.masks}
+        return " ".join([self.data, *(f"{name} {shlex.quote(text)}" for name, text in patterns.items() if text)])
+
+    def is_like(self, other: DataOptions) -> bool:
+        """Returns whether other options mean the same files."""
+        return (self.data, self.images, self.masks) == (other.data, other.images, other.masks)
