@@ -19,7 +19,7 @@ CELL = r"```python\n(.*?)```"
 SCRIPTS = (
     "train.py", "predict.py", "evaluate.py", "keras_fcn/check.py", "keras_fcn/convert.py", "keras_fcn/summary.py",
     "export/saved_model.py", "export/serve.py", "export/onnx.py", "benchmarks/train_step.py", "benchmarks/inference.py",
-    "benchmarks/serving.py", "benchmarks/quality.py",
+    "benchmarks/serving.py", "benchmarks/quality.py", "benchmarks/attacks.py",
 )  # fmt: skip
 ELSEWHERE = {"--logdir"}
 """Options of other programs."""
