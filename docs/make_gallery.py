@@ -153,7 +153,7 @@ def main() -> None:
     from keras_fcn.drawing.palettes import picture_colors
     from keras_fcn.inference.options import InferenceOptions
     from keras_fcn.inference.predictor import Predictor
-    from keras_fcn.prediction.annotations import geojson
+    from keras_fcn.prediction.annotations.geojson import geojson
     from keras_fcn.prediction.outputs import OUTPUTS, Prediction
 
     predictor = Predictor.open(options.model, InferenceOptions(scales=(LEARNED_SCALE / SCALE,)))

@@ -13,7 +13,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from keras_fcn.errors import NoSpaceError, Remark, UserError, argument
 from keras_fcn.inference.options import InferenceOptions
-from keras_fcn.prediction.annotations import merged_coco
+from keras_fcn.prediction.annotations.coco import merged_coco
 from keras_fcn.prediction.plan import Plan, Task, coco_file, plan
 from keras_fcn.prediction.sources import find_images
 from keras_fcn.runs.names import OUTPUTS, OutputName, PaletteName

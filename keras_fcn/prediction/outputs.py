@@ -17,7 +17,8 @@ from keras_fcn.drawing.palettes import picture_colors
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import encode_label
-from keras_fcn.prediction.annotations import coco, geojson
+from keras_fcn.prediction.annotations.coco import coco
+from keras_fcn.prediction.annotations.geojson import geojson
 from keras_fcn.runs import names
 from keras_fcn.system.storage import write_bytes
 

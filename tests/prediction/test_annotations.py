@@ -12,7 +12,8 @@ from matplotlib.path import Path as Outline
 from PIL import Image, ImageDraw
 
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.prediction.annotations import coco, geojson, merged_coco, polygons
+from keras_fcn.prediction.annotations.coco import coco, merged_coco
+from keras_fcn.prediction.annotations.geojson import geojson, polygons
 
 needs_rasterio = pytest.mark.skipif(
     importlib.util.find_spec("rasterio") is None,

@@ -12,7 +12,7 @@ from keras_fcn.commands.predict import merge_coco
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.predictor import Predictor
-from keras_fcn.prediction.annotations import coco
+from keras_fcn.prediction.annotations.coco import coco
 from keras_fcn.prediction.photos import predict_all
 from keras_fcn.prediction.plan import plan
 from keras_fcn.prediction.sources import find_images

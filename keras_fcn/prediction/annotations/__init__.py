@@ -1,0 +1,1 @@
+"""A mask's objects as the annotation files of other programs."""
