@@ -49,7 +49,7 @@ class NetworkOptions(Options):
 
     weights: Annotated[str, arg(metavar="FILE")] = "none"
     """The backbone's initial weights: `none` (random), `imagenet` (downloaded), or a file: .keras, .weights.h5,
-    .safetensors (torchvision, timm), .params (Gluon) or .npz."""
+    .pth or .safetensors (torchvision, timm), .params (Gluon) or .npz."""
 
     upscore_init: names.UpscoreInit = "bilinear"
     """Initial weights of the upsampling layers: bilinear interpolation, or random numbers."""

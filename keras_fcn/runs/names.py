@@ -30,7 +30,7 @@ class BackboneEntry(NamedTuple):
 
 _RESNETS, _VGG, _APPLICATIONS = (f"keras_fcn.network.backbones.{name}" for name in ("resnets", "vgg", "applications"))
 _KERAS, _HUB = "keras.applications", "KerasHub"
-_TORCH, _GLUON = ".safetensors of torchvision or timm", ".params of MXNet Gluon's model zoo"
+_TORCH, _GLUON = ".pth or .safetensors of torchvision or timm", ".params of MXNet Gluon's model zoo"
 _FOLDED = "an .npz of folded kernels and biases"
 
 BACKBONES = {

@@ -1,6 +1,6 @@
-"""Reading files of named tensors from other programs: NumPy's .npz, safetensors, and MXNet's .params.
+"""Reading files of named tensors from other programs: NumPy's .npz, safetensors, PyTorch's .pth and MXNet's .params.
 
-The first bytes tell the format. Sizes are checked against the file's size before use, and nothing is unpickled.
+The first bytes tell the format. Sizes are checked against the file's size before use, and no code in a file is run.
 """
 
 from __future__ import annotations
@@ -13,30 +13,31 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from keras_fcn.errors import UserError
+from keras_fcn.network.weights.pytorch import DESCRIPTION, read_legacy, read_zip
 from keras_fcn.system.text import reason_of
 
 LARGEST_FILE = 1 << 30
 """Maximum size of a file and of its unpacked tensors in bytes; the largest ResNets have a quarter of it."""
 
-KINDS = "an .npz of arrays, a .safetensors or a Gluon .params file"
+KINDS = "an .npz of arrays, a .safetensors, a .pth of PyTorch or a Gluon .params file"
 """Formats of `read_weight_file`, for messages."""
 
 _ZIP, _MXNET, _PICKLE = b"PK\x03\x04", struct.pack("<QQ", 0x112, 0), b"\x80"
 _MXNET_V1, _MXNET_V2, _MXNET_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 _MXNET_TYPES = ("<f4", "<f8", "<f2", "u1", "<i4", "i1", "<i8")
-_SAFETENSORS_TYPES = {"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8"}
-_PICKLED = "is a pickle, as torch.save writes it, which may run code: save the state dict with safetensors instead"
+_SAFETENSORS_TYPES = {"F64", "BF16", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8"}
 
 
 def read_weight_file(path: Path) -> dict[str, np.ndarray]:
-    """Reads the named tensors of a file in one of three formats, recognized by its content.
+    """Reads the named tensors of a file in one of four formats, recognized by its content.
 
     Args:
-        path: An `.npz`, a `.safetensors`, or an MXNet `.params` file, with any suffix.
+        path: An `.npz`, a `.safetensors`, a `.pth` of a state dict, or an MXNet `.params` file, with any suffix.
 
     Returns:
         The tensors by name, in the file's order: floating-point ones as float32, all finite, and integers unchanged.
@@ -49,7 +50,7 @@ def read_weight_file(path: Path) -> dict[str, np.ndarray]:
     except SafetensorError as error:
         raise UserError(f"{path}: is a damaged .safetensors file ({reason_of(error)})") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # RuntimeError: encrypted, or unknown
-        raise UserError(f"{path}: is a damaged .npz or .keras file ({reason_of(error)})") from None
+        raise UserError(f"{path}: is a damaged .npz, .pth or .keras file ({reason_of(error)})") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({reason_of(error)})") from None
     except ValueError as error:
@@ -62,12 +63,14 @@ def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         head = file.read(16)
     _require_size(path.stat().st_size)
     if head.startswith(_ZIP):
-        return _read_npz(path)
+        return _read_archive(path)
+    if head.startswith(_PICKLE):
+        return read_legacy(path)
     if head.startswith(_MXNET):
         return _read_mxnet(path.read_bytes())
     if head[8:9] == b"{":
         return _read_safetensors(path)
-    raise ValueError(_PICKLED if head.startswith(_PICKLE) else f"is not {KINDS}")
+    raise ValueError(f"is not {KINDS}")
 
 
 def _require_size(size: int) -> None:
@@ -82,35 +85,41 @@ def _checked(tensors: Iterator[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]
         ValueError: If there is none, two have the same name, or one has values that are not finite.
     """
     found: dict[str, np.ndarray] = {}
+    size = 0
     for name, tensor in tensors:
         if not name.isprintable() or len(name) > 200:
             raise ValueError(f"holds a tensor whose name is not text: {name[:40]!r}")
         if name in found:
             raise ValueError(f"holds {name} twice")
-        if tensor.dtype.kind not in "fiu" or tensor.dtype.itemsize > 8:
-            raise ValueError(f"{name} is of {tensor.dtype}; weights are float16, float32 or float64")
-        if tensor.dtype.kind == "f":
-            with np.errstate(over="ignore"):  # overflow becomes infinity, which is refused
-                tensor = tensor.astype(np.float32)
-            if not np.isfinite(tensor).all():
-                raise ValueError(f"{name} holds NaN, infinity, or values beyond float32")
+        is_float = tensor.dtype.kind == "f" or tensor.dtype == ml_dtypes.bfloat16
+        if not (is_float or tensor.dtype.kind in "iu") or tensor.dtype.itemsize > 8:
+            raise ValueError(f"{name} is of {tensor.dtype}; weights are float16, bfloat16, float32 or float64")
+        size += tensor.size * max(tensor.dtype.itemsize, 4)
+        _require_size(size)  # a view may repeat few bytes many times
+        with np.errstate(over="ignore"):  # overflow becomes infinity, which is refused
+            tensor = tensor.astype(np.float32 if is_float else tensor.dtype)  # a copy: the file may change
+        if is_float and not np.isfinite(tensor).all():
+            raise ValueError(f"{name} holds NaN, infinity, or values beyond float32")
         found[name] = tensor
     if not found:
         raise ValueError("holds no tensors")
     return found
 
 
-def _read_npz(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+def _read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-        if any(member.filename.endswith("data.pkl") for member in members):
-            raise ValueError(_PICKLED)
         _require_size(sum(member.file_size for member in members))
-        for member in members:
-            if not member.filename.endswith(".npy"):
-                raise ValueError(f"is a zip file of other data than arrays ({member.filename[:40]!r})")
-            name = member.filename.removesuffix(".npy")
-            yield name, _read_npy(name, archive.read(member))  # reads at most file_size bytes
+        is_pytorch = any(member.filename.rpartition("/")[2] == DESCRIPTION for member in members)
+        yield from read_zip(path, archive) if is_pytorch else _read_npz(archive)
+
+
+def _read_npz(archive: zipfile.ZipFile) -> Iterator[tuple[str, np.ndarray]]:
+    for member in archive.infolist():
+        if not member.filename.endswith(".npy"):
+            raise ValueError(f"is a zip file of other data than arrays ({member.filename[:40]!r})")
+        name = member.filename.removesuffix(".npy")
+        yield name, _read_npy(name, archive.read(member))  # reads at most file_size bytes
 
 
 def _read_npy(name: str, content: bytes) -> np.ndarray:
@@ -142,7 +151,7 @@ def _read_safetensors(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         for name in file.keys():  # noqa: SIM118 - it is no dict
             kind = file.get_slice(name).get_dtype()
             if kind not in _SAFETENSORS_TYPES:
-                raise ValueError(f"{name[:200]} is of {kind}; weights are F16, F32 or F64")
+                raise ValueError(f"{name[:200]} is of {kind}; weights are F16, BF16, F32 or F64")
             yield name, file.get_tensor(name)
 
 

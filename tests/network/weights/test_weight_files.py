@@ -1,4 +1,4 @@
-"""Weight files of three formats are read exactly, and damaged ones are refused in one line."""
+"""Weight files of four formats are read exactly, and damaged ones are refused in one line."""
 
 import io
 import json
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy_resnet import mxnet_file
 from safetensors.numpy import save
+from torch_files import legacy_file, state_dict, zip_file
 
 from keras_fcn.errors import UserError
 from keras_fcn.network.weights.files import read_weight_file
@@ -62,6 +63,8 @@ WRITERS = {
     "mxnet 2": mxnet_file,
     "mxnet 3": lambda tensors: mxnet_file(tensors, 0xF993FACA),
     "mxnet with prefix": lambda tensors: mxnet_file(tensors, prefix="aux:"),
+    "torch": lambda tensors: zip_file(state_dict(tensors)),
+    "torch before 1.6": lambda tensors: legacy_file(state_dict(tensors)),
 }
 
 
@@ -84,6 +87,13 @@ def test_other_floats_become_float32(tmp_path, dtype):
         np.testing.assert_array_equal(found, [[1.5, -2.0]])
 
 
+def test_bfloat16_becomes_float32(tmp_path):
+    bits = struct.pack("<HH", 0x3FC0, 0xC000)  # the upper halves of 1.5 and -2.0 in float32
+    found = read(tmp_path, safetensors({"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}, bits))["a"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, [1.5, -2.0])
+
+
 def test_a_count_stays_an_integer(tmp_path):
     values = {"num_batches_tracked": np.array(7, np.int64)}
     for content in (npz(values), save(values), mxnet_file(values, 0xF993FACA, kind=6)):
@@ -95,13 +105,12 @@ FLOATS = {"descr": "<f4", "fortran_order": False, "shape": (10**15,)}
 HUGE = {"a": {"dtype": "F32", "shape": [10**15], "data_offsets": [0, 4 * 10**15]}}
 MXNET = mxnet_file({"a": np.ones(3, "f")})
 WRONG = {
-    "nothing": (b"", "is not an .npz of arrays, a .safetensors or a Gluon .params file"),
+    "nothing": (b"", "is not an .npz of arrays, a .safetensors, a .pth of PyTorch or a Gluon .params file"),
     "an image": (b"\x89PNG\r\n\x1a\n" + bytes(50), "is not an .npz"),
-    "pickle": (pickle.dumps({"a": 1}), "is a pickle, as torch.save writes it"),
-    "torch zip": (zipped({"archive/data.pkl": b"", "archive/data/0": b""}), "is a pickle, as torch.save writes it"),
+    "pickle": (pickle.dumps({"a": 1}), "is a pickle, but not of torch.save"),
     "other zip": (zipped({"config.json": b"{}"}), r"is a zip file of other data than arrays \('config.json'\)"),
     "objects": (npz({"a": np.array([{}], object)}), "a is of pickled objects"),
-    "strings": (npz({"a": np.array(["x"])}), "a is of <U1; weights are float16, float32 or float64"),
+    "strings": (npz({"a": np.array(["x"])}), "a is of <U1; weights are float16, bfloat16, float32 or float64"),
     "complex": (npz({"a": np.ones(2, complex)}), "a is of complex128"),
     "nan": (npz({"a": np.array([1, np.nan])}), "a holds NaN, infinity, or values beyond float32"),
     "infinity": (save({"a": np.array([1, np.inf], np.float32)}), "a holds NaN, infinity"),
@@ -110,13 +119,13 @@ WRONG = {
     "huge npy": (zipped({"a.npy": npy(FLOATS)}), "a declares the shape 1000000000000000 of float32, but has other"),
     "no npy": (zipped({"a.npy": b"\x93NUMPY\x01\x00"}), "a has a damaged array header"),
     "not literal": (zipped({"a.npy": npy("__import__('os')")}), "a has a damaged array header"),
-    "cut npz": (npz(TENSORS)[:-30], "is a damaged .npz or .keras file"),
+    "cut npz": (npz(TENSORS)[:-30], "is a damaged .npz, .pth or .keras file"),
     "cut safetensors": (save(TENSORS)[:-3], "is a damaged .safetensors file"),
     "huge safetensors": (safetensors(HUGE), "is a damaged .safetensors file"),
     "lying header length": (struct.pack("<Q", 2**60) + b"{}", "is a damaged .safetensors file"),
-    "bfloat16": (
-        safetensors({"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}, b"\0\0"),
-        "a is of BF16; weights are F16, F32 or F64",
+    "float8": (
+        safetensors({"a": {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [0, 1]}}, b"\0"),
+        "a is of F8_E4M3; weights are F16, BF16, F32 or F64",
     ),
     "line break": (save({"a\nb": np.ones(1, "f")}), r"holds a tensor whose name is not text: 'a\\nb'"),
     "twice": (mxnet_file({"arg:a": np.ones(1, "f"), "aux:a": np.ones(1, "f")}), "holds a twice"),
@@ -161,7 +170,11 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
         read(tmp_path, save({"a": np.zeros(10_000, np.float32)}))
 
 
-@pytest.mark.parametrize("write", [npz, save, mxnet_file], ids=["npz", "safetensors", "mxnet"])
+@pytest.mark.parametrize(
+    "write",
+    [npz, save, mxnet_file, WRITERS["torch"], WRITERS["torch before 1.6"]],
+    ids=["npz", "safetensors", "mxnet", "torch", "torch before 1.6"],
+)
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_damage_is_a_user_error_or_does_not_show(tmp_path_factory, write, data):
