@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 if not __package__:  # started by its path, this folder would shadow packages of the same names
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from export.formats.conversion import Format, export_as
-from keras_fcn.system.command_line import run_command
+from tyro.conf import arg
+
+from export.formats.conversion import Format, FormatOptions, export_as
+from export.formats.deepness import TILE, deepness_format
+from keras_fcn.errors import UserError, argument
+from keras_fcn.system.command_line import parse_options, run_command
+from keras_fcn.system.options import POSITIVE, number
 
 if TYPE_CHECKING:
     import keras
@@ -25,6 +31,29 @@ OPSET = 18
 EXACT_CONVOLUTIONS = {False: 3, True: 6}
 """Number of first convolutions in float32 in an int8 file, for networks without and with depthwise convolutions, whose
 blocks have more and cheaper convolutions."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OnnxOptions(FormatOptions):
+    """Exports a trained network as an ONNX file from uint8 images [N, H, W, 3], RGB, to uint8 classes [N, H, W].
+
+    The file includes normalization, padding, cropping and argmax. The class table is written beside it as labels.json.
+    The file is run and compared with the live model before it is kept.
+    """
+
+    deepness: Annotated[float | None, POSITIVE, number("CM"), arg(help_behavior_hint="")] = None
+    """Write the file for the QGIS plugin Deepness, for layers of so many centimetres per pixel: from tiles to
+    probabilities. --size is then that of the tiles, 1024 1024 if not given."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.deepness is None:
+            return
+        if self.int8:
+            raise UserError(f"{argument('deepness')} writes float32; leave out {argument('int8')}")
+        if self.size is not None and self.size[0] != self.size[1]:
+            received = f"{self.size[0]} {self.size[1]}"
+            raise UserError(f"{argument('deepness')} takes square tiles: {argument('size')} {received} is none")
 
 
 def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
@@ -106,7 +135,12 @@ ONNX = Format("ONNX", ("model.onnx",), ("onnx", "tf2onnx", "onnxruntime"), (), T
 
 def main() -> None:
     """Exports and prints the comparisons."""
-    export_as(ONNX, sys.argv[1:])
+    options = parse_options(OnnxOptions, sys.argv[1:])
+    if options.deepness is None:
+        export_as(ONNX, options)
+    else:
+        size = options.size or (TILE, TILE)
+        export_as(deepness_format(options.deepness, OPSET), dataclasses.replace(options, size=size))
 
 
 if __name__ == "__main__":

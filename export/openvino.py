@@ -14,8 +14,8 @@ import numpy as np
 if not __package__:  # started by its path, this folder would shadow packages of the same names
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from export.formats.conversion import Format, export_as
-from keras_fcn.system.command_line import run_command
+from export.formats.conversion import Format, FormatOptions, export_as
+from keras_fcn.system.command_line import parse_options, run_command
 
 if TYPE_CHECKING:
     import keras
@@ -88,7 +88,7 @@ OPENVINO = Format("OpenVINO", ("model.bin", "model.xml"), ("openvino",), ("nncf"
 
 def main() -> None:
     """Exports and prints the comparisons."""
-    export_as(OPENVINO, sys.argv[1:])
+    export_as(OPENVINO, parse_options(FormatOptions, sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import numpy as np
 import tyro
 
 from keras_fcn.errors import UserError, argument
-from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import require_writable, write_json, written
 from keras_fcn.system.options import AT_LEAST_1, SIZE, Options
 from keras_fcn.system.packages import require_packages
@@ -48,6 +47,7 @@ class Format:
             the last argument is given, which yields images uint8 [1, H, W, 3] for calibration.
         load: Returns the function of a file, from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W]; a second
             argument is the number of threads.
+        graph: Returns the function to write of a network and the images' size, instead of `class_graph`.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Format:
     classes_first: bool
     write: Callable[[Any, Path, keras.Model, Callable[[], Iterable[np.ndarray]] | None], None]
     load: Callable[..., Callable[[np.ndarray], np.ndarray]]
+    graph: Callable[[keras.Model, tuple[int, int] | None], Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +132,8 @@ def export_format(
     directory, images = Path(directory), calibration.images if calibration and int8 else None
     with _folder_in(directory) as folder:
         with _quiet():
-            form.write(class_graph(model, size, form.classes_first), folder / form.files[-1], model, images)
+            graph = form.graph(model, size) if form.graph else class_graph(model, size, form.classes_first)
+            form.write(graph, folder / form.files[-1], model, images)
         samples = list(itertools.islice(calibration.images(), 3)) if calibration else []
         segment = form.load(folder / form.files[-1])
         comparisons = verify_file(form.files[-1], segment, Predictor(model), size, samples, not int8)
@@ -179,9 +181,8 @@ def _quiet() -> Iterator[None]:
             os.environ["CI"] = before
 
 
-def export_as(form: Format, arguments: list[str]) -> None:
-    """Runs the command line of a format, and prints the comparisons, the file's size and its speed."""
-    options = parse_options(FormatOptions, arguments)
+def export_as(form: Format, options: FormatOptions) -> None:
+    """Exports as a command line's options say, and prints the comparisons, the file's size and its speed."""
     require_installed(form, options.int8)
     require_writable(options.directory, is_folder=True)
     start_tensorflow()

@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT, Call
 
 from export.formats.conversion import FormatOptions
+from export.onnx import OnnxOptions
 from export.server.options import ServeOptions
 from keras_fcn.commands.check import CheckOptions
 from keras_fcn.commands.convert import ConvertOptions
@@ -29,7 +30,8 @@ OPTIONS = {
     "keras_fcn.convert": ConvertOptions,
     "keras_fcn.summary": SummaryOptions,
     "export.serve": ServeOptions,
-    **dict.fromkeys(("export.onnx", "export.openvino", "export.litert"), FormatOptions),
+    "export.onnx": OnnxOptions,
+    **dict.fromkeys(("export.openvino", "export.litert"), FormatOptions),
 }
 STANDS_FOR = {"N": "2", "OPTIONS": "", "...": "", "…": ""}
 """Words of pages that stand for something that an option's own type would refuse."""
