@@ -15,7 +15,7 @@ from keras_fcn.errors import NoSpaceError, Remark, UserError, argument
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.annotations.coco import merged_coco
 from keras_fcn.prediction.plan import Plan, Task, coco_file, plan
-from keras_fcn.prediction.sources import find_images
+from keras_fcn.prediction.sources import Sources, find_images
 from keras_fcn.runs.names import OUTPUTS, OutputName, PaletteName
 from keras_fcn.system.command_line import USER_ERROR, as_options, parse_options
 from keras_fcn.system.files import require_writable
@@ -102,9 +102,9 @@ def main() -> int:
         print(line, file=sys.stderr)
     for failure in outcome.failures:
         print(f"error: {as_options(failure)}", file=sys.stderr)
-    if outcome.remarks:
-        others = len(outcome.remarks) - 1
-        print(f"note: {outcome.remarks[0]}{f' (and {others} more images)' if others else ''}", file=sys.stderr)
+    for kind in dict.fromkeys(remark.kind for remark in outcome.remarks):
+        first, *others = [remark for remark in outcome.remarks if remark.kind == kind]
+        print(f"note: {as_options(first)}{f' (and {len(others)} more images)' if others else ''}", file=sys.stderr)
     if outcome.failures and len(outcome.failures) == outcome.total:
         return USER_ERROR
     skipped = f", {outcome.skipped} already existed" if outcome.skipped else ""
@@ -156,12 +156,7 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
     for output in options.write:
         require_packages(argument("write", output), "extra", *OUTPUTS[output].packages)
     sources = find_images(options.inputs, stdin, options.out)
-    if options.ray:
-        require_packages(argument("ray"), "ray", "ray")
-    if any(source.is_video for source in sources):
-        if options.ray:
-            raise UserError(f"{argument('ray')} is for images; predict videos without it")
-        require_packages("videos", "extra", "av")
+    _require_readable(options, sources)
     planned = plan(sources, options.out, options.write, options.existing)
     resume = "resume with the same command and --skip-existing"
     try:
@@ -180,6 +175,22 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
     return Outcome(len(planned.tasks), skipped, failures, remarks, sources.left_out, sources.unread)
 
 
+def _require_readable(options: PredictOptions, sources: Sources) -> None:
+    """Raises UserError if a package is missing that reads some of the sources, or Ray cannot predict them."""
+    if any(source.is_video for source in sources):
+        if options.ray:
+            raise UserError(f"{argument('ray')} is for images; predict videos without it")
+        require_packages("videos", "extra", "av")
+    raster = next((source.location for source in sources if source.is_raster), None)
+    if raster is not None:
+        require_packages(f"{raster} (a GeoTIFF)", "extra", "rasterio")
+        if options.ray or is_remote(options.out):
+            there = argument("ray") if options.ray else f"{argument('out')} {options.out}"
+            raise UserError(f"{raster}: is a GeoTIFF, which is predicted on this machine, without {there}")
+    if options.ray:
+        require_packages(argument("ray"), "ray", "ray")
+
+
 def _require_writable(options: PredictOptions) -> None:
     """Raises UserError if the files cannot be written, which would else be noticed after predicting the images."""
     if not is_remote(options.out):
@@ -188,7 +199,7 @@ def _require_writable(options: PredictOptions) -> None:
 
 
 def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
-    """Predicts images, then videos; returns the errors of those that failed, and remarks about others."""
+    """Predicts images, then rasters and videos; returns the errors of those that failed, and remarks about others."""
     start_tensorflow(list_devices=not options.ray)
     import tensorflow as tf
 
@@ -197,6 +208,7 @@ def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.prediction.outputs import PictureStyle
     from keras_fcn.prediction.photos import predict_all
+    from keras_fcn.prediction.rasters.predict import predict_raster
     from keras_fcn.prediction.ray import predict_on_ray
     from keras_fcn.prediction.videos import predict_video
 
@@ -208,7 +220,10 @@ def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
     if any("cutouts" in task.targets for task in left):
         require_background(predictor.classes)
     style = PictureStyle(options.palette, options.alpha)
-    images = [task for task in left if not task.source.is_video]
+    images: list[Task] = []
+    others: list[Task] = []
+    for task in left:
+        (others if task.source.is_video or task.source.is_raster else images).append(task)
     with progress_bar(len(images), "image") as bar:
         if options.ray:
             model = find_model(options.model)
@@ -216,15 +231,18 @@ def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
         else:
             failures = predict_all(predictor, images, style, options.batch_size, bar.update)
     failed = [*failures.values()]
-    for task in left:
-        if task.source.is_video:
-            try:
+    for task in others:
+        try:
+            if task.source.is_video:
                 with progress_bar(None, "frame") as bar:
                     predict_video(predictor, task, style, options.fps, bar.update)
-            except NoSpaceError:
-                raise
-            except UserError as error:
-                failed.append(error)
+            else:
+                with progress_bar(None, "tile", task.source.location) as bar:
+                    failed += predict_raster(predictor, task, style, bar.reset, bar.update)
+        except NoSpaceError:
+            raise
+        except UserError as error:
+            failed.append(error)
     return failed
 
 

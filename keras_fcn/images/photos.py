@@ -14,6 +14,7 @@ from keras_fcn.errors import Remark, UserError
 from keras_fcn.images.depth import brightest, dark_value, describe_dark, has_16_bits, require_known_range
 from keras_fcn.images.orientation import orientation
 from keras_fcn.images.pillow import displayed, load, named_in_errors, opened
+from keras_fcn.images.rasters import is_raster, opened_raster
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp")
 """Suffixes of the images that are found in a folder, in lower case."""
@@ -93,6 +94,8 @@ def is_plain_jpeg(path: Path) -> bool:
     Raises:
         DataError: If the file cannot be read or is not an image.
     """
+    if is_raster(path):
+        return False
     with opened(path) as image:
         return image.format == "JPEG" and image.mode in ("RGB", "L") and orientation(image) == 1
 
@@ -119,6 +122,8 @@ def inspect_image(path: Path) -> Inspected:
     Raises:
         DataError: If the file cannot be decoded to its last pixel, or has values of 32 bits.
     """
+    if is_raster(path):
+        return _inspect_raster(path)
     with opened(path) as image:
         size, turn, is_deep = image.size, orientation(image), has_16_bits(image)
         is_reduced = image.draft("RGB", (1, 1))  # decodes a JPEG to an eighth of its size, but reads all its data
@@ -126,6 +131,13 @@ def inspect_image(path: Path) -> Inspected:
         load(image)
         width, height = size if is_reduced else image.size  # TIFF files have been turned
         return Inspected((width, height) if turn >= 5 else (height, width), turn, brightest(image) if is_deep else None)
+
+
+def _inspect_raster(path: Path) -> Inspected:
+    with opened_raster(path) as raster:
+        for window in raster.windows():
+            _ = raster[window]
+        return Inspected(raster.shape[:2], 1, raster.brightest)
 
 
 def dark_remark(path: str | Path, pixels: np.ndarray, content: bytes | None = None) -> Remark | None:
@@ -139,6 +151,9 @@ def dark_remark(path: str | Path, pixels: np.ndarray, content: bytes | None = No
     value = dark_value(pixels)
     if value is None:
         return None
+    if content is None and is_raster(path):
+        with opened_raster(path) as raster:
+            return None if raster.brightest is None else Remark("dark 16 bits", describe_dark({str(path): value}))
     with opened(path, content) as image:
         return Remark("dark 16 bits", describe_dark({str(path): value})) if has_16_bits(image) else None
 
@@ -149,6 +164,8 @@ def orientation_of(path: Path) -> int:
     Raises:
         DataError: If the file cannot be read or is not an image.
     """
+    if is_raster(path):
+        return 1
     with opened(path) as image:
         return orientation(image)
 
@@ -168,6 +185,9 @@ def displayed_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: If the file cannot be read or is not an image.
     """
+    if is_raster(path):
+        with opened_raster(path) as raster:
+            return raster.shape[:2]
     with opened(path) as image:
         return (image.width, image.height) if orientation(image) > 4 else (image.height, image.width)
 
@@ -175,14 +195,20 @@ def displayed_size(path: Path) -> tuple[int, int]:
 def decoded_bytes(path: str | Path) -> int:
     """Returns the bytes of an image decoded to RGB, from its header alone; 0 if the file is no image."""
     try:
-        with opened(path) as image:
-            return 3 * image.width * image.height
+        height, width = displayed_size(Path(path))
+        return 3 * width * height
     except UserError:
         return 0
 
 
 def _read(path: str | Path, content: bytes | None = None) -> np.ndarray:
     """Returns an image as RGB, uint8 [H, W, 3], with hardly more memory than for Pillow's copy and the result."""
+    if content is None and is_raster(path):
+        with opened_raster(path) as raster:
+            pixels = np.empty(raster.shape, np.uint8)
+            for window in raster.windows():
+                pixels[window] = raster[window]
+            return pixels
     with opened(path, content) as opened_image:
         require_known_range(opened_image)
         image = displayed(opened_image)

@@ -46,10 +46,14 @@ class WholeImages:
         logits = Parts(model).logits
         return cls.of(logits.classes.num_classes, logits.input_scale)
 
+    def tiled(self, probabilities: ProbabilityFunction) -> Tiled:
+        """Returns the tiles in which larger images are predicted."""
+        tile = (self.tile, self.tile)
+        return Tiled(probabilities, tile, InferenceOptions(tile=tile).tile_overlap)
+
     def segmenter(self, whole: Segment, probabilities: ProbabilityFunction) -> Segment:
         """Returns the function from images to class ids that predicts those up to `most_pixels` by `whole`."""
-        tile = (self.tile, self.tile)
-        tiled = Tiled(probabilities, tile, InferenceOptions(tile=tile).tile_overlap)
+        tiled = self.tiled(probabilities)
 
         def segment(images: tf.Tensor) -> tf.Tensor | np.ndarray:
             is_large = images.shape[1] * images.shape[2] > self.most_pixels

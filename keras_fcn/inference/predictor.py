@@ -58,6 +58,7 @@ class Predictor:
             else:
                 model = load_model(path)
         self.limits: WholeImages | None = None
+        self._tiled: Tiled | None = None
         if isinstance(model, keras.Model):
             if len(model.outputs) > 1:  # an auxiliary head, for training
                 model = keras.Model(model.inputs, model.outputs[0], name=model.name)
@@ -98,7 +99,9 @@ class Predictor:
         # Variants are averaged outside of a graph: tracing one of eight networks took 25 seconds.
         if options.tile is not None:
             tiled = Tiled(probabilities, options.tile, options.tile_overlap)
-            return Predictor(tiled.segment, self.classes, tiled.probabilities, self._name)
+            found = Predictor(tiled.segment, self.classes, tiled.probabilities, self._name)
+            found._tiled = tiled
+            return found
         return Predictor(lambda images: likeliest(probabilities(images)), self.classes, probabilities, self._name)
 
     @property
@@ -108,6 +111,26 @@ class Predictor:
         A SavedModel, a function, and a predictor with options of its own take each image as `segment` does.
         """
         return self.segment if self.limits is None else self.limits.segmenter(self.segment, self.score)
+
+    @property
+    def is_tiled(self) -> bool:
+        """True if `using` was asked for tiles."""
+        return self._tiled is not None
+
+    def tiles_of(self, height: int, width: int) -> Tiled | None:
+        """Returns the tiles in which an image is predicted that is read by windows; None if it is taken as a whole.
+
+        Args:
+            height: Its height in pixels.
+            width: Its width.
+
+        Raises:
+            UserError: If tiles are needed, and the model returns classes only.
+        """
+        limits = self.limits or WholeImages.of(self.classes.num_classes)
+        if self._tiled is None and height * width > limits.most_pixels:
+            return limits.tiled(self.score)
+        return self._tiled
 
     @property
     def score(self) -> ProbabilityFunction:

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from keras_fcn.inference.graphs import ProbabilityFunction, likeliest
+from keras_fcn.system.files import written
+
+_IN_MEMORY = 1 << 26
+"""Bytes of a seam that are kept in memory; those of wider images are in a temporary file."""
+
+
+class Pixels(Protocol):
+    """An image, read tile by tile: an array, or a file that is read by windows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Returns height, width, and 3."""
+
+    def __getitem__(self, window: tuple[slice, slice]) -> np.ndarray:
+        """Returns the pixels of some rows and columns, uint8 [rows, columns, 3]."""
 
 
 class Tiled:
@@ -18,16 +37,20 @@ class Tiled:
     where a tile sees least context, has weight 0. Tiles begin at multiples of 32, the network's largest stride: a pixel
     whose receptive field lies within its tile has the same probabilities as in the whole image.
 
-    Memory holds the image, the result, one tile and a strip as high as the overlap.
+    Memory holds the image, the result, one tile and a strip as high as the overlap. With `blocks` it holds one tile and
+    what fits of the strip into 64 MiB; a larger one is in a temporary file.
 
     Args:
         probabilities: The function from a batch of tiles to probabilities.
         tile: Height and width of a tile, multiples of 32.
         overlap: Pixels by which neighbouring tiles overlap, a multiple of 32, at most half of a tile.
+
+    Attributes:
+        tile: Height and width of a tile.
     """
 
     def __init__(self, probabilities: ProbabilityFunction, tile: tuple[int, int], overlap: int) -> None:
-        self._probabilities, self._tile, self._overlap = probabilities, tile, overlap
+        self._probabilities, self.tile, self._overlap = probabilities, tile, overlap
 
     def segment(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
         """Returns the most probable class of every pixel, uint8 [N, H, W], for images uint8 [N, H, W, 3]."""
@@ -53,48 +76,49 @@ class Tiled:
             probabilities[rows, columns] = block
         return probabilities
 
-    def blocks(self, image: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    def number(self, height: int, width: int) -> int:
+        """Returns the number of blocks of an image."""
+        return len(self._spans(height, self.tile[0])) * len(self._spans(width, self.tile[1]))
+
+    def blocks(self, image: Pixels) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """Yields an image's probabilities in blocks that cover each pixel once, row after row of tiles.
 
         Args:
-            image: uint8 [H, W, 3].
+            image: The image; an array is one, too.
 
         Yields:
             The block's rows, its columns, and float32 [rows, columns, C].
         """
-        height, width = image.shape[:2]
-        seam: np.ndarray | None = None  # weighted probabilities for the first rows of the tiles below, [overlap, W, C]
-        for top, bottom in self._spans(height, self._tile[0]):
-            for left, block in self._row_of_blocks(image[top:bottom], top > 0, bottom < height):
-                columns = slice(left, left + block.shape[1])
-                # The tiles above contribute to a block's first rows; its last rows stay in the seam until the tiles
-                # below are added.
-                if seam is not None and top > 0:
-                    block[: self._overlap] += seam[:, columns]
-                end = len(block)
-                if bottom < height:
-                    end -= self._overlap
-                    if seam is None:
-                        seam = np.empty((self._overlap, width, block.shape[-1]), np.float32)
-                    seam[:, columns] = block[end:]
-                yield slice(top, top + end), columns, block[:end]
+        height = image.shape[0]
+        with _Seam(self._overlap) as seam:  # for the first rows of the tiles below
+            for top, bottom in self._spans(height, self.tile[0]):
+                for left, block in self._row_of_blocks(image, slice(top, bottom)):
+                    columns = slice(left, left + block.shape[1])
+                    # The tiles above contribute to a block's first rows; its last rows stay in the seam until the tiles
+                    # below are added.
+                    if top > 0 and self._overlap:
+                        block[: self._overlap] += seam.read(columns)
+                    end = len(block)
+                    if bottom < height and self._overlap:
+                        end -= self._overlap
+                        seam.write(columns, block[end:])
+                    yield slice(top, top + end), columns, block[:end]
 
-    def _row_of_blocks(self, band: np.ndarray, has_above: bool, has_below: bool) -> Iterator[tuple[int, np.ndarray]]:
+    def _row_of_blocks(self, image: Pixels, rows: slice) -> Iterator[tuple[int, np.ndarray]]:
         """Yields the weighted probabilities of a row of tiles in blocks that cover each column once.
 
         Args:
-            band: The rows of the image that the tiles cover, uint8 [rows, W, 3].
-            has_above: Whether there are tiles above, which also weigh the first rows.
-            has_below: The same for below.
+            image: The image.
+            rows: Its rows that the tiles cover.
 
         Yields:
             The block's first column, and float32 [rows, columns, C].
         """
-        width, overlap = band.shape[1], self._overlap
+        (height, width, _), overlap = image.shape, self._overlap
         seam = None  # weighted probabilities for the first columns of the next tile, [rows, overlap, C]
-        for left, right in self._spans(width, self._tile[1]):
-            block = np.array(self._probabilities(band[None, :, left:right])[0])
-            block *= self._weights(len(band), has_above, has_below)[:, None, None]
+        for left, right in self._spans(width, self.tile[1]):
+            block = np.array(self._probabilities(image[rows, left:right][None])[0])
+            block *= self._weights(len(block), rows.start > 0, rows.stop < height)[:, None, None]
             block *= self._weights(right - left, left > 0, right < width)[:, None]
             if seam is not None:
                 block[:, :overlap] += seam
@@ -118,3 +142,39 @@ class Tiled:
         if has_after:
             weights[size - self._overlap :] = rise[::-1]
         return weights
+
+
+class _Seam(contextlib.AbstractContextManager):
+    """The weighted probabilities of the rows where two rows of tiles overlap, in memory or in a temporary file.
+
+    Args:
+        overlap: The number of rows.
+    """
+
+    def __init__(self, overlap: int) -> None:
+        self._overlap, self._classes = overlap, 0
+        self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 -- it is closed by `__exit__`
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def write(self, columns: slice, block: np.ndarray) -> None:
+        """Keeps probabilities float32 [overlap, columns, C]."""
+        self._classes = block.shape[-1]
+        self._seek(columns)
+        with written(Path(tempfile.gettempdir())):
+            self._file.write(np.ascontiguousarray(block.swapaxes(0, 1)).tobytes())
+
+    def read(self, columns: slice) -> np.ndarray:
+        """Returns the probabilities of some columns, float32 [overlap, columns, C]."""
+        self._seek(columns)
+        values = np.frombuffer(self._file.read((columns.stop - columns.start) * self._column), np.float32)
+        return values.reshape(-1, self._overlap, self._classes).swapaxes(0, 1)
+
+    def _seek(self, columns: slice) -> None:
+        self._file.seek(columns.start * self._column)
+
+    @property
+    def _column(self) -> int:
+        """Returns the bytes of a column."""
+        return 4 * self._overlap * self._classes

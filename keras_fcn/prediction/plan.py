@@ -21,6 +21,9 @@ Existing = Literal["refuse", "overwrite", "skip"]
 
 VIDEO_SUFFIX = ".mp4"
 
+RASTER_SUFFIXES = {"masks": ".tif", "probabilities": ".tif"}
+"""Suffixes of a GeoTIFF's files that lie on the same place of the map."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Task:
@@ -107,7 +110,9 @@ def _tasks(sources: Sequence[Source], out: str, outputs: Sequence[str]) -> list[
 
 def _target(out: str, output: str, name: object, source: Source) -> str:
     of_video = VIDEO_SUFFIX if output == "overlays" else ""
-    suffix = of_video if source.is_video else OUTPUTS[output].suffix
+    of_image = OUTPUTS[output].suffix
+    of_raster = RASTER_SUFFIXES.get(output, of_image)
+    suffix = of_video if source.is_video else of_raster if source.is_raster else of_image
     if is_remote(out):
         return f"{out.removesuffix('/')}/{output}/{name}{suffix}"
     return str(Path(out) / output / f"{name}{suffix}")

@@ -1,4 +1,4 @@
-"""Finding the images and videos of files, folders, patterns and lists."""
+"""Finding the images, rasters and videos of files, folders, patterns and lists."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
+from keras_fcn.images.rasters import is_raster
 from keras_fcn.runs.names import OUTPUTS
 from keras_fcn.system.files import by_suffix, entries_of, walk_files
 from keras_fcn.system.storage import files_in, is_remote
@@ -34,11 +35,13 @@ class Source:
         location: The path or URI; of an image sequence a path with a number such as `%04d` in it.
         name: The path below the input folder, with "/".
         is_video: Whether it is a video or an image sequence.
+        is_raster: Whether it is a GeoTIFF on this machine.
     """
 
     location: str
     name: PurePosixPath
     is_video: bool = False
+    is_raster: bool = False
 
 
 class Sources(list[Source]):
@@ -113,7 +116,7 @@ def _in_folder(folder: str, out: str | None, others: dict[str, list[str]]) -> li
     if files == [folder]:
         return [_named(folder, PurePosixPath(PurePosixPath(folder).name))]
     root = folder.removesuffix("/") if is_remote(folder) else str(Path(folder))
-    named = [Source(file, _below(root, file)) for file in files if not _is_output(file, out)]
+    named = [_image(file, _below(root, file)) for file in files if not _is_output(file, out)]
     images = [source for source in named if _is_image(source)]
     others[folder] = [source.location for source in named if not _is_image(source) and not _is_hidden(source)]
     if not images and len(named) < len(files):
@@ -192,7 +195,12 @@ def _lines(files: list[str]) -> list[str]:
 
 
 def _named(location: str, name: PurePosixPath) -> Source:
-    return Source(location, name, name.suffix.lower() in VIDEO_SUFFIXES)
+    is_video = name.suffix.lower() in VIDEO_SUFFIXES
+    return Source(location, name, is_video=True) if is_video else _image(location, name)
+
+
+def _image(location: str, name: PurePosixPath) -> Source:
+    return Source(location, name, is_raster=not is_remote(location) and is_raster(location))
 
 
 def _below(root: str, file: str) -> PurePosixPath:

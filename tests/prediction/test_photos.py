@@ -186,7 +186,7 @@ def test_a_picture_that_jpeg_cannot_hold_is_named(predictor, tmp_path, monkeypat
 
 
 def test_very_large_pictures_are_reduced(predictor, tmp_path, monkeypatch):
-    monkeypatch.setattr(outputs_module, "_PICTURE_PIXELS", 100)
+    monkeypatch.setattr(outputs_module, "PICTURE_PIXELS", 100)
     photos = make_photos(tmp_path / "in", 1, [(40, 60)])
     assert predict_all(predictor, tasks_of(photos, tmp_path / "out", "masks", "overlays")) == {}
     with Image.open(tmp_path / "out/overlays/0000.jpg") as picture:  # 8 x 12 pixels, on white as wide as the legend

@@ -1,0 +1,189 @@
+"""GeoTIFFs, read window by window through Rasterio, in memory that does not grow with them."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from keras_fcn.errors import DataError
+from keras_fcn.system.packages import require_packages
+from keras_fcn.system.text import reason_of
+
+_SUFFIXES = (".tif", ".tiff")
+_PLACES = (33550, 33922, 34264, 34735)
+"""Tags of a GeoTIFF (OGC 19-008r4): pixel scale, tie points, transformation, and the directory of its keys."""
+
+_WORLD_FILES = (".tfw", ".wld")
+"""Suffixes of the files that hold the place of a TIFF beside it."""
+
+_CACHE_MEGABYTES = 128
+"""Decoded blocks that GDAL keeps; by default it is a twentieth of the memory."""
+
+_COLORS = ("red", "green", "blue")
+
+Window = tuple[slice, slice]
+"""Rows and columns of an image, with begin and end."""
+
+
+def is_raster(path: str | Path) -> bool:
+    """Returns whether a file is a TIFF that has a place on the map, from its header; False for what cannot be read."""
+    path = Path(path)
+    if path.suffix.lower() not in _SUFFIXES:
+        return False
+    with contextlib.suppress(OSError, SyntaxError, TypeError, ValueError, LookupError, struct.error):
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about files that end early
+            header = file.read(8)
+            header += file.read(8) if 43 in header[2:4] else b""  # of a BigTIFF
+            directory = ImageFileDirectory_v2(header)
+            file.seek(directory.next)
+            directory.load(file)
+        return any(tag in directory for tag in _PLACES) or _has_world_file(path)
+    return False
+
+
+def _has_world_file(path: Path) -> bool:
+    return any(path.with_suffix(suffix).is_file() for suffix in _WORLD_FILES)
+
+
+class Raster:
+    """An open GeoTIFF, whose windows are read as images are: RGB, the upper 8 of 16 bits, transparency dropped.
+
+    Args:
+        dataset: Rasterio's.
+        path: The file, for error messages.
+
+    Attributes:
+        shape: Height, width, and 3.
+        crs: Rasterio's coordinate reference system; None if it has none, or is placed by control points alone.
+        transform: The affine transform from columns and rows to the coordinates of `crs`.
+        brightest: The greatest value, 0 to 65,535, that was read so far of a raster of 16 bits; None of 8 bits.
+    """
+
+    def __init__(self, dataset: Any, path: Path) -> None:
+        self._dataset, self._path = dataset, path
+        self.shape: tuple[int, int, int] = (dataset.height, dataset.width, 3)
+        self._gcps, gcps_crs = dataset.gcps
+        self.crs, self.transform = None if self._gcps else dataset.crs, dataset.transform
+        self._place = {"gcps": self._gcps, "crs": gcps_crs} if self._gcps else {"crs": self.crs}
+        self._bands = self._chosen_bands()
+        self._palette = self._colors() if self._interpretation[0] == "palette" else None
+        self._is_inverted = dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
+        self.brightest = 0 if dataset.dtypes[0] == "uint16" else None
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Returns the arguments by which Rasterio gives a new file the same place on the map."""
+        place = dict(self._place)
+        return place if self._gcps or self.transform.is_identity else {**place, "transform": self.transform}
+
+    @property
+    def has_gaps(self) -> bool:
+        """Returns whether pixels may be nodata: by a nodata value, a mask or an alpha channel."""
+        return any(flag.name != "all_valid" for flags in self._dataset.mask_flag_enums for flag in flags)
+
+    def __getitem__(self, window: Window) -> np.ndarray:
+        """Returns the pixels of a window, uint8 [rows, columns, 3].
+
+        Raises:
+            DataError: If they cannot be decoded.
+        """
+        with _explained(self._path):
+            pixels = self._dataset.read(self._bands, window=window)
+        if self._palette is not None:
+            return self._palette[pixels[0]]
+        if self.brightest is not None:
+            self.brightest = max(self.brightest, int(pixels.max(initial=0)))
+            pixels = (pixels >> 8).astype(np.uint8)
+        if self._is_inverted:
+            pixels = 255 - pixels
+        return np.ascontiguousarray(np.moveaxis(np.broadcast_to(pixels, (3, *pixels.shape[1:])), 0, 2))
+
+    def valid(self, window: Window) -> np.ndarray:
+        """Returns which pixels of a window are not nodata, bool [rows, columns]."""
+        with _explained(self._path):
+            return self._dataset.dataset_mask(window=window) != 0
+
+    def windows(self, pixels: int = 1 << 22) -> Iterator[Window]:
+        """Yields windows that cover the raster once, of whole rows of about `pixels` pixels."""
+        height, width = self.shape[:2]
+        tall = self._dataset.block_shapes[0][0]
+        rows = max(1, pixels // width // tall) * tall
+        for top in range(0, height, rows):
+            yield slice(top, min(top + rows, height)), slice(0, width)
+
+    @property
+    def _interpretation(self) -> list[str]:
+        return [entry.name for entry in self._dataset.colorinterp]
+
+    def _chosen_bands(self) -> list[int]:
+        """Returns the numbers of the bands that are read: one of grey or of a palette, or three of colours."""
+        dataset, names = self._dataset, self._interpretation
+        kinds = set(dataset.dtypes)
+        if len(kinds) > 1 or not kinds <= {"uint8", "uint16"}:
+            kind = " and ".join(sorted(kinds))
+            raise self._error(f"it holds values of {kind}, whose range nothing tells; scale them to 8 bits, 0 to 255")
+        if "NBITS" in dataset.tags(1, ns="IMAGE_STRUCTURE") and dataset.dtypes[0] == "uint8":
+            bits = dataset.tags(1, ns="IMAGE_STRUCTURE")["NBITS"]
+            raise self._error(f"its values have {bits} bits, where ids and shades look alike; save it with 8 bits")
+        colors = [names.index(name) + 1 for name in _COLORS if name in names]
+        opaque = [number for number, name in enumerate(names, start=1) if name != "alpha"]
+        if len(colors) == 3:
+            return colors
+        if len(opaque) in (1, 3):
+            return opaque
+        raise self._error(
+            f"it has {dataset.count} bands ({', '.join(names)}), none of which is called red, green or blue; choose "
+            "three, in this order: gdal_translate -b 3 -b 2 -b 1 -colorinterp red,green,blue IN OUT"
+        )
+
+    def _colors(self) -> np.ndarray:
+        """Returns the colours of all 256 indices of a palette, uint8 [256, 3]."""
+        table, colors = self._dataset.colormap(1), np.zeros((256, 3), np.uint8)
+        for index, color in table.items():
+            colors[index] = color[:3]
+        return colors
+
+    def _error(self, reason: str) -> DataError:
+        return DataError("undecodable file", f"{self._path}: cannot be decoded ({reason})")
+
+
+@contextlib.contextmanager
+def opened_raster(path: str | Path) -> Iterator[Raster]:
+    """Opens a GeoTIFF.
+
+    Raises:
+        DataError: If it cannot be read, or has bands or values that are not images'.
+        UserError: If Rasterio is not installed.
+    """
+    require_packages(f"{path} (a GeoTIFF)", "extra", "rasterio")
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # of those with control points
+        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES))
+        with _explained(path):
+            dataset = stack.enter_context(rasterio.open(path))
+        yield Raster(dataset, Path(path))
+
+
+@contextlib.contextmanager
+def _explained(path: str | Path) -> Iterator[None]:
+    """Turns Rasterio's errors in the block into a DataError of one line that names the file."""
+    from rasterio.errors import RasterioError
+
+    try:
+        yield
+    except RasterioError as error:
+        reason = reason_of(error.__cause__ or error).replace(f"{path}: ", "")
+        message = f"{path}: cannot be decoded ({reason}); replace the file or remove it from the data set"
+        raise DataError("undecodable file", message) from None

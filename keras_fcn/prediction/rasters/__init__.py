@@ -1,0 +1,1 @@
+"""Predicting GeoTIFFs window by window, to files that lie on the same place of the map."""

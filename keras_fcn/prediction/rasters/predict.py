@@ -1,0 +1,196 @@
+"""Predicting a GeoTIFF, of any size, in bounded memory."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from keras_fcn.drawing.palettes import picture_colors
+from keras_fcn.errors import Remark, UserError, argument
+from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.images.depth import dark_ones, describe_dark
+from keras_fcn.images.rasters import Raster, Window, opened_raster
+from keras_fcn.inference.graphs import likeliest
+from keras_fcn.inference.large import within_memory
+from keras_fcn.inference.predictor import Predictor
+from keras_fcn.inference.tiling import Tiled
+from keras_fcn.prediction.annotations.tally import Tally
+from keras_fcn.prediction.outputs import OUTPUTS, PICTURE_PIXELS, PictureStyle, Prediction, encode_table
+from keras_fcn.prediction.photos import segment
+from keras_fcn.prediction.plan import Task
+from keras_fcn.prediction.rasters.geotiff import GeoTiff, new_mask, new_probabilities
+from keras_fcn.prediction.rasters.outlines import write_outlines
+from keras_fcn.system.files import replaced_file
+
+_REDUCED = ("overlays", "panels")
+"""The outputs that are pictures of a raster however large it is."""
+
+_BY_BLOCKS = ("masks", "probabilities", "geojson", "json")
+"""The outputs that are made block by block. All others are made of whole images."""
+
+
+def predict_raster(
+    predictor: Predictor,
+    task: Task,
+    style: PictureStyle | None = None,
+    begin: Callable[[int], object] = lambda blocks: None,
+    advance: Callable[[], object] = lambda: None,
+) -> list[Remark]:
+    """Predicts a GeoTIFF window by window, and writes all of its output files atomically, or none.
+
+    Args:
+        predictor: The model.
+        task: The raster to read and the files to write.
+        style: The style of pictures.
+        begin: Called with the number of blocks.
+        advance: Called after each block.
+
+    Returns:
+        What should be looked at.
+
+    Raises:
+        UserError: If the raster cannot be read or a file cannot be written.
+    """
+    location, targets = task.source.location, task.targets
+    with opened_raster(location) as raster, contextlib.ExitStack() as stack:
+        height, width = raster.shape[:2]
+        step = _step(height, width)
+        _require_whole(location, targets, step)
+        paths = {output: stack.enter_context(replaced_file(Path(target))) for output, target in targets.items()}
+        if "masks" not in paths:
+            paths["masks"] = Path(stack.enter_context(tempfile.TemporaryDirectory()), "mask.tif")
+        tiled = predictor.tiles_of(height, width)
+        begin(1 if tiled is None else tiled.number(height, width))
+        drawn = any(output not in _BY_BLOCKS for output in targets)
+        pictures = _Reduced(raster, step) if drawn else None
+        tally = Tally()
+        with (
+            within_memory(location, f"add {argument('tile', (1024, 1024))}"),
+            _files(paths, raster, predictor) as files,
+        ):
+            for window, ids, probabilities in _blocks(predictor, raster, "probabilities" in paths):
+                _write(files, raster, window, ids, probabilities)
+                tally.add(ids, window[0].start, window[1].start)
+                if pictures is not None:
+                    pictures.add(window, ids)
+                advance()
+        for output, path in paths.items():
+            if output == "geojson":
+                try:
+                    write_outlines(path, paths["masks"], raster, predictor.classes, tally.pixels)
+                except UserError as error:
+                    raise UserError(f"{location}: {error}") from None
+            elif output == "json":
+                path.write_bytes(encode_table(str(task.source.name), (height, width), tally, predictor.classes))
+            elif output not in _BY_BLOCKS:
+                assert pictures is not None
+                prediction = pictures.prediction(str(task.source.name), predictor, style or PictureStyle())
+                path.write_bytes(OUTPUTS[output].encode(prediction))
+        return _remarks(location, raster, tally, "geojson" in targets, None if predictor.is_tiled else tiled)
+
+
+def _step(height: int, width: int) -> int:
+    """Returns which of a raster's pixels make a picture: every one, second, third ..."""
+    step = math.ceil(math.sqrt(height * width / PICTURE_PIXELS))
+    return step + (-(-height // step) * -(-width // step) > PICTURE_PIXELS)
+
+
+def _require_whole(location: str, outputs: dict[str, str], step: int) -> None:
+    """Raises UserError if one of the outputs takes a whole image, and the raster is too large for that."""
+    whole = [output for output in outputs if output not in (*_REDUCED, *_BY_BLOCKS)]
+    if whole and step > 1:
+        least = " ".join(output for output in outputs if output not in whole) or "masks geojson"
+        raise UserError(
+            f"{location}: {' and '.join(whole)} take an image of at most {PICTURE_PIXELS / 1e6:.0f} megapixels; "
+            f"choose {argument('write')} {least}"
+        )
+
+
+@contextlib.contextmanager
+def _files(paths: dict[str, Path], raster: Raster, predictor: Predictor) -> Iterator[dict[str, GeoTiff]]:
+    with contextlib.ExitStack() as stack:
+        files = {"masks": stack.enter_context(new_mask(paths["masks"], raster, predictor.classes))}
+        if "probabilities" in paths:
+            new = new_probabilities(paths["probabilities"], raster, predictor.classes)
+            files["probabilities"] = stack.enter_context(new)
+        yield files
+
+
+def _blocks(
+    predictor: Predictor, raster: Raster, needs_probabilities: bool
+) -> Iterator[tuple[Window, np.ndarray, np.ndarray | None]]:
+    """Yields windows that cover the raster once, their class ids uint8 [h, w] and probabilities float32 [h, w, C]."""
+    height, width = raster.shape[:2]
+    tiled = predictor.tiles_of(height, width)
+    if tiled is None:
+        whole = slice(0, height), slice(0, width)
+        ids, probabilities = segment(predictor, [raster[whole]], needs_probabilities)
+        yield whole, np.array(ids[0]), None if probabilities is None else np.array(probabilities[0])
+        return
+    for rows, columns, block in tiled.blocks(raster):
+        yield (rows, columns), np.array(likeliest(block)), block if needs_probabilities else None
+
+
+def _write(
+    files: dict[str, GeoTiff], raster: Raster, window: Window, ids: np.ndarray, probabilities: np.ndarray | None
+) -> None:
+    """Writes a block; what is nodata in the raster becomes void in `ids`, and NaN in `probabilities`."""
+    if raster.has_gaps:
+        missing = ~raster.valid(window)
+        ids[missing] = VOID_LABEL
+        if probabilities is not None:
+            probabilities[missing] = np.nan
+    files["masks"].write(window, ids[None])
+    if probabilities is not None:
+        files["probabilities"].write(window, np.moveaxis(probabilities, 2, 0))
+
+
+class _Reduced:
+    """Every pixel of a raster and its class ids or, for pictures, every second, third ... of them.
+
+    Args:
+        raster: The raster.
+        step: 1 for every pixel, 2 for every second ...
+    """
+
+    def __init__(self, raster: Raster, step: int) -> None:
+        self._raster, self._step = raster, step
+        height, width = (-(-length // step) for length in raster.shape[:2])
+        self.image, self.ids = np.empty((height, width, 3), np.uint8), np.empty((height, width), np.uint8)
+
+    def add(self, window: Window, ids: np.ndarray) -> None:
+        """Adds a block's class ids, uint8 [rows, columns]."""
+        first = [-part.start % self._step for part in window]
+        inner = tuple(slice(skipped, None, self._step) for skipped in first)
+        chosen = ids[inner]
+        top, left = ((part.start + skipped) // self._step for part, skipped in zip(window, first))
+        place = slice(top, top + chosen.shape[0]), slice(left, left + chosen.shape[1])
+        self.image[place], self.ids[place] = self._raster[window][inner], chosen
+
+    def prediction(self, name: str, predictor: Predictor, style: PictureStyle) -> Prediction:
+        """Returns the prediction that outputs are made of."""
+        shown = picture_colors(predictor.classes, style.palette)
+        return Prediction(name, self.image, self.ids, predictor.classes, shown, alpha=style.alpha)
+
+
+def _remarks(location: str, raster: Raster, tally: Tally, is_outlined: bool, tiled: Tiled | None) -> list[Remark]:
+    """Returns remarks; `tiled` are tiles that nobody asked for."""
+    remarks = []
+    if tiled is not None:
+        text = f"{location}: was predicted in tiles, as {argument('tile', tiled.tile)} does"
+        remarks.append(Remark("tiles", text))
+    void = int(tally.pixels[VOID_LABEL])
+    if void:
+        share = void / tally.pixels.sum()
+        text = f"{location}: {share:.1%} of its pixels are nodata, and so void ({VOID_LABEL}) in what is written"
+        remarks.append(Remark("nodata", text))
+    if is_outlined and raster.crs is None:
+        remarks.append(Remark("no CRS", f"{location}: says no CRS, so coordinates of its GeoJSON are pixels"))
+    if raster.brightest is not None and dark_ones({location: raster.brightest}):
+        remarks.append(Remark("dark 16 bits", describe_dark({location: raster.brightest})))
+    return remarks

@@ -1,0 +1,211 @@
+"""GeoTIFFs predicted window by window: the same classes as of the plain image, at the same place on the map."""
+
+import dataclasses
+import importlib.util
+import json
+from pathlib import PurePosixPath
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import Call
+from geotiffs import needs_rasterio, noise, write_geotiff
+from PIL import Image
+
+from keras_fcn import Predictor
+from keras_fcn.errors import UserError
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.inference.large import WholeImages
+from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.prediction import outputs
+from keras_fcn.prediction.plan import plan
+from keras_fcn.prediction.rasters.predict import predict_raster
+from keras_fcn.prediction.sources import find_images
+
+pytestmark = needs_rasterio
+CLASSES = ClassTable.named(["background", "roof", "tree", "river"])
+
+
+def blurred_probabilities(images):
+    """Probabilities that depend on a pixel and its neighbours, so that tiles differ from the whole."""
+    colors = tf.nn.avg_pool2d(tf.cast(images, tf.float32), 41, 1, "SAME")
+    return tf.nn.softmax(tf.concat([colors, tf.fill([*colors.shape[:3], 1], 128.0)], -1))
+
+
+@pytest.fixture
+def predictor():
+    return Predictor(
+        lambda images: tf.cast(tf.argmax(blurred_probabilities(images), -1), tf.uint8), CLASSES, blurred_probabilities
+    )
+
+
+def predicted(predictor, path, out, *names):
+    """Predicts a raster; returns the remarks."""
+    (task,) = plan(find_images([str(path)]), str(out), names or ("masks",)).tasks
+    return predict_raster(predictor, task)
+
+
+def opened(path):
+    import rasterio
+
+    return rasterio.open(path)
+
+
+@pytest.mark.parametrize("options", [InferenceOptions(), InferenceOptions(tile=(64, 96), overlap=32)])
+def test_the_mask_is_that_of_the_plain_image_and_lies_where_the_raster_does(tmp_path, predictor, options):
+    pixels, predictor = noise(150, 210, 3), predictor.using(options)
+    raster = write_geotiff(tmp_path / "a.tif", pixels, tiled=True, blockxsize=32, blockysize=32, compress="deflate")
+    assert predicted(predictor, raster, tmp_path, "masks", "probabilities") == []
+    with opened(raster) as source, opened(tmp_path / "masks" / "a.tif") as mask:
+        np.testing.assert_array_equal(mask.read(1), predictor(pixels))
+        assert len(np.unique(mask.read(1))) > 2
+        assert (mask.crs, mask.transform, mask.shape) == (source.crs, source.transform, source.shape)
+        assert (mask.dtypes, mask.nodata, mask.compression.name) == (("uint8",), 255, "deflate")
+        assert mask.block_shapes == [(256, 256)]
+        colors = [mask.colormap(1)[index][:3] for index in (0, 1, 2, 3, 255)]
+        assert colors == [*CLASSES.colors, CLASSES.void_color]
+        assert json.loads(mask.tags()["classes"]) == [*CLASSES.names]
+    with opened(raster) as source, opened(tmp_path / "probabilities" / "a.tif") as found:
+        np.testing.assert_allclose(np.moveaxis(found.read(), 0, 2), predictor.probabilities(pixels), atol=1e-3)
+        assert (found.crs, found.transform, found.descriptions) == (source.crs, source.transform, CLASSES.names)
+
+
+def test_large_ones_are_predicted_in_tiles_without_being_asked(tmp_path, predictor):
+    pixels = noise(150, 210, 3)
+    raster, predictor.limits = write_geotiff(tmp_path / "a.tif", pixels), WholeImages(tile=96, most_pixels=96 * 96)
+    (remark,) = predicted(predictor, raster, tmp_path)
+    assert str(remark) == f"{raster}: was predicted in tiles, as tile=(96, 96) does"
+    with opened(tmp_path / "masks" / "a.tif") as mask:
+        np.testing.assert_array_equal(mask.read(1), predictor.using(InferenceOptions(tile=(96, 96)))(pixels))
+
+
+def test_nodata_becomes_void(tmp_path, predictor):
+    pixels = noise(90, 120, 3)
+    pixels[20:50, 30:90] = 0
+    raster = write_geotiff(tmp_path / "a.tif", pixels, nodata=0)
+    (remark,) = predicted(predictor, raster, tmp_path, "masks", "probabilities", "json", "geojson")
+    assert str(remark) == f"{raster}: 16.7% of its pixels are nodata, and so void (255) in what is written"
+    expected = predictor(pixels).copy()
+    expected[20:50, 30:90] = 255
+    with opened(tmp_path / "masks" / "a.tif") as mask, opened(tmp_path / "probabilities" / "a.tif") as probabilities:
+        np.testing.assert_array_equal(mask.read(1), expected)
+        np.testing.assert_array_equal(np.isnan(probabilities.read(2)), expected == 255)
+    table = json.loads((tmp_path / "json" / "a.json").read_text())
+    assert {row["name"]: row["pixels"] for row in table["classes"]} == {
+        name: int((expected == index).sum()) for index, name in enumerate(CLASSES.names) if (expected == index).any()
+    }
+    features = json.loads((tmp_path / "geojson" / "a.geojson").read_text())["features"]
+    assert [feature["properties"]["pixels"] for feature in features] == [
+        int((expected == index).sum()) for index in (1, 2, 3) if (expected == index).any()
+    ]
+
+
+@pytest.mark.parametrize("zone", ["EPSG:32633", "EPSG:3857", "EPSG:4326", "EPSG:2193"])
+def test_geojson_has_longitudes_and_latitudes_that_fill_the_mask_again(tmp_path, predictor, zone):
+    """Whatever the raster's system: New Zealand's has its northing first."""
+    from rasterio import features, transform
+    from rasterio.warp import transform as to_crs
+
+    size = 1e-5 if zone == "EPSG:4326" else 10
+    origin = {"EPSG:32633": (500_000, 5_000_000), "EPSG:3857": (1_500_000, 6_000_000), "EPSG:4326": (15, 45.2),
+              "EPSG:2193": (1_750_000, 5_950_000)}[zone]  # fmt: skip
+    pixels = np.repeat(np.repeat(noise(10, 16, 3), 40, axis=0), 40, axis=1)  # edges much longer than 100 pixels
+    place = transform.from_origin(*origin, size, size)
+    raster = write_geotiff(tmp_path / "a.tif", pixels, crs=zone, transform=place)
+    predicted(predictor, raster, tmp_path, "masks", "geojson")
+    table = json.loads((tmp_path / "geojson" / "a.geojson").read_text())
+    assert set(table) == {"type", "features"}
+    shapes = []
+    for feature in table["features"]:
+        for polygon in feature["geometry"]["coordinates"]:
+            rings = [np.array(ring) for ring in polygon]
+            areas = [(x[:-1] * y[1:] - x[1:] * y[:-1]).sum() for x, y in (ring.T - ring[:1].T for ring in rings)]
+            assert areas[0] > 0 > max(areas[1:], default=-1)  # RFC 7946, 3.1.6
+            back = [list(zip(*to_crs("EPSG:4326", zone, *ring.T.tolist()))) for ring in rings]
+            shapes.append(({"type": "Polygon", "coordinates": back}, feature["properties"]["id"]))
+    with opened(tmp_path / "masks" / "a.tif") as mask:
+        ids = mask.read(1)
+    np.testing.assert_array_equal(features.rasterize(shapes, ids.shape, transform=place), ids)
+    longitude, latitude = rings[0][0]
+    assert (170 < longitude < 180 and -40 < latitude < -35) if zone == "EPSG:2193" else 10 < longitude < 16
+
+
+def test_without_crs_geojson_has_pixels(tmp_path, predictor):
+    raster = write_geotiff(tmp_path / "a.tif", noise(90, 120, 3), crs=None)
+    (remark,) = predicted(predictor, raster, tmp_path, "masks", "geojson")
+    assert str(remark) == f"{raster}: says no CRS, so coordinates of its GeoJSON are pixels"
+    (tmp_path / "b").mkdir()
+    Image.fromarray(noise(90, 120, 3)).save(tmp_path / "b" / "a.png")
+    from keras_fcn.prediction.annotations.geojson import geojson
+
+    with opened(raster) as source, opened(tmp_path / "masks" / "a.tif") as mask:
+        assert mask.transform == source.transform
+        table = geojson(mask.read(1), CLASSES)
+    assert json.loads((tmp_path / "geojson" / "a.geojson").read_text()) == json.loads(json.dumps(table))
+
+
+def test_control_points_are_kept(tmp_path, predictor):
+    from rasterio.control import GroundControlPoint
+
+    points = [
+        GroundControlPoint(row, column, 15 + column / 1000, 45 - row / 1000) for row in (0, 60) for column in (0, 80)
+    ]
+    raster = write_geotiff(tmp_path / "a.tif", noise(60, 80, 3), transform=None, gcps=points, crs="EPSG:4326")
+    (remark,) = predicted(predictor, raster, tmp_path, "masks", "geojson")
+    assert remark.kind == "no CRS"
+    with opened(tmp_path / "masks" / "a.tif") as mask:
+        found, crs = mask.gcps
+        assert [(p.row, p.col, p.x, p.y) for p in found] == [(p.row, p.col, p.x, p.y) for p in points]
+        assert crs.to_epsg() == 4326
+
+
+def test_pictures_are_reduced_and_other_files_have_a_largest_size(tmp_path, predictor, monkeypatch):
+    pixels, predictor = noise(150, 210, 3), predictor.using(InferenceOptions(tile=(64, 64), overlap=32))
+    raster = write_geotiff(tmp_path / "a.tif", pixels)
+    for module in (outputs, importlib.import_module("keras_fcn.prediction.rasters.predict")):
+        monkeypatch.setattr(module, "PICTURE_PIXELS", 150 * 210 // 4 - 1)
+    given = {}
+    monkeypatch.setitem(outputs.OUTPUTS, "panels", dataclasses.replace(
+        outputs.OUTPUTS["panels"], encode=lambda prediction: given.update(found=prediction) or b""))  # fmt: skip
+    predicted(predictor, raster, tmp_path, "panels")
+    np.testing.assert_array_equal(given["found"].image, pixels[::3, ::3])
+    np.testing.assert_array_equal(given["found"].ids, predictor(pixels)[::3, ::3])
+    with pytest.raises(UserError) as caught:
+        predicted(predictor, raster, tmp_path / "c", "masks", "cutouts")
+    assert str(caught.value) == (f"{raster}: cutouts take an image of at most 0 megapixels; choose write masks")
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_failure_leaves_nothing(tmp_path, predictor, monkeypatch):
+    raster = write_geotiff(tmp_path / "a.tif", noise(150, 210, 3))
+    raster.write_bytes(raster.read_bytes()[:-40_000])
+    with pytest.raises(UserError, match=r"a\.tif: cannot be decoded"):
+        predicted(
+            predictor.using(InferenceOptions(tile=(64, 64), overlap=32)), raster, tmp_path / "out", "masks", "json"
+        )
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_rasters_are_found_among_images(tmp_path):
+    Image.fromarray(noise(4, 4, 3)).save(tmp_path / "b.tif")
+    write_geotiff(tmp_path / "a.tif", noise(4, 4, 3))
+    found = find_images([str(tmp_path)])
+    assert [(source.name, source.is_raster) for source in found] == [
+        (PurePosixPath("a.tif"), True), (PurePosixPath("b.tif"), False)
+    ]  # fmt: skip
+    tasks = plan(found, "out", ("masks", "overlays", "probabilities")).tasks
+    suffixes = [[target[-4:] for target in task.targets.values()] for task in tasks]
+    assert suffixes == [[".tif", ".jpg", ".tif"], [".png", ".jpg", ".npz"]]
+
+
+def test_the_command(trained, tmp_path):
+    raster = write_geotiff(tmp_path / "a.tif", noise(64, 96, 3))
+    call = Call("predict.py", trained, raster, "--out", tmp_path / "out", "--write", "masks", "geojson")
+    assert (call.status, call.out) == (0, f"1 of 1 segmented: masks/, geojson/ in {tmp_path / 'out'}\n"), call.err
+    with opened(tmp_path / "out" / "masks" / "a.tif") as mask:
+        np.testing.assert_array_equal(mask.read(1), Predictor(trained)(noise(64, 96, 3)))
+    for arguments in (["--ray", "--out", tmp_path / "out"], ["--out", "s3://bucket/out"]):
+        call = Call("predict.py", trained, raster, *arguments)
+        where = "--ray" if "--ray" in arguments else "--out s3://bucket/out"
+        expected = f"error: {raster}: is a GeoTIFF, which is predicted on this machine, without {where}\n"
+        assert (call.status, call.err) == (2, expected)
