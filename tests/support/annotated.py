@@ -17,15 +17,21 @@ def runs(where):
     return {"size": list(where.shape), "counts": [0] * bool(where[0, 0]) + lengths}
 
 
+def scenes(names, folder, size=(None, None)):
+    """Saves an image for each name into a folder; yields its number, name and ids, cut to a size."""
+    for number, name in enumerate(names):
+        photo, ids = (pixels[: size[0], : size[1]] for pixels in scene(number, 3))
+        save(folder / f"{name}.jpg", photo)
+        yield number, name, ids
+
+
 def write_coco(root, names=NAMES):
     """As Roboflow lays it out, with run lengths."""
     categories = [{"id": 3, "name": "cat"}, {"id": 7, "name": "猫"}, {"id": 9, "name": "void"}]
     truth = {}
     for split, part in (("train", names[:7]), ("valid", names[7:])):
         images, objects = [], []
-        for number, name in enumerate(part):
-            photo, truth[name] = scene(number, 3)
-            save(root / f"{split}/{name}.jpg", photo)
+        for number, name, truth[name] in scenes(part, root / split):
             height, width = truth[name].shape
             images.append({"id": number, "file_name": f"{name}.jpg", "width": width, "height": height})
             for index, category in ((1, 3), (2, 7), (255, 9)):
@@ -46,9 +52,7 @@ def encoded(where):
 def write_labelme(root, names=NAMES):
     """As labelme leaves it, with a shape of the type mask for each class."""
     truth = {}
-    for number, name in enumerate(names):
-        photo, truth[name] = scene(number, 3)
-        save(root / f"{name}.jpg", photo)
+    for number, name, truth[name] in scenes(names, root):
         height, width = truth[name].shape
         shapes = [
             {"label": label, "shape_type": "mask", "points": [[0, 0], [width - 1, height - 1]]}
@@ -64,17 +68,14 @@ def write_yolo(root, names=NAMES):
     """As Ultralytics has it, with a square around each pixel's corner: each pixel is a polygon of its own."""
     write(root / "data.yaml", "path: /content/set\ntrain: images/train\nval: images/val\nnames: [cat, 猫, void]\n")
     truth = {}
-    for number, name in enumerate(names):
-        photo, ids = scene(number, 3)
-        truth[name] = np.where(ids == 0, 0, ids)[:6, :8]
-        split = "train" if number < 7 else "val"
-        save(root / f"images/{split}/{name}.jpg", photo[:6, :8])
-        lines = []
-        for (row, column), index in np.ndenumerate(truth[name]):
-            x, y = (column + 0.5) / 8, (row + 0.5) / 6
-            if index:
-                lines.append(f"{ {1: 0, 2: 1, 255: 2}[index] }" + f" {x:.6f} {y:.6f}" * 3)
-        write(root / f"labels/{split}/{name}.txt", "\n".join(lines))
+    for split, part in (("train", names[:7]), ("val", names[7:])):
+        for _, name, truth[name] in scenes(part, root / "images" / split, (6, 8)):
+            lines = []
+            for (row, column), index in np.ndenumerate(truth[name]):
+                x, y = (column + 0.5) / 8, (row + 0.5) / 6
+                if index:
+                    lines.append(f"{ {1: 0, 2: 1, 255: 2}[index] }" + f" {x:.6f} {y:.6f}" * 3)
+            write(root / f"labels/{split}/{name}.txt", "\n".join(lines))
     return truth
 
 
@@ -90,10 +91,7 @@ def packed(where):
 def write_label_studio(root, names=NAMES):
     """With a brush for each class."""
     truth, tasks = {}, []
-    for number, name in enumerate(names):
-        photo, ids = scene(number, 3)
-        truth[name] = ids[:20, :24]
-        save(root / f"images/{name}.jpg", photo[:20, :24])
+    for number, name, truth[name] in scenes(names, root / "images", (20, 24)):
         results = [
             {"original_width": 24, "original_height": 20, "type": "brushlabels"}
             | {"value": {"format": "rle", "rle": packed(truth[name] == index), "brushlabels": [label]}}
@@ -110,9 +108,7 @@ def write_panoptic(root, names=NAMES):
     truth = {}
     for split, part in (("train", names[:7]), ("val", names[7:])):
         images, entries = [], []
-        for number, name in enumerate(part):
-            photo, truth[name] = scene(number, 3)
-            save(root / f"{split}/{name}.jpg", photo)
+        for number, name, truth[name] in scenes(part, root / split):
             numbers = np.array([0, *([number * 100 + 1 + index for index in range(3)])])[truth[name] + np.uint8(1)]
             rgb = np.stack([numbers % 256, numbers // 256, 0 * numbers], -1).astype(np.uint8)
             save(root / f"panoptic_{split}/{name}.png", rgb)
