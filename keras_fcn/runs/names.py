@@ -121,10 +121,10 @@ LAYOUTS = {
         f"{_ANNOTATIONS}.label_studio:read_label_studio", "Label Studio's JSON export, images beside it or in images/"
     ),
     "coco": LayoutEntry(
-        f"{_ANNOTATIONS}.coco:read_coco", "JSON with images, annotations and categories, images beside it"
+        f"{_ANNOTATIONS}.coco.objects:read_coco", "JSON with images, annotations and categories, images beside it"
     ),
     "coco_panoptic": LayoutEntry(
-        f"{_ANNOTATIONS}.panoptic:read_coco_panoptic", "panoptic JSON with a folder of PNGs, images beside them"
+        f"{_ANNOTATIONS}.coco.panoptic:read_coco_panoptic", "panoptic JSON with a folder of PNGs, images beside them"
     ),
     "yolo": LayoutEntry(f"{_ANNOTATIONS}.yolo:read_yolo", "data.yaml, images/ and labels/ of polygons"),
     "folders": LayoutEntry(f"{_LAYOUTS}.folders:read_folders", "images/, masks/"),

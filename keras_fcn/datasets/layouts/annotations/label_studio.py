@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from keras_fcn.datasets.layouts.annotations.classes import class_table
-from keras_fcn.datasets.layouts.annotations.drawing import Annotation, draw_pairs
-from keras_fcn.datasets.layouts.annotations.files import (
+from keras_fcn.datasets.layouts.annotations.common.classes import class_table
+from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs
+from keras_fcn.datasets.layouts.annotations.common.files import (
     Images,
     beginning,
     holds_masks,
-    image_folders,
     json_files,
     read_json,
 )  # fmt: skip
+from keras_fcn.datasets.layouts.annotations.common.splits import by_split, files_to_read
 from keras_fcn.datasets.layouts.annotations.raster.label_studio import draw_label_studio
-from keras_fcn.datasets.layouts.annotations.splits import by_split, files_to_read
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.system.packages import require_packages
@@ -69,7 +68,7 @@ def read_label_studio(root: Path, split: str) -> Pairs:
     found: list[Annotation | DataError] = []
     alone: list[Path] = []
     for name in names:
-        images = Images(root, image_folders(root, files[name].parent, name))
+        images = Images.near(root, files[name], name)
         for task, result in zip(tasks[name], results[name]):
             item = _annotation(f"{files[name]}: task {task.get('id')}", task, result, images, ids)
             alone.append(item) if isinstance(item, Path) else found.append(item)

@@ -7,18 +7,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-from keras_fcn.datasets.layouts.annotations.classes import class_table
-from keras_fcn.datasets.layouts.annotations.drawing import Annotation, draw_pairs
-from keras_fcn.datasets.layouts.annotations.files import (
+from keras_fcn.datasets.layouts.annotations.common.classes import class_table
+from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs
+from keras_fcn.datasets.layouts.annotations.common.files import (
     Images,
     beginning,
     holds_masks,
-    image_folders,
     json_files,
     read_json,
 )
+from keras_fcn.datasets.layouts.annotations.common.splits import files_to_read
 from keras_fcn.datasets.layouts.annotations.raster.labelme import draw_labelme
-from keras_fcn.datasets.layouts.annotations.splits import files_to_read
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import is_split
 from keras_fcn.errors import DataError, UserError
@@ -118,9 +117,7 @@ def _annotation(root: Path, path: Path, content: Any, ids: dict[str, int]) -> An
     if unknown is not None:
         return DataError("unknown label", f"{path}: {unknown!r} is none of the labels of the data set; add it there")
     try:
-        image = Images(root, image_folders(root, path.parent, _part(path.relative_to(root)))).find(
-            str(path), content["imagePath"]
-        )
+        image = Images.near(root, path, _part(path.relative_to(root))).find(str(path), content["imagePath"])
     except DataError as fault:
         return fault
     height, width = content["imageHeight"], content["imageWidth"]

@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from keras_fcn.datasets.layouts.annotations.classes import class_table
-from keras_fcn.datasets.layouts.annotations.drawing import Annotation, draw_pairs
-from keras_fcn.datasets.layouts.annotations.files import holds_masks
+from keras_fcn.datasets.layouts.annotations.common.classes import class_table
+from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs
+from keras_fcn.datasets.layouts.annotations.common.files import holds_masks
+from keras_fcn.datasets.layouts.annotations.common.splits import files_to_read
 from keras_fcn.datasets.layouts.annotations.raster.yolo import draw_yolo
-from keras_fcn.datasets.layouts.annotations.splits import files_to_read
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import is_split
 from keras_fcn.errors import DataError, UserError

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from keras_fcn.datasets import inspect_pairs, open_pairs
-from keras_fcn.datasets.layouts.annotations import drawing
+from keras_fcn.datasets.layouts.annotations.common import drawing
 from keras_fcn.datasets.layouts.annotations.raster.coco import draw_coco
 from keras_fcn.errors import Remark, UserError
 
@@ -177,13 +177,13 @@ def test_masks_are_drawn_once_and_anew_where_a_shape_has_changed(tmp_path, monke
     about["annotations"][2]["segmentation"][0][0] = 7
     put(root, about)
     assert len(set(open_pairs(root, "all").labels) - set(before.labels)) == 1
-    assert sorted(path.suffix for path in (tmp_path / "cache").rglob("*.*")) == [".png"] * 2
+    assert len(list((tmp_path / "cache").rglob("*.png"))) == 2
 
 
 def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("KERAS_FCN_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UserError, match=r"file/masks/.*: cannot be written .*: set KERAS_FCN_CACHE to another folder$"):
+    with pytest.raises(UserError, match=r"file/.*: cannot be written .*: set KERAS_FCN_CACHE to another folder$"):
         open_pairs(put(tmp_path / "data", content()), "train")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from keras_fcn.datasets.inspection import require_sound
-from keras_fcn.datasets.layouts.annotations.raster.cache import Draw, mask_path, store_mask
+from keras_fcn.datasets.layouts.annotations.common.cache import Draw, Later, mask_path, store_mask
 from keras_fcn.datasets.listing import normal_name
 from keras_fcn.datasets.pairs import Pairs, reader
 from keras_fcn.errors import DataError, Remark, UserError
@@ -31,13 +31,14 @@ class Annotation:
     Attributes:
         image: The image.
         source: The file and the place in it, for error messages.
-        shapes: What the format's `Draw` takes, of the types that JSON has, and tuples; empty for background alone.
+        shapes: What the format's `Draw` takes, of the types that JSON has, and tuples, or `Later`; empty for background
+            alone.
         size: Height and width of the image by that file; None if it does not say.
     """
 
     image: Path
     source: str
-    shapes: Sequence[Any]
+    shapes: Sequence[Any] | Later
     size: tuple[int, int] | None = None
 
 
@@ -171,7 +172,8 @@ def _size(annotation: Annotation) -> tuple[tuple[int, int], int]:
 
 def _drawn(annotation: Annotation, size: tuple[int, int], draw: Draw) -> np.ndarray:
     try:
-        return draw(annotation.shapes, size)
+        shapes = annotation.shapes
+        return draw(shapes.read() if isinstance(shapes, Later) else shapes, size)
     except DataError as fault:
         raise DataError(fault.kind, f"{annotation.source}: {fault}") from None
 

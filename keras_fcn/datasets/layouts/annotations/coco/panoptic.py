@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_fcn.datasets.layouts.annotations.classes import class_table
-from keras_fcn.datasets.layouts.annotations.coco_json import (
+from keras_fcn.datasets.layouts.annotations.coco.contents import (
     annotated_images,
     coco_files,
     is_panoptic,
-    key_of,
-    read_categories,
-    read_entries,
+    read_files,
 )  # fmt: skip
-from keras_fcn.datasets.layouts.annotations.drawing import Annotation, draw_pairs
-from keras_fcn.datasets.layouts.annotations.files import Images, holds_masks, image_folders
+from keras_fcn.datasets.layouts.annotations.coco.scanning import key_of, scan
+from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation
+from keras_fcn.datasets.layouts.annotations.common.files import Images, holds_masks, image_folders
+from keras_fcn.datasets.layouts.annotations.common.splits import by_split
 from keras_fcn.datasets.layouts.annotations.raster.panoptic import draw_panoptic
-from keras_fcn.datasets.layouts.annotations.splits import by_split, files_to_read
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError
 
@@ -42,16 +41,15 @@ def read_coco_panoptic(root: Path, split: str) -> Pairs:
         UserError: If there is no such split, a file is not COCO's panoptic JSON, or files disagree about categories.
     """
     files = by_split(root, [path for path in coco_files(root) if is_panoptic(path)], "panoptic JSON of COCO's")
-    names, divide = files_to_read(root, files, split)
-    categories = read_categories(files)
-    classes, indices = class_table(files[names[0]], list(categories.values()), None)
-    ids = dict(zip(categories, indices))
-    found: list[Annotation | DataError] = []
-    for name in names:
-        images, entries = read_entries(files[name])
-        shapes, faults = _shapes(root, files[name], name, images, entries, ids)
-        found += [*faults, *annotated_images(root, files[name], name, images, shapes)]
-    return draw_pairs("COCO panoptic", split, root, found, classes, draw_panoptic, divide)
+    return read_files("COCO panoptic", root, split, files, None, _described, draw_panoptic)
+
+
+def _described(root: Path, path: Path, split: str, ids: dict[int, int]) -> Iterator[Annotation | DataError]:
+    entries: list[dict] = []
+    images = scan(path, lambda entry, *_: entries.append(entry))
+    shapes, faults = _shapes(root, path, split, images, entries, ids)
+    yield from faults
+    yield from annotated_images(root, path, split, images, shapes)
 
 
 def _shapes(

@@ -70,6 +70,11 @@ class Images:
         self._root, self._folders = root, folders
         self._listings: dict[Path, dict[str, Path]] = {}
 
+    @classmethod
+    def near(cls, root: Path, path: Path, split: str) -> Images:
+        """Returns the finder of the images of a file of annotations, by its place and the name of its split."""
+        return cls(root, image_folders(root, path.parent, split))
+
     def find(self, source: str, name: object) -> Path:
         """Returns an image; the case of letters and Unicode's form of accents may differ from the file's.
 

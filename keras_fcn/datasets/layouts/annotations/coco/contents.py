@@ -1,19 +1,26 @@
-"""What a JSON file of COCO's says: categories, images, objects."""
+"""JSON files of COCO's: which there are, their categories, and the images that they name."""
 
 from __future__ import annotations
 
 import json
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_fcn.datasets.layouts.annotations.drawing import Annotation
-from keras_fcn.datasets.layouts.annotations.files import Images, beginning, image_folders, json_files, read_json
+from keras_fcn.datasets.layouts.annotations.common.cache import Draw
+from keras_fcn.datasets.layouts.annotations.common.classes import class_table
+from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs
+from keras_fcn.datasets.layouts.annotations.common.files import Images, beginning, json_files, read_json
+from keras_fcn.datasets.layouts.annotations.common.splits import files_to_read
+from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, UserError
 
 _FIRST_KEY = re.compile(r'\s*\{\s*"(info|images|annotations|categories|licenses|type)"\s*:')
+
+Described = Callable[[Path, Path, str, dict[int, int]], Iterator[Annotation | DataError]]
+"""Yields what a file says of each image, or a fault, by root, file, split, and the class id of each category."""
 
 
 def coco_files(root: Path) -> list[Path]:
@@ -24,6 +31,32 @@ def coco_files(root: Path) -> list[Path]:
 def is_panoptic(path: Path) -> bool:
     """Returns whether a file of COCO's is of its panoptic format, by its name or first bytes."""
     return "panoptic" in path.stem.lower() or '"segments_info"' in beginning(path)
+
+
+def read_files(
+    layout: str, root: Path, split: str, files: dict[str, Path], background: str | None, described: Described,
+    draw: Draw,
+) -> Pairs:  # fmt: skip
+    """Lists the pairs of one split of files of COCO's; classes are the categories in the order of their ids.
+
+    Args:
+        layout: The name of the layout, human-readable.
+        root: The folder of the data set.
+        split: The name of the split.
+        files: The files by the names of their splits.
+        background: As for `class_table`.
+        described: Reads one of them.
+        draw: Draws what it says.
+
+    Raises:
+        UserError: If there is no such split, a file is not COCO's JSON, or files disagree about categories.
+    """
+    names, divide = files_to_read(root, files, split)
+    categories = read_categories(files)
+    classes, indices = class_table(files[names[0]], list(categories.values()), background)
+    ids = dict(zip(categories, indices))
+    found = [item for name in names for item in described(root, files[name], name, ids)]
+    return draw_pairs(layout, split, root, found, classes, draw, divide)
 
 
 def read_categories(files: dict[str, Path]) -> dict[int, str]:
@@ -81,42 +114,6 @@ def _first_value(content: mmap.mmap, start: int) -> Any:
             length *= 16
 
 
-def read_entries(path: Path) -> tuple[list[dict], list[dict]]:
-    """Returns the images and the annotations of a file.
-
-    Raises:
-        UserError: If it is not JSON of this form, or an id is there twice.
-    """
-    content = read_json(path)
-    lists = []
-    for key in ("images", "annotations"):
-        entries = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise UserError(f"{path}: has no list of {key}; it needs images, annotations and categories, as COCO's do")
-        lists.append(entries)
-    images, objects = lists
-    _require_ids(path, "image", [image.get("id") for image in images])
-    _require_ids(path, "annotation", [entry["id"] for entry in objects if "id" in entry])
-    return images, objects
-
-
-def _require_ids(path: Path, what: str, ids: list) -> None:
-    """Raises UserError if an id is neither a number nor a text, or is there twice."""
-    seen = set()
-    for each in ids:
-        if not isinstance(each, (int, str)):
-            raise UserError(f"{path}: the id of each {what} must be a number. Received: {each!r}")
-        if each in seen:
-            raise UserError(f"{path}: the {what} id {each!r} is there more than once; number them anew")
-        seen.add(each)
-
-
-def key_of(entry: dict, name: str) -> int | str:
-    """Returns the id that an entry names; text that is no id for what cannot be one."""
-    key = entry.get(name)
-    return key if isinstance(key, (int, str)) else repr(key)
-
-
 def annotated_images(
     root: Path, path: Path, split: str, images: list[dict], shapes: dict[Any, Any]
 ) -> Iterator[Annotation | DataError]:
@@ -129,7 +126,7 @@ def annotated_images(
         images: Its images.
         shapes: What is drawn on each, by the image's id; an image that is not there has been found faulty.
     """
-    files = Images(root, image_folders(root, path.parent, split))
+    files = Images.near(root, path, split)
     for entry in images:
         source = f"{path}: image {entry['id']}"
         if entry["id"] in shapes:

@@ -1,0 +1,1 @@
+"""COCO's JSON files: objects, and the panoptic format."""

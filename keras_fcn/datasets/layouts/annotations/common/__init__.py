@@ -1,0 +1,1 @@
+"""What the formats of annotations share: files, splits, classes, and the way from shapes to pairs."""

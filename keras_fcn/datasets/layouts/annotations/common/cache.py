@@ -1,0 +1,132 @@
+"""Masks drawn from annotations, and lists of these, kept outside the data set under names that content determines."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_fcn.errors import UserError
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.masks import write_label
+from keras_fcn.system.files import replaced_file
+
+VARIABLE = "KERAS_FCN_CACHE"
+"""The environment variable that names the cache's folder."""
+
+Draw = Callable[[Any, tuple[int, int]], np.ndarray]
+"""Draws the shapes of an image of this height and width: class ids uint8 [H, W], 255 for void."""
+
+_VERSION = 2  # another one where the same shapes are drawn otherwise than before
+
+
+def cache_folder() -> Path:
+    """Returns the folder of the cache: that of `VARIABLE`, else `keras_fcn` in the system's folder of caches."""
+    if chosen := os.environ.get(VARIABLE):
+        return Path(chosen)
+    if sys.platform == "win32":
+        parent = os.environ.get("LOCALAPPDATA")
+    else:
+        parent = os.environ.get("XDG_CACHE_HOME")
+    if parent:
+        return Path(parent) / "keras_fcn"
+    try:
+        return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "keras_fcn"
+    except RuntimeError:  # a user without a home
+        return Path(tempfile.gettempdir()) / "keras_fcn"
+
+
+@dataclasses.dataclass(frozen=True)
+class Later:
+    """Shapes that are read when they are drawn.
+
+    Attributes:
+        digest: A hash of them, empty if there are none.
+        read: Returns them.
+    """
+
+    digest: str
+    read: Callable[[], Any]
+
+    def __bool__(self) -> bool:
+        return bool(self.digest)
+
+
+def digest_of(shapes: object) -> str:
+    """Returns a hash of shapes, which are `Later`, or of the types that JSON has, and tuples."""
+    if isinstance(shapes, Later):
+        return shapes.digest
+    return hashlib.sha256(pickle.dumps(shapes, protocol=5)).hexdigest()
+
+
+def mask_path(shapes: object, size: tuple[int, int], turn: int, classes: ClassTable, draw: Draw) -> Path:
+    """Returns the path of a mask in the cache, which these arguments determine.
+
+    Args:
+        shapes: What is drawn, as for `digest_of`.
+        size: Height and width.
+        turn: The EXIF orientation by which the mask is turned when it is drawn.
+        classes: The classes.
+        draw: The function that draws it.
+    """
+    by = (_VERSION, f"{draw.__module__}.{draw.__qualname__}", size, turn, classes, digest_of(shapes))
+    return _path("masks", hashlib.sha256(repr(by).encode()).hexdigest(), ".png")
+
+
+def store_mask(path: Path, ids: np.ndarray, classes: ClassTable) -> None:
+    """Writes a mask into the cache.
+
+    Args:
+        path: The result of `mask_path`.
+        ids: Class ids uint8 [H, W].
+        classes: The classes.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    with _stored():
+        write_label(path, ids, classes)
+
+
+def load_listing(key: str) -> Any:
+    """Returns what `store_listing` has kept under a hash; None if it is not there, or broken."""
+    try:
+        return json.loads(_path("listings", key, ".json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def store_listing(key: str, listing: Any) -> None:
+    """Keeps what JSON can hold under a hash.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    path = _path("listings", key, ".json")
+    with _stored(), replaced_file(path) as temporary:
+        temporary.write_text(json.dumps(listing), encoding="utf-8")
+
+
+def _path(kind: str, name: str, suffix: str) -> Path:
+    return cache_folder() / kind / name[:2] / f"{name[2:]}{suffix}"
+
+
+@contextlib.contextmanager
+def _stored() -> Iterator[None]:
+    """Names the variable that moves the cache in the error of a file that cannot be written."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(
+            f"{error}; masks drawn from annotations are kept there: set {VARIABLE} to another folder"
+        ) from None
