@@ -83,7 +83,7 @@ def main() -> int:
     counts = ", ".join(f"{len(pairs)} of {pairs.split}" for pairs in splits)
     print(f"{options.out}: {splits[0].layout}, {splits[0].classes.num_classes} classes, {counts}")
     print("".join(f"{note}\n" for note in splits[0].mask_notes), end="")
-    data = DataOptions(options.data, images=options.images, masks=options.masks)
+    data = DataOptions(options.data, options.layout, images=options.images, masks=options.masks)
     if lines := left_out(findings, data.arguments):
         print(lines)
     return 0

@@ -38,18 +38,20 @@ class Layout:
 
     Attributes:
         recognizes: Returns whether a folder is in this layout.
-        read: Lists the pairs of one split of a folder.
+        read: Lists the pairs of one split of a folder; what follows a colon in the layout's name is a third argument.
         shape: Contents of such a folder, human-readable.
+        takes: What may follow the name and a colon, human-readable; nothing if `read` takes two arguments.
     """
 
     recognizes: Callable[[Path], bool]
-    read: Callable[[Path, str], Pairs]
+    read: Callable[..., Pairs]
     shape: str
+    takes: str = ""
 
 
 def _layout(entry: names.LayoutEntry) -> Layout:
     module = entry.function.partition(":")[0]
-    return Layout(resolve_name(f"{module}:recognizes"), resolve_name(entry.function), entry.shape)
+    return Layout(resolve_name(f"{module}:recognizes"), resolve_name(entry.function), entry.shape, entry.takes)
 
 
 LAYOUTS = {name: _layout(entry) for name, entry in names.LAYOUTS.items()}
@@ -71,7 +73,8 @@ def open_pairs(
         data: A folder in one of `LAYOUTS`; "toy" for the embedded data set, which is drawn at first use; "voc2012" for
             PASCAL VOC 2012, which is downloaded at first use; or its tar, which is extracted.
         split: The name of a split, such as "train" or "val".
-        layout: One of `LAYOUTS`, or "auto" to recognize it.
+        layout: One of `LAYOUTS`, or "auto" to recognize it; "via:ATTRIBUTE" says which attribute of VIA's regions
+            names classes.
         unlabelled: Whether images without a mask are left out, or are "background" as a whole.
         reading: How its masks are read, as the `reading` of pairs that were opened before; chosen by what all masks
             hold if empty.
@@ -93,7 +96,8 @@ def _listed(root: Path, split: str, layout: str, patterns: Patterns | None) -> P
     if patterns is not None:
         return read_patterns(root, split, patterns)
     if layout != "auto" or not root.is_dir() or _recognized(root) or _inner(root):
-        return LAYOUTS[find_layout(root, layout)].read(root, split)
+        name, _, more = find_layout(root, layout).partition(":")
+        return LAYOUTS[name].read(root, split, *filter(None, [more]))
     found, note = search_patterns(root)
     if found is None:
         _refuse(root, note)
@@ -168,7 +172,8 @@ def find_layout(root: Path, layout: str = "auto") -> str:
     Raises:
         UserError: If the folder or the layout does not exist, or the folder is in no known layout.
     """
-    if layout not in ("auto", *LAYOUTS):
+    name, colon, _ = layout.partition(":")
+    if name not in ("auto", *LAYOUTS) or (colon and not (name in LAYOUTS and LAYOUTS[name].takes)):
         raise UserError(f"{argument('layout', layout)}: no such layout; there are auto, {', '.join(LAYOUTS)}")
     if root.is_file():
         raise UserError(f"{root}: is a file; give the folder of the data set, such as {root.parent}")

@@ -36,6 +36,8 @@ class _Format:
 
 _JSON, _XML = re.compile(r"\.json$"), re.compile(r"\.xml$")
 
+_FOLDER = "give the folder that holds it"
+
 _COCO = "put it into this folder, or into annotations/ there, and its images beside it"
 
 _FORMATS = (
@@ -44,14 +46,14 @@ _FORMATS = (
         re.compile(r"task-\d+-annotation-\d+[^/]*\.png$"),
         fix="paint those of a task into one PNG of class ids, named like its image",
     ),
-    _Format("labelme's JSON", _JSON, ('"shapes"', '"imagePath"'), "give the folder that holds it"),
-    _Format("VGG Image Annotator's JSON", _JSON, ('"shape_attributes"',)),
+    _Format("labelme's JSON", _JSON, ('"shapes"', '"imagePath"'), _FOLDER),
+    _Format("VGG Image Annotator's JSON", _JSON, ('"shape_attributes"',), _FOLDER),
     _Format("Label Studio's JSON", _JSON, ('"from_name"', '"to_name"'), "export all tasks as one JSON"),
-    _Format("Supervisely's JSON", _JSON, ('"classTitle"',)),
+    _Format("Supervisely's JSON", _JSON, ('"classTitle"',), "give the project's folder, which holds meta.json"),
     _Format("COCO JSON", _JSON, ('"images"', '"annotations"'), _COCO),
     _Format("COCO JSON", _JSON, ('"annotations"', '"categories"'), _COCO),
     _Format("COCO's list of results", _JSON, ('"image_id"', '"category_id"')),
-    _Format("CVAT's XML", _XML, ("<annotations>", "<image ")),
+    _Format("CVAT's XML", _XML, ("<annotations>", "<image "), _FOLDER),
     _Format("PASCAL VOC's boxes", _XML, ("<annotation", "<bndbox>")),
     _Format("YOLO's labels", re.compile(r"\.txt$"), fix="put images into images/, these into labels/ beside it"),
     _Format("NIfTI volumes", re.compile(r"\.nii(\.gz)?$"), fix="write slices as images, their labels as PNGs of ids"),

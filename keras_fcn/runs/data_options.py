@@ -40,9 +40,10 @@ class DataOptions(Options):
 
     @property
     def arguments(self) -> str:
-        """Returns the folder and its patterns as arguments of `python -m keras_fcn.check`."""
-        patterns = {"--images": self.images, "--masks": self.masks}
-        return " ".join([self.data, *(f"{name} {shlex.quote(text)}" for name, text in patterns.items() if text)])
+        """Returns the folder, and how it is read, as arguments of `python -m keras_fcn.check`."""
+        layout = None if self.layout == "auto" else self.layout
+        given = {"--layout": layout, "--images": self.images, "--masks": self.masks}
+        return " ".join([self.data, *(f"{name} {shlex.quote(text)}" for name, text in given.items() if text)])
 
     def is_like(self, other: DataOptions) -> bool:
         """Returns whether other options mean the same files."""

@@ -97,10 +97,13 @@ class LayoutEntry(NamedTuple):
         function: "module:function", which lists the pairs of one split of a folder; `recognizes` of the same module
             returns whether a folder has this layout.
         shape: The content of such a folder, human-readable.
+        takes: What may follow the name and a colon, the function's third argument, human-readable; nothing if it has
+            none.
     """
 
     function: str
     shape: str
+    takes: str = ""
 
 
 _LAYOUTS = "keras_fcn.datasets.layouts"
@@ -119,6 +122,17 @@ LAYOUTS = {
     "labelme_json": LayoutEntry(f"{_ANNOTATIONS}.labelme:read_labelme_json", "labelme's x.json beside x.jpg"),
     "label_studio": LayoutEntry(
         f"{_ANNOTATIONS}.label_studio:read_label_studio", "Label Studio's JSON export, images beside it or in images/"
+    ),
+    "cvat_images": LayoutEntry(
+        f"{_ANNOTATIONS}.cvat_images:read_cvat_images", "annotations.xml of 'CVAT for images 1.1', images/ beside it"
+    ),
+    "supervisely": LayoutEntry(
+        f"{_ANNOTATIONS}.supervisely:read_supervisely", "meta.json, and ann/x.jpg.json beside img/x.jpg in folders"
+    ),
+    "via": LayoutEntry(
+        f"{_ANNOTATIONS}.via:read_via",
+        "JSON or CSV of VGG Image Annotator, images beside it or in images/",
+        "ATTRIBUTE",
     ),
     "coco": LayoutEntry(
         f"{_ANNOTATIONS}.coco.objects:read_coco", "JSON with images, annotations and categories, images beside it"

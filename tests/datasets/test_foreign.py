@@ -25,7 +25,7 @@ def write_brushes(root):
 
 def write_xml(root):
     save(root / "images/a.jpg", scene(0, 3)[0])
-    write(root / "annotations.xml", '<?xml version="1.0"?>\n<annotations>\n<image id="0" name="a.jpg">\n')
+    write(root / "a/b/c/d/annotations.xml", '<?xml version="1.0"?>\n<annotations>\n<image id="0" name="a.jpg">\n')
 
 
 def write_boxes(root):
@@ -38,7 +38,7 @@ def write_boxes(root):
     [
         (write_coco, r"this looks like COCO JSON \(a/b/c/d/_annotations.coco.json\), .*; put it into this"),
         (write_brushes, r"this looks like Label Studio's brush masks, .*tag-road-0.png\), .*; paint those of a task"),
-        (write_xml, r"this looks like CVAT's XML \(annotations.xml\)"),
+        (write_xml, r"this looks like CVAT's XML \(a/b/c/d/annotations.xml\), .*; give the folder that holds it"),
         (write_boxes, r"this looks like PASCAL VOC's boxes \(Annotations/a.xml\)"),
         (lambda root: write(root / "imagesTr/a.nii.gz", ""), r"this looks like NIfTI volumes"),
         (

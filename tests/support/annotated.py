@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import json
+import zlib
 from urllib.parse import quote
 
 import numpy as np
@@ -121,7 +122,63 @@ def write_panoptic(root, names=NAMES):
     return truth
 
 
+def write_cvat_images(root, names=NAMES):
+    """With a mask for each class, whose runs go along the rows."""
+    labels = "".join(f"<label><name>{label}</name></label>" for label in ("cat", "猫", "void"))
+    truth, images = {}, []
+    for split, part in (("Train", names[:7]), ("Validation", names[7:])):
+        for number, name, truth[name] in scenes(part, root / "images" / split):
+            height, width = truth[name].shape
+            box = f'left="0" top="0" width="{width}" height="{height}"'
+            masks = [
+                f'<mask label="{label}" {box} rle="{", ".join(map(str, runs((truth[name] == index).T)["counts"]))}"/>'
+                for index, label in ((1, "cat"), (2, "猫"), (255, "void"))
+            ]
+            about = f'id="{number}" name="{name}.jpg" subset="{split}" width="{width}" height="{height}"'
+            images.append(f"<image {about}>{''.join(masks)}</image>")
+    meta = f"<meta><project><labels>{labels}</labels></project></meta>"
+    write(root / "annotations.xml", f"<annotations>{meta}{''.join(images)}</annotations>")
+    return truth
+
+
+def write_supervisely(root, names=NAMES):
+    """With a bitmap for each class."""
+    classes = [{"title": title, "shape": "bitmap", "color": "#FF0000"} for title in ("cat", "猫", "void")]
+    write(root / "meta.json", json.dumps({"classes": classes, "tags": [], "projectType": "images"}))
+    truth = {}
+    for split, part in (("train", names[:7]), ("val", names[7:])):
+        for _, name, truth[name] in scenes(part, root / split / "img"):
+            bitmaps = [zlib.compress(base64.b64decode(encoded((truth[name] == index) * 255))) for index in (1, 2, 255)]
+            figures = [
+                {"classTitle": about["title"], "geometryType": "bitmap", "bitmap": {"data": text, "origin": [0, 0]}}
+                for about, text in zip(classes, (base64.b64encode(each).decode() for each in bitmaps))
+            ]
+            about = {"size": dict(zip(("height", "width"), truth[name].shape)), "objects": figures, "tags": []}
+            write(root / split / f"ann/{name}.jpg.json", json.dumps(about))
+    return truth
+
+
+def write_via(root, names=NAMES):
+    """As an export of annotations, with a rectangle for each run of a row."""
+    truth, images = {}, {}
+    for number, name, truth[name] in scenes(names, root / "images", (20, 24)):
+        regions = []
+        for row, ids in enumerate(truth[name]):
+            ends = [*np.flatnonzero(np.diff(ids)) + 1, ids.size]
+            for start, end in zip([0, *ends], ends):
+                box = {"name": "rect", "x": int(start), "y": row, "width": int(end - start), "height": 1}
+                label = {1: "cat", 2: "猫", 255: "void"}.get(int(ids[start]))
+                regions += [{"shape_attributes": box, "region_attributes": {"kind": label}}] if label else []
+        about = {"filename": f"{name}.jpg", "size": number, "regions": regions, "file_attributes": {}}
+        images[f"{name}.jpg{number}"] = about
+    write(root / "via_region_data.json", json.dumps(images))
+    return truth
+
+
 WRITERS = {
+    "supervisely": write_supervisely,
+    "via": write_via,
+    "cvat_images": write_cvat_images,
     "coco_panoptic": write_panoptic,
     "labelme_json": write_labelme,
     "label_studio": write_label_studio,

@@ -11,7 +11,7 @@ from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.datasets.layouts.annotations.raster.label_studio import brush, draw_label_studio
 from keras_fcn.errors import UserError
 
-DRAWN = Path(__file__).parents[3] / "extras/label_studio_regions.json"
+DRAWN = Path(__file__).parents[3] / "extras/annotations/label_studio_regions.json"
 """What Label Studio's converter itself gave: draw_by_label_studio.py beside it made it."""
 
 SIZE = (24, 30)

@@ -11,7 +11,7 @@ from PIL import Image
 from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
 
-DRAWN = Path(__file__).parents[3] / "extras/labelme_shapes.json"
+DRAWN = Path(__file__).parents[3] / "extras/annotations/labelme_shapes.json"
 """What labelme itself drew: draw_by_labelme.py beside it made it."""
 
 SIZE = (24, 30)

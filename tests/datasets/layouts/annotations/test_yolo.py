@@ -10,7 +10,7 @@ from layouts import save, splits, write
 from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
 
-DRAWN = Path(__file__).parents[3] / "extras/ultralytics_polygons.json"
+DRAWN = Path(__file__).parents[3] / "extras/annotations/ultralytics_polygons.json"
 """What Ultralytics itself drew: draw_by_ultralytics.py beside it made it."""
 
 SIZE = (24, 30)

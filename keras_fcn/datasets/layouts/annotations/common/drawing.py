@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -114,6 +115,22 @@ def _remarks(empty: Sequence[Annotation], count: int) -> list[Remark]:
     are = f"{len(empty)} of {count} images have" if len(empty) > 1 else f"1 of {count} images has"
     message = f"{empty[0].source}: has no shape, {are} none; they are background alone: remove what nobody annotated"
     return [Remark("no shapes", message)]
+
+
+def no_areas(shapes: Sequence[tuple[str, str]]) -> list[Remark]:
+    """Returns a remark that shapes are no areas, such as lines and points, and are not drawn; none without any.
+
+    Args:
+        shapes: The image's place in a file of annotations, and the kind, of each such shape.
+    """
+    if not shapes:
+        return []
+    counts = Counter(kind for _, kind in shapes)
+    kinds = ", ".join(f"{kind} ({count})" for kind, count in counts.most_common())
+    images = list(dict.fromkeys(source for source, _ in shapes))
+    where = f"{len(images)} images" if len(images) > 1 else "1 image"
+    message = f"{images[0]}: has shapes that are no areas and are not drawn; in {where}: {kinds}"
+    return [Remark("no areas", message, count=len(images))]
 
 
 def _draw_all(annotations: Sequence[Annotation], classes: ClassTable, draw: Draw) -> list[Path | DataError]:

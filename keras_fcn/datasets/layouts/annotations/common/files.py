@@ -28,8 +28,13 @@ _IMAGES = ("images", "data", "JPEGImages", "img")
 
 def json_files(root: Path) -> Iterator[Path]:
     """Yields the JSON files in a folder and in two levels of folders in it, without hidden ones."""
-    for pattern in ("*.json", "*/*.json", "*/*/*.json"):
-        for path in sorted(root.glob(pattern)):
+    return files_named(root, ".json")
+
+
+def files_named(root: Path, suffix: str) -> Iterator[Path]:
+    """Yields the files of a suffix in a folder and in two levels of folders in it, without hidden ones."""
+    for level in ("", "*/", "*/*/"):
+        for path in sorted(root.glob(f"{level}*{suffix}")):
             if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(root).parts) and path.is_file():
                 yield path
 
@@ -129,7 +134,7 @@ def image_folders(root: Path, beside: Path, split: str) -> list[Path]:
         split: The name of the file's split.
     """
     near = [beside, *(beside / name for name in _IMAGES)]
-    of_split = [folder / split for folder in (root, *(root / name for name in _IMAGES))]
+    of_split = [folder / split for top in (beside, root) for folder in (top, *(top / name for name in _IMAGES))]
     inside = [root / split / name for name in _IMAGES]
     near += [*of_split, *inside, root, *(root / name for name in _IMAGES)]
     return [folder for folder in dict.fromkeys(near) if folder.is_dir()]

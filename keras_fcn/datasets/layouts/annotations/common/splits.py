@@ -15,6 +15,11 @@ def split_word(name: str) -> str | None:
     return next((word for word in re.split(r"[^A-Za-z0-9]+", name) if is_split(word)), None)
 
 
+def split_of_file(root: Path, path: Path) -> str | None:
+    """Returns the split that a file of annotations names in its own name, or that of its folder; None if in neither."""
+    return split_word(path.stem) or split_word("" if path.parent == root else path.parent.name)
+
+
 def by_split(root: Path, paths: list[Path], what: str) -> dict[str, Path]:
     """Returns files of annotations by the names of their splits: in their own names, or their folders'.
 
@@ -30,8 +35,7 @@ def by_split(root: Path, paths: list[Path], what: str) -> dict[str, Path]:
         raise UserError(f"{root}: holds no {what}; put it there, or into a folder there")
     files: dict[str, Path] = {}
     for path in paths:
-        folder = "" if path.parent == root else path.parent.name
-        name = split_word(path.stem) or split_word(folder) or path.stem
+        name = split_of_file(root, path) or path.stem
         if name in files:
             raise UserError(f"{files[name]} and {path} are both of the split {name!r}; move one of them away")
         files[name] = path
