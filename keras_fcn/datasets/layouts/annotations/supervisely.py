@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
 from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs, no_areas
-from keras_fcn.datasets.layouts.annotations.common.files import beginning, read_json
+from keras_fcn.datasets.layouts.annotations.common.files import beginning, plain_name, read_json
 from keras_fcn.datasets.layouts.annotations.common.splits import files_to_read
 from keras_fcn.datasets.layouts.annotations.raster.supervisely import AREAS, draw_supervisely
 from keras_fcn.datasets.pairs import Pairs
@@ -51,10 +51,11 @@ def read_supervisely(root: Path, split: str) -> Pairs:
     others: list[tuple[str, str]] = []
     for folder in (sets[name] for name in names):
         images, files = _images(folder), _files(folder)
-        alone += [image for name, image in images.items() if name not in files]
-        found += [_missing(path) for name, path in files.items() if name not in images]
-        pairs = ((image, files[name]) for name, image in images.items() if name in files)
-        found += [_annotation(image, file, shapes, ids, others) for image, file in pairs]
+        pairs = {image: files.pop(name) for name, image in images.items() if name in files}
+        pairs |= {image: files.pop(name) for name, image in _by_stem(images).items() if name in files}
+        alone += [image for image in images.values() if image not in pairs]
+        found += [_annotation(image, file, shapes, ids, others) for image, file in pairs.items()]
+        found += [_missing(path) for path in files.values()]
     found += no_areas(others)
     return draw_pairs("Supervisely project", split, root, found, classes, draw_supervisely, divide, alone)
 
@@ -89,14 +90,17 @@ def _data_sets(root: Path) -> dict[str, Path]:
 
 def _images(folder: Path) -> dict[str, Path]:
     files = walk_files(folder / _IMAGES)
-    return {path.name: path for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
+    return {plain_name(path.name): path for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
+
+
+def _by_stem(images: dict[str, Path]) -> dict[str, Path]:
+    return {plain_name(path.stem): path for path in images.values()}
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Returns the files of annotations by the names of their images."""
-    return {
-        path.name.removesuffix(".json"): path for path in walk_files(folder / _ANNOTATIONS) if path.suffix == ".json"
-    }
+    """Returns the files of annotations by the names of their images, in older versions without suffix."""
+    files = walk_files(folder / _ANNOTATIONS)
+    return {plain_name(path.stem): path for path in files if path.suffix == ".json"}
 
 
 def _missing(path: Path) -> DataError:

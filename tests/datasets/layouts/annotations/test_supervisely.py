@@ -69,7 +69,8 @@ def test_data_sets_are_splits_and_may_hold_others(tmp_path):
 
 def test_lines_are_not_drawn_and_images_without_figures_are_background(tmp_path):
     put(tmp_path, "a.png", [{"classTitle": "cat", "geometryType": "line", "points": SQUARE}])
-    put(tmp_path, "b.png", [{"classTitle": "cat", "points": SQUARE}])  # of older versions
+    put(tmp_path, "b.png", [{"classTitle": "cat", "points": SQUARE}])  # as older versions have it
+    (tmp_path / "ds/ann/b.png.json").rename(tmp_path / "ds/ann/b.json")
     pairs = open_pairs(tmp_path, "all")
     remarks = [str(finding) for finding in pairs.findings if isinstance(finding, Remark)]
     assert remarks[0].endswith("a.png.json: has shapes that are no areas and are not drawn; in 1 image: line (1)")

@@ -117,11 +117,12 @@ class Images:
             return Path(os.path.normpath(path))
         if path.parent not in self._listings:
             files = path.parent.iterdir() if path.parent.is_dir() else ()
-            self._listings[path.parent] = {_plain(file.name): file for file in files if file.is_file()}
-        return self._listings[path.parent].get(_plain(path.name))
+            self._listings[path.parent] = {plain_name(file.name): file for file in files if file.is_file()}
+        return self._listings[path.parent].get(plain_name(path.name))
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Returns a name for comparison, whatever the case of its letters and Unicode's form of accents."""
     return normal_name(name).casefold()
 
 

@@ -1,10 +1,10 @@
-"""Draws random shapes by labelme's own shapes_to_label, of several versions, into tests/extras/labelme_shapes.json.
+"""Draws random shapes by labelme's own shapes_to_label, of several versions, into labelme_shapes.json beside this file.
 
 Only that function's file is loaded from an unpacked wheel, without Qt, in any environment with NumPy and Pillow:
 
     pip download --no-deps --python-version 3.13 --only-binary=:all: labelme==6.3.1
     python -m zipfile -e labelme-6.3.1-*.whl 6.3.1
-    python tests/extras/draw_by_labelme.py 6.3.1 7.9.1          # folders of unpacked wheels, named by their versions
+    python tests/extras/annotations/draw_by_labelme.py 6.3.1 7.9.1    # folders of unpacked wheels, named by version
 """
 
 import base64

@@ -1,9 +1,9 @@
-"""Draws random polygons by Ultralytics' own functions into tests/extras/ultralytics_polygons.json.
+"""Draws random polygons by Ultralytics' own functions into tests/extras/annotations/ultralytics_polygons.json.
 
 Only these functions are taken from an unpacked wheel, without PyTorch, in any environment with NumPy and OpenCV:
 
     pip download --no-deps ultralytics==8.4.190 && python -m zipfile -e ultralytics-*.whl 8.4.190
-    python tests/extras/draw_by_ultralytics.py 8.4.190          # the folder of the unpacked wheel
+    python tests/extras/annotations/draw_by_ultralytics.py 8.4.190          # the folder of the unpacked wheel
 """
 
 import ast

@@ -1,7 +1,7 @@
-"""Packs and exports regions by Label Studio's own converter into tests/extras/label_studio_regions.json.
+"""Packs and exports regions by Label Studio's own converter into tests/extras/annotations/label_studio_regions.json.
 
     python -m venv studio && studio/bin/pip install label-studio-sdk==2.1.2 pycocotools
-    studio/bin/python tests/extras/draw_by_label_studio.py
+    studio/bin/python tests/extras/annotations/draw_by_label_studio.py
 
 Brushes are packed by its `encode_rle` and read back by its `decode_rle`; polygons go through its COCO export, and
 pycocotools draws these.
