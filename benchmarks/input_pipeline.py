@@ -3,7 +3,7 @@
 In one run, in turn, on all cores: ours (the first pass over the pairs and later ones), a loader of Pillow, NumPy and a
 thread pool as it is often written, and the floor, which only decodes JPEGs by libjpeg-turbo (OpenCV) and masks by
 Pillow. Ratios are medians of the ratios within a round. By processor time, other programs hardly affect them, but they
-exclude waiting. Needs Linux and opencv-python-headless.
+exclude waiting. With `--large 100`, windows of large images are read, too. Needs Linux and opencv-python-headless.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -44,6 +46,9 @@ class BenchmarkOptions:
 
     pairs: int | None = None
     """Number of pairs in each pass; the list is cut or repeated to this length. All pairs if not given."""
+
+    large: int | None = None
+    """Also time the windows of eight images of so many megapixels, put together from those of the data set."""
 
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """The JSON file to write the results to."""
@@ -132,6 +137,42 @@ def our_seconds(pairs, options: BenchmarkOptions) -> tuple[np.ndarray, np.ndarra
     return laps[0], laps[1]
 
 
+def large_pairs(pairs, folder: Path, options: BenchmarkOptions):
+    """Returns windows of eight large images, JPEGs and palette PNGs as the data set's, and prints what they took."""
+    from PIL import Image
+
+    from keras_fcn.datasets.windows import cut_large
+    from keras_fcn.images.masks import write_label
+    from keras_fcn.images.photos import read_image
+
+    side = math.isqrt(options.large * 1_000_000)
+    images, labels = [], []
+    for number in range(8):
+        image, label = np.empty((side, side, 3), np.uint8), np.empty((side, side), np.uint8)
+        for index, (top, left) in enumerate(itertools.product(range(0, side, 256), repeat=2)):
+            source = (number * 1000 + index) % len(pairs)
+            tile = slice(top, min(top + 256, side)), slice(left, min(left + 256, side))
+            shape = tuple(part.stop - part.start for part in tile)
+            for whole, part in (
+                (image, read_image(pairs.images[source])),
+                (label, pairs.read_label(pairs.labels[source])),
+            ):
+                part = np.pad(part, [(0, 256), (0, 256), (0, 0)][: part.ndim], "wrap")
+                whole[tile] = part[: shape[0], : shape[1]]
+        images.append(folder / f"{number}.jpg")
+        labels.append(folder / f"{number}.png")
+        Image.fromarray(image).save(images[-1], quality=92)
+        write_label(labels[-1], label, pairs.classes)
+    watch = Watch()
+    read_image(images[0]), pairs.read_label(labels[0])
+    print(f"a whole image of {options.large} megapixels and its mask are decoded in {watch.lap()[0]:.2f} s")
+    whole = dataclasses.replace(pairs, images=tuple(images), labels=tuple(labels))
+    height, width = options.crop_size
+    cut = cut_large(whole, dict.fromkeys(images, (side, side)), (2 * height, 2 * width))
+    print(f"{cut.line}, in {watch.lap()[0]:.1f} s")
+    return cut.pairs
+
+
 def peak_megabytes() -> float:
     """Returns the peak memory of this process since the last call, and resets it (Linux)."""
     (line,) = (
@@ -157,6 +198,9 @@ def main() -> None:
     pairs = dataclasses.replace(pairs, images=images, labels=labels)
     paths = list(zip(images, labels))
     floor_seconds(pool, paths)  # from here on, the files are in the page cache
+    scratch = tempfile.TemporaryDirectory()
+    os.environ["KERAS_FCN_CACHE"] = scratch.name
+    large = None if options.large is None else large_pairs(pairs, Path(scratch.name), options)
     rounds: list[dict[str, np.ndarray]] = []
     for _ in range(options.rounds):
         floor = floor_seconds(pool, paths)
@@ -165,6 +209,14 @@ def main() -> None:
             peak = peak_megabytes()
         plain = plain_seconds(paths, pairs.classes, options)
         rounds.append({"floor": floor, "ours, first pass": first, "ours, later": later, "Pillow and NumPy": plain})
+        if large is not None:
+            chosen = [index % len(large) for index in range(count)]
+            parts = ([part[index] for index in chosen] for part in (large.images, large.labels))
+            images, labels = map(tuple, parts)
+            rounds[-1]["ours, windows"] = our_seconds(
+                dataclasses.replace(large, images=images, labels=labels), options
+            )[1]
+    scratch.cleanup()
     report(rounds, count, peak - before, options)
 
 
@@ -180,6 +232,12 @@ def report(rounds: list[dict[str, np.ndarray]], count: int, megabytes: float, op
     for name, row in results.items():
         rate, by_clock, by_processor = row.values()
         print(f"{name:<18}{rate:>8.0f}{by_clock:>15.2f}{by_processor:>20.2f}")
+    if options.large is not None:
+        steps = np.median([each["ours, windows"] / each["ours, later"] for each in rounds], axis=0)
+        by_clock, by_processor = (f"{value:.2f}" for value in steps)
+        print(
+            f"windows of {options.large} megapixels take {by_clock} of the time of files, {by_processor} by processor"
+        )
     print(f"peak memory of ours above the import of TensorFlow: {megabytes:.0f} MB")
     if options.json is not None:
         seconds = [{name: both.tolist() for name, both in each.items()} for each in rounds]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
 import hashlib
-import types
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from keras_fcn.datasets.labels.legend import shown
-from keras_fcn.datasets.labels.reading import LabelReader
+from keras_fcn.datasets.labels.reading import LabelReader, described
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import VOID_LABEL
@@ -157,7 +155,7 @@ class _Inspector:
 
     def __init__(self, known: KnownFiles, read_label: LabelReader) -> None:
         self._known, self._read_label = known, read_label
-        text = _text(read_label)
+        text = described(read_label)
         is_lasting = " at 0x" not in text  # the address of an object is another in the next process
         self._kind = f"label {hashlib.sha256(text.encode()).hexdigest()[:16]}" if is_lasting else ""
 
@@ -195,19 +193,6 @@ class _Inspector:
 def _look_at_image(image: Path) -> tuple:
     with DECODING.taking(decoded_bytes(image)):
         return dataclasses.astuple(inspect_image(image))
-
-
-def _text(value: object) -> str:
-    """Returns a function with its arguments in words that are the same in every process."""
-    if isinstance(value, functools.partial):
-        given = [*map(_text, value.args), *(f"{name}={_text(of)}" for name, of in sorted(value.keywords.items()))]
-        return f"{_text(value.func)}({', '.join(given)})"
-    if isinstance(value, (tuple, frozenset)):
-        texts = [*map(_text, value)]
-        return f"({', '.join(texts if isinstance(value, tuple) else sorted(texts))})"
-    if isinstance(value, types.FunctionType) and "<" not in value.__qualname__:
-        return f"{value.__module__}.{value.__qualname__}"
-    return repr(value)
 
 
 def _turned(label: Sequence[int], image: Sequence[int]) -> str:

@@ -15,6 +15,7 @@ from keras_fcn.images.depth import brightest, dark_value, describe_dark, has_16_
 from keras_fcn.images.orientation import orientation
 from keras_fcn.images.pillow import displayed, load, named_in_errors, opened
 from keras_fcn.images.rasters import is_raster, opened_raster
+from keras_fcn.images.windows import is_window, read_pixels, read_window
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp")
 """Suffixes of the images that are found in a folder, in lower case."""
@@ -94,7 +95,7 @@ def is_plain_jpeg(path: Path) -> bool:
     Raises:
         DataError: If the file cannot be read or is not an image.
     """
-    if is_raster(path):
+    if is_window(path) or is_raster(path):
         return False
     with opened(path) as image:
         return image.format == "JPEG" and image.mode in ("RGB", "L") and orientation(image) == 1
@@ -122,6 +123,8 @@ def inspect_image(path: Path) -> Inspected:
     Raises:
         DataError: If the file cannot be decoded to its last pixel, or has values of 32 bits.
     """
+    if is_window(path):
+        return Inspected(read_window(path).size, 1, None)
     if is_raster(path):
         return _inspect_raster(path)
     with opened(path) as image:
@@ -151,6 +154,8 @@ def dark_remark(path: str | Path, pixels: np.ndarray, content: bytes | None = No
     value = dark_value(pixels)
     if value is None:
         return None
+    if content is None and is_window(path):
+        return None
     if content is None and is_raster(path):
         with opened_raster(path) as raster:
             return None if raster.brightest is None else Remark("dark 16 bits", describe_dark({str(path): value}))
@@ -164,7 +169,7 @@ def orientation_of(path: Path) -> int:
     Raises:
         DataError: If the file cannot be read or is not an image.
     """
-    if is_raster(path):
+    if is_window(path) or is_raster(path):
         return 1
     with opened(path) as image:
         return orientation(image)
@@ -185,6 +190,8 @@ def displayed_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: If the file cannot be read or is not an image.
     """
+    if is_window(path):
+        return read_window(path).size
     if is_raster(path):
         with opened_raster(path) as raster:
             return raster.shape[:2]
@@ -203,6 +210,8 @@ def decoded_bytes(path: str | Path) -> int:
 
 def _read(path: str | Path, content: bytes | None = None) -> np.ndarray:
     """Returns an image as RGB, uint8 [H, W, 3], with hardly more memory than for Pillow's copy and the result."""
+    if content is None and is_window(path):
+        return read_pixels(path)
     if content is None and is_raster(path):
         with opened_raster(path) as raster:
             pixels = np.empty(raster.shape, np.uint8)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_fcn.datasets.windows import Cut, cut_large
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.large import WholeImages
@@ -150,6 +153,8 @@ class _Builder:
         large = None if self.data.validation_sizes is None else limits.describe(self.data.validation_sizes)
         if large:
             description += f"\nTiles    {large}"
+        if self.cut.images:
+            description += f"\nWindows  {self.cut.line}"
         validation, run, workers = self.data.validation, config.run, Workers(strategy)
         return Training(
             trained, model, copy, evaluated, make_step, stream, validation, run, workers, description,
@@ -160,13 +165,20 @@ class _Builder:
     def losses(self) -> tuple[str | Term, ...]:
         return self.own.loss or self.config.objective.loss
 
+    @functools.cached_property
+    def cut(self) -> Cut:
+        """The training data with windows in place of large images; any crop fits into one of them."""
+        smallest = min(1.0, self.config.augmentation.scale[0])
+        height, width = (2 * math.ceil(length / smallest) for length in self.data.crop_size)
+        return cut_large(self.data.pairs, self.data.large, (height, width))
+
     def stream(self) -> TrainingStream:
         options, optimization = self.config.augmentation, self.config.optimization
         augmentation = Augmentation(
             self.data.crop_size, options.scale, options.flip, options.rotate, options.color_jitter, self.own.augment
         )
         return TrainingStream(
-            self.data.pairs,
+            self.cut.pairs,
             augmentation,
             self.strategy,
             self.config.run.seed,
@@ -200,9 +212,9 @@ class _Builder:
         parts = Parts(model)
         loaded = load_backbone_weights(parts.backbone, network.weights, self.own.backbone)
         if loaded.is_folded:
-            crops = training_dataset(self.data.pairs, stream.augmentation, 1, self.config.run.seed)
+            crops = training_dataset(self.cut.pairs, stream.augmentation, 1, self.config.run.seed)
             images = (parts.normalize(image) for image, _ in crops.take(STATISTICS_CROPS))
-            with explain_failure(self.data.pairs):
+            with explain_failure(self.cut.pairs):
                 restore_statistics(parts.backbone, images)
         return loaded
 

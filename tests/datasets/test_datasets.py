@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from folder_digest import digest
+from layouts import digest
 from PIL import Image
 
 from keras_fcn.datasets import inspect_pairs, open_pairs

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from keras_fcn.datasets.extraction import extract
+from keras_fcn.datasets.download.extraction import extract
 from keras_fcn.errors import UserError
 
 
@@ -98,7 +98,8 @@ def test_a_stopped_extraction_leaves_nothing(tmp_path, monkeypatch, stop, raised
 def test_a_killed_extraction_is_not_taken_for_complete(tmp_path):
     tar = write_tar(tmp_path / "a.tar")
     program = (
-        "import os, sys, tarfile; from pathlib import Path; from keras_fcn.datasets.extraction import extract\n"
+        "import os, sys, tarfile; from pathlib import Path\n"
+        "from keras_fcn.datasets.download.extraction import extract\n"
         "tarfile.TarFile.extract = lambda self, info, path: (Path(path, 'half').touch(), os.kill(os.getpid(), 9))\n"
         "extract(Path(sys.argv[1]), Path(sys.argv[2]), 'set/inner')"
     )

@@ -1,5 +1,7 @@
 """Tiny data sets in the tools' formats; each function returns the ids of every mask by name."""
 
+import hashlib
+
 import numpy as np
 from PIL import Image
 
@@ -156,3 +158,9 @@ def require_truth(pairs, truth, name=lambda path: path.stem):
 
 def splits(root, names=("train", "val")):
     return [set(open_pairs(root, name).names) for name in names]
+
+
+def digest(root):
+    """Returns a digest of the names and contents of all files in a folder."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return hashlib.sha256(b"".join(str(path.relative_to(root)).encode() + path.read_bytes() for path in files)).digest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -101,3 +102,22 @@ def _read(path: Path, read: LabelReader, hint: str) -> np.ndarray:
         if not hint or error.kind not in ("id out of range", "unknown colour"):
             raise
         raise DataError(error.kind, f"{error}; {hint}") from None
+
+
+def described(value: object) -> str:
+    """Returns a function with its arguments in words that are the same in every process.
+
+    Those of an object that has no words of its own hold its address, " at 0x...", which is another in each.
+    """
+    if isinstance(value, functools.partial):
+        given = [
+            *map(described, value.args),
+            *(f"{name}={described(of)}" for name, of in sorted(value.keywords.items())),
+        ]
+        return f"{described(value.func)}({', '.join(given)})"
+    if isinstance(value, (tuple, frozenset)):
+        texts = [*map(described, value)]
+        return f"({', '.join(texts if isinstance(value, tuple) else sorted(texts))})"
+    if isinstance(value, types.FunctionType) and "<" not in value.__qualname__:
+        return f"{value.__module__}.{value.__qualname__}"
+    return repr(value)

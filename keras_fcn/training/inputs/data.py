@@ -11,6 +11,7 @@ import numpy as np
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights, repeat_factors
 from keras_fcn.datasets.inspection import images_in_both, label_remarks, left_out, require_labels
+from keras_fcn.datasets.windows import large_images
 from keras_fcn.errors import Remark
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.runs.data_options import DataOptions
@@ -32,6 +33,7 @@ class TrainingData:
         contents: The contents of the training images, as `Inspection` has them.
         fingerprint: The data as a run keeps them to be resumed with the same; None if nobody asks for it.
         validation_sizes: Height and width of each validation image in pixels, int [N, 2].
+        large: Height and width of the training images that are cut into windows.
     """
 
     pairs: Pairs
@@ -41,6 +43,7 @@ class TrainingData:
     contents: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
     validation_sizes: np.ndarray | None = None
+    large: dict[Path, tuple[int, int]] = dataclasses.field(default_factory=dict)
 
 
 def open_training_data(
@@ -98,6 +101,7 @@ def open_training_data(
         inspections[0].contents,
         _fingerprint(pairs, inspections[0], validation, inspections[1]),
         inspections[1].sizes,
+        large_images(pairs, inspections[0].sizes),
     )
 
 

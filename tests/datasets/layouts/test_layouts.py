@@ -4,8 +4,8 @@ import annotated
 import layouts
 import pytest
 from conftest import Call
-from folder_digest import digest
 from layouts import (
+    digest,
     require_truth,
     write_cvat,
     write_folders,

@@ -19,8 +19,8 @@ from keras_fcn.datasets.pairs import Pairs, reader
 from keras_fcn.errors import DataError, Remark, UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import read_label
-from keras_fcn.images.orientation import orientation, turned
-from keras_fcn.images.pillow import opened
+from keras_fcn.images.orientation import turned
+from keras_fcn.images.photos import displayed_size, orientation_of
 from keras_fcn.system.machine import granted_cores
 from keras_fcn.system.progress import progress_bar
 
@@ -172,9 +172,8 @@ def _planned(
 
 
 def _size(annotation: Annotation) -> tuple[tuple[int, int], int]:
-    with opened(annotation.image) as image:
-        stored, turn = (image.height, image.width), orientation(image)
-    upright = stored[::-1] if turn >= 5 else stored
+    upright, turn = displayed_size(annotation.image), orientation_of(annotation.image)
+    stored = upright[::-1] if turn >= 5 else upright
     if annotation.size in (None, upright):
         return upright, 1
     if annotation.size == stored:

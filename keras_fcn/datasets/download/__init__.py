@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from keras_fcn.datasets.extraction import extract, file_size, gigabytes
+from keras_fcn.datasets.download.extraction import extract, file_size, gigabytes
 from keras_fcn.errors import UserError
 from keras_fcn.runs.lock import locked
 from keras_fcn.system.progress import progress_bar

@@ -1,0 +1,226 @@
+"""Large images cut into windows, once, so that a training step reads what it takes and never decodes a whole one.
+
+Pixels of images and class ids of masks are kept outside the data set, uncompressed, under names that their contents
+determine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_fcn.datasets.labels.reading import LabelReader, described
+from keras_fcn.datasets.layouts.annotations.common.cache import VARIABLE, cache_folder
+from keras_fcn.datasets.pairs import Pairs
+from keras_fcn.errors import DataError, NoSpaceError, UserError
+from keras_fcn.images.photos import read_image
+from keras_fcn.images.rasters import is_raster, opened_raster
+from keras_fcn.images.windows import Window, is_window, pixels_in, read_pixels, read_window
+from keras_fcn.runs.known_files import known_files
+from keras_fcn.system.files import replaced_file
+
+LARGE = 1 << 25
+"""Pixels of an image above which it is cut: scans of 48 megapixels, not what cameras give."""
+
+_VERSION = 1  # another one where the same files are decoded otherwise than before
+
+_WINDOW = re.compile(r"(_\d+){2}_\d+x\d+$")
+"""The end of a window's name."""
+
+Box = tuple[int, int, int, int]
+"""First row and column, last row and column + 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """What became of a data set's large images.
+
+    Attributes:
+        pairs: The pairs, with windows in place of each large image.
+        images: The number of images that were cut.
+        windows: The number of their windows.
+        size: Height and width of the first window.
+        gigabytes: The size of their pixels and class ids, in 10^9 bytes.
+    """
+
+    pairs: Pairs
+    images: int = 0
+    windows: int = 0
+    size: tuple[int, int] = (0, 0)
+    gigabytes: float = 0.0
+
+    @property
+    def line(self) -> str:
+        """Returns a human-readable line about them."""
+        images = "1 large image is" if self.images == 1 else f"{self.images} large images are"
+        size, windows = "x".join(map(str, self.size)), f"{self.windows:,} window{'s' if self.windows > 1 else ''}"
+        return (
+            f"{images} read in {windows} of {size} pixels, decoded once into {cache_folder() / 'windows'} "
+            f"({self.gigabytes:.1f} GB)"
+        )
+
+
+def large_images(pairs: Pairs, sizes: np.ndarray) -> dict[Path, tuple[int, int]]:
+    """Returns height and width of the images that are cut: those of more than `LARGE` pixels, and windows.
+
+    Args:
+        pairs: The pairs.
+        sizes: Height and width of each, int [N, 2].
+    """
+    pixels = sizes.prod(axis=1)
+    chosen = (index for index, image in enumerate(pairs.images) if pixels[index] > LARGE or is_window(image))
+    return {pairs.images[index]: (int(sizes[index, 0]), int(sizes[index, 1])) for index in chosen}
+
+
+def cut_large(pairs: Pairs, sizes: dict[Path, tuple[int, int]], window: tuple[int, int]) -> Cut:
+    """Returns the pairs with windows in place of large images.
+
+    Windows overlap by half of their size: each crop of at most that lies in one of them, and crops at random places of
+    all windows lie at random places of the image.
+
+    Args:
+        pairs: The pairs.
+        sizes: Height and width of the images to cut.
+        window: Height and width of the windows.
+
+    Raises:
+        UserError: If a file cannot be decoded, or the windows cannot be written.
+    """
+    return cut(pairs, lambda image: list(overlapping(sizes[image], window)) if image in sizes else None)
+
+
+def cut(pairs: Pairs, boxes: Callable[[Path], Sequence[Box] | None]) -> Cut:
+    """Returns the pairs with windows in place of some images.
+
+    Args:
+        pairs: The pairs.
+        boxes: Returns the windows of an image; None to leave it as it is.
+
+    Raises:
+        UserError: If a file cannot be decoded, or the windows cannot be written.
+    """
+    images: list[Path] = []
+    labels: list[Path] = []
+    of_pair: dict[tuple[Path, Path], tuple[list[Path], list[Path]]] = {}
+    size = 0
+    read_label = functools.partial(_read_ids, read_label=pairs.read_label)
+    for pair in zip(pairs.images, pairs.labels):
+        if pair not in of_pair:
+            found = boxes(pair[0])
+            if found is None:
+                of_pair[pair] = [pair[0]], [pair[1]]
+            else:
+                whole, ids = _kept(pair[0], read_image), _kept(pair[1], read_label)
+                _require_alike(*pair, whole.window, ids.window)
+                of_pair[pair] = whole.write(found, pair[0]), ids.write(found, pair[0])
+                size += math.prod(whole.window.shape) + math.prod(ids.window.shape)
+        own = of_pair[pair]
+        images += own[0]
+        labels += own[1]
+    windows = [own[0] for own in of_pair.values() if is_window(own[0][0])]
+    if not windows:
+        return Cut(pairs)
+    changed = dataclasses.replace(pairs, images=tuple(images), labels=tuple(labels), read_label=read_label)
+    return Cut(changed, len(windows), sum(map(len, windows)), read_window(windows[0][0]).size, size / 1e9)
+
+
+def overlapping(size: tuple[int, int], window: tuple[int, int]) -> Iterator[Box]:
+    """Yields windows of an image that overlap by half of their size; the last of a row or column may be smaller."""
+    rows, columns = (_spans(length, most, most // 2) for length, most in zip(size, window))
+    yield from ((top, left, bottom, right) for top, bottom in rows for left, right in columns)
+
+
+def _spans(length: int, most: int, overlap: int) -> list[tuple[int, int]]:
+    starts = range(0, max(length - overlap, 1), max(1, most - overlap))
+    return [(start, min(start + most, length)) for start in starts]
+
+
+def _read_ids(path: Path, read_label: LabelReader) -> np.ndarray:
+    return read_pixels(path) if is_window(path) else read_label(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Whole:
+    """Pixels or class ids that are kept uncompressed.
+
+    Attributes:
+        folder: Where they are.
+        window: All of them or, of a window, its part.
+    """
+
+    folder: Path
+    window: Window
+
+    def write(self, boxes: Sequence[Box], image: Path) -> list[Path]:
+        """Writes the files of windows that are not there yet; returns their paths, called like the image."""
+        name = _WINDOW.sub("", image.stem) if is_window(image) else image.stem
+        paths = []
+        for window in map(self.window.within, boxes):
+            paths.append(path := window.path(self.folder, name))
+            if not path.exists():
+                with _hinting(), replaced_file(path) as temporary:
+                    window.write(temporary)
+        return paths
+
+
+def _kept(path: Path, read: Callable[[Path], np.ndarray]) -> _Whole:
+    """Decodes a file and keeps its pixels, unless they are there."""
+    if is_window(path):
+        return _Whole(path.parent, read_window(path))
+    words = described(read)
+    is_lasting = " at 0x" not in words
+    decoded = None if is_lasting else read(path)
+    content = known_files().digest(path) if decoded is None else hashlib.sha256(decoded.tobytes()).hexdigest()
+    name = hashlib.sha256(repr((_VERSION, words if is_lasting else "", content)).encode()).hexdigest()
+    folder = cache_folder() / "windows" / name[:2] / name[2:]
+    whole = folder / "whole.window"
+    if whole.exists() and pixels_in(folder).exists():
+        return _Whole(folder, read_window(whole))
+    with _hinting():
+        with replaced_file(pixels_in(folder)) as temporary:
+            shape = _write(temporary, path, read) if decoded is None else _write_array(temporary, decoded)
+        window = Window(name, shape, (0, 0, shape[0], shape[1]))
+        with replaced_file(whole) as temporary:
+            window.write(temporary)
+    return _Whole(folder, window)
+
+
+def _write(target: Path, path: Path, read: Callable[[Path], np.ndarray]) -> tuple[int, ...]:
+    """Writes the pixels of a file, those of a GeoTIFF window by window; returns their shape."""
+    if read is not read_image or not is_raster(path):
+        return _write_array(target, read(path))
+    with opened_raster(path) as raster, target.open("wb") as file:
+        for window in raster.windows():
+            file.write(raster[window].data)
+        return raster.shape
+
+
+def _write_array(target: Path, pixels: np.ndarray) -> tuple[int, ...]:
+    np.ascontiguousarray(pixels).tofile(target)
+    return pixels.shape
+
+
+@contextlib.contextmanager
+def _hinting() -> Iterator[None]:
+    """Adds to errors of writing where windows are kept."""
+    try:
+        yield
+    except DataError:
+        raise
+    except UserError as error:
+        hint = f"{error.marked}; large images are cut there: set {VARIABLE} to another folder"
+        raise (NoSpaceError if isinstance(error, NoSpaceError) else UserError)(hint) from None
+
+
+def _require_alike(image: Path, label: Path, whole: Window, ids: Window) -> None:
+    if whole.size != ids.size:
+        sizes = " and ".join("x".join(map(str, each.size)) for each in (ids, whole))
+        raise DataError("size mismatch", f"{label}: it and its image {image} are of {sizes} pixels (height x width)")
