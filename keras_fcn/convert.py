@@ -1,4 +1,4 @@
-"""Writes a data set of any layout as folders like VOC's: `python -m keras_fcn.convert --help` explains the options."""
+"""Writes a data set of any layout as VOC's folders or COCO's JSON: `python -m keras_fcn.convert --help` explains it."""
 
 from keras_fcn.commands.convert import main
 from keras_fcn.system.command_line import run_command

@@ -37,7 +37,7 @@ def check() -> None:
 
 
 def convert() -> None:
-    """Writes a data set as folders like VOC's: `python -m keras_fcn.convert`."""
+    """Writes a data set as VOC's folders or COCO's JSON: `python -m keras_fcn.convert`."""
     from keras_fcn.commands.convert import main
 
     run_command(main)

@@ -1,4 +1,4 @@
-"""Writes a data set of any layout as folders like VOC's: `python -m keras_fcn.convert --help` explains the options."""
+"""Writes a data set of any layout as VOC's folders or COCO's JSON: `python -m keras_fcn.convert --help` explains it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from keras_fcn.commands.to_coco import changed_ids, write_coco
 from keras_fcn.datasets import Pairs, open_splits
 from keras_fcn.datasets.inspection import left_out, require_sound
 from keras_fcn.datasets.labels.labelmap import LABELMAP, read_labelmap
@@ -31,10 +32,11 @@ from keras_fcn.system.progress import progress_bar
 
 @dataclasses.dataclass(frozen=True)
 class ConvertOptions(Options):
-    """Writes a data set of any layout, annotations included, as folders like VOC's, with the same ids in every mask.
+    """Writes a data set of any layout, annotations included, as VOC's folders or COCO's JSON, with the same pixels.
 
-    Images are copied as they are; masks are palette PNGs, upright as the images are displayed; labelmap.txt has the
-    classes and their colours, as CVAT's "Segmentation mask 1.1" has them.
+    Images are copied as they are, masks are upright as the images are displayed. In VOC's folders masks are palette
+    PNGs, and labelmap.txt has the classes and their colours, as CVAT's "Segmentation mask 1.1" has them. In COCO's JSON
+    they are run lengths of objects, without colours; void is a category of that name.
     """
 
     data: Annotated[Positional[str], arg(metavar="DIR")]
@@ -42,6 +44,9 @@ class ConvertOptions(Options):
 
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     """The folder to write; it must not exist yet, or be empty."""
+
+    to: Literal["voc", "coco"] = "voc"
+    """What to write: VOC's folders, or COCO's JSON of objects beside images/."""
 
     layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
     """The layout of the folder; `auto` recognizes it."""
@@ -79,17 +84,19 @@ def main() -> int:
         progress_bar(len(images), "pair", options.out.name) as bar,
         new_folder(options.out) as folder,
     ):
-        _write(folder, splits, dict(zip(images, dataclasses.replace(splits[0], images=images).names)), bar.update)
+        write = write_coco if options.to == "coco" else _write_voc
+        write(folder, splits, dict(zip(images, dataclasses.replace(splits[0], images=images).names)), bar.update)
     counts = ", ".join(f"{len(pairs)} of {pairs.split}" for pairs in splits)
     print(f"{options.out}: {splits[0].layout}, {splits[0].classes.num_classes} classes, {counts}")
-    print("".join(f"{note}\n" for note in splits[0].mask_notes), end="")
+    notes = [*splits[0].mask_notes, changed_ids(splits[0].classes) if options.to == "coco" else ""]
+    print("".join(f"{note}\n" for note in notes if note), end="")
     data = DataOptions(options.data, options.layout, images=options.images, masks=options.masks)
     if lines := left_out(findings, data.arguments):
         print(lines)
     return 0
 
 
-def _write(root: Path, splits: list[Pairs], names: dict[Path, str], advance: Callable[[], object]) -> None:
+def _write_voc(root: Path, splits: list[Pairs], names: dict[Path, str], advance: Callable[[], object]) -> None:
     """Writes lists, classes, images and masks.
 
     Args:
