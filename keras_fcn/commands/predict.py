@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from keras_fcn.errors import NoSpaceError, Remark, UserError, argument
 from keras_fcn.inference.options import InferenceOptions
-from keras_fcn.prediction.annotations.coco import merged_coco
-from keras_fcn.prediction.plan import Plan, Task, coco_file, plan
+from keras_fcn.prediction.annotations.beside import write_about, write_merged
+from keras_fcn.prediction.annotations.style import AnnotationStyle
+from keras_fcn.prediction.plan import Existing, Plan, Task, plan
 from keras_fcn.prediction.sources import Sources, find_images
 from keras_fcn.runs.names import OUTPUTS, OutputName, PaletteName
 from keras_fcn.system.command_line import USER_ERROR, as_options, parse_options
@@ -23,7 +23,7 @@ from keras_fcn.system.options import AT_LEAST_1, POSITIVE, Options, Range, hint,
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.startup import start_tensorflow
-from keras_fcn.system.storage import files_in, is_remote, read_bytes, write_bytes
+from keras_fcn.system.storage import is_remote
 
 SOME_FAILED = 1
 
@@ -69,6 +69,8 @@ class PredictOptions(Options):
     alpha: Annotated[float, within(0, 1), arg(metavar="0-1")] = 0.55
     """Opacity of the classes' colours in overlays."""
 
+    annotations: OmitArgPrefixes[AnnotationStyle] = dataclasses.field(default_factory=AnnotationStyle)
+
     batch_size: Annotated[
         int | None, AT_LEAST_1, arg(metavar="N", help_behavior_hint="(default: 8 on a GPU, 4 on a CPU)")
     ] = None
@@ -89,7 +91,7 @@ class PredictOptions(Options):
             raise UserError(f"{both} exclude each other; leave one of them out")
 
     @property
-    def existing(self) -> Literal["refuse", "overwrite", "skip"]:
+    def existing(self) -> Existing:
         """The treatment of existing files."""
         return "overwrite" if self.overwrite else "skip" if self.skip_existing else "refuse"
 
@@ -155,6 +157,8 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
     """
     for output in options.write:
         require_packages(argument("write", output), "extra", *OUTPUTS[output].packages)
+    if "coco" in options.write and options.annotations.tolerance:
+        require_packages(argument("tolerance"), "extra", "rasterio")
     sources = find_images(options.inputs, stdin, options.out)
     _require_readable(options, sources)
     planned = plan(sources, options.out, options.write, options.existing)
@@ -162,9 +166,9 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
     try:
         if planned.left:
             _require_writable(options)
-        found = _predict(options, planned.left) if planned.left else []
-        if "coco" in options.write:
-            merge_coco(options.out, planned)
+        found = _predict(options, planned) if planned.left else []
+        for line in write_merged(options.out, options.write, planned):
+            print(f"note: {line}", file=sys.stderr)
     except KeyboardInterrupt as interrupt:
         raise type(interrupt)(resume) from None
     except NoSpaceError as error:
@@ -198,19 +202,20 @@ def _require_writable(options: PredictOptions) -> None:
             require_writable(Path(folder), is_folder=True)
 
 
-def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
+def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
     """Predicts images, then rasters and videos; returns the errors of those that failed, and remarks about others."""
+    left = planned.left
     start_tensorflow(list_devices=not options.ray)
     import tensorflow as tf
 
     from keras_fcn.drawing.overlays import require_background
     from keras_fcn.inference.models import find_model
     from keras_fcn.inference.predictor import Predictor
-    from keras_fcn.prediction.outputs import PictureStyle
+    from keras_fcn.prediction.outputs import OutputStyle
     from keras_fcn.prediction.photos import predict_all
     from keras_fcn.prediction.rasters.predict import predict_raster
     from keras_fcn.prediction.ray import predict_on_ray
-    from keras_fcn.prediction.videos import predict_video
+    from keras_fcn.prediction.videos.predict import predict_video
 
     if options.ray:
         tf.config.set_visible_devices([], "GPU")  # they are the workers'
@@ -219,7 +224,8 @@ def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
         _ = predictor.score  # raises if the model gives none
     if any("cutouts" in task.targets for task in left):
         require_background(predictor.classes)
-    style = PictureStyle(options.palette, options.alpha)
+    write_about(options.out, options.write, predictor.classes, options.annotations, options.existing, planned)
+    style = OutputStyle(options.palette, options.alpha, options.annotations)
     images: list[Task] = []
     others: list[Task] = []
     for task in left:
@@ -244,23 +250,3 @@ def _predict(options: PredictOptions, left: list[Task]) -> list[UserError]:
         except UserError as error:
             failed.append(error)
     return failed
-
-
-def merge_coco(out: str, planned: Plan) -> None:
-    """Writes the annotations of all images as one file: those of this call, then those of earlier calls."""
-    own = [task.targets["coco"] for task in planned.tasks if not task.source.is_video]
-    known = {os.path.normpath(target) for target in own}
-    folder = str(Path(coco_file(out)).with_suffix("")) if not is_remote(out) else coco_file(out).removesuffix(".json")
-    earlier = [file for file in files_in(folder) if file.endswith(".json") and os.path.normpath(file) not in known]
-
-    def files() -> Iterable[bytes]:
-        for target in (*own, *earlier):
-            try:
-                yield read_bytes(target)
-            except UserError:
-                continue  # it failed: `_predict` has reported it
-
-    left_out: list[bytes] = []
-    write_bytes(coco_file(out), b"".join(merged_coco(files(), left_out)))
-    if left_out:
-        print(f"note: {coco_file(out)}: leaves out {len(left_out)} files of other classes in {folder}", file=sys.stderr)

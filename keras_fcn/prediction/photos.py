@@ -13,7 +13,7 @@ from keras_fcn.images.photos import dark_remark, decode_image, decoded_bytes, re
 from keras_fcn.inference.batches import batch_room, default_batch_size, stacked
 from keras_fcn.inference.graphs import likeliest
 from keras_fcn.inference.predictor import Predictor
-from keras_fcn.prediction.outputs import PictureStyle, Writer
+from keras_fcn.prediction.outputs import OutputStyle, Writer
 from keras_fcn.prediction.plan import Task
 from keras_fcn.prediction.threads import Job, in_order, thread_pool
 from keras_fcn.system.storage import is_remote, read_bytes
@@ -22,7 +22,7 @@ from keras_fcn.system.storage import is_remote, read_bytes
 def predict_all(
     predictor: Predictor,
     tasks: Sequence[Task],
-    style: PictureStyle | None = None,
+    style: OutputStyle | None = None,
     batch_size: int | None = None,
     advance: Callable[[], object] = lambda: None,
 ) -> dict[int, UserError]:
@@ -31,7 +31,7 @@ def predict_all(
     Args:
         predictor: The model.
         tasks: Images to read and files to write.
-        style: The style of pictures.
+        style: The style of pictures and annotations.
         batch_size: The most images of one size in a batch; images are not resized. 8 on a GPU and 4 on a CPU if not
             given.
         advance: Called after each task.
@@ -44,7 +44,7 @@ def predict_all(
         NoSpaceError: If the disk is full; the images after it are not predicted.
     """
     batch_size = batch_size or default_batch_size()
-    writer = Writer(predictor.classes, style or PictureStyle())
+    writer = Writer(predictor.classes, style or OutputStyle())
     failures: dict[int, UserError] = {}
     remarks: dict[int, UserError] = {}
 
@@ -98,7 +98,7 @@ def _writing(
             continue
         for index, number in enumerate(numbers):
             task, own = tasks[number], None if probabilities is None else probabilities[index]
-            arguments = (str(task.source.name), task.targets, images[index], ids[index], own)
+            arguments = (str(task.source.name), task.targets, images[index], ids[index], own, task.source.location)
             yield Job(images[index].nbytes, functools.partial(writer.attempt, number, *arguments))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ VIDEO_SUFFIX = ".mp4"
 
 RASTER_SUFFIXES = {"masks": ".tif", "probabilities": ".tif"}
 """Suffixes of a GeoTIFF's files that lie on the same place of the map."""
+
+_FRAME = re.compile(r"/\d{6,}$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +76,8 @@ def plan(sources: Sequence[Source], out: str, outputs: Sequence[str], existing: 
     found = _existing(out, outputs, targets) if existing != "overwrite" else set()
     if existing == "refuse":
         first = next((target for task in tasks for target in task.targets.values() if target in found), None)
-        if first is None and "coco" in outputs and files_in(coco_file(out)):
-            first = coco_file(out)
+        if first is None:
+            first = next((file for file in files_beside(out, outputs) if files_in(file)), None)
         if first is not None:
             other, resume, replace = argument("out"), argument("skip_existing"), argument("overwrite")
             raise UserError(f"{first}: exists already; choose another {other}, or {resume} to resume, or {replace}")
@@ -86,23 +89,36 @@ def plan(sources: Sequence[Source], out: str, outputs: Sequence[str], existing: 
     return Plan(tasks, left)
 
 
-def coco_file(out: str) -> str:
-    """Returns the location of the annotations of all images, beside the folder with those of each."""
-    return f"{out.removesuffix('/')}/coco.json" if is_remote(out) else str(Path(out) / "coco.json")
+def files_beside(out: str, outputs: Iterable[str]) -> list[str]:
+    """Returns the locations of the files that are written once for all images."""
+    entries = [entry for output in outputs for entry in (OUTPUTS[output].merged, OUTPUTS[output].about) if entry]
+    return [location_in(out, name) for name, _ in entries]
+
+
+def location_in(out: str, name: str) -> str:
+    """Returns the location of a file in a folder or a place in an object store."""
+    return f"{out.removesuffix('/')}/{name}" if is_remote(out) else str(Path(out) / name)
+
+
+def is_frame(name: str) -> bool:
+    """Returns whether an image's name is that of a video's frame, which has no suffix."""
+    return _FRAME.search(name) is not None
 
 
 def _tasks(sources: Sequence[Source], out: str, outputs: Sequence[str]) -> list[Task]:
     stems = collections.Counter(source.name.with_suffix("") for source in sources)
     tasks: list[Task] = []
     taken: dict[object, Source] = {}
+    by_stem = [output for output in outputs if OUTPUTS[output].by_stem]
     for source in sources:
         stem = source.name.with_suffix("")
-        name = stem if stems[stem] == 1 else source.name
+        name = stem if stems[stem] == 1 or by_stem else source.name
         other = taken.setdefault(name, source)
         if other is not source:
+            output = by_stem[0] if by_stem else outputs[0]
+            fix = "rename one of them" if by_stem else "predict them into two folders"
             raise UserError(
-                f"{other.location} and {source.location}: both would become {_target(out, outputs[0], name, source)}; "
-                "predict them into two folders"
+                f"{other.location} and {source.location}: both would become {_target(out, output, name, source)}; {fix}"
             )
         tasks.append(Task(source, {output: _target(out, output, name, source) for output in outputs}))
     return tasks
@@ -113,9 +129,8 @@ def _target(out: str, output: str, name: object, source: Source) -> str:
     of_image = OUTPUTS[output].suffix
     of_raster = RASTER_SUFFIXES.get(output, of_image)
     suffix = of_video if source.is_video else of_raster if source.is_raster else of_image
-    if is_remote(out):
-        return f"{out.removesuffix('/')}/{output}/{name}{suffix}"
-    return str(Path(out) / output / f"{name}{suffix}")
+    folder = f"{output}/{OUTPUTS[output].folder}".removesuffix("/")
+    return location_in(out, f"{folder}/{name}{suffix}")
 
 
 def _existing(out: str, outputs: Iterable[str], targets: set[str]) -> set[str]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_fcn.errors import LostWorkerError, Remark, UserError, argument
 from keras_fcn.inference.options import InferenceOptions
-from keras_fcn.prediction.outputs import PictureStyle
+from keras_fcn.prediction.outputs import OutputStyle
 from keras_fcn.prediction.plan import Task, remove_temporary_files
 from keras_fcn.system.ray import connect, last_line
 from keras_fcn.system.startup import start_tensorflow, stderr_unless_it_fails
@@ -30,7 +30,7 @@ def predict_on_ray(
     model: Path,
     tasks: Sequence[Task],
     inference: InferenceOptions,
-    style: PictureStyle | None = None,
+    style: OutputStyle | None = None,
     batch_size: int | None = None,
     advance: Callable[[int], object] = lambda count: None,
 ) -> dict[int, UserError]:
@@ -43,7 +43,7 @@ def predict_on_ray(
         model: A .keras file or the folder of a SavedModel.
         tasks: Images to read and files to write.
         inference: Flipping, scales and tiles.
-        style: The style of pictures.
+        style: The style of pictures and annotations.
         batch_size: As for `predict_all`.
         advance: Called with the number of finished tasks.
 
@@ -97,12 +97,12 @@ class Worker:
     Args:
         model: The archive of `packed`.
         inference: Flipping, scales and tiles.
-        style: The style of pictures.
+        style: The style of pictures and annotations.
         batch_size: As for `predict_all`.
     """
 
     def __init__(
-        self, model: Any, inference: InferenceOptions, style: PictureStyle | None, batch_size: int | None
+        self, model: Any, inference: InferenceOptions, style: OutputStyle | None, batch_size: int | None
     ) -> None:
         import ray
 

@@ -152,14 +152,23 @@ class OutputEntry(NamedTuple):
         function: "module:function" from a `keras_fcn.prediction.outputs.Prediction` to the file's bytes.
         suffix: The end of its name.
         packages: Optional packages that it needs, by the names of import.
+        folder: The folder in its own that holds the files, if they are not in that itself.
+        by_stem: Whether the program that reads it finds it by the image's name without suffix.
+        merged: Name, and "module:function" from the files of all images to the pieces of a file of them all.
+        about: Name, and "module:function" from the class table and the style to a file beside the others.
     """
 
     function: str
     suffix: str
     packages: tuple[str, ...] = ()
+    folder: str = ""
+    by_stem: bool = False
+    merged: tuple[str, str] | None = None
+    about: tuple[str, str] | None = None
 
 
 _OUTPUTS = "keras_fcn.prediction.outputs"
+_TOOLS = "keras_fcn.prediction.annotations"
 
 OUTPUTS = {
     "masks": OutputEntry(f"{_OUTPUTS}:encode_mask", ".png"),
@@ -168,8 +177,42 @@ OUTPUTS = {
     "cutouts": OutputEntry(f"{_OUTPUTS}:encode_cutout", ".png"),
     "json": OutputEntry(f"{_OUTPUTS}:encode_json", ".json"),
     "probabilities": OutputEntry(f"{_OUTPUTS}:encode_probabilities", ".npz"),
-    "geojson": OutputEntry(f"{_OUTPUTS}:encode_geojson", ".geojson", ("rasterio",)),
-    "coco": OutputEntry(f"{_OUTPUTS}:encode_coco", ".json", ("pycocotools", "scipy")),
+    "geojson": OutputEntry(f"{_TOOLS}.encoders:encode_geojson", ".geojson", ("rasterio",)),
+    "coco": OutputEntry(
+        f"{_TOOLS}.encoders:encode_coco",
+        ".json",
+        ("pycocotools", "scipy"),
+        merged=("coco.json", f"{_TOOLS}.coco:merged_coco"),
+    ),
+    "labelme": OutputEntry(
+        f"{_TOOLS}.encoders:encode_labelme",
+        ".json",
+        ("scipy", "rasterio"),
+        by_stem=True,
+        about=("labelme/labels.txt", f"{_TOOLS}.labelme:label_list"),
+    ),
+    "cvat": OutputEntry(
+        f"{_TOOLS}.encoders:encode_cvat",
+        ".xml",
+        ("pycocotools", "scipy", "rasterio"),
+        merged=("cvat.xml", f"{_TOOLS}.cvat:merged_cvat"),
+        about=("cvat_labels.json", f"{_TOOLS}.cvat:label_definitions"),
+    ),
+    "yolo": OutputEntry(
+        f"{_TOOLS}.encoders:encode_yolo",
+        ".txt",
+        ("cv2", "scipy", "rasterio"),
+        folder="labels",
+        by_stem=True,
+        about=("yolo/data.yaml", f"{_TOOLS}.yolo:data_yaml"),
+    ),
+    "labelstudio": OutputEntry(
+        f"{_TOOLS}.encoders:encode_label_studio",
+        ".json",
+        ("pycocotools", "scipy", "rasterio"),
+        merged=("labelstudio.json", f"{_TOOLS}.label_studio:merged_label_studio"),
+        about=("labelstudio.xml", f"{_TOOLS}.label_studio:labeling_config"),
+    ),
 }
 """The kinds of files that a prediction writes, by the name of their folder."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 
@@ -49,3 +50,8 @@ def reason_of(error: BaseException) -> str:
     """Returns the first line of another program's error message, or the name of its type if it has none."""
     text = _TENSORFLOW_OPERATION.sub("", str(getattr(error, "strerror", None) or error)).strip()
     return (text or type(error).__name__).splitlines()[0][:200]
+
+
+def json_bytes(value: object) -> bytes:
+    """Returns a value as a line of JSON; what of its text is no Unicode, as in some file names, by JSON's escapes."""
+    return (json.dumps(value, ensure_ascii=False) + "\n").encode(errors="backslashreplace")

@@ -20,14 +20,15 @@ from keras_fcn.errors import NoSpaceError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction import outputs as outputs_module
-from keras_fcn.prediction.outputs import OUTPUTS, PictureStyle, Prediction, describe
+from keras_fcn.prediction.outputs import OUTPUTS, OutputStyle, Prediction, describe
 from keras_fcn.prediction.photos import batches, predict_all
 from keras_fcn.prediction.plan import plan
 from keras_fcn.prediction.sources import find_images
 from keras_fcn.prediction.threads import THREADS, WAITING_BYTES, Job, in_order, thread_pool
+from keras_fcn.runs import names
 
 VOC = ClassTable.voc()
-ALL = [name for name in OUTPUTS if name not in ("geojson", "coco")]
+ALL = [name for name, entry in names.OUTPUTS.items() if not entry.packages]
 
 
 def cheap_probabilities(images):
@@ -225,7 +226,7 @@ def test_pictures_are_shown_in_the_palette_asked_for(predictor, tmp_path):
     photos = make_photos(tmp_path / "in", 1, [(64, 64)])
     for palette in ("classes", "colorblind"):
         tasks = tasks_of(photos, tmp_path / palette, "masks", "overlays")
-        predict_all(predictor, tasks, PictureStyle(palette))
+        predict_all(predictor, tasks, OutputStyle(palette))
     one, other = (contents(tmp_path / palette) for palette in ("classes", "colorblind"))
     assert one["masks/0000.png"] == other["masks/0000.png"]
     assert one["overlays/0000.jpg"] != other["overlays/0000.jpg"]

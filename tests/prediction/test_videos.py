@@ -15,8 +15,8 @@ from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction.plan import plan
 from keras_fcn.prediction.sources import find_images
-from keras_fcn.prediction.video_files import VideoReader, VideoWriter
-from keras_fcn.prediction.videos import predict_video
+from keras_fcn.prediction.videos.files import VideoReader, VideoWriter
+from keras_fcn.prediction.videos.predict import predict_video
 
 needs_av = pytest.mark.skipif(
     importlib.util.find_spec("av") is None, reason="PyAV is not installed: pip install -r requirements-extra.txt"

@@ -13,12 +13,12 @@ from keras_fcn.drawing.panels import draw_check
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.pipeline.batches import evaluation_dataset
-from keras_fcn.prediction.outputs import OUTPUTS
 from keras_fcn.prediction.photos import predict_all
 from keras_fcn.prediction.plan import plan
 from keras_fcn.prediction.sources import find_images
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.names import OUTPUTS
 from keras_fcn.system.files import without_wildcards
 from keras_fcn.training.records.tensorboard import TensorBoardLog
 
@@ -59,7 +59,7 @@ def test_a_data_set_is_listed_divided_read_and_drawn(data, tmp_path):
 
 
 def test_predictions_have_all_outputs(data, tmp_path):
-    outputs = [name for name, entry in OUTPUTS.items() if name not in ("geojson", "coco", "probabilities")]
+    outputs = [name for name, entry in OUTPUTS.items() if not entry.packages and name != "probabilities"]
     predictor = Predictor(lambda images: tf.cast(images[..., 0] > 40, tf.uint8), TWO)
     planned = plan(find_images([str(data / "images")]), str(data / "out"), outputs)
     assert predict_all(predictor, planned.left) == {}

@@ -1,71 +1,74 @@
-"""A mask's objects as COCO's run lengths, exact to the pixel; an object is a 4-connected component of a class."""
+"""A mask's objects in COCO's format: as run lengths, exact to the pixel, or as polygons."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from keras_fcn.images.classes import ClassTable, class_fractions
+from keras_fcn.datasets.layouts.annotations.raster.coco import polygons_mask
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.prediction.annotations.mask.objects import present, run_lengths, runs
+from keras_fcn.prediction.annotations.mask.outlines import Ring, Rule, outlined
+from keras_fcn.prediction.plan import is_frame
 
-_FRAME = re.compile(r"/\d{6,}$")
-"""The end of a video frame's name, which has no suffix."""
+
+def coordinates(ring: Ring) -> list[int]:
+    """Returns x, y, x, y, ... of at least three points: where there are less, the first is repeated."""
+    return np.concatenate([ring, np.repeat(ring[:1], max(0, 3 - len(ring)), axis=0)]).ravel().tolist()
 
 
-def coco(name: str, ids: np.ndarray, classes: ClassTable) -> dict:
+PYCOCOTOOLS = Rule(False, lambda rings, size: polygons_mask(list(map(coordinates, rings)), size))
+"""Polygons as pycocotools fills them; so do CVAT's exports, and what reads Label Studio's."""
+
+
+def coco(name: str, ids: np.ndarray, classes: ClassTable, tolerance: float = 0) -> dict:
     """Returns the annotations of one image in COCO's format for object detection, one per object.
 
-    Masks are COCO's compressed run-length encoding, since its polygons have no holes.
+    Masks are COCO's compressed run-length encoding, exact, since its polygons have no holes; or polygons, of objects
+    with holes in several parts.
 
     Args:
         name: The image's file name.
         ids: Class ids uint8 [H, W].
         classes: Names; categories have the ids of the classes, without background.
+        tolerance: Of polygons, in pixels; 0 for run lengths.
     """
-    from pycocotools import mask
-
     height, width = ids.shape
+    found = _polygons(ids, classes, tolerance) if tolerance else _run_lengths(ids, classes)
+    annotations = [
+        {"id": number, "image_id": 1, **annotation, "iscrowd": 0} for number, annotation in enumerate(found, 1)
+    ]
     named = [(index, name) for index, name in enumerate(classes.names) if index != classes.background]
-    annotations: list[dict] = []
-    for index in sorted(index for index, _ in class_fractions(ids, classes) if index != classes.background):
-        runs = [{"size": [height, width], "counts": counts} for counts in _run_lengths(ids == index)]
-        masks = mask.frPyObjects(runs, height, width)
-        for encoded, area, box in zip(masks, mask.area(masks), mask.toBbox(masks)):
-            annotations.append({
-                "id": len(annotations) + 1,
-                "image_id": 1,
-                "category_id": index,
-                "segmentation": {**encoded, "counts": encoded["counts"].decode()},
-                "area": int(area),
-                "bbox": [int(value) for value in box],
-                "iscrowd": 0,
-            })  # fmt: skip
     image = {"id": 1, "file_name": name, "width": width, "height": height}
     categories = [{"id": index, "name": name, "supercategory": ""} for index, name in named]
     return {"images": [image], "annotations": annotations, "categories": categories}
 
 
-def _run_lengths(where: np.ndarray) -> Iterator[list[int]]:
-    """Yields the run lengths of each object in a mask: of pixels outside and inside, in turn.
-
-    All objects are encoded at once: a mask of each would take the time and memory of a whole image.
-
-    Args:
-        where: boolean [H, W], true at one pixel or more.
-    """
+def _run_lengths(ids: np.ndarray, classes: ClassTable) -> Iterator[dict]:
+    from pycocotools import mask
     from scipy.ndimage import label
 
-    flat = label(where)[0].ravel(order="F")  # COCO's runs go down the columns
-    edges = np.flatnonzero(np.diff(flat, prepend=0, append=0))  # where runs begin, and the last ends
-    starts, ends = edges[:-1], edges[1:]
-    objects = flat[starts]
-    order = np.argsort(objects, kind="stable")[(objects == 0).sum() :]  # object by object, without pixels outside
-    firsts = np.flatnonzero(np.diff(objects[order])) + 1  # index of each next object in this order
-    for runs in np.split(np.stack([starts, ends], axis=1)[order], firsts):
-        lengths = np.diff(runs.ravel(), prepend=0, append=flat.size).tolist()
-        yield lengths if lengths[-1] else lengths[:-1]
+    height, width = ids.shape
+    for index in present(ids, classes):
+        flat = label(ids == index)[0].ravel(order="F")  # COCO's runs go down the columns
+        counts = [run_lengths(spans, flat.size) for _, spans in runs(flat)]
+        masks = mask.frPyObjects([{"size": [height, width], "counts": each} for each in counts], height, width)
+        for encoded, area, box in zip(masks, mask.area(masks), mask.toBbox(masks)):
+            segmentation = {**encoded, "counts": encoded["counts"].decode()}
+            yield {"category_id": index, "segmentation": segmentation, "area": int(area), "bbox": list(map(int, box))}
+
+
+def _polygons(ids: np.ndarray, classes: ClassTable, tolerance: float) -> Iterator[dict]:
+    for each, rings in outlined(ids, classes, PYCOCOTOOLS, tolerance):
+        height, width = each.mask.shape
+        yield {
+            "category_id": each.index,
+            "segmentation": list(map(coordinates, rings)),
+            "area": int(each.mask.sum()),
+            "bbox": [each.left, each.top, width, height],
+        }
 
 
 def merged_coco(files: Iterable[bytes], left_out: list[bytes]) -> Iterator[bytes]:
@@ -82,12 +85,12 @@ def merged_coco(files: Iterable[bytes], left_out: list[bytes]) -> Iterator[bytes
         try:
             part = json.loads(file)
             (image,), own = part["images"], part["annotations"]
-            is_frame, categories = bool(_FRAME.search(image["file_name"])), categories or part["categories"]
+            skip, categories = is_frame(image["file_name"]), categories or part["categories"]
             is_alike = part["categories"] == categories
         except (KeyError, TypeError, ValueError):
-            is_frame = is_alike = False
-        if is_frame or not is_alike:
-            left_out += [] if is_frame else [file]
+            skip = is_alike = False
+        if skip or not is_alike:
+            left_out += [] if skip else [file]
             continue
         images.append({**image, "id": len(images) + 1})
         for annotation in own:

@@ -20,7 +20,7 @@ from keras_fcn.inference.large import within_memory
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.inference.tiling import Tiled
 from keras_fcn.prediction.annotations.tally import Tally
-from keras_fcn.prediction.outputs import OUTPUTS, PICTURE_PIXELS, PictureStyle, Prediction, encode_table
+from keras_fcn.prediction.outputs import OUTPUTS, PICTURE_PIXELS, OutputStyle, Prediction, encode_table
 from keras_fcn.prediction.photos import segment
 from keras_fcn.prediction.plan import Task
 from keras_fcn.prediction.rasters.geotiff import GeoTiff, new_mask, new_probabilities
@@ -37,7 +37,7 @@ _BY_BLOCKS = ("masks", "probabilities", "geojson", "json")
 def predict_raster(
     predictor: Predictor,
     task: Task,
-    style: PictureStyle | None = None,
+    style: OutputStyle | None = None,
     begin: Callable[[int], object] = lambda blocks: None,
     advance: Callable[[], object] = lambda: None,
 ) -> list[Remark]:
@@ -46,7 +46,7 @@ def predict_raster(
     Args:
         predictor: The model.
         task: The raster to read and the files to write.
-        style: The style of pictures.
+        style: The style of pictures and annotations.
         begin: Called with the number of blocks.
         advance: Called after each block.
 
@@ -89,7 +89,7 @@ def predict_raster(
                 path.write_bytes(encode_table(str(task.source.name), (height, width), tally, predictor.classes))
             elif output not in _BY_BLOCKS:
                 assert pictures is not None
-                prediction = pictures.prediction(str(task.source.name), predictor, style or PictureStyle())
+                prediction = pictures.prediction(task, output, predictor, style or OutputStyle())
                 path.write_bytes(OUTPUTS[output].encode(prediction))
         return _remarks(location, raster, tally, "geojson" in targets, None if predictor.is_tiled else tiled)
 
@@ -172,10 +172,13 @@ class _Reduced:
         place = slice(top, top + chosen.shape[0]), slice(left, left + chosen.shape[1])
         self.image[place], self.ids[place] = self._raster[window][inner], chosen
 
-    def prediction(self, name: str, predictor: Predictor, style: PictureStyle) -> Prediction:
-        """Returns the prediction that outputs are made of."""
+    def prediction(self, task: Task, output: str, predictor: Predictor, style: OutputStyle) -> Prediction:
+        """Returns the prediction that an output is made of."""
         shown = picture_colors(predictor.classes, style.palette)
-        return Prediction(name, self.image, self.ids, predictor.classes, shown, alpha=style.alpha)
+        return Prediction(
+            str(task.source.name), self.image, self.ids, predictor.classes, shown, None, style.alpha,
+            task.source.location, task.targets[output], style.annotations,
+        )  # fmt: skip
 
 
 def _remarks(location: str, raster: Raster, tally: Tally, is_outlined: bool, tiled: Tiled | None) -> list[Remark]:

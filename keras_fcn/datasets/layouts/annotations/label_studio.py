@@ -98,8 +98,11 @@ def _repeats(ids: list) -> bool:
 def _results(source: str, task: dict) -> list[dict] | DataError | None:
     """Returns the regions of a task, each with the size of its image in it; a fault; or None without annotation.
 
-    A task of the JSON export has annotations with results with values, one of JSON-MIN the values themselves.
+    A task of the JSON export has annotations with results with values, one of JSON-MIN the values themselves. What a
+    model predicted for a task nobody has annotated.
     """
+    if "annotations" not in task and "predictions" in task:
+        return None
     if "annotations" not in task:
         lists = [
             each for each in task.values() if isinstance(each, list) and all(isinstance(item, dict) for item in each)

@@ -40,8 +40,8 @@ def recognizes(root: Path) -> bool:
 def read_yolo(root: Path, split: str) -> Pairs:
     """Lists the pairs of one split; classes are background and the names, in the order of their numbers.
 
-    Splits are the folders that data.yaml names, else those in the images' paths. An empty file of labels is background
-    alone; an image without such a file has no mask.
+    Splits are the folders that data.yaml names, else those in the images' paths; where it names the same for train and
+    val, that is divided. An empty file of labels is background alone; an image without such a file has no mask.
 
     Args:
         root: The folder that holds data.yaml, images/ and labels/; or train/images, train/labels and so on.
@@ -103,6 +103,8 @@ def _parts(root: Path, about: dict) -> dict[str, list[Path]]:
         folders = list(filter(None, (_folder(root, about, text, split) for text in _texts(about.get(split)))))
         if folders:
             parts[split] = [image for folder in folders for image in _images(folder)]
+    if parts.get("train") == parts.get("val"):
+        parts.pop("val", None)
     if not parts:
         for image in _images(root):
             inner = image.relative_to(root).parts

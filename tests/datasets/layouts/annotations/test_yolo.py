@@ -34,7 +34,8 @@ def test_masks_are_those_of_ultralytics(tmp_path):
     drawn = json.loads(DRAWN.read_text(encoding="utf-8"))
     write(tmp_path / "data.yaml", "names: [cat, dog, bird]\ntrain: images\nval: images\n")
     put(tmp_path, ["\n".join(each["lines"]) for each in drawn], "")
-    pairs = open_pairs(tmp_path, "train")
+    pairs = open_pairs(tmp_path, "all")
+    assert len(open_pairs(tmp_path, "train")) + len(open_pairs(tmp_path, "val")) == len(pairs)  # not the same twice
     assert pairs.classes.names == ("background", "cat", "dog", "bird")
     for ids, each in zip(masks(pairs), drawn, strict=True):
         np.testing.assert_array_equal(ids, [[".123".index(value) for value in row] for row in each["rows"]])

@@ -13,18 +13,18 @@ import numpy as np
 from keras_fcn.drawing.overlays import labelled_overlay
 from keras_fcn.drawing.palettes import picture_colors
 from keras_fcn.inference.predictor import Predictor
-from keras_fcn.prediction.outputs import OUTPUTS, PictureStyle, Writer
+from keras_fcn.prediction.outputs import OUTPUTS, OutputStyle, Writer
 from keras_fcn.prediction.photos import segment
 from keras_fcn.prediction.plan import Task
 from keras_fcn.prediction.threads import Job, in_order, thread_pool
-from keras_fcn.prediction.video_files import VideoReader, VideoWriter
+from keras_fcn.prediction.videos.files import VideoReader, VideoWriter
 from keras_fcn.system.files import replaced_file, replaced_folder
 
 
 def predict_video(
     predictor: Predictor,
     task: Task,
-    style: PictureStyle | None = None,
+    style: OutputStyle | None = None,
     rate: float = 25.0,
     advance: Callable[[], object] = lambda: None,
 ) -> None:
@@ -43,7 +43,7 @@ def predict_video(
     Raises:
         UserError: If the video cannot be decoded or a file cannot be written.
     """
-    style = style or PictureStyle()
+    style = style or OutputStyle()
     shown = picture_colors(predictor.classes, style.palette)
     writer = Writer(predictor.classes, style)
     with (
@@ -56,7 +56,8 @@ def predict_video(
 
         def finish(number: int, time: int, image: np.ndarray, ids: np.ndarray, probabilities) -> tuple:
             """Writes the files of a frame, and returns its time and its overlay, if that is an output."""
-            writer.write(f"{task.source.name}/{number:06d}", _frame_files(outputs, number), image, ids, probabilities)
+            name, location = f"{task.source.name}/{number:06d}", task.source.location
+            writer.write(name, _frame_files(outputs, number), image, ids, probabilities, location)
             drawn = labelled_overlay(image, ids, shown, style.alpha) if "overlays" in outputs else None
             return time, None if drawn is None else np.asarray(drawn)
 

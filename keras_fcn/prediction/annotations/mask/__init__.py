@@ -1,0 +1,1 @@
+"""The objects of a mask and their outlines."""
