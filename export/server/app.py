@@ -58,7 +58,7 @@ class Endpoints:
     def __init__(self, options: ServeOptions, versions: Versions, segmentation: Segmentation, metrics: Metrics) -> None:
         self._options, self._versions, self._segmentation = options, versions, segmentation
         self._metrics = metrics
-        self._admission = Admission(options.max_waiting, int(options.max_waiting_mb * 1e6))
+        self._admission = Admission(options.max_waiting, int(options.max_waiting_mb * 1e6), segmentation.has_freed)
         self._body = BodyLimits(int(options.max_body_mb * 1e6), options.read_timeout, options.min_rate)
 
     async def predict(self, request: Request) -> Response:
@@ -106,10 +106,7 @@ class Endpoints:
                 late = LimitError(
                     "timeout", 504, f"no answer within {self._options.timeout:g} seconds; the server is busy"
                 )
-                try:
-                    return await _until(end, answer(servable, body, request), late)
-                finally:
-                    self._segmentation.has_freed(len(body))
+                return await _until(end, answer(servable, body, request), late)
         except LimitError as error:
             request.scope[LIMIT] = error.limit
             return problem(error.status, str(error), REFUSAL_HEADERS.get(error.status))

@@ -39,10 +39,11 @@ class Admission:
     Args:
         max_requests: The most requests that wait.
         max_bytes: The most bytes of all bodies together.
+        freed: Called with the bytes that had arrived of each body that is needed no more.
     """
 
-    def __init__(self, max_requests: int, max_bytes: int) -> None:
-        self._max_requests, self._max_bytes = max_requests, max_bytes
+    def __init__(self, max_requests: int, max_bytes: int, freed: Callable[[int], object] = lambda count: None) -> None:
+        self._max_requests, self._max_bytes, self._freed = max_requests, max_bytes, freed
         self._arriving: dict[AdmittedRequest, None] = {}  # the oldest first
         self.requests = self.bytes = 0
 
@@ -63,6 +64,7 @@ class Admission:
             self._arriving.pop(admitted, None)
             self.requests -= admitted.waits
             self.bytes -= admitted.bytes
+            self._freed(admitted.received)
 
     def _require_place(self) -> None:
         if self.requests >= self._max_requests:
@@ -82,6 +84,7 @@ class Admission:
             oldest.give_up()
         self.bytes += count
         admitted.bytes += count
+        admitted.received += count
 
     def arrived(self, admitted: AdmittedRequest) -> None:
         """Lets a request wait for its answer; raises LimitError if `max_requests` do."""
@@ -99,6 +102,7 @@ class AdmittedRequest:
 
     Attributes:
         bytes: Bytes of its body in memory.
+        received: Bytes of its body that arrived.
         waits: Whether its body has arrived.
         give_up: Called if the memory of the body is needed for others, before it has arrived; it ends the block.
     """
@@ -106,7 +110,7 @@ class AdmittedRequest:
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self.give_up: Callable[[], object] = lambda: None
-        self.bytes, self.waits = 0, False
+        self.bytes, self.received, self.waits = 0, 0, False
 
     def take(self, count: int) -> None:
         """Counts bytes of the body as they arrive."""

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from export.server.app import build_app
-from export.server.http.connections import BACKLOG, ConnectionLimits, Connections, fitting
+from export.server.http.connections import BACKLOG, PENDING, ConnectionLimits, Connections, fitting
 from export.server.http.protocol import limited_protocol
 from export.server.metrics import Metrics
 from export.server.model.batching import BatchingOptions
@@ -46,6 +46,7 @@ class Server(uvicorn.Server):
         """Begins to listen, and prints the address."""
         await super().startup(sockets)
         for listener in sockets or []:
+            listener.listen(PENDING)  # uvicorn's backlog is also the number of connections accepted at once
             host, port = listener.getsockname()[:2]
             print(f"listening at http://{f'[{host}]' if ':' in host else host}:{port}/", flush=True)
 

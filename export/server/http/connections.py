@@ -22,6 +22,9 @@ LOG = logging.getLogger("keras_fcn.server")
 BACKLOG = 128
 """The most connections that are accepted at once."""
 
+PENDING = 4096
+"""The most connections that wait to be accepted; a client beyond it tries again after a second."""
+
 _SWEEP_SECONDS = 1.0
 _LOG_SECONDS = 60.0
 _OTHER_FILES = 128

@@ -87,6 +87,26 @@ def test_the_oldest_body_gives_way_when_memory_is_full():
     run(test)
 
 
+def test_the_memory_of_every_body_is_noted_as_free_whatever_became_of_it():
+    async def test():
+        freed = []
+        admission = Admission(max_requests=9, max_bytes=100, freed=freed.append)
+        given_up, gone, answered = (Body(admission) for _ in range(3))
+        await given_up.send(b"x" * 50)
+        await gone.send(b"x" * 40)
+        await answered.send(b"x" * 30, more=False)
+        await given_up.refusal()
+        assert freed == [50]
+        gone.task.cancel()
+        await asyncio.wait([gone.task])
+        assert freed == [50, 40]
+        answered.answer.set()
+        await answered.task
+        assert freed == [50, 40, 30]
+
+    run(test)
+
+
 def test_requests_that_have_arrived_wait_in_a_limited_number():
     async def test():
         admission = Admission(max_requests=1, max_bytes=100)

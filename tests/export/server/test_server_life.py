@@ -1,5 +1,6 @@
 """The server's start, its limits, newer versions and its end."""
 
+import contextlib
 import http.client
 import importlib.util
 import io
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +50,18 @@ def test_a_caller_who_goes_is_counted_and_forgotten(server):
     send_half(server, b"x" * 1000).close()
     wait_until(lambda: server.metric('keras_fcn_requests_total{protocol="v1",status="499"}') == 1)
     assert server.metric("keras_fcn_requests_arriving") == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how many may wait is told by Linux alone")
+def test_clients_that_come_at_once_wait_to_be_accepted(server):
+    most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    server.process.send_signal(signal.SIGSTOP)  # it accepts nothing, so all that connect wait
+    try:
+        with contextlib.ExitStack() as waiting:
+            for _ in range(min(most, 600)):
+                waiting.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+    finally:
+        server.process.send_signal(signal.SIGCONT)
 
 
 def require_graceful_end(server, sent, segment):
