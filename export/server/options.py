@@ -47,7 +47,7 @@ class ServeOptions(Options):
     max_delay_ms: Annotated[float, NOT_NEGATIVE] = 0.0
     """Milliseconds that an idle network waits for more images; 0 batches those that came while it was busy."""
 
-    tile: Annotated[tuple[int, int], HEIGHT_WIDTH] = (1024, 1024)
+    tile: Annotated[tuple[int, int], HEIGHT_WIDTH] = (768, 768)
     """Images of more pixels than two tiles of this size go tile by tile, as by predict.py --tile; others go between."""
 
     overlap: Annotated[

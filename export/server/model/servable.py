@@ -47,7 +47,7 @@ class LargeImages:
         max_whole_pixels: The limit of height times width for a network that has no tiles, as it sees the whole image.
     """
 
-    tiles: InferenceOptions = dataclasses.field(default_factory=lambda: InferenceOptions(tile=(1024, 1024)))
+    tiles: InferenceOptions = dataclasses.field(default_factory=lambda: InferenceOptions(tile=(768, 768)))
     max_whole_pixels: int = BATCH_PIXELS
 
     @property

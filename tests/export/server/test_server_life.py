@@ -173,7 +173,7 @@ def test_mistakes_are_one_line(exported, tmp_path, monkeypatch):
                 [exported, "--tile", 60, 64],
                 "--tile takes multiples of 32, the networks' stride, such as 64 64. Received",
             ),
-            ([exported, "--overlap", 544], "--overlap must be at most half of the tile, here 512. Received: 544"),
+            ([exported, "--overlap", 544], "--overlap must be at most half of the tile, here 384. Received: 544"),
             ([exported, "--name", "a/b"], "--name must be valid in a URL"),
         ]:
             call = Call("export/serve.py", *words, *([] if "--port" in words else ["--port", 0]))
