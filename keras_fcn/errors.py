@@ -1,5 +1,7 @@
 """Errors that a user can fix."""
 
+import collections
+from collections.abc import Iterable
 from pathlib import PurePath
 
 MARK = "\0"
@@ -80,3 +82,14 @@ class Remark(DataError):  # noqa: N818 -- it is listed, never raised
 
     def __init__(self, kind: str, message: str, count: int = 1) -> None:
         super().__init__(kind, message, is_fatal=False, count=count)
+
+
+def first_of_each_kind(remarks: Iterable[Remark]) -> list[Remark]:
+    """Returns the first remark of each kind, with the number of other images that have the same."""
+    first: dict[str, Remark] = {}
+    counts = collections.Counter[str]()
+    for remark in remarks:
+        first.setdefault(remark.kind, remark)
+        counts[remark.kind] += remark.count
+    more = {kind: f" (and {count - 1} more image{'s' * (count > 2)})" for kind, count in counts.items() if count > 1}
+    return [Remark(kind, remark.marked + more.get(kind, ""), counts[kind]) for kind, remark in first.items()]

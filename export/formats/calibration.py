@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_fcn.datasets import Pairs, open_pairs
-from keras_fcn.errors import UserError, argument
+from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs
+from keras_fcn.datasets.inspection import require_sound
+from keras_fcn.errors import Remark, UserError, argument
 from keras_fcn.evaluation.evaluate import evaluate, require_same_classes
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import read_image
@@ -25,11 +26,13 @@ class Calibration:
         paths: Images of the split train, evenly spread over it, for the ranges of activations.
         validation: The split val, for the mean IoU.
         size: Height and width that images are resized to, for a file of one size; None for their own size.
+        remarks: Lines about images that somebody should look at.
     """
 
     paths: tuple[Path, ...]
     validation: Pairs
     size: tuple[int, int] | None = None
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, data: Path, classes: ClassTable, count: int, size: tuple[int, int] | None) -> Calibration:
@@ -42,7 +45,7 @@ class Calibration:
             size: Height and width of the file's input, if fixed.
 
         Raises:
-            UserError: If the folder is not a data set, or has other classes than the model.
+            UserError: If the folder is not a data set, has other classes than the model, or a file with a fault.
         """
         train, validation = open_pairs(data, "train"), open_pairs(data, "val")
         require_same_classes(classes, validation.classes)
@@ -51,7 +54,11 @@ class Calibration:
                 f"{data}: has no images in train or val; {argument('calibrate')} takes a data set with both"
             )
         chosen = np.linspace(0, len(train) - 1, min(count, len(train))).round().astype(int)
-        return cls(tuple(train.images[index] for index in chosen), validation, size)
+        train = train.repeated(np.bincount(chosen, minlength=len(train)))
+        findings = [*inspect_pairs(train).findings, *inspect_pairs(validation).findings]
+        require_sound(findings)
+        remarks = tuple(str(finding) for finding in findings if isinstance(finding, Remark))
+        return cls(train.images, validation, size, remarks)
 
     def images(self) -> Iterator[np.ndarray]:
         """Yields the images for calibration, uint8 [1, H, W, 3]."""

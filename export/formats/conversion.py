@@ -8,6 +8,7 @@ import io
 import itertools
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -195,6 +196,7 @@ def export_as(form: Format, options: FormatOptions) -> None:
     calibration = None
     if options.calibrate is not None:
         calibration = Calibration.read(options.calibrate, class_table(model), options.photographs, options.size)
+        print("".join(f"{line}\n" for line in calibration.remarks), end="", file=sys.stderr)
     path, comparisons = export_format(form, model, options.directory, options.size, calibration, options.int8)
     print(format_comparisons(comparisons))
     print()

@@ -16,10 +16,10 @@ from keras_fcn.datasets.inspection import images_in_both, label_remarks, require
 from keras_fcn.drawing.panels import draw_check
 from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.runs.names import LAYOUTS, Unlabelled
+from keras_fcn.runs.data_options import SourceOptions
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import require_writable, write_json
-from keras_fcn.system.options import Options, Range, hint
+from keras_fcn.system.options import Range
 from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.text import table
 
@@ -27,34 +27,21 @@ FINDINGS, SHOWN_FINDINGS, PICTURED = 1, 20, 6
 
 
 @dataclasses.dataclass(frozen=True)
-class CheckOptions(Options):
+class CheckOptions(SourceOptions):
     """Counts the content of a data set and lists its faults: files, sizes, colours, ids, pixels and images per class.
 
     Exit status: 0 without findings or with remarks alone, which are about files that are read nevertheless; 1 with
     findings; 2 if the data set cannot be read at all.
     """
 
-    data: Annotated[Positional[str], arg(metavar="DIR")]
+    data: Annotated[Positional[str], arg(metavar="DIR")] = dataclasses.field()
     """A folder of images and masks, or `toy` for the embedded data set."""
-
-    layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
-    """The layout of the folder; `auto` recognizes it."""
-
-    images: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
-    """Instead of a layout, where images are in the folder: '{split}/*/{name}.jpg', say. {split} and {name} are parts of
-    the name of a folder or file, * is any text in one, ** any folders."""
-
-    masks: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
-    """Where their masks are; what {split} and {name} stand for is the same in an image and its mask."""
 
     splits: Annotated[tuple[str, ...], Range(bool, "takes the name of a split at least"), arg(metavar="NAME...")] = (
         "train",
         "val",
     )
     """The splits to check."""
-
-    unlabelled: Unlabelled = "leave_out"
-    """Images without a mask: leave them out, or take them for background as a whole."""
 
     picture: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A PNG to draw examples and the pixels of each class to; an existing one is replaced."""
@@ -71,9 +58,7 @@ def main() -> int:
     summaries: dict[str, dict] = {}
     examples: list[tuple[Pairs, int]] = []
     inspected: list[tuple[Pairs, Inspection]] = []
-    for pairs in open_splits(
-        options.data, options.splits, options.layout, options.unlabelled, "", options.images, options.masks
-    ):
+    for pairs in open_splits(options.data, options.splits, **options.listing):
         with progress_bar(len(pairs), "pair", pairs.split) as bar:
             inspection = inspect_pairs(pairs, bar.update)
         both = [remark for earlier in inspected for remark in images_in_both(*earlier, pairs, inspection)]

@@ -21,17 +21,16 @@ from keras_fcn.datasets.layouts.voc import LISTS
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import write_label
-from keras_fcn.runs.data_options import DataOptions
-from keras_fcn.runs.names import LAYOUTS, Unlabelled
+from keras_fcn.runs.data_options import SourceOptions
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import new_folder, written
 from keras_fcn.system.machine import granted_cores
-from keras_fcn.system.options import Options, Range, hint
+from keras_fcn.system.options import Range
 from keras_fcn.system.progress import progress_bar
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvertOptions(Options):
+class ConvertOptions(SourceOptions):
     """Writes a data set of any layout, annotations included, as VOC's folders or COCO's JSON, with the same pixels.
 
     Images are copied as they are, masks are upright as the images are displayed. In VOC's folders masks are palette
@@ -39,24 +38,14 @@ class ConvertOptions(Options):
     they are run lengths of objects, without colours; void is a category of that name.
     """
 
-    data: Annotated[Positional[str], arg(metavar="DIR")]
+    data: Annotated[Positional[str], arg(metavar="DIR")] = dataclasses.field()
     """A folder of images and masks or annotations, or `toy` for the embedded data set."""
 
-    out: Annotated[Positional[Path], arg(metavar="OUT")]
+    out: Annotated[Positional[Path], arg(metavar="OUT")] = dataclasses.field(kw_only=True)
     """The folder to write; it must not exist yet, or be empty."""
 
     to: Literal["voc", "coco"] = "voc"
     """What to write: VOC's folders, or COCO's JSON of objects beside images/."""
-
-    layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
-    """The layout of the folder; `auto` recognizes it."""
-
-    images: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
-    """Instead of a layout, where images are in the folder: '{split}/*/{name}.jpg', say. {split} and {name} are parts of
-    the name of a folder or file, * is any text in one, ** any folders."""
-
-    masks: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
-    """Where their masks are; what {split} and {name} stand for is the same in an image and its mask."""
 
     splits: Annotated[tuple[str, ...], Range(bool, "takes the name of a split at least"), arg(metavar="NAME...")] = (
         "train",
@@ -64,18 +53,13 @@ class ConvertOptions(Options):
     )
     """The splits to write."""
 
-    unlabelled: Unlabelled = "leave_out"
-    """Images without a mask: leave them out, or take them for background as a whole."""
-
 
 def main() -> int:
     """Converts, prints what was written, and returns the exit status."""
     options = parse_options(ConvertOptions, sys.argv[1:])
     if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
         raise UserError(f"{options.out}: already exists; choose another folder, or remove it")
-    splits = open_splits(
-        options.data, options.splits, options.layout, options.unlabelled, "", options.images, options.masks
-    )
+    splits = open_splits(options.data, options.splits, **options.listing)
     findings = [finding for pairs in splits for finding in pairs.findings]
     require_sound(findings)
     images = tuple(image for pairs in splits for image in pairs.images)
@@ -90,8 +74,7 @@ def main() -> int:
     print(f"{options.out}: {splits[0].layout}, {splits[0].classes.num_classes} classes, {counts}")
     notes = [*splits[0].mask_notes, changed_ids(splits[0].classes) if options.to == "coco" else ""]
     print("".join(f"{note}\n" for note in notes if note), end="")
-    data = DataOptions(options.data, options.layout, images=options.images, masks=options.masks)
-    if lines := left_out(findings, data.arguments):
+    if lines := left_out(findings, options.arguments):
         print(lines)
     return 0
 

@@ -9,49 +9,33 @@ from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, first_of_each_kind
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.runs.config_files import read_config
-from keras_fcn.runs.data_options import DataOptions
+from keras_fcn.runs.data_options import DataOptions, SourceOptions
 from keras_fcn.runs.folder import RunFolder
-from keras_fcn.runs.names import LAYOUTS, Unlabelled
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import require_writable
-from keras_fcn.system.options import NOT_NEGATIVE, Options, hint
+from keras_fcn.system.options import NOT_NEGATIVE
 from keras_fcn.system.startup import start_tensorflow
 
-_DATA_HINT = "(default: the data of the first run)"
 _SPLIT_HINT = "(default: that on which the first run was evaluated; on other data, val)"
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateOptions(Options):
+class EvaluateOptions(SourceOptions):
     """Evaluates trained networks on whole images, each at its own size: pixel accuracy, mean accuracy, mean IoU,
     frequency-weighted IoU; IoU, precision and recall of each class; IoU near boundaries. Several models are compared.
     With --submission, predicts for PASCAL VOC's test server instead.
     """
 
-    models: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN_OR_MODEL...", help_behavior_hint="")]
+    models: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN_OR_MODEL...", help_behavior_hint="")] = (
+        dataclasses.field(kw_only=True)
+    )
     """Run folders, .keras files or SavedModels."""
-
-    data: Annotated[str | None, arg(metavar="DIR", help_behavior_hint=_DATA_HINT)] = None
-    """A folder of images and masks; `toy`, the embedded data set; or `voc2012`, downloaded at first use."""
-
-    layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *LAYOUTS), "auto"))] = "auto"
-    """The layout of the folder; `auto` recognizes it."""
-
-    images: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
-    """Instead of a layout, where images are in the folder: '{split}/*/{name}.jpg', say. {split} and {name} are parts of
-    the name of a folder or file, * is any text in one, ** any folders."""
-
-    masks: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
-    """Where their masks are; what {split} and {name} stand for is the same in an image and its mask."""
 
     split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint=_SPLIT_HINT)] = None
     """The split to evaluate on."""
-
-    unlabelled: Unlabelled = "leave_out"
-    """Images without a mask: leave them out, or take them for background as a whole."""
 
     inference: OmitArgPrefixes[InferenceOptions] = dataclasses.field(default_factory=InferenceOptions)
 
@@ -93,17 +77,11 @@ class EvaluateOptions(Options):
                 f"--data is needed: {self.models[0]} is not a run folder, whose config.json would name the data"
             )
         if trained is None or self.data not in (None, trained.data):
-            data, split = str(self.data), self.split or "val"
-            return DataOptions(data, self.layout, self.images, self.masks, val_split=split, unlabelled=self.unlabelled)
-        own = self.images is None and self.masks is None
-        return dataclasses.replace(
-            trained.dataset,
-            layout=trained.layout if self.layout == "auto" and own else self.layout,
-            images=trained.images if self.layout == "auto" and own else self.images,
-            masks=trained.masks if self.layout == "auto" and own else self.masks,
-            val_split=self.split or trained.val_split,
-            unlabelled=trained.unlabelled if self.unlabelled == "leave_out" else self.unlabelled,
-        )
+            return DataOptions(data=str(self.data), val_split=self.split or "val", **self.listing)
+        is_given = self.layout != "auto" or self.images is not None or self.masks is not None
+        listing = (self if is_given else trained.dataset).listing
+        listing["unlabelled"] = trained.unlabelled if self.unlabelled == "leave_out" else self.unlabelled
+        return dataclasses.replace(trained.dataset, val_split=self.split or trained.val_split, **listing)
 
     def reading(self, data: DataOptions) -> str:
         """Returns how the first run reads the masks of these data; empty if its own data are others."""
@@ -132,7 +110,8 @@ def _submit(options: EvaluateOptions, archive: Path, data: str) -> None:
     split = options.split or "test"
     images = open_voc_images(data, split)
     predictor = Predictor.open(options.models[0], options.inference)
-    write_submission(archive, predictor, images, options.competition, split)
+    for remark in first_of_each_kind(write_submission(archive, predictor, images, options.competition, split)):
+        print(remark, file=sys.stderr)
     print(f"{archive}: {len(images)} masks for {options.competition}, read back and complete")
 
 
@@ -142,10 +121,7 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     from keras_fcn.evaluation.compare import evaluate_models
     from keras_fcn.system.files import write_json
 
-    reading = options.reading(data)
-    pairs = open_pairs(
-        data.data, data.val_split, data.layout, data.unlabelled, reading, images=data.images, masks=data.masks
-    )
+    pairs = open_pairs(data.data, data.val_split, reading=options.reading(data), **data.listing)
     require_sound(pairs.findings)
     if omitted := left_out(pairs.findings, data.arguments):
         print(omitted, file=sys.stderr)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
-from keras_fcn.errors import NoSpaceError, Remark, UserError, argument
+from keras_fcn.errors import NoSpaceError, Remark, UserError, argument, first_of_each_kind
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.annotations.beside import write_about, write_merged
 from keras_fcn.prediction.annotations.style import AnnotationStyle
@@ -104,9 +104,8 @@ def main() -> int:
         print(line, file=sys.stderr)
     for failure in outcome.failures:
         print(f"error: {as_options(failure)}", file=sys.stderr)
-    for kind in dict.fromkeys(remark.kind for remark in outcome.remarks):
-        first, *others = [remark for remark in outcome.remarks if remark.kind == kind]
-        print(f"note: {as_options(first)}{f' (and {len(others)} more images)' if others else ''}", file=sys.stderr)
+    for remark in first_of_each_kind(outcome.remarks):
+        print(f"note: {as_options(remark)}", file=sys.stderr)
     if outcome.failures and len(outcome.failures) == outcome.total:
         return USER_ERROR
     skipped = f", {outcome.skipped} already existed" if outcome.skipped else ""

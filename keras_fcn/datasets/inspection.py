@@ -15,8 +15,9 @@ from keras_fcn.datasets.labels.reading import LabelReader, described
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.images.depth import dark_ones, describe_dark
+from keras_fcn.images.depth import DARK, dark_ones, describe_dark
 from keras_fcn.images.photos import IMAGE_SUFFIXES, Inspected, decoded_bytes, inspect_image, orientation_of
+from keras_fcn.images.several import SEVERAL, describe_several
 from keras_fcn.runs.known_files import KnownFiles, known_files
 from keras_fcn.system.machine import DECODING, decoding_threads
 
@@ -100,7 +101,7 @@ def inspect_pairs(pairs: Pairs, advance: Callable[[], object] = lambda: None) ->
         if isinstance(result, DataError):
             findings.append(result)
         else:
-            sizes[index], pixels[index], contents[index] = result.size, result.pixels, result
+            sizes[index], pixels[index], contents[index] = result.photo.size, result.pixels, result
     findings += _remarks(pairs, contents)
     digests = [contents[index].digests if index in contents else ("", "") for index in range(len(pairs))]
     images, labels = (tuple(of_pair[place] for of_pair in digests) for place in (0, 1))
@@ -131,16 +132,14 @@ class _Content:
     """The content of a sound pair.
 
     Attributes:
-        size: Height and width in pixels.
         pixels: Pixel counts of each id, int64 [256].
-        brightest: The greatest value of an image of 16 bits a channel, 0 to 65,535; None for others.
+        photo: The properties of the image.
         is_turned_alone: Whether the image has an EXIF orientation that its size does not show, and its mask has none.
         digests: The `content_digest` of the image and of the label file.
     """
 
-    size: tuple[int, int]
     pixels: np.ndarray
-    brightest: int | None
+    photo: Inspected
     is_turned_alone: bool
     digests: tuple[str, str]
 
@@ -180,7 +179,7 @@ class _Inspector:
         pixels = np.zeros(256, np.int64)
         for index, count in counts:
             pixels[index] = count
-        return _Content(size, pixels, photo.brightest, is_turned_alone, (known.digest(image), known.digest(label)))
+        return _Content(pixels, photo, is_turned_alone, (known.digest(image), known.digest(label)))
 
     def _look_at_label(self, label: Path) -> list:
         """Returns height and width, and the ids with their numbers of pixels."""
@@ -201,10 +200,11 @@ def _turned(label: Sequence[int], image: Sequence[int]) -> str:
 
 def _remarks(pairs: Pairs, contents: dict[int, _Content]) -> list[Remark]:
     """Returns remarks about all sound pairs, by their index, together."""
-    images = pairs.images
-    deep = {str(images[index]): content.brightest for index, content in contents.items() if content.brightest}
-    dark = dark_ones(deep)
-    remarks = [Remark("dark 16 bits", describe_dark(dark), len(dark))] if dark else []
+    images, photos = pairs.images, {str(pairs.images[index]): content.photo for index, content in contents.items()}
+    dark = dark_ones({name: photo.brightest for name, photo in photos.items() if photo.brightest})
+    remarks = [Remark(DARK, describe_dark(dark), len(dark))] if dark else []
+    several = {name: photo.pictures for name, photo in photos.items() if photo.pictures > 1}
+    remarks += [Remark(SEVERAL, describe_several(several), len(several))] if several else []
     turned = [images[index] for index, content in contents.items() if content.is_turned_alone]
     if turned:
         remarks.append(

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fcn.datasets import Pairs, inspect_pairs
+from keras_fcn.datasets.inspection import label_remarks
 from keras_fcn.drawing.comparison import draw_comparison
+from keras_fcn.errors import Remark
 from keras_fcn.evaluation.evaluate import evaluate, require_same_classes
 from keras_fcn.evaluation.pictures import draw_evaluation
 from keras_fcn.evaluation.results import Evaluation
@@ -32,7 +34,8 @@ class EvaluatedModels:
         predictors: The models.
         pairs: The evaluated pairs.
         evaluations: The models' evaluations.
-        remarks: Lines on images that were too large to be predicted as a whole.
+        remarks: Lines about the pairs that somebody should look at, and images that were too large to be predicted as
+            a whole.
     """
 
     names: list[str]
@@ -103,5 +106,7 @@ def evaluate_models(
         with progress_bar(len(pairs), "image", path.name) as bar:
             evaluations.append(evaluate(predictor.segment_any_size, pairs, bar.update, trimap_width=trimap_width))
     lines = [predictor.limits.describe(inspection.sizes) for predictor in predictors if predictor.limits]
-    remarks = sorted({line for line in lines if line})
+    remarks = [str(finding) for finding in inspection.findings if isinstance(finding, Remark)]
+    remarks += label_remarks(pairs, inspection, is_training=False)
+    remarks += sorted({line for line in lines if line})
     return EvaluatedModels([str(path) for path in models], predictors, pairs, evaluations, remarks)

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import Remark, UserError
 from keras_fcn.evaluation.evaluate import require_same_classes
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import encode_label
-from keras_fcn.images.photos import read_image
+from keras_fcn.images.photos import read_remarked
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.files import replaced_file
 from keras_fcn.system.progress import progress_bar
@@ -27,7 +27,7 @@ COMPETITIONS = ("comp5", "comp6")
 
 def write_submission(
     archive: Path, predictor: Predictor, images: Mapping[str, Path], competition: str, split: str
-) -> None:
+) -> list[Remark]:
     """Predicts images into a .tgz of palette PNGs, atomically, after it was read back and checked.
 
     Masks are written one at a time, each at its image's size. The same predictions make the same bytes.
@@ -39,13 +39,16 @@ def write_submission(
         competition: One of `COMPETITIONS`.
         split: The image set that they belong to; the server's is "test".
 
+    Returns:
+        Remarks about images that should be looked at.
+
     Raises:
         UserError: If the model does not have VOC's classes, an image cannot be decoded, or the archive cannot be
             written or does not hold exactly these masks.
     """
     require_same_classes(predictor.classes, ClassTable.voc())
     folder = f"results/VOC2012/Segmentation/{competition}_{split}_cls"
-    sizes = {}
+    sizes, remarks = {}, []
     with replaced_file(archive) as temporary:
         # A time and a name in gzip's header would make the bytes differ between calls.
         with (
@@ -55,7 +58,9 @@ def write_submission(
             progress_bar(len(images), "image", archive.name) as bar,
         ):
             for name, path in images.items():
-                ids = predictor(read_image(path))
+                image, remark = read_remarked(path)
+                remarks += [remark] if remark else []
+                ids = predictor(image)
                 sizes[f"{folder}/{name}.png"] = ids.shape
                 _add(file, f"{folder}/{name}.png", encode_label(ids, predictor.classes))
                 bar.update()
@@ -63,6 +68,7 @@ def write_submission(
             require_submission(temporary, sizes, predictor.classes.num_classes)
         except UserError as error:
             raise UserError(f"{archive}: {error}; nothing was written") from None
+    return remarks
 
 
 def _add(file: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -9,6 +9,9 @@ import numpy as np
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
+DARK = "dark 16 bits"
+"""The kind of what is said about images that are nearly black."""
+
 _DARK = 1 << 14
 """Values of 10 to 14 bits, as many cameras give them, are below this, and those of 16 bits in hardly any photo."""
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.pillow import decoded
+from keras_fcn.images.several import decoded_alone
 from keras_fcn.system.files import replaced_file
 
 
@@ -33,7 +33,7 @@ def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
         if image.mode == "P":
             return _ids_of_palette_image(image, classes, grey_is_id=True)
         if image.mode in ("L", "1", "I;16", "I"):
-            return _ids_of_values(values_of(image, Path(path)), classes, np.arange(256, dtype=np.uint8))
+            return ids_of_values(values_of(image, Path(path)), classes, np.arange(256, dtype=np.uint8))
         return _ids_of_colors(image, classes)
 
 
@@ -65,7 +65,7 @@ def read_value_label(path: str | Path, classes: ClassTable, ids: tuple[int, ...]
         DataError: If the file cannot be decoded, is in colour, or holds a value that is no class.
     """
     with opened_label(Path(path)) as image:
-        return _ids_of_values(values_of(image, Path(path)), classes, np.array(ids, np.uint8))
+        return ids_of_values(values_of(image, Path(path)), classes, np.array(ids, np.uint8))
 
 
 def read_grey_label(
@@ -87,10 +87,10 @@ def read_grey_label(
     """
     with opened_label(Path(path)) as image:
         if image.mode == "P":
-            return _ids_of_values(_greys(image), classes, np.array(ids, np.uint8))
+            return ids_of_values(_greys(image), classes, np.array(ids, np.uint8))
         values = values_of(image, Path(path))
         is_white_one = black_and_white and image.mode == "1"
-        return _ids_of_values(values * np.uint8(255) if is_white_one else values, classes, np.array(ids, np.uint8))
+        return ids_of_values(values * np.uint8(255) if is_white_one else values, classes, np.array(ids, np.uint8))
 
 
 def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
@@ -123,9 +123,9 @@ def opened_label(path: Path) -> Iterator[Image.Image]:
     """Opens a label file upright and without its alpha channel, and adds its path to errors in the block.
 
     Raises:
-        DataError: If the file cannot be decoded, or is not opaque.
+        DataError: If the file cannot be decoded, holds several pictures, or is not opaque.
     """
-    image = decoded(path)
+    image = decoded_alone(path)
     try:
         yield _opaque(image)
     except UserError as error:
@@ -176,7 +176,17 @@ def _grey_bits(path: Path) -> int | None:
     return header[24] if header.startswith(b"\x89PNG") and header[25] == 0 else None
 
 
-def _ids_of_values(values: np.ndarray, classes: ClassTable, ids: np.ndarray) -> np.ndarray:
+def ids_of_values(values: np.ndarray, classes: ClassTable, ids: np.ndarray) -> np.ndarray:
+    """Returns class ids uint8 [H, W], 255 for void.
+
+    Args:
+        values: Values in a mask, uint8 [H, W].
+        classes: The classes.
+        ids: The class id of each value, uint8 [256]; 255 for void, 254 for none.
+
+    Raises:
+        DataError: If a value is no class, without the file's name.
+    """
     counts = np.bincount(values.ravel(), minlength=256)
     used = np.flatnonzero(counts)
     wrong = [value for value in used.tolist() if ids[value] >= classes.num_classes and ids[value] != 255]
@@ -207,7 +217,7 @@ def _ids_of_palette_image(image: Image.Image, classes: ClassTable, grey_is_id: b
     if not is_known[used].all():
         palette = palette_of(packed)
         if grey_is_id and (palette[used] == used[:, None]).all():
-            return _ids_of_values(indices, classes, np.arange(256, dtype=np.uint8))
+            return ids_of_values(indices, classes, np.arange(256, dtype=np.uint8))
         classes.to_ids(palette[indices])  # raises DataError with the colour and its pixel count
     return indices if (ids[used] == used).all() else ids[indices]
 

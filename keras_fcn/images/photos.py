@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from keras_fcn.errors import Remark, UserError
-from keras_fcn.images.depth import brightest, dark_value, describe_dark, has_16_bits, require_known_range
+from keras_fcn.images.depth import DARK, brightest, dark_value, describe_dark, has_16_bits, require_known_range
 from keras_fcn.images.orientation import orientation
 from keras_fcn.images.pillow import displayed, load, named_in_errors, opened
 from keras_fcn.images.rasters import is_raster, opened_raster
+from keras_fcn.images.several import SEVERAL, describe_several, pages_in, pictures_in
 from keras_fcn.images.windows import is_window, read_pixels, read_window
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -34,25 +36,47 @@ def read_image(path: str | Path) -> np.ndarray:
     """Decodes an image file of any mode to RGB, with its EXIF orientation applied.
 
     Returns:
-        uint8 [H, W, 3]. The upper 8 of 16 bits are kept; transparency is dropped.
+        uint8 [H, W, 3]. The upper 8 of 16 bits are kept; transparency is dropped; of several pictures it is the first.
 
     Raises:
         DataError: If the file cannot be read or decoded to its last pixel, or has values of 32 bits.
     """
-    return _read(path)
+    if is_window(path):
+        return read_pixels(path)
+    if is_raster(path):
+        return _read_raster(path)[0]
+    with opened(path) as image:
+        return _decoded(image)
 
 
-def decode_image(content: bytes, name: str) -> np.ndarray:
-    """Decodes an image from the bytes of its file, as `read_image` does.
+def read_remarked(path: str | Path, content: bytes | None = None) -> tuple[np.ndarray, Remark | None]:
+    """Decodes an image file as `read_image` does.
 
     Args:
-        content: The file's bytes.
-        name: The file's name in error messages.
+        path: The file.
+        content: The file's bytes, if they are in memory; `path` is then only its name in messages.
+
+    Returns:
+        The image uint8 [H, W, 3]; and a remark if the file has 16 bits a channel and is nearly black, as with values of
+        10 to 14 bits, or holds several pictures.
 
     Raises:
-        DataError: If it cannot be decoded to its last pixel.
+        DataError: As `read_image` does.
     """
-    return _read(name, content)
+    if content is None and is_window(path):
+        return read_pixels(path), None
+    if content is None and is_raster(path):
+        (pixels, is_deep), pictures = _read_raster(path), pages_in(path)
+    else:
+        with opened(path, content) as image:
+            is_deep, pictures = has_16_bits(image), pictures_in(image)
+            pixels = _decoded(image)
+    lines: dict[str, str] = {}
+    if is_deep and (value := dark_value(pixels)) is not None:
+        lines[DARK] = describe_dark({str(path): value})
+    if pictures > 1:
+        lines[SEVERAL] = describe_several({str(path): pictures})
+    return pixels, Remark(", ".join(lines), "; ".join(lines.values())) if lines else None
 
 
 def as_image(image: Any) -> np.ndarray:
@@ -63,14 +87,14 @@ def as_image(image: Any) -> np.ndarray:
             [H, W, 4], whose transparency is dropped, or grey [H, W] or [H, W, 1].
 
     Warns:
-        UserWarning: If a file has 16 bits a channel and is nearly black.
+        UserWarning: If a file has 16 bits a channel and is nearly black, or holds several pictures.
 
     Raises:
         UserError: If a file cannot be decoded, or an array has another shape or type.
     """
     if isinstance(image, (str, Path)):
-        pixels = read_image(image)
-        if remark := dark_remark(image, pixels):
+        pixels, remark = read_remarked(image)
+        if remark:
             warnings.warn(str(remark), stacklevel=3)
         return pixels
     if isinstance(image, Image.Image):
@@ -110,11 +134,13 @@ class Inspected:
         orientation: Its EXIF orientation, 1 to 8.
         brightest: The greatest of its values from 0 to 65,535, if it has 16 bits a channel; None otherwise. Of colours,
             of which Pillow gives the upper 8 bits, the greatest possible.
+        pictures: The number of pictures in it.
     """
 
     size: tuple[int, int]
     orientation: int
     brightest: int | None
+    pictures: int = 1
 
 
 def inspect_image(path: Path) -> Inspected:
@@ -128,39 +154,20 @@ def inspect_image(path: Path) -> Inspected:
     if is_raster(path):
         return _inspect_raster(path)
     with opened(path) as image:
-        size, turn, is_deep = image.size, orientation(image), has_16_bits(image)
+        size, turn, is_deep, pictures = image.size, orientation(image), has_16_bits(image), pictures_in(image)
         is_reduced = image.draft("RGB", (1, 1))  # decodes a JPEG to an eighth of its size, but reads all its data
         require_known_range(image)
         load(image)
         width, height = size if is_reduced else image.size  # TIFF files have been turned
-        return Inspected((width, height) if turn >= 5 else (height, width), turn, brightest(image) if is_deep else None)
+        most = brightest(image) if is_deep else None
+        return Inspected((width, height) if turn >= 5 else (height, width), turn, most, pictures)
 
 
 def _inspect_raster(path: Path) -> Inspected:
     with opened_raster(path) as raster:
         for window in raster.windows():
             _ = raster[window]
-        return Inspected(raster.shape[:2], 1, raster.brightest)
-
-
-def dark_remark(path: str | Path, pixels: np.ndarray, content: bytes | None = None) -> Remark | None:
-    """Returns a remark if an image file has 16 bits a channel and is nearly black, as with values of 10 to 14 bits.
-
-    Args:
-        path: The file.
-        pixels: What `read_image` returned.
-        content: The file's bytes, if they are in memory.
-    """
-    value = dark_value(pixels)
-    if value is None:
-        return None
-    if content is None and is_window(path):
-        return None
-    if content is None and is_raster(path):
-        with opened_raster(path) as raster:
-            return None if raster.brightest is None else Remark("dark 16 bits", describe_dark({str(path): value}))
-    with opened(path, content) as image:
-        return Remark("dark 16 bits", describe_dark({str(path): value})) if has_16_bits(image) else None
+        return Inspected(raster.shape[:2], 1, raster.brightest, pages_in(path))
 
 
 def orientation_of(path: Path) -> int:
@@ -208,28 +215,27 @@ def decoded_bytes(path: str | Path) -> int:
         return 0
 
 
-def _read(path: str | Path, content: bytes | None = None) -> np.ndarray:
+def _decoded(opened_image: ImageFile) -> np.ndarray:
     """Returns an image as RGB, uint8 [H, W, 3], with hardly more memory than for Pillow's copy and the result."""
-    if content is None and is_window(path):
-        return read_pixels(path)
-    if content is None and is_raster(path):
-        with opened_raster(path) as raster:
-            pixels = np.empty(raster.shape, np.uint8)
-            for window in raster.windows():
-                pixels[window] = raster[window]
-            return pixels
-    with opened(path, content) as opened_image:
-        require_known_range(opened_image)
-        image = displayed(opened_image)
+    require_known_range(opened_image)
+    image = displayed(opened_image)
     rows = max(1, _BAND_PIXELS // max(1, image.width))
-    with named_in_errors(path):
-        if image.height <= rows:
-            return _rgb(image)
-        pixels = np.empty((image.height, image.width, 3), np.uint8)
-        for top in range(0, image.height, rows):
-            bottom = min(top + rows, image.height)
-            pixels[top:bottom] = _rgb(image.crop((0, top, image.width, bottom)))
+    if image.height <= rows:
+        return _rgb(image)
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        pixels[top:bottom] = _rgb(image.crop((0, top, image.width, bottom)))
     return pixels
+
+
+def _read_raster(path: str | Path) -> tuple[np.ndarray, bool]:
+    """Returns a GeoTIFF as RGB, uint8 [H, W, 3], and whether it has 16 bits a channel."""
+    with opened_raster(path) as raster:
+        pixels = np.empty(raster.shape, np.uint8)
+        for window in raster.windows():
+            pixels[window] = raster[window]
+        return pixels, raster.brightest is not None
 
 
 def _rgb(image: Image.Image) -> np.ndarray:

@@ -28,7 +28,7 @@ _BITS, _SAMPLES, _PLANES, _FORMAT = 258, 277, 284, 339
 _APART, _UNSIGNED = 2, {1, 4}
 """Values of the last two: planes one after another; unsigned and undefined, which is read as unsigned."""
 
-_READ_ERRORS = (
+READ_ERRORS = (
     ArithmeticError, AssertionError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error,
     zlib.error,
 )  # fmt: skip
@@ -50,20 +50,6 @@ def opened(path: Path | str, content: bytes | None = None) -> Iterator[ImageFile
         image = _identified(file)
         _require_plain_tiff(image)
         yield image
-
-
-def decoded(path: Path | str, content: bytes | None = None) -> Image.Image:
-    """Returns a decoded image with its EXIF orientation applied.
-
-    Args:
-        path: The file.
-        content: The file's bytes, if they are in memory; `path` is then only its name in error messages.
-
-    Raises:
-        DataError: If the file cannot be read or decoded to its last pixel.
-    """
-    with opened(path, content) as image:
-        return displayed(image)
 
 
 def load(image: Image.Image) -> None:
@@ -103,7 +89,7 @@ def named_in_errors(path: Path | str) -> Iterator[None]:
         raise DataError("too many pixels", message) from None
     except UserError:
         raise
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         reason = reason_of(error).replace(f" {str(path)!r}", "")
         message = f"{path}: cannot be decoded ({reason}); replace the file or remove it from the data set"
         raise DataError("undecodable file", message) from None

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.errors import NoSpaceError, UserError, argument
-from keras_fcn.images.photos import dark_remark, decode_image, decoded_bytes, read_image
+from keras_fcn.images.photos import decoded_bytes, read_remarked
 from keras_fcn.inference.batches import batch_room, default_batch_size, stacked
 from keras_fcn.inference.graphs import likeliest
 from keras_fcn.inference.predictor import Predictor
@@ -116,9 +116,7 @@ def _reading(task: Task) -> Job:
 def _read_or_explain(location: str) -> tuple[np.ndarray | None, UserError | None]:
     """Decodes an image, uint8 [H, W, 3], from a path or an object store; with a remark, or the error if that fails."""
     try:
-        content = read_bytes(location) if is_remote(location) else None
-        image = read_image(location) if content is None else decode_image(content, location)
-        return image, dark_remark(location, image, content)
+        return read_remarked(location, read_bytes(location) if is_remote(location) else None)
     except UserError as error:
         return None, error
 

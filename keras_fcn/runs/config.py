@@ -32,6 +32,7 @@ _RATE_HINT = f"(default: {', '.join(f'{entry.rate} for {name}' for name, entry i
 _DECAY_HINT = f"(default: {', '.join(f'{entry.decay} for {name}' for name, entry in names.OPTIMIZERS.items())})"
 _CROP_HINT = "(default: 320 480, or the largest training image rounded up to a multiple of 32, where that is less)"
 
+_DATA = DataOptions()
 _INPUT_SCALE = Range(lambda scale: 0.0001 <= scale < math.inf, "must be at least 0.0001")
 _LOSSES = Range(lambda losses: len(set(losses)) == len(losses) > 0, "takes one or more losses, each once")
 _OHEM = Range(lambda fraction: 0 < fraction <= 1, "must be greater than 0 and at most 1")
@@ -247,7 +248,7 @@ class TrainConfig:
         (12, 12)
     """
 
-    dataset: Annotated[OmitArgPrefixes[DataOptions], arg(name="data")] = DataOptions()  # noqa: RUF009 -- frozen
+    dataset: Annotated[OmitArgPrefixes[DataOptions], arg(name="data")] = _DATA
     network: Annotated[OmitArgPrefixes[NetworkOptions], arg(name="network")] = NetworkOptions()
     augmentation: Annotated[OmitArgPrefixes[AugmentationOptions], arg(name="augmentation")] = AugmentationOptions()
     optimization: Annotated[OmitArgPrefixes[OptimizerOptions], arg(name="optimizer")] = OptimizerOptions()

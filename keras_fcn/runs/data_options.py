@@ -1,10 +1,10 @@
-"""The settings that say which data a run trains and evaluates on."""
+"""The settings that say which data are read: of every command, and those of a run."""
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import arg
 
@@ -13,14 +13,14 @@ from keras_fcn.system.options import Options, hint
 
 
 @dataclasses.dataclass(frozen=True)
-class DataOptions(Options):
-    """The data to train and evaluate on."""
+class SourceOptions(Options):
+    """A data set: where it is, and how it is read."""
 
-    data: Annotated[str, arg(metavar="DIR")] = "toy"
-    """A folder of images and masks; `toy`, embedded, drawn into data/toy; or `voc2012`, downloaded into data."""
+    data: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="(default: the data of the first run)")] = None
+    """A folder of images and masks; `toy`, the embedded data set; or `voc2012`, downloaded at first use."""
 
     layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *names.LAYOUTS), "auto"))] = "auto"
-    """The layout of the data folder; `auto` recognizes it."""
+    """The layout of the folder; `auto` recognizes it."""
 
     images: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
     """Instead of a layout, where images are in the folder: '{split}/*/{name}.jpg', say. {split} and {name} are parts of
@@ -29,22 +29,35 @@ class DataOptions(Options):
     masks: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
     """Where their masks are; what {split} and {name} stand for is the same in an image and its mask."""
 
-    split: Annotated[str, arg(metavar="NAME")] = "train"
-    """The split to train on."""
-
-    val_split: Annotated[str, arg(metavar="NAME")] = "val"
-    """The split to evaluate on after every epoch, on all of its images as a whole."""
-
     unlabelled: names.Unlabelled = "leave_out"
     """Images without a mask: leave them out, or take them for background as a whole."""
+
+    @property
+    def listing(self) -> dict[str, Any]:
+        """Returns how the pairs are listed, as arguments of `keras_fcn.open_pairs` beside `data`."""
+        return {"layout": self.layout, "images": self.images, "masks": self.masks, "unlabelled": self.unlabelled}
 
     @property
     def arguments(self) -> str:
         """Returns the folder, and how it is read, as arguments of `python -m keras_fcn.check`."""
         layout = None if self.layout == "auto" else self.layout
         given = {"--layout": layout, "--images": self.images, "--masks": self.masks}
-        return " ".join([self.data, *(f"{name} {shlex.quote(text)}" for name, text in given.items() if text)])
+        return " ".join([str(self.data), *(f"{name} {shlex.quote(text)}" for name, text in given.items() if text)])
 
-    def is_like(self, other: DataOptions) -> bool:
+    def is_like(self, other: SourceOptions) -> bool:
         """Returns whether other options mean the same files."""
         return (self.data, self.images, self.masks) == (other.data, other.images, other.masks)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions(SourceOptions):
+    """The data to train and evaluate on."""
+
+    data: Annotated[str, arg(metavar="DIR")] = "toy"
+    """A folder of images and masks; `toy`, embedded, drawn into data/toy; or `voc2012`, downloaded into data."""
+
+    split: Annotated[str, arg(metavar="NAME")] = "train"
+    """The split to train on."""
+
+    val_split: Annotated[str, arg(metavar="NAME")] = "val"
+    """The split to evaluate on after every epoch, on all of its images as a whole."""

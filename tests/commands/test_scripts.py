@@ -61,6 +61,8 @@ def test_help_names_every_option():
         "--crop-size H W", "--learning-rate", "--weight-decay", "--seed", "--run-dir", "--resume", "--config",
     ):  # fmt: skip
         assert option in shown.out
+    assert "The data to train and evaluate on." in shown.out
+    assert "noqa" not in shown.out  # a comment beside a field would be its help
 
 
 @pytest.fixture

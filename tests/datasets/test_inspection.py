@@ -9,7 +9,7 @@ from conftest import Call
 from PIL import Image
 
 from keras_fcn.datasets import inspect_pairs, open_pairs
-from keras_fcn.errors import Remark
+from keras_fcn.errors import Remark, UserError
 from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.training.inputs.data import open_training_data
 
@@ -72,6 +72,23 @@ def test_dark_images_of_16_bits_are_remarked_before_training(tmp_path, most):
     assert len(told) == (2 if most == 3000 else 0)
     assert all("no value of 16 bits is above 3,000 of 65,535" in line for line in told)
     assert not any("left out" in line for line in lines)
+
+
+def test_images_of_several_pictures_are_remarked_once_and_masks_are_refused(tmp_path):
+    root = write_pairs(tmp_path / "data", dict.fromkeys("abcd", (PLAIN, 1, (6, 9), 1)))
+    page = Image.fromarray(PLAIN)
+    for name, count in (("b", 3), ("c", 2)):
+        (root / f"images/{name}.png").unlink()
+        page.save(root / f"images/{name}.tif", save_all=True, append_images=[page] * (count - 1))
+    (found,) = inspect_pairs(open_pairs(root, "all")).findings
+    assert (type(found), found.kind, found.count) == (Remark, "several pictures", 2)
+    assert str(found).startswith(f"{root}/images/b.tif and 1 more: hold up to 3 pictures each, of which the first is")
+    call = Call("keras_fcn/check.py", root, "--picture", tmp_path / "check.png")
+    assert (call.status, call.out.count("pictures each")) == (0, 1)
+    mask = Image.fromarray(np.zeros((6, 9), np.uint8))
+    mask.save(root / "masks/a.png", save_all=True, append_images=[Image.fromarray(np.ones((6, 9), np.uint8))])
+    with pytest.raises(UserError, match=r"masks/a.png: holds 2 pictures, and nothing says which of them is the mask"):
+        inspect_pairs(open_pairs(root, "all")).require_sound()
 
 
 def test_images_of_both_splits_are_known_by_their_contents(tmp_path):

@@ -43,10 +43,10 @@ def test_a_run_is_evaluated_on_its_own_validation_images(tmp_path):
 
     settings = TrainConfig(data="images", layout="voc", val_split="late", unlabelled="background")
     run = (RunFolder.create(tmp_path / "run", settings.to_dict()).root,)
-    assert of(EvaluateOptions(run)) == ("images", "voc", "late", "background")
-    assert of(EvaluateOptions(run, data="images")) == ("images", "voc", "late", "background")
-    assert of(EvaluateOptions(run, split="early", layout="cvat")) == ("images", "cvat", "early", "background")
-    assert of(EvaluateOptions(run, data="others")) == ("others", "auto", "val", "leave_out")
+    assert of(EvaluateOptions(models=run)) == ("images", "voc", "late", "background")
+    assert of(EvaluateOptions(models=run, data="images")) == ("images", "voc", "late", "background")
+    assert of(EvaluateOptions(models=run, split="early", layout="cvat")) == ("images", "cvat", "early", "background")
+    assert of(EvaluateOptions(models=run, data="others")) == ("others", "auto", "val", "leave_out")
 
 
 def test_the_trimap_is_evaluated_beside_the_whole(toy):
@@ -87,6 +87,28 @@ def test_everything_is_written_for_the_data_of_the_run(trained, tmp_path):
     for name in ("confusion.png", "worst.png"):
         with Image.open(tmp_path / "out" / name) as picture:
             assert min(picture.size) > 200
+
+
+def test_what_should_be_looked_at_is_remarked(toy, tmp_path, monkeypatch):
+    """Images of 12 bits in files of 16, and a mask of nothing but void, as the check and training remark them."""
+    data = shutil.copytree(toy, tmp_path / "data")
+    for path in sorted((data / "JPEGImages").glob("val*"))[1:]:
+        Image.fromarray(np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 12).save(path.with_suffix(".png"))
+        path.unlink()
+    void = data / "SegmentationClass/val_0002.png"
+    Image.fromarray(np.full(np.asarray(Image.open(void)).shape, 255, np.uint8)).save(void)
+    monkeypatch.setattr(Predictor, "open", lambda *_: Predictor(by_brightness, VOC))
+    call = Call("evaluate.py", tmp_path, "--data", data)
+    assert call.status == 0
+    dark, is_void, much = call.err.splitlines()
+    assert dark.startswith(f"{data}/JPEGImages/val_0001.png and 1 more are nearly black: no value of 16 bits is above ")
+    assert is_void == "1 of 3 masks of val are all void: val_0002.png"
+    assert "of the pixels of val are void" in much
+    (data / "ImageSets/Segmentation/test.txt").write_text("val_0000\nval_0001\nval_0002\n")
+    call = Call("evaluate.py", tmp_path, "--data", data, "--submission", tmp_path / "x.tgz")
+    assert call.status == 0
+    assert call.err.startswith(f"{data}/JPEGImages/val_0001.png: is nearly black")
+    assert call.err.endswith("bits (and 1 more image)\n")
 
 
 def test_models_are_compared(trained, exported, toy, tmp_path):

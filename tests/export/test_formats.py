@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ROOT, Call
+from PIL import Image
 
 from export import litert, onnx, openvino
 from export.formats.calibration import Calibration, resized, resizing
@@ -246,6 +248,19 @@ def test_calibration_is_spread_over_the_split_train(toy):
     assert len(Calibration.read(toy, classes, 99, None).paths) == 10
     with pytest.raises(UserError, match="the model has 2 classes, the data 21"):
         Calibration.read(toy, ClassTable.named(["a", "b"]), 3, None)
+
+
+def test_images_to_calibrate_with_are_looked_at(toy, tmp_path):
+    data = shutil.copytree(toy, tmp_path / "data")
+    image = data / "JPEGImages/train_0000.jpg"
+    page = Image.open(image)
+    page.save(image.with_suffix(".tif"), save_all=True, append_images=[page])
+    image.unlink()
+    (line,) = Calibration.read(data, ClassTable.voc(), 3, None).remarks
+    assert line.startswith(f"{image.with_suffix('.tif')}: holds 2 pictures")
+    (data / "JPEGImages/val_0000.jpg").write_text("not an image")
+    with pytest.raises(UserError, match=r"val_0000.jpg: cannot be decoded"):
+        Calibration.read(data, ClassTable.voc(), 3, None)
 
 
 @pytest.mark.parametrize(

@@ -37,20 +37,24 @@ def test_cut_outs_without_a_background_are_refused_before_anything_is_predicted(
     assert not (tmp_path / "out").exists()
 
 
-def test_images_that_are_nearly_black_are_predicted_and_remarked(predictor, tmp_path, monkeypatch, capsys):
-    """Values of 12 bits in files of 16, of which the lower half is read as 0 to 15."""
+def test_images_that_should_be_looked_at_are_predicted_and_remarked(predictor, tmp_path, monkeypatch, capsys):
+    """Values of 12 bits in files of 16, of which the lower half is read as 0 to 15; and a file of two pages."""
     photos = make_photos(tmp_path / "in", 1)
-    for number in (1, 2):
+    for number in (1, 3):
         Image.fromarray(np.full((9, 7), 3000, np.uint16)).save(photos / f"{number:04d}.png")
+    page = Image.fromarray(np.full((9, 7), 30, np.uint8))
+    page.save(photos / "0002.tif", save_all=True, append_images=[page])
     found = predict_all(predictor, tasks_of(photos, tmp_path / "out", "masks"))
-    assert list(found) == [1, 2]
-    assert len(contents(tmp_path / "out")) == 3
+    assert list(found) == [1, 2, 3]
+    assert len(contents(tmp_path / "out")) == 4
     monkeypatch.setattr(predict_module, "_predict", lambda *_: [*found.values()])
     monkeypatch.setattr("sys.argv", ["predict.py", "model", str(photos), "--out", str(tmp_path / "other")])
     assert predict_module.main() == 0
     output = capsys.readouterr()
-    assert output.out.startswith("3 of 3 segmented")
+    assert output.out.startswith("4 of 4 segmented")
     assert output.err == (
         f"note: {photos}/0001.png: is nearly black: no value of 16 bits is above 3,071 of 65,535, which is read as 11 "
-        "of 255; multiply by 16 if these are values of 12 bits (and 1 more images)\n"
+        "of 255; multiply by 16 if these are values of 12 bits (and 1 more image)\n"
+        f"note: {photos}/0002.tif: holds 2 pictures, of which the first is read, of an icon the largest; save the "
+        "others as files of their own\n"
     )

@@ -123,7 +123,7 @@ def test_a_run_takes_parts_of_ones_own_and_is_resumed_with_the_same(toy, tmp_pat
     (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
     with pytest.raises(UserError, match=r"began with no parts of one's own; .* Received: augment=darken"):
         keras_fcn.train(config, augment=darken, resume=tmp_path, report=silent)
-    assert EvaluateOptions((run,)).dataset().data == str(toy)
+    assert EvaluateOptions(models=(run,)).dataset().data == str(toy)
 
 
 def test_a_loss_of_ones_own_is_minimized_as_ours_are(toy, tmp_path, plain, no_pictures):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from keras_fcn.datasets.labels.reading import LabelReader, Masks
 from keras_fcn.datasets.layouts import voc
 from keras_fcn.datasets.listing import files_by_stem
-from keras_fcn.datasets.pairs import Pairs, reader
+from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import read_list
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.masks import read_label
+from keras_fcn.images.masks import ids_of_values
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.text import reason_of
 
@@ -29,7 +32,7 @@ def recognizes(root: Path) -> bool:
 
 
 def read_voc_aug(root: Path, split: str) -> Pairs:
-    """Lists the pairs of one split; the classes are VOC's.
+    """Lists the pairs of one split; the classes are VOC's, unless a file of classes lies beside.
 
     The splits "train" and "train_aug" are VOC's training images, with VOC's masks, followed by those of both of SBD's
     lists that are in neither VOC's train nor VOC's val: 1,464 and 9,118 in the published data sets. SBD's
@@ -56,10 +59,12 @@ def read_voc_aug(root: Path, split: str) -> Pairs:
         taken.update(names)
         more = Pairs.listed(_NAME, split, source, names, sbd_images, sbd_masks, pairs.classes, pairs.read_label)
         images, labels, findings = images + more.images, labels + more.labels, findings + more.findings
-    read = reader(read_voc_or_sbd_label, pairs.classes)
+    assert pairs.masks is not None
+    masks = _MasksOfBoth(pairs.masks.legend, pairs.masks.files, pairs.masks.by_color)
     return dataclasses.replace(
-        pairs, layout=_NAME, split=split, images=images, labels=labels, read_label=read, findings=findings, masks=None
-    )
+        pairs, layout=_NAME, split=split, images=images, labels=labels, findings=findings, masks=masks,
+        read_label=masks.reader(),
+    )  # fmt: skip
 
 
 def sbd_folder(root: Path) -> Path:
@@ -68,21 +73,27 @@ def sbd_folder(root: Path) -> Path:
     return unpacked if unpacked.is_dir() else root / "dataset"
 
 
-def read_voc_or_sbd_label(path: str | Path, classes: ClassTable) -> np.ndarray:
-    """Decodes a label file in SBD's format if its name ends in .mat, else in VOC's.
+@dataclasses.dataclass(frozen=True)
+class _MasksOfBoth(Masks):
+    """VOC's masks, which tell how they are read, and SBD's, which hold ids."""
 
-    Returns:
-        uint8 [H, W], class ids and 255 for void.
-
-    Raises:
-        DataError: If the file cannot be decoded, or holds a colour or an id that is no class.
-    """
-    path = Path(path)
-    return read_sbd_label(path, classes) if path.suffix.lower() == ".mat" else read_label(path, classes)
+    def reader(self, reading: str = "") -> LabelReader:
+        """Returns the reader of a mask of either; see `Masks.reader`."""
+        of_sbd = functools.partial(read_sbd_label, classes=self.legend.classes, ids=self.legend.ids)
+        return functools.partial(_read_by_suffix, of_voc=super().reader(reading), of_sbd=of_sbd)
 
 
-def read_sbd_label(path: Path, classes: ClassTable) -> np.ndarray:
+def _read_by_suffix(path: Path, of_voc: LabelReader, of_sbd: LabelReader) -> np.ndarray:
+    return (of_sbd if path.suffix.lower() == ".mat" else of_voc)(path)
+
+
+def read_sbd_label(path: Path, classes: ClassTable, ids: Sequence[int] = range(256)) -> np.ndarray:
     """Decodes a label file of SBD, the array GTcls.Segmentation of a MATLAB file.
+
+    Args:
+        path: The file.
+        classes: The classes.
+        ids: The class id of each value 0 to 255; 255 for void, 254 for none.
 
     Returns:
         uint8 [H, W], class ids and 255 for void.
@@ -97,20 +108,19 @@ def read_sbd_label(path: Path, classes: ClassTable) -> np.ndarray:
     fix = "replace the file or remove it from the data set"
     try:
         with path.open("rb") as file:
-            ids = loadmat(file, variable_names=["GTcls"])["GTcls"][0]["Segmentation"][0]
+            values = loadmat(file, variable_names=["GTcls"])["GTcls"][0]["Segmentation"][0]
     except FileNotFoundError:
         raise DataError("missing file", f"{path}: no such file") from None
     except Exception as error:  # SciPy raises errors of any type for damaged files
         raise DataError("undecodable file", f"{path}: cannot be decoded ({reason_of(error)}); {fix}") from None
-    if not isinstance(ids, np.ndarray) or ids.dtype != np.uint8 or ids.ndim != 2:
-        given = f"{ids.dtype} {list(ids.shape)}" if isinstance(ids, np.ndarray) else type(ids).__name__
+    if not isinstance(values, np.ndarray) or values.dtype != np.uint8 or values.ndim != 2:
+        given = f"{values.dtype} {list(values.shape)}" if isinstance(values, np.ndarray) else type(values).__name__
         message = f"{path}: cannot be decoded (GTcls.Segmentation is {given}, not uint8 [height, width]); {fix}"
         raise DataError("undecodable file", message)
     try:
-        classes.require_known(ids)
+        return ids_of_values(np.ascontiguousarray(values), classes, np.array(ids, np.uint8))
     except DataError as error:
-        raise DataError(error.kind, f"{path}: {error}") from None
-    return np.ascontiguousarray(ids)
+        raise DataError(error.kind, f"{path}: {error}; SBD's masks hold VOC's ids") from None
 
 
 def _read_sbd_list(path: Path) -> list[str]:

@@ -13,8 +13,9 @@ import numpy as np
 from keras_fcn.drawing.palettes import picture_colors
 from keras_fcn.errors import Remark, UserError, argument
 from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.images.depth import dark_ones, describe_dark
+from keras_fcn.images.depth import DARK, dark_ones, describe_dark
 from keras_fcn.images.rasters import Raster, Window, opened_raster
+from keras_fcn.images.several import SEVERAL, describe_several, pages_in
 from keras_fcn.inference.graphs import likeliest
 from keras_fcn.inference.large import within_memory
 from keras_fcn.inference.predictor import Predictor
@@ -195,5 +196,7 @@ def _remarks(location: str, raster: Raster, tally: Tally, is_outlined: bool, til
     if is_outlined and raster.crs is None:
         remarks.append(Remark("no CRS", f"{location}: says no CRS, so coordinates of its GeoJSON are pixels"))
     if raster.brightest is not None and dark_ones({location: raster.brightest}):
-        remarks.append(Remark("dark 16 bits", describe_dark({location: raster.brightest})))
+        remarks.append(Remark(DARK, describe_dark({location: raster.brightest})))
+    if (pages := pages_in(location)) > 1:
+        remarks.append(Remark(SEVERAL, describe_several({location: pages})))
     return remarks

@@ -68,9 +68,7 @@ def open_training_data(
         UserError: If the data does not exist, or a file of it has a fault.
     """
     splits = options.split, options.val_split
-    pairs, validation = open_splits(
-        options.data, splits, options.layout, options.unlabelled, reading, options.images, options.masks
-    )
+    pairs, validation = open_splits(options.data, splits, reading=reading, **options.listing)
     require_classes(pairs.classes)
     report(
         f"Data     {options.data}: {pairs.layout}, {pairs.classes.num_classes} classes, {len(pairs)} training and "

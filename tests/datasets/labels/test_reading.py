@@ -100,7 +100,7 @@ def test_a_run_keeps_how_its_masks_are_read(tmp_path):
     pairs = open_training_data(options, "none", None, lambda line: None).pairs
     run.keep_reading(pairs.reading, pairs.mask_notes)
     run.config.write_text(json.dumps({"data": str(root)}))
-    evaluation = EvaluateOptions((tmp_path,))
+    evaluation = EvaluateOptions(models=(tmp_path,))
     assert evaluation.reading(evaluation.dataset()) == "black_and_white"
     assert evaluation.reading(DataOptions(data="other")) == ""
     same("a").save(root / "masks/a.png")

@@ -230,7 +230,7 @@ def test_patterns_are_kept_with_the_run(root, tmp_path):
     assert (len(data.pairs), len(data.validation), data.pairs.classes.num_classes) == (2, 1, 3)
 
     def patterns(**options):
-        data = EvaluateOptions((tmp_path / "run",), **options).dataset()
+        data = EvaluateOptions(models=(tmp_path / "run",), **options).dataset()
         return data.layout, data.images, data.masks
 
     assert patterns() == patterns(data=str(root)) == ("auto", *GIVEN.values())
@@ -242,7 +242,7 @@ def test_patterns_are_kept_with_the_run(root, tmp_path):
 def test_masks_of_other_patterns_are_not_read_as_those_of_the_run(root, tmp_path):
     write_json(tmp_path / "run/config.json", TrainConfig(data=str(root), **GIVEN).to_dict())
     RunFolder(tmp_path / "run").keep_reading("black_and_white", ())
-    evaluate = EvaluateOptions((tmp_path / "run",))
+    evaluate = EvaluateOptions(models=(tmp_path / "run",))
     assert evaluate.reading(evaluate.dataset()) == "black_and_white"
     other = dataclasses.replace(evaluate.dataset(), masks="gt/{split}/{name}.png")
     assert evaluate.reading(other) == ""

@@ -8,7 +8,7 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 from keras_fcn.datasets import find_layout, inspect_pairs, open_pairs
-from keras_fcn.datasets.layouts.sbd import read_sbd_label, read_voc_aug, read_voc_or_sbd_label
+from keras_fcn.datasets.layouts.sbd import read_sbd_label, read_voc_aug
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
 
@@ -116,6 +116,39 @@ def test_masks_of_both_kinds_are_read(data):
     assert inspection.findings == ()
 
 
+def test_vocs_masks_are_read_as_all_of_them_need(data):
+    """Their palettes are another program's, so that indices are ids, as a file of classes confirms; SBD's have none."""
+    for path in data.rglob("SegmentationClass/*.png"):
+        mask = Image.open(path)
+        mask.putpalette([*range(1, 255)] * 3)
+        mask.save(path)
+    (data / "VOCdevkit/VOC2012/classes.txt").write_text("\n".join(ClassTable.voc().names))
+    train, val = open_pairs(data, "train"), open_pairs(data, "val")
+    assert train.reading == val.reading == "ids"
+    assert train.mask_notes == val.mask_notes == ("palettes are not VOC's: indices, not colours, are ids",)
+    for pairs in (train, val):
+        for name, label in zip(pairs.names, pairs.labels):
+            expected = np.full((HEIGHT, WIDTH), 255) if name.startswith("both") else segmentation(name)
+            np.testing.assert_array_equal(pairs.read_label(label), expected)
+
+
+def test_a_class_file_beside_both_is_the_classes_of_both(data):
+    ids = np.array([0, 1, 2, 3] * (HEIGHT * WIDTH // 4), np.uint8).reshape(HEIGHT, WIDTH)
+    for path in data.rglob("*.mat"):
+        write_mat(path, ids)
+    for path in data.rglob("SegmentationClass/*.png"):
+        Image.fromarray(ids).save(path)
+    (data / "VOCdevkit/VOC2012/classes.txt").write_text("0 ground\n1 void\n2 road\n3 sky\n")
+    pairs = open_pairs(data, "train")
+    assert pairs.classes.names == ("ground", "road", "sky")
+    assert {pairs.reading, open_pairs(data, "val").reading} == {"ids"}
+    for label in pairs.labels:
+        np.testing.assert_array_equal(pairs.read_label(label), np.array([0, 255, 1, 2])[ids])
+    write_mat(pairs.labels[-1], np.full((HEIGHT, WIDTH), 9, np.uint8))
+    with pytest.raises(UserError, match=r"s3.mat: value 9 .* stands for no class; .*; SBD's masks hold VOC's ids"):
+        pairs.read_label(pairs.labels[-1])
+
+
 def test_a_name_in_both_of_sbds_lists_counts_once(data):
     write_lists(data / "benchmark_RELEASE/dataset", {"val": ["s1", "s3"]})
     assert open_pairs(data, "train").names == ["v1", "both_train", "s2", "s1", "s3"]
@@ -158,7 +191,7 @@ def test_an_id_that_is_no_class_is_named_with_its_file(tmp_path):
     ids[2, 3:6] = 21
     path = write_mat(tmp_path / "s1.mat", ids)
     with pytest.raises(DataError, match=rf"^{path}: class id 21 \(3 pixels\) is out of range") as caught:
-        read_voc_or_sbd_label(path, ClassTable.voc())
+        read_sbd_label(path, ClassTable.voc())
     assert caught.value.kind == "id out of range"
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from keras_fcn.errors import DataError
 from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.images.pillow import decoded
+from keras_fcn.images.several import decoded_alone
 
 
 def draw_panoptic(shapes: tuple[str, str, Sequence[tuple[int, int]]], size: tuple[int, int]) -> np.ndarray:
@@ -22,10 +23,10 @@ def draw_panoptic(shapes: tuple[str, str, Sequence[tuple[int, int]]], size: tupl
         uint8 [H, W].
 
     Raises:
-        DataError: If the PNG cannot be decoded, has another size, or a segment without class.
+        DataError: If the PNG cannot be decoded, holds several pictures, has another size, or a segment without class.
     """
     path, _, classes = shapes
-    rgb = np.asarray(decoded(path).convert("RGB")).astype(np.int32)
+    rgb = np.asarray(decoded_alone(Path(path)).convert("RGB")).astype(np.int32)
     if rgb.shape[:2] != size:
         found, wanted = ("x".join(map(str, each)) for each in (rgb.shape[:2], size))
         raise DataError("size mismatch", f"{path} is {found} pixels (height x width), but the image is {wanted}")
