@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import os
@@ -14,16 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from keras_fcn.errors import LostWorkerError, Remark, UserError, argument
+from keras_fcn.errors import LostWorkerError, NoSpaceError, Remark, UserError, argument
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.outputs import OutputStyle
 from keras_fcn.prediction.plan import Task, remove_temporary_files
+from keras_fcn.system.files import written
 from keras_fcn.system.ray import connect, last_line
 from keras_fcn.system.startup import start_tensorflow, stderr_unless_it_fails
 from keras_fcn.system.storage import is_remote
 
 TASKS_PER_BATCH = 16
 """Images that a worker gets at a time; another worker repeats them if it is lost."""
+
+_FAILURE, _NO_SPACE = "failure", "no space"
+"""Kinds of what workers report, beside those of remarks."""
 
 
 def predict_on_ray(
@@ -52,17 +57,21 @@ def predict_on_ray(
 
     Raises:
         UserError: If no cluster answers.
+        NoSpaceError: If a worker's disk is full; images that are left are not predicted.
         LostWorkerError: If Ray fails.
     """
     ray = connect()
     rows = [{"number": number, "task": pickle.dumps(_absolute(task))} for number, task in enumerate(tasks)]
     failures: dict[int, UserError] = {}
+    full: list[NoSpaceError] = []
     try:
         with stderr_unless_it_fails():  # Ray's core writes there, past its own log level
             arguments = (ray.put(packed(model)), inference, style, batch_size)
             for batch in _finished_batches(ray, rows, arguments).iter_batches(batch_size=None):
-                reported = zip(batch["number"], batch["failure"], batch["is_remark"])
-                failures |= {int(number): _error(str(text), is_remark) for number, text, is_remark in reported if text}
+                reported = zip(batch["number"], batch["kind"], batch["text"])
+                failures |= {int(number): _error(str(kind), str(text)) for number, kind, text in reported if kind}
+                if full := [failure for failure in failures.values() if isinstance(failure, NoSpaceError)]:
+                    break
                 advance(len(batch["number"]))
     except ray.exceptions.RayError as error:
         raise LostWorkerError(
@@ -71,11 +80,13 @@ def predict_on_ray(
     finally:
         ray.shutdown()
         remove_temporary_files({target for task in tasks for target in task.targets.values()}, of_other_machines=True)
+    if full:
+        raise full[0]
     return dict(sorted(failures.items()))
 
 
 def _finished_batches(ray: Any, rows: list[dict], arguments: tuple) -> Any:
-    """Returns the data set of finished tasks: their numbers and errors."""
+    """Returns the data set of finished tasks: their numbers, and kinds and texts of what is said about them."""
     from ray.data import ActorPoolStrategy, DataContext
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -104,30 +115,47 @@ class Worker:
     def __init__(
         self, model: Any, inference: InferenceOptions, style: OutputStyle | None, batch_size: int | None
     ) -> None:
-        import ray
-
         os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Ray sets it, for Keras 2
         start_tensorflow()
-        from keras_fcn.inference.predictor import Predictor
-
-        with tempfile.TemporaryDirectory() as folder:
-            self._predictor = Predictor.open(unpacked(ray.get(model), Path(folder)), inference)
-        self._style, self._batch_size = style, batch_size
+        self._model, self._inference, self._style, self._batch_size = model, inference, style, batch_size
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Predicts a batch of tasks, and returns their numbers and error messages, empty without error and remark."""
+        """Predicts a batch of tasks; returns their numbers, and kind and text of each error and remark, or nothing."""
         from keras_fcn.prediction.photos import predict_all
 
         tasks = [pickle.loads(task) for task in batch["task"]]
-        failures = predict_all(self._predictor, tasks, self._style, self._batch_size)
-        found = [failures.get(index, "") for index in range(len(tasks))]
-        is_remark = np.array([isinstance(error, Remark) for error in found])
-        texts = np.array([str(error) for error in found], object)
-        return {"number": batch["number"], "failure": texts, "is_remark": is_remark}
+        try:
+            failures = predict_all(self._predictor, tasks, self._style, self._batch_size)
+        except UserError as error:  # of all of them
+            failures = dict.fromkeys(range(len(tasks)), error)
+        found = [_described(failures.get(index)) for index in range(len(tasks))]
+        kinds, texts = (np.array(column, object) for column in zip(*found))
+        return {"number": batch["number"], "kind": kinds, "text": texts}
+
+    @functools.cached_property
+    def _predictor(self) -> Any:
+        """The model, which is opened here, not in `__init__`: Ray takes an error there for a lost worker."""
+        import ray
+
+        from keras_fcn.inference.predictor import Predictor
+
+        with written(Path("the folder for temporary files")), tempfile.TemporaryDirectory() as folder:
+            return Predictor.open(unpacked(ray.get(self._model), Path(folder)), self._inference)
 
 
-def _error(text: str, is_remark: bool) -> UserError:
-    return Remark("of a worker", text) if is_remark else UserError(text)
+def _described(error: UserError | None) -> tuple[str, str]:
+    """Returns kind and text of what is said about an image; nothing without an error or a remark."""
+    if error is None:
+        return "", ""
+    kind = _NO_SPACE if isinstance(error, NoSpaceError) else _FAILURE
+    return error.kind if isinstance(error, Remark) else kind, error.marked
+
+
+def _error(kind: str, text: str) -> UserError:
+    """Returns what `_described` describes."""
+    if kind in (_NO_SPACE, _FAILURE):
+        return NoSpaceError(text) if kind == _NO_SPACE else UserError(text)
+    return Remark(kind, text)
 
 
 def packed(model: Path) -> bytes:

@@ -15,6 +15,7 @@ from keras_fcn.errors import LostWorkerError, UserError, argument
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import command_line
+from keras_fcn.system.files import written
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.ray import connect, last_line
 from keras_fcn.system.startup import start_tensorflow
@@ -105,8 +106,10 @@ def _fit(task: dict, num_workers: int, run: RunFolder, report: Callable[[str], N
     has_gpus = ray.cluster_resources().get("GPU", 0) >= num_workers
     messages = Queue(actor_options={"num_cpus": 0})
     root = run.root.absolute()
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as storage:
+    with written(root):
+        root.parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent)
+    with temporary as storage:
         trainer = TensorflowTrainer(
             _work,
             train_loop_config={**task, "messages": messages},

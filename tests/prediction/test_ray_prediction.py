@@ -3,19 +3,22 @@
 import importlib.util
 import os
 import signal
+import types
 import uuid
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Call
 from test_photos import contents, make_photos, tasks_of
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import NoSpaceError, Remark, UserError, argument
 from keras_fcn.inference.models import find_model
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.predictor import Predictor
+from keras_fcn.prediction import ray as ray_module
 from keras_fcn.prediction.photos import predict_all
-from keras_fcn.prediction.ray import packed, predict_on_ray, unpacked
+from keras_fcn.prediction.ray import Worker, packed, predict_on_ray, unpacked
 from keras_fcn.system.storage import files_in, read_bytes, write_bytes
 
 needs_ray = pytest.mark.skipif(
@@ -49,6 +52,58 @@ def test_a_model_is_sent_whole(tmp_path, form):
     there = unpacked(packed(model), tmp_path / "there")
     assert there.name == "best.keras"
     assert (there / "variables/data" if form == "folder" else there).read_bytes() == inner.read_bytes()
+
+
+class FakeRay:
+    """Stands for Ray, with the batches of one worker, one after the other in this process."""
+
+    def __init__(self, worker, size):
+        self.exceptions, self.worker, self.size = types.SimpleNamespace(RayError=MemoryError), worker, size
+
+    def finished(self, _ray, rows, _arguments):
+        columns = [
+            {key: np.array([row[key] for row in part], object) for key in ("number", "task")}
+            for part in (rows[first : first + self.size] for first in range(0, len(rows), self.size))
+        ]
+        return types.SimpleNamespace(iter_batches=lambda batch_size: map(self.worker, columns))
+
+    def put(self, value):
+        return value
+
+    def shutdown(self):
+        pass
+
+
+def test_what_workers_report_comes_through_as_it_is(tmp_path, monkeypatch):
+    """Errors with the options that they name, remarks of each kind, and a full disk, which ends the prediction."""
+    tasks = tasks_of(make_photos(tmp_path / "in", 8), tmp_path / "out", "masks")
+    said = {1: UserError(f"x: too large; add {argument('tile')}"), 2: Remark("dark", "y"), 4: Remark("several", "z")}
+    called = []
+
+    def predict(_predictor, tasks, _style, _batch_size):
+        first = 4 * len(called)
+        called.append(len(tasks))
+        if first == 4 and is_full:
+            raise NoSpaceError("out/masks/0005.png: cannot be written (No space left on device); free disk space")
+        return {number - first: error for number, error in said.items() if first <= number < first + 4}
+
+    worker = Worker(None, InferenceOptions(), None, None)
+    worker._predictor = None
+    ray = FakeRay(worker, 4)
+    monkeypatch.setattr(ray_module, "connect", lambda: ray)
+    monkeypatch.setattr(ray_module, "packed", lambda model: b"")
+    monkeypatch.setattr(ray_module, "_finished_batches", ray.finished)
+    monkeypatch.setattr("keras_fcn.prediction.photos.predict_all", predict)
+    is_full = False
+    found = predict_on_ray(Path("model"), tasks, InferenceOptions())
+    assert {number: (type(error), error.marked, getattr(error, "kind", "")) for number, error in found.items()} == {
+        number: (type(error), error.marked, getattr(error, "kind", "")) for number, error in said.items()
+    }
+    is_full = True
+    del called[:]
+    with pytest.raises(NoSpaceError, match=r"^out/masks/0005.png: cannot be written .*; free disk space$"):
+        predict_on_ray(Path("model"), tasks * 2, InferenceOptions())
+    assert called == [4, 4]
 
 
 @pytest.fixture
