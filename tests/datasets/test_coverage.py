@@ -7,6 +7,7 @@ from layouts import save, write
 from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.datasets.inspection import label_remarks, require_labels
 from keras_fcn.errors import UserError
+from keras_fcn.images.classes import ClassTable
 
 
 def opened(root, masks, classes="background\ncat\ndog\n"):
@@ -31,6 +32,15 @@ def test_a_class_without_pixels_is_said_with_what_masks_hold(tmp_path):
     line = "1 of 3 classes has no pixel in train (dog); its 2 masks hold background 77.5%, cat 12.5%, void 10.0%"
     assert label_remarks(pairs, inspection, is_training=True) == [line]
     assert label_remarks(pairs, inspection, is_training=False) == []
+
+
+def test_toy_is_not_told_to_write_a_class_file(toy):
+    pairs = open_pairs(toy, "train")
+    assert pairs.classes == ClassTable.voc()
+    (line,) = label_remarks(pairs, inspect_pairs(pairs), is_training=True)
+    assert line.startswith("12 of 21 classes have no pixel in train (bicycle, bird, ")
+    assert "; its 10 masks hold background 72.3%, void 7.2%" in line
+    assert "write" not in line
 
 
 def test_masks_of_nothing_but_void_and_much_void_are_said(tmp_path):

@@ -1,4 +1,4 @@
-"""The embedded data set: small synthetic scenes, drawn in VOC's layout."""
+"""The embedded data set: small synthetic scenes, drawn in VOC's layout, with VOC's classes in a file."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def _draw(root: Path, images: dict[str, int], seed: int, scale: int) -> None:
     with new_folder(root) as folder:
         for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
             (folder / name).mkdir(parents=True)
+        (folder / "classes.txt").write_text("\n".join((*classes.names, "")), encoding="utf-8")
         for number, (split, count) in enumerate(images.items()):
             names = [f"{split}_{index:04d}" for index in range(count)]
             for index, name in enumerate(names):
