@@ -37,6 +37,7 @@ class KnownFiles:
         self._stamps: dict[str, list] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         self._files: dict[str, _File] = {}
+        self._later: dict[str, Stamp | None] = {}
 
     @classmethod
     def read(cls, path: Path, version: str) -> KnownFiles:
@@ -85,6 +86,19 @@ class KnownFiles:
     def digest(self, path: Path) -> str:
         """Returns the `content_digest` of a file."""
         return self._file(path).digest
+
+    def changed(self) -> list[str]:
+        """Returns the files whose content is another than when they were asked for, or that are gone, each once.
+
+        Only files with another size, time or inode are read.
+        """
+        found = []
+        for name, file in self._files.items():
+            stamp = _stamp(Path(name))
+            if stamp not in (file.stamp, self._later.get(name, file.stamp)):
+                self._later[name] = stamp
+                found += [name] if content_digest(Path(name)) != file.digest else []
+        return found
 
     def _file(self, path: Path) -> _File:
         name, stamp = str(path.absolute()), _stamp(path)

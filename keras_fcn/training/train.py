@@ -27,6 +27,7 @@ from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.distributed.devices import build_strategy
 from keras_fcn.training.distributed.workers import Workers
 from keras_fcn.training.inputs.data import TrainingData
+from keras_fcn.training.inputs.watch import WatchedFiles
 from keras_fcn.training.losses import Term
 from keras_fcn.training.opening import Opening
 
@@ -82,7 +83,8 @@ def run_training(
             run = opening.run(training, data, strategy, report)
             finished = f", finished in epoch {int(training.finished_epochs)}" if training.is_finished else ""
             report(f"Run      {run.root}{finished}")
-            training.train(run, report, callbacks)
+            watch = [WatchedFiles(opening.beginning.known, report)] if workers.is_chief else []
+            training.train(run, report, [*callbacks, *watch])
     return run
 
 
@@ -121,8 +123,7 @@ def _open_data(config: TrainConfig, workers: Workers, opening: Opening, report: 
         json.dumps(config.to_dict()), "the workers have different settings; start all of them with the same options"
     )
     if workers.count > 1 and workers.is_chief:
-        patterns = {"images": config.images, "masks": config.masks}
-        open_pairs(config.data, config.split, config.layout, config.unlabelled, opening.reading, **patterns)
+        open_pairs(config.data, config.split, reading=opening.reading, **config.dataset.listing)
     workers.wait()
     beginning = opening.beginning
     with remembering(beginning.known):

@@ -61,6 +61,24 @@ def test_another_content_of_the_same_size_is_looked_at(file, tmp_path):
     assert again.digest(file) == known.digest(file) != before
 
 
+def test_files_that_change_later_are_found_once(file, tmp_path, reads):
+    known, other, gone = KnownFiles(), tmp_path / "touched.png", tmp_path / "gone.png"
+    for path in (file, shutil.copy(file, other), shutil.copy(file, gone)):
+        known.find(path, "size", lambda: 7)
+    assert known.changed() == []
+    del reads[:]
+    file.write_bytes(b"CONTENT")
+    os.utime(other, ns=(1, 1))
+    gone.unlink()
+    assert known.changed() == [str(file), str(gone)]
+    assert reads == [file, other, gone]
+    assert known.changed() == []
+    assert len(reads) == 3
+    file.write_bytes(b"another")
+    os.utime(file, ns=(2, 2))
+    assert known.changed() == [str(file)]
+
+
 def test_other_programs_and_what_cannot_be_remembered_look_again(file, tmp_path):
     known = KnownFiles("1")
     known.find(file, "size", lambda: 7)

@@ -165,9 +165,9 @@ def test_a_run_that_was_killed_between_the_files_of_its_first_epoch_and_their_ch
 
 
 class Recorder(keras.callbacks.Callback):
-    def __init__(self):
+    def __init__(self, replaced):
         super().__init__()
-        self.calls = []
+        self.calls, self.replaced = [], replaced
 
     def on_train_begin(self, logs=None):
         self.calls.append("begin")
@@ -176,6 +176,7 @@ class Recorder(keras.callbacks.Callback):
         self.calls.append((batch, sorted(logs)))
 
     def on_epoch_end(self, epoch, logs=None):
+        self.replaced.write_bytes(b"while it trained")
         self.calls.append((epoch, logs["val_mean_iou"]))
         self.model.stop_training = epoch == 0
 
@@ -184,15 +185,17 @@ class Recorder(keras.callbacks.Callback):
 
 
 def test_one_call_trains_in_a_notebook(toy, tmp_path):
-    """From a model's own weights, with callbacks; afterwards it has the best weights."""
+    """From a model's own weights, with callbacks; afterwards it has the best weights. A file that changed is named."""
+    data = shutil.copytree(toy, tmp_path / "data")
     model = build_fcn("fcn32s", "resnet18_v2", classes=ClassTable.voc())
     given = model.get_weights()
-    recorder, lines = Recorder(), []
+    recorder, lines = Recorder(data / "JPEGImages/train_0003.jpg"), []
     trained = keras_fcn.train(
-        model, toy, run_dir=tmp_path / "run", callbacks=[recorder], report=lines.append,
+        model, data, run_dir=tmp_path / "run", callbacks=[recorder], report=lines.append,
         epochs=5, batch_size=4, crop_size=(64, 96), learning_rate=1e-6,
     )  # fmt: skip
     assert "Weights  those of the model that was given" in "\n".join(lines)
+    assert [line.split(": ")[0] for line in lines if "Warning" in line] == [f"Warning  {recorder.replaced}"]
     assert recorder.calls[0] == "begin"
     assert recorder.calls[-1] == "end"
     assert recorder.calls[1:4] == [(number, ["loss"]) for number in range(3)]
