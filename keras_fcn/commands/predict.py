@@ -14,7 +14,7 @@ from keras_fcn.errors import NoSpaceError, Remark, UserError, argument, first_of
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.annotations.beside import write_about, write_merged
 from keras_fcn.prediction.annotations.style import AnnotationStyle
-from keras_fcn.prediction.plan import Existing, Plan, Task, plan
+from keras_fcn.prediction.plan import Existing, Plan, Task, are_of_probabilities, plan
 from keras_fcn.prediction.sources import Sources, find_images
 from keras_fcn.runs.names import OUTPUTS, OutputName, PaletteName
 from keras_fcn.system.command_line import USER_ERROR, as_options, parse_options
@@ -68,6 +68,9 @@ class PredictOptions(Options):
 
     alpha: Annotated[float, within(0, 1), arg(metavar="0-1")] = 0.55
     """Opacity of the classes' colours in overlays."""
+
+    unsure: Annotated[float, within(0, 1), arg(metavar="0-1")] = 0.0
+    """Make pixels void (255) whose most probable class is less probable than this."""
 
     annotations: OmitArgPrefixes[AnnotationStyle] = dataclasses.field(default_factory=AnnotationStyle)
 
@@ -158,6 +161,11 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
         require_packages(argument("write", output), "extra", *OUTPUTS[output].packages)
     if "coco" in options.write and options.annotations.tolerance:
         require_packages(argument("tolerance"), "extra", "rasterio")
+    if "to_label" in options.write and not options.inference.is_averaged:
+        options = dataclasses.replace(options, inference=options.inference.averaged())
+        scales = " ".join(f"{scale:g}" for scale in options.inference.scales)
+        text = "note: to_label ranks by the mean of flips and scales: all is predicted with --flip --scales"
+        print(f"{text} {scales}", file=sys.stderr)
     sources = find_images(options.inputs, stdin, options.out)
     _require_readable(options, sources)
     planned = plan(sources, options.out, options.write, options.existing)
@@ -208,6 +216,7 @@ def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
     import tensorflow as tf
 
     from keras_fcn.drawing.overlays import require_background
+    from keras_fcn.inference.decision import Decision
     from keras_fcn.inference.models import find_model
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.prediction.outputs import OutputStyle
@@ -218,8 +227,9 @@ def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
 
     if options.ray:
         tf.config.set_visible_devices([], "GPU")  # they are the workers'
-    predictor = Predictor.open(options.model, options.inference)
-    if any("probabilities" in task.targets for task in left):
+    decision = Decision(options.unsure)
+    predictor = Predictor.open(options.model, options.inference, decision)
+    if any(are_of_probabilities(task.targets) for task in left):
         _ = predictor.score  # raises if the model gives none
     if any("cutouts" in task.targets for task in left):
         require_background(predictor.classes)
@@ -232,7 +242,8 @@ def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
     with progress_bar(len(images), "image") as bar:
         if options.ray:
             model = find_model(options.model)
-            failures = predict_on_ray(model, images, options.inference, style, options.batch_size, bar.update)
+            arguments = (model, images, options.inference, style, options.batch_size, bar.update, decision)
+            failures = predict_on_ray(*arguments)
         else:
             failures = predict_all(predictor, images, style, options.batch_size, bar.update)
     failed = [*failures.values()]

@@ -18,6 +18,7 @@ DEFAULT_OVERLAP = 320
 """More than half the theoretical receptive field of the networks over ResNet-18, ResNet-50, MobileNetV2 and VGG16,
 245 to 304 pixels: outside the overlaps, predictions are then those for the whole image."""
 
+_THREE_SCALES = (0.75, 1.0, 1.25)
 
 _SCALES = Range(
     lambda scales: bool(scales) and all(0 < scale < math.inf for scale in scales),
@@ -63,7 +64,16 @@ class InferenceOptions(Options):
     @property
     def is_plain(self) -> bool:
         """True if each image is predicted once, as a whole."""
-        return not self.flip and self.scales == (1.0,) and self.tile is None
+        return not self.is_averaged and self.tile is None
+
+    @property
+    def is_averaged(self) -> bool:
+        """True if the probabilities of several variants of an image are averaged."""
+        return self.flip or self.scales != (1.0,)
+
+    def averaged(self) -> InferenceOptions:
+        """Returns these options with flips and three scales."""
+        return dataclasses.replace(self, flip=True, scales=_THREE_SCALES)
 
     @property
     def tile_overlap(self) -> int:

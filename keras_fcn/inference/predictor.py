@@ -12,7 +12,8 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import as_image
 from keras_fcn.inference.averaging import with_flip, with_scales
-from keras_fcn.inference.graphs import ProbabilityFunction, Segment, likeliest, probability_function, segmenter
+from keras_fcn.inference.decision import Decision
+from keras_fcn.inference.graphs import ProbabilityFunction, Segment, probability_function, segmenter
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.models import find_model, load_model, load_saved_functions
 from keras_fcn.inference.options import InferenceOptions
@@ -33,6 +34,7 @@ class Predictor:
     Attributes:
         segment: From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
         classes: Names and colours of the ids.
+        decide: From probabilities [..., C] to class ids uint8 [...].
         limits: The images that are predicted as a whole where memory matters; None for SavedModels and functions.
 
     Raises:
@@ -67,29 +69,34 @@ class Predictor:
         elif classes is None:
             raise UserError(f"Predictor takes a model or a path, or a function and its classes. Received: {model!r}")
         self.segment = model
+        self.decide = Decision()
         self.classes = classes
         self._score, self._name = score, name
 
     @classmethod
-    def open(cls, path: str | Path, options: InferenceOptions | None = None) -> Predictor:
+    def open(
+        cls, path: str | Path, options: InferenceOptions | None = None, decision: Decision | None = None
+    ) -> Predictor:
         """Loads a run folder (its best model), a `.keras` file, or a SavedModel (of several versions, the newest).
 
         Args:
             path: The run folder, file or SavedModel.
             options: Flipping, scales and tiles; none if not given.
+            decision: How probabilities become classes; the most probable class if not given.
 
         Raises:
             UserError: If there is no such model, it is damaged, or it was not written by this program.
         """
-        return cls(path).using(options or InferenceOptions())
+        return cls(path).using(options or InferenceOptions(), decision)
 
-    def using(self, options: InferenceOptions) -> Predictor:
-        """Returns a predictor that applies flipping, scales and tiles to this one.
+    def using(self, options: InferenceOptions, decision: Decision | None = None) -> Predictor:
+        """Returns a predictor that applies flipping, scales and tiles to this one, and a decision to what that gives.
 
         Raises:
             UserError: If the options need probabilities, and the model returns classes only.
         """
-        if options.is_plain:
+        decision = decision or Decision()
+        if options.is_plain and decision.is_plain:
             return self
         probabilities = self.score
         if options.scales != (1.0,):
@@ -98,11 +105,13 @@ class Predictor:
             probabilities = with_flip(probabilities)
         # Variants are averaged outside of a graph: tracing one of eight networks took 25 seconds.
         if options.tile is not None:
-            tiled = Tiled(probabilities, options.tile, options.tile_overlap)
+            tiled = Tiled(probabilities, options.tile, options.tile_overlap, decision)
             found = Predictor(tiled.segment, self.classes, tiled.probabilities, self._name)
             found._tiled = tiled
-            return found
-        return Predictor(lambda images: likeliest(probabilities(images)), self.classes, probabilities, self._name)
+        else:
+            found = Predictor(lambda images: decision(probabilities(images)), self.classes, probabilities, self._name)
+        found.decide = decision
+        return found
 
     @property
     def segment_any_size(self) -> Segment:
@@ -141,7 +150,7 @@ class Predictor:
         """
         if self._score is None:
             raise UserError(
-                f"{self._name}: returns classes without probabilities, which flipping, scales and tiles need; "
+                f"{self._name}: returns classes without probabilities, which flips, scales, tiles and confidence need; "
                 "export the run again: python -m export.saved_model RUN DIR"
             )
         return self._score

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -44,12 +44,20 @@ class Tiled:
         probabilities: The function from a batch of tiles to probabilities.
         tile: Height and width of a tile, multiples of 32.
         overlap: Pixels by which neighbouring tiles overlap, a multiple of 32, at most half of a tile.
+        decide: The function from probabilities [..., C] to class ids uint8 [...].
 
     Attributes:
         tile: Height and width of a tile.
     """
 
-    def __init__(self, probabilities: ProbabilityFunction, tile: tuple[int, int], overlap: int) -> None:
+    def __init__(
+        self,
+        probabilities: ProbabilityFunction,
+        tile: tuple[int, int],
+        overlap: int,
+        decide: Callable[[tf.Tensor], tf.Tensor] = likeliest,
+    ) -> None:
+        self._decide = decide
         self._probabilities, self.tile, self._overlap = probabilities, tile, overlap
 
     def segment(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
@@ -58,7 +66,7 @@ class Tiled:
         ids = np.empty(images.shape[:3], np.uint8)
         for image, result in zip(images, ids):
             for rows, columns, block in self.blocks(image):
-                result[rows, columns] = likeliest(block)
+                result[rows, columns] = self._decide(block)
         return ids
 
     def probabilities(self, images: np.ndarray | tf.Tensor) -> np.ndarray:

@@ -19,6 +19,7 @@ from keras_fcn.images.masks import encode_label
 from keras_fcn.prediction.annotations.mask.objects import cleaned
 from keras_fcn.prediction.annotations.style import AnnotationStyle
 from keras_fcn.prediction.annotations.tally import Tally
+from keras_fcn.prediction.to_label import describe_unsureness
 from keras_fcn.runs import names
 from keras_fcn.system.storage import write_bytes
 from keras_fcn.system.text import json_bytes
@@ -136,6 +137,21 @@ def encode_probabilities(prediction: Prediction) -> bytes:
     values = prediction.probabilities.astype(np.float16)
     np.savez_compressed(file, probabilities=values, classes=np.array(prediction.classes.names))
     return file.getvalue()
+
+
+def encode_confidence(prediction: Prediction) -> bytes:
+    """Returns a grey PNG of the highest probability of each pixel: 0 to 255 is 0 to 1."""
+    assert prediction.probabilities is not None
+    return _encoded(
+        Image.fromarray(np.rint(255 * prediction.probabilities.max(axis=-1)).astype(np.uint8)), format="PNG"
+    )
+
+
+def encode_to_label(prediction: Prediction) -> bytes:
+    """Returns what `keras_fcn.prediction.to_label.ranked` takes of one image."""
+    assert prediction.probabilities is not None
+    location = prediction.location or prediction.name
+    return json_bytes(describe_unsureness(location, prediction.image, prediction.probabilities))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,10 +11,9 @@ import tensorflow as tf
 from keras_fcn.errors import NoSpaceError, UserError, argument
 from keras_fcn.images.photos import decoded_bytes, read_remarked
 from keras_fcn.inference.batches import batch_room, default_batch_size, stacked
-from keras_fcn.inference.graphs import likeliest
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction.outputs import OutputStyle, Writer
-from keras_fcn.prediction.plan import Task
+from keras_fcn.prediction.plan import Task, are_of_probabilities
 from keras_fcn.prediction.threads import Job, in_order, thread_pool
 from keras_fcn.system.storage import is_remote, read_bytes
 
@@ -89,7 +88,7 @@ def _writing(
 ) -> Iterator[Job]:
     """Predicts batches and yields the job of writing each image's files."""
     for numbers, images in groups:
-        needs_probabilities = any("probabilities" in tasks[number].targets for number in numbers)
+        needs_probabilities = any(are_of_probabilities(tasks[number].targets) for number in numbers)
         try:
             ids, probabilities = segment(predictor, images, needs_probabilities)
         except tf.errors.ResourceExhaustedError:
@@ -99,7 +98,8 @@ def _writing(
         for index, number in enumerate(numbers):
             task, own = tasks[number], None if probabilities is None else probabilities[index]
             arguments = (str(task.source.name), task.targets, images[index], ids[index], own, task.source.location)
-            yield Job(images[index].nbytes, functools.partial(writer.attempt, number, *arguments))
+            held = images[index].nbytes + (0 if own is None else own.nbytes)
+            yield Job(held, functools.partial(writer.attempt, number, *arguments))
 
 
 def _too_large(task: Task) -> UserError:
@@ -138,7 +138,7 @@ def segment(
     if not needs_probabilities:
         return np.asarray(predictor.segment(batch)), None
     probabilities = predictor.score(batch)
-    return np.asarray(likeliest(probabilities)), np.asarray(probabilities)
+    return np.asarray(predictor.decide(probabilities)), np.asarray(probabilities)
 
 
 def batches(images: Iterable[tuple[int, np.ndarray]], batch_size: int) -> Iterator[tuple[list[int], list[np.ndarray]]]:

@@ -100,6 +100,11 @@ def location_in(out: str, name: str) -> str:
     return f"{out.removesuffix('/')}/{name}" if is_remote(out) else str(Path(out) / name)
 
 
+def are_of_probabilities(outputs: Iterable[str]) -> bool:
+    """Returns whether one of the outputs is made of probabilities."""
+    return any(OUTPUTS[output].of_probabilities for output in outputs)
+
+
 def is_frame(name: str) -> bool:
     """Returns whether an image's name is that of a video's frame, which has no suffix."""
     return _FRAME.search(name) is not None

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from keras_fcn.errors import LostWorkerError, NoSpaceError, Remark, UserError, argument
+from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.outputs import OutputStyle
 from keras_fcn.prediction.plan import Task, remove_temporary_files
@@ -38,6 +39,7 @@ def predict_on_ray(
     style: OutputStyle | None = None,
     batch_size: int | None = None,
     advance: Callable[[int], object] = lambda count: None,
+    decision: Decision | None = None,
 ) -> dict[int, UserError]:
     """Predicts images as `predict_all` does, in workers of a Ray cluster, to the same files.
 
@@ -51,6 +53,7 @@ def predict_on_ray(
         style: The style of pictures and annotations.
         batch_size: As for `predict_all`.
         advance: Called with the number of finished tasks.
+        decision: How probabilities become classes.
 
     Returns:
         The errors, as `predict_all` does.
@@ -66,7 +69,7 @@ def predict_on_ray(
     full: list[NoSpaceError] = []
     try:
         with stderr_unless_it_fails():  # Ray's core writes there, past its own log level
-            arguments = (ray.put(packed(model)), inference, style, batch_size)
+            arguments = (ray.put(packed(model)), inference, style, batch_size, decision)
             for batch in _finished_batches(ray, rows, arguments).iter_batches(batch_size=None):
                 reported = zip(batch["number"], batch["kind"], batch["text"])
                 failures |= {int(number): _error(str(kind), str(text)) for number, kind, text in reported if kind}
@@ -110,14 +113,21 @@ class Worker:
         inference: Flipping, scales and tiles.
         style: The style of pictures and annotations.
         batch_size: As for `predict_all`.
+        decision: How probabilities become classes.
     """
 
     def __init__(
-        self, model: Any, inference: InferenceOptions, style: OutputStyle | None, batch_size: int | None
+        self,
+        model: Any,
+        inference: InferenceOptions,
+        style: OutputStyle | None,
+        batch_size: int | None,
+        decision: Decision | None = None,
     ) -> None:
         os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Ray sets it, for Keras 2
         start_tensorflow()
         self._model, self._inference, self._style, self._batch_size = model, inference, style, batch_size
+        self._decision = decision
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Predicts a batch of tasks; returns their numbers, and kind and text of each error and remark, or nothing."""
@@ -140,7 +150,7 @@ class Worker:
         from keras_fcn.inference.predictor import Predictor
 
         with written(Path("the folder for temporary files")), tempfile.TemporaryDirectory() as folder:
-            return Predictor.open(unpacked(ray.get(self._model), Path(folder)), self._inference)
+            return Predictor.open(unpacked(ray.get(self._model), Path(folder)), self._inference, self._decision)
 
 
 def _described(error: UserError | None) -> tuple[str, str]:

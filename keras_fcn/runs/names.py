@@ -156,6 +156,7 @@ class OutputEntry(NamedTuple):
         by_stem: Whether the program that reads it finds it by the image's name without suffix.
         merged: Name, and "module:function" from the files of all images to the pieces of a file of them all.
         about: Name, and "module:function" from the class table and the style to a file beside the others.
+        of_probabilities: Whether it is made of probabilities.
     """
 
     function: str
@@ -165,6 +166,7 @@ class OutputEntry(NamedTuple):
     by_stem: bool = False
     merged: tuple[str, str] | None = None
     about: tuple[str, str] | None = None
+    of_probabilities: bool = False
 
 
 _OUTPUTS = "keras_fcn.prediction.outputs"
@@ -176,7 +178,14 @@ OUTPUTS = {
     "panels": OutputEntry(f"{_OUTPUTS}:encode_panel", ".jpg"),
     "cutouts": OutputEntry(f"{_OUTPUTS}:encode_cutout", ".png"),
     "json": OutputEntry(f"{_OUTPUTS}:encode_json", ".json"),
-    "probabilities": OutputEntry(f"{_OUTPUTS}:encode_probabilities", ".npz"),
+    "probabilities": OutputEntry(f"{_OUTPUTS}:encode_probabilities", ".npz", of_probabilities=True),
+    "confidence": OutputEntry(f"{_OUTPUTS}:encode_confidence", ".png", of_probabilities=True),
+    "to_label": OutputEntry(
+        f"{_OUTPUTS}:encode_to_label",
+        ".json",
+        of_probabilities=True,
+        merged=("to_label.csv", "keras_fcn.prediction.to_label:ranked"),
+    ),
     "geojson": OutputEntry(f"{_TOOLS}.encoders:encode_geojson", ".geojson", ("rasterio",)),
     "coco": OutputEntry(
         f"{_TOOLS}.encoders:encode_coco",

@@ -59,7 +59,7 @@ def test_a_data_set_is_listed_divided_read_and_drawn(data, tmp_path):
 
 
 def test_predictions_have_all_outputs(data, tmp_path):
-    outputs = [name for name, entry in OUTPUTS.items() if not entry.packages and name != "probabilities"]
+    outputs = [name for name, entry in OUTPUTS.items() if not entry.packages and not entry.of_probabilities]
     predictor = Predictor(lambda images: tf.cast(images[..., 0] > 40, tf.uint8), TWO)
     planned = plan(find_images([str(data / "images")]), str(data / "out"), outputs)
     assert predict_all(predictor, planned.left) == {}

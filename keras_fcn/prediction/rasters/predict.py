@@ -16,7 +16,6 @@ from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.images.depth import DARK, dark_ones, describe_dark
 from keras_fcn.images.rasters import Raster, Window, opened_raster
 from keras_fcn.images.several import SEVERAL, describe_several, pages_in
-from keras_fcn.inference.graphs import likeliest
 from keras_fcn.inference.large import within_memory
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.inference.tiling import Tiled
@@ -26,6 +25,7 @@ from keras_fcn.prediction.photos import segment
 from keras_fcn.prediction.plan import Task
 from keras_fcn.prediction.rasters.geotiff import GeoTiff, new_mask, new_probabilities
 from keras_fcn.prediction.rasters.outlines import write_outlines
+from keras_fcn.runs import names
 from keras_fcn.system.files import replaced_file
 
 _REDUCED = ("overlays", "panels")
@@ -103,6 +103,11 @@ def _step(height: int, width: int) -> int:
 
 def _require_whole(location: str, outputs: dict[str, str], step: int) -> None:
     """Raises UserError if one of the outputs takes a whole image, and the raster is too large for that."""
+    unknown = [name for name in outputs if names.OUTPUTS[name].of_probabilities and name not in _BY_BLOCKS]
+    if unknown:
+        raise UserError(
+            f"{location}: is a GeoTIFF, for which there is no {unknown[0]}; choose {argument('write')} probabilities"
+        )
     whole = [output for output in outputs if output not in (*_REDUCED, *_BY_BLOCKS)]
     if whole and step > 1:
         least = " ".join(output for output in outputs if output not in whole) or "masks geojson"
@@ -134,7 +139,7 @@ def _blocks(
         yield whole, np.array(ids[0]), None if probabilities is None else np.array(probabilities[0])
         return
     for rows, columns, block in tiled.blocks(raster):
-        yield (rows, columns), np.array(likeliest(block)), block if needs_probabilities else None
+        yield (rows, columns), np.array(predictor.decide(block)), block if needs_probabilities else None
 
 
 def _write(

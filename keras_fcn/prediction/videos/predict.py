@@ -15,7 +15,7 @@ from keras_fcn.drawing.palettes import picture_colors
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction.outputs import OUTPUTS, OutputStyle, Writer
 from keras_fcn.prediction.photos import segment
-from keras_fcn.prediction.plan import Task
+from keras_fcn.prediction.plan import Task, are_of_probabilities
 from keras_fcn.prediction.threads import Job, in_order, thread_pool
 from keras_fcn.prediction.videos.files import VideoReader, VideoWriter
 from keras_fcn.system.files import replaced_file, replaced_folder
@@ -63,7 +63,7 @@ def predict_video(
 
         def drawing() -> Iterator[Job]:
             for number, (time, image) in enumerate(frames):
-                ids, probabilities = segment(predictor, [image], "probabilities" in outputs)
+                ids, probabilities = segment(predictor, [image], are_of_probabilities(outputs))
                 arguments = (number, time, image, ids[0], None if probabilities is None else probabilities[0])
                 yield Job(image.nbytes, functools.partial(finish, *arguments))
 

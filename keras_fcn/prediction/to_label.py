@@ -1,0 +1,120 @@
+"""Which images would teach a network most if somebody labelled them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from PIL import Image
+
+_SIDE = 4
+"""Images are compared by this many by this many colours, and by their classes."""
+
+_MOST_CLUSTERS, _ROUNDS = 50, 10
+
+
+def describe_unsureness(location: str, image: np.ndarray, probabilities: np.ndarray) -> dict:
+    """Returns how unsure the classes of an image are, and what it is like.
+
+    Args:
+        location: Its path or URI.
+        image: uint8 [H, W, 3].
+        probabilities: float32 [H, W, C]; of several variants of the image, their mean.
+
+    Returns:
+        "image"; "entropy", the mean over pixels of the entropy of the probabilities, 0 (sure) to 1 (all classes
+        alike); and "features", numbers that are close for images that look alike and hold the same classes.
+    """
+    shares = probabilities.mean(axis=(0, 1), dtype=np.float64)
+    colours = np.asarray(Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BOX), float) / 255
+    features = [*shares, *(colours.ravel() / math.sqrt(colours.size))]
+    return {
+        "image": location,
+        "entropy": mean_entropy(probabilities),
+        "features": [round(x, 5) for x in map(float, features)],
+    }
+
+
+def mean_entropy(probabilities: np.ndarray) -> float:
+    """Returns the mean over pixels of the entropy of probabilities float32 [H, W, C], as a fraction of the highest."""
+    num_classes = probabilities.shape[-1]
+    logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    logs *= probabilities
+    return max(0.0, -float(logs.sum(dtype=np.float64))) / (probabilities[..., 0].size * math.log(max(num_classes, 2)))
+
+
+def ranked(files: Iterable[bytes], left_out: list[bytes]) -> Iterator[bytes]:
+    """Yields a table (CSV) of images, those first that would teach most.
+
+    Images are put into clusters of those alike. The next in the list is always the one with the greatest entropy,
+    divided by one plus the number of images of its cluster that are in the list already: so the first are unsure, and
+    not all of a kind.
+
+    Args:
+        files: The result of `describe_unsureness` for each image, as JSON.
+        left_out: Files of another form or of another number of classes are added to it.
+    """
+    rows: list[dict] = []
+    for file in files:
+        try:
+            row = json.loads(file)
+            size = {len(each["features"]) for each in (row, *rows[:1])}
+            is_alike = len(size) == 1 and float(row["entropy"]) >= 0 and isinstance(row["image"], str)
+        except (KeyError, TypeError, ValueError):
+            is_alike = False
+        if is_alike:
+            rows.append(row)
+        else:
+            left_out.append(file)
+    entropies = np.array([row["entropy"] for row in rows], float)
+    clusters = clustered(np.array([row["features"] for row in rows], float), entropies)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["image", "entropy", "cluster"])
+    for index in spread(entropies, clusters):
+        table.writerow([rows[index]["image"], f"{entropies[index]:.4f}", clusters[index] + 1])
+    yield text.getvalue().encode(errors="surrogateescape")
+
+
+def clustered(features: np.ndarray, entropies: np.ndarray) -> np.ndarray:
+    """Returns the cluster of each image by k-means, int [N]; there are as many as the square root of N, at most 50.
+
+    The first centre is the image of the greatest entropy, each next one the image farthest from all before.
+
+    Args:
+        features: float [N, D].
+        entropies: float [N].
+    """
+    count = min(_MOST_CLUSTERS, round(math.sqrt(len(features))))
+    if count < 2:
+        return np.zeros(len(features), int)
+    chosen = [int(entropies.argmax())]
+    nearest = np.full(len(features), np.inf)
+    while len(chosen) < count:
+        nearest = np.minimum(nearest, ((features - features[chosen[-1]]) ** 2).sum(axis=1))
+        chosen.append(int(nearest.argmax()))
+    centres = features[chosen]
+    for _ in range(_ROUNDS):
+        away = (centres**2).sum(axis=1) - 2 * features @ centres.T  # squared distances, less what all have in common
+        clusters = away.argmin(axis=1)
+        sizes = np.bincount(clusters, minlength=count)
+        sums = np.stack([np.bincount(clusters, column, count) for column in features.T], axis=1)
+        centres = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], centres)
+    return clusters
+
+
+def spread(entropies: np.ndarray, clusters: np.ndarray) -> list[int]:
+    """Returns the images in the order of entropy / (1 + the images of its cluster before it).
+
+    Args:
+        entropies: float [N].
+        clusters: int [N].
+    """
+    order = np.lexsort((np.arange(len(entropies)), -entropies, clusters))
+    starts = np.searchsorted(clusters[order], clusters[order])
+    quotients = entropies[order] / (1 + np.arange(len(order)) - starts)
+    return order[np.lexsort((order, -quotients))].tolist()
