@@ -74,7 +74,7 @@ def open_pairs(
             PASCAL VOC 2012, which is downloaded at first use; or its tar, which is extracted.
         split: The name of a split, such as "train" or "val".
         layout: One of `LAYOUTS`, or "auto" to recognize it; "via:ATTRIBUTE" says which attribute of VIA's regions
-            names classes.
+            names classes, "datumaro:FORMAT" what Datumaro shall import.
         unlabelled: Whether images without a mask are left out, or are "background" as a whole.
         reading: How its masks are read, as the `reading` of pairs that were opened before; chosen by what all masks
             hold if empty.

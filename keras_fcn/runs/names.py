@@ -141,6 +141,9 @@ LAYOUTS = {
         f"{_ANNOTATIONS}.coco.panoptic:read_coco_panoptic", "panoptic JSON with a folder of PNGs, images beside them"
     ),
     "yolo": LayoutEntry(f"{_ANNOTATIONS}.yolo:read_yolo", "data.yaml, images/ and labels/ of polygons"),
+    "datumaro": LayoutEntry(
+        f"{_ANNOTATIONS}.datumaro:read_datumaro", "what Datumaro imports under the name after the colon", "FORMAT"
+    ),
     "folders": LayoutEntry(f"{_LAYOUTS}.folders:read_folders", "images/, masks/"),
 }
 

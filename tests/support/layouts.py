@@ -156,8 +156,8 @@ def require_truth(pairs, truth, name=lambda path: path.stem):
         np.testing.assert_array_equal(pairs.read_label(label), truth[name(image)])
 
 
-def splits(root, names=("train", "val")):
-    return [set(open_pairs(root, name).names) for name in names]
+def splits(root, names=("train", "val"), layout="auto"):
+    return [set(open_pairs(root, name, layout).names) for name in names]
 
 
 def digest(root):
