@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -35,7 +37,14 @@ class Calibration:
     remarks: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, data: Path, classes: ClassTable, count: int, size: tuple[int, int] | None) -> Calibration:
+    def read(
+        cls,
+        data: Path,
+        classes: ClassTable,
+        count: int,
+        size: tuple[int, int] | None,
+        wanted: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Calibration:
         """Selects the images of a data set.
 
         Args:
@@ -43,11 +52,12 @@ class Calibration:
             classes: The model's classes.
             count: The most images to calibrate with.
             size: Height and width of the file's input, if fixed.
+            wanted: What the data's classes become if they are not the model's already, as `open_pairs` takes it.
 
         Raises:
             UserError: If the folder is not a data set, has other classes than the model, or a file with a fault.
         """
-        train, validation = open_pairs(data, "train"), open_pairs(data, "val")
+        train, validation = (open_pairs(data, split, already=classes.names, **wanted) for split in ("train", "val"))
         require_same_classes(classes, validation.classes)
         if not len(train) or not len(validation):
             raise UserError(

@@ -191,11 +191,13 @@ def export_as(form: Format, options: FormatOptions) -> None:
     from export.verification import format_comparisons
     from keras_fcn.inference.models import find_model, load_model
     from keras_fcn.network.parts import class_table
+    from keras_fcn.runs.config_files import run_classes
 
     model = load_model(find_model(options.model))
     calibration = None
     if options.calibrate is not None:
-        calibration = Calibration.read(options.calibrate, class_table(model), options.photographs, options.size)
+        wanted = run_classes(options.model)
+        calibration = Calibration.read(options.calibrate, class_table(model), options.photographs, options.size, wanted)
         print("".join(f"{line}\n" for line in calibration.remarks), end="", file=sys.stderr)
     path, comparisons = export_format(form, model, options.directory, options.size, calibration, options.int8)
     print(format_comparisons(comparisons))

@@ -13,6 +13,7 @@ from keras_fcn.errors import UserError, first_of_each_kind
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.data_options import DataOptions, SourceOptions
+from keras_fcn.runs.fingerprint import Fingerprint
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import require_writable
@@ -76,12 +77,19 @@ class EvaluateOptions(SourceOptions):
             raise UserError(
                 f"--data is needed: {self.models[0]} is not a run folder, whose config.json would name the data"
             )
+        classes = (self if trained is None or self.changes_classes else trained.dataset).wanted_classes
         if trained is None or self.data not in (None, trained.data):
-            return DataOptions(data=str(self.data), val_split=self.split or "val", **self.listing)
+            return DataOptions(data=str(self.data), val_split=self.split or "val", **self.listing | classes)
         is_given = self.layout != "auto" or self.images is not None or self.masks is not None
-        listing = (self if is_given else trained.dataset).listing
+        listing = (self if is_given else trained.dataset).listing | classes
         listing["unlabelled"] = trained.unlabelled if self.unlabelled == "leave_out" else self.unlabelled
         return dataclasses.replace(trained.dataset, val_split=self.split or trained.val_split, **listing)
+
+    def known_classes(self) -> tuple[str, ...]:
+        """Returns the names of the first run's classes, which other data may have already; none if not known."""
+        path = RunFolder(self.models[0]).fingerprint
+        is_known = not self.changes_classes and path.is_file()
+        return tuple(Fingerprint.read(path)[0].classes["names"]) if is_known else ()
 
     def reading(self, data: DataOptions) -> str:
         """Returns how the first run reads the masks of these data; empty if its own data are others."""
@@ -121,7 +129,8 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     from keras_fcn.evaluation.compare import evaluate_models
     from keras_fcn.system.files import write_json
 
-    pairs = open_pairs(data.data, data.val_split, reading=options.reading(data), **data.listing)
+    reading, known = options.reading(data), options.known_classes()
+    pairs = open_pairs(data.data, data.val_split, reading=reading, already=known, **data.listing)
     require_sound(pairs.findings)
     if omitted := left_out(pairs.findings, data.arguments):
         print(omitted, file=sys.stderr)

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from keras_fcn.datasets.download import download_voc2012, unpack_voc2012
 from keras_fcn.datasets.foreign import contents, foreign_format
 from keras_fcn.datasets.inspection import Inspection, inspect_pairs
+from keras_fcn.datasets.labels.mapping import class_mapping
 from keras_fcn.datasets.layouts import folders, voc
 from keras_fcn.datasets.layouts.patterns.matching import Patterns
 from keras_fcn.datasets.layouts.patterns.reading import read_patterns
@@ -19,6 +20,7 @@ from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs import names
+from keras_fcn.runs.data_options import SourceOptions
 
 __all__ = [
     "LAYOUTS", "TOY_ROOT", "Inspection", "Pairs", "find_layout", "inspect_pairs", "open_pairs", "open_splits",
@@ -66,6 +68,10 @@ def open_pairs(
     reading: str = "",
     images: str | None = None,
     masks: str | None = None,
+    merge: Sequence[str] = (),
+    ignore_classes: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    already: Sequence[str] = (),
 ) -> Pairs:
     """Lists the pairs of one split of a data set.
 
@@ -81,14 +87,23 @@ def open_pairs(
         images: Instead of a layout, a pattern of the paths of images in the folder, such as "{split}/*/{name}.jpg".
             {split} and {name} are parts of the name of a folder or file, * is any text in one, ** any folders.
         masks: The pattern of the masks; what {split} and {name} stand for is the same in an image and its mask.
+        merge: Classes that become one, such as "cow+sheep=cattle"; "cow=cattle" renames one.
+        ignore_classes: Classes whose pixels become void.
+        drop: Classes whose pixels become background.
+        already: Names of classes; data that have these already keep them.
 
     Raises:
         UserError: If a pattern matches nothing or a name is there twice, the folder is not such a data set, has no such
-            split, its masks are not clear, or there is no background for images without mask.
+            split, its masks are not clear, there is no background for images without mask, or classes cannot be merged,
+            ignored or dropped so.
     """
     root = _folder(data)
     pairs = _listed(root, split, layout, Patterns.given(images, masks, layout)).chosen(reading)
-    return pairs.with_background() if unlabelled == "background" else pairs
+    pairs = pairs.with_background() if unlabelled == "background" else pairs
+    wanted = SourceOptions(merge=tuple(merge), ignore_classes=tuple(ignore_classes), drop=tuple(drop))
+    if not wanted.changes_classes or pairs.classes.names == tuple(already):
+        return pairs
+    return pairs.with_classes(class_mapping(pairs.classes, wanted))
 
 
 def _listed(root: Path, split: str, layout: str, patterns: Patterns | None) -> Pairs:
@@ -105,15 +120,7 @@ def _listed(root: Path, split: str, layout: str, patterns: Patterns | None) -> P
     return dataclasses.replace(pairs, mask_notes=(note, *pairs.mask_notes))
 
 
-def open_splits(
-    data: str | Path,
-    splits: Sequence[str],
-    layout: str = "auto",
-    unlabelled: names.Unlabelled = "leave_out",
-    reading: str = "",
-    images: str | None = None,
-    masks: str | None = None,
-) -> list[Pairs]:
+def open_splits(data: str | Path, splits: Sequence[str], **options: Any) -> list[Pairs]:
     """Lists the pairs of several splits of a data set that are used together.
 
     Training images that are divided for want of a split "val" stay whole if "val" is not one of `splits`.
@@ -121,21 +128,16 @@ def open_splits(
     Args:
         data: As for `open_pairs`.
         splits: The names of the splits.
-        layout: As for `open_pairs`.
-        unlabelled: As for `open_pairs`.
-        reading: As for `open_pairs`.
-        images: As for `open_pairs`.
-        masks: As for `open_pairs`.
+        **options: The other arguments of `open_pairs`.
 
     Raises:
         UserError: As `open_pairs` does.
     """
-    options = layout, unlabelled, reading, images, masks
-    opened = [open_pairs(data, split, *options) for split in splits]
+    opened = [open_pairs(data, split, **options) for split in splits]
     if "val" in splits or all(pairs.note for pairs in opened):
         return opened
     return [
-        dataclasses.replace(open_pairs(data, "all", *options), split=pairs.split) if pairs.note else pairs
+        dataclasses.replace(open_pairs(data, "all", **options), split=pairs.split) if pairs.note else pairs
         for pairs in opened
     ]
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_fcn.datasets.foreign import foreign_format
 from keras_fcn.datasets.labels.choice import COLORS
+from keras_fcn.datasets.labels.mapping import ClassMapping
 from keras_fcn.datasets.labels.reading import LabelReader, Masks, reader
 from keras_fcn.datasets.listing import Files
 from keras_fcn.datasets.splits import followers, resolved, split_of
@@ -43,6 +44,8 @@ class Pairs:
         masks: All masks of the data set, from which follows how they are read; None if the layout leaves no choice.
         reading: How masks are read, chosen once for all of them; empty without a choice.
         mask_notes: What was understood of the masks and their classes and is worth a line each; human-readable.
+        stored_classes: The classes of the label files, where `classes` are what these become; None without a change.
+        label_ids: The id that each of the 256 ids in a label file becomes; empty without a change.
     """
 
     layout: str
@@ -58,6 +61,8 @@ class Pairs:
     masks: Masks | None = None
     reading: str = ""
     mask_notes: tuple[str, ...] = ()
+    stored_classes: ClassTable | None = None
+    label_ids: tuple[int, ...] = ()
 
     @classmethod
     def found(
@@ -223,6 +228,17 @@ class Pairs:
             unlabelled=(),
         )
 
+    def with_classes(self, mapping: ClassMapping) -> Pairs:
+        """Returns the pairs with the classes of a mapping, by which every label goes when it is read."""
+        return dataclasses.replace(
+            self,
+            classes=mapping.classes,
+            read_label=reader(_read_mapped, self.read_label, mapping.ids),
+            mask_notes=(*self.mask_notes, mapping.note),
+            stored_classes=self.classes,
+            label_ids=mapping.ids,
+        )
+
     def repeated(self, times: np.ndarray) -> Pairs:
         """Returns the pairs, each repeated `times`, int [N]."""
         indices = np.repeat(np.arange(len(self)), times).tolist()
@@ -237,6 +253,11 @@ class Pairs:
 def _read_or_background(path: Path, read_label: LabelReader, without: frozenset[Path], background: int) -> np.ndarray:
     """Reads a label file; the label of an image without mask, which stands for itself, is background."""
     return np.full(displayed_size(path), background, np.uint8) if path in without else read_label(path)
+
+
+def _read_mapped(path: Path, read_label: LabelReader, ids: tuple[int, ...]) -> np.ndarray:
+    """Reads a label file to the ids that its own become."""
+    return np.array(ids, np.uint8)[read_label(path)]
 
 
 def masks_of_images(images: Iterable[str], masks: dict[str, Path]) -> dict[str, Path]:

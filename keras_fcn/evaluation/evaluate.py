@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.datasets import Pairs
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.metrics import SegmentationMetrics, TrimapMetrics, confusion_matrix
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.evaluation.trimap import trimap
@@ -112,5 +112,6 @@ def require_same_classes(model: ClassTable, data: ClassTable, name: str = "the m
         names = [table.names[index] if index < table.num_classes else "missing" for table in (model, data)]
         raise UserError(
             f"{name} has {model.num_classes} classes, the data {data.num_classes}: class {index} is "
-            f"{names[0]!r} in the model and {names[1]!r} in the data; use data with the model's classes"
+            f"{names[0]!r} in the model and {names[1]!r} in the data; use data with the model's classes, or make "
+            f"them so: {argument('merge')}, {argument('ignore_classes')}, {argument('drop')}"
         )

@@ -168,6 +168,23 @@ class ClassTable:
         return f"class id {value} ({pixels} pixels){others} is out of range: {known}; fix the mask or the class list"
 
 
+def split_names(text: str, separator: str, names: Sequence[str]) -> list[str]:
+    """Returns the names in a text, between which a separator stands; a class of that name may hold it itself.
+
+    Args:
+        text: The text.
+        separator: The separator, a single letter.
+        names: The names of the classes.
+    """
+    parts, found = text.split(separator), []
+    while parts:
+        joined = [separator.join(parts[:count]).strip() for count in range(1, len(parts) + 1)]
+        count = next((count for count in range(len(parts), 0, -1) if joined[count - 1] in names), 1)
+        found.append(joined[count - 1])
+        parts = parts[count:]
+    return found
+
+
 def _pack(rgb: np.ndarray) -> np.ndarray:
     """Returns each uint8 [..., 3] colour as one integer 0xRRGGBB."""
     red, green, blue = (rgb[..., channel].astype(np.int32) for channel in range(3))

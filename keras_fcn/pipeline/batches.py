@@ -152,7 +152,7 @@ class _Reader:
     """
 
     def __init__(self, pairs: Pairs) -> None:
-        self._pairs = pairs
+        self._pairs, self._stored = pairs, pairs.stored_classes or pairs.classes
         paths = list(zip(pairs.images, pairs.labels))
         self._paths = tf.constant([[os.fsencode(path) for path in pair] for pair in paths])
         self._is_plain = tf.constant([self._can_be_plain(*pair) for pair in paths])
@@ -170,8 +170,7 @@ class _Reader:
             return tf.identity(image), tf.identity(label)
 
     def _can_be_plain(self, image: Path, label: Path) -> bool:
-        pairs = self._pairs
-        return pairs.palette_means_colors and has_palette_of(label, pairs.classes) and is_plain_jpeg(image)
+        return self._pairs.palette_means_colors and has_palette_of(label, self._stored) and is_plain_jpeg(image)
 
     def _decode_unchanged(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         files = [tf.io.read_file(path) for path in tf.unstack(self._paths[index])]
@@ -182,7 +181,10 @@ class _Reader:
     def _decode_plain(self, image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # INTEGER_ACCURATE gives the same pixels as Pillow; the default differs by up to 5 levels.
         pixels = tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE")
-        return pixels, decode_indices(label, self._pairs.classes)
+        ids = decode_indices(label, self._stored)
+        if self._pairs.label_ids:
+            ids = tf.gather(tf.constant(self._pairs.label_ids, tf.uint8), tf.cast(ids, tf.int32))
+        return pixels, ids
 
     def _decode_by_pillow(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         @tf.autograph.experimental.do_not_convert  # plain Python, which autograph would make slower

@@ -55,11 +55,19 @@ def require_resumable(run: Path, config: TrainConfig) -> None:
         raise UserError(f"{path}: no such file, so {run} is not a run to resume; runs are in runs/ by default")
     for name in differing_settings(path, config):
         if name not in CHANGEABLE:
-            before, now = (" ".join(as_words(getattr(settings, name))) for settings in (read_config(path), config))
+            before, now = (
+                " ".join(as_words(getattr(settings, name))) or "none" for settings in (read_config(path), config)
+            )
             raise UserError(
                 f"{argument(name)} is {before} in {path}. Received: {now}; leave it out to resume, or start a new run "
                 f"without {argument('resume')}"
             )
+
+
+def run_classes(model: Path) -> dict[str, tuple[str, ...]]:
+    """Returns what the classes of a run's data become, as arguments of `keras_fcn.open_pairs`; of a model nothing."""
+    path = model / "config.json"
+    return read_config(path).dataset.wanted_classes if path.is_file() else {}
 
 
 def own_parts(path: Path) -> dict[str, str]:

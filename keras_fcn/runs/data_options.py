@@ -32,10 +32,30 @@ class SourceOptions(Options):
     unlabelled: names.Unlabelled = "leave_out"
     """Images without a mask: leave them out, or take them for background as a whole."""
 
+    merge: Annotated[tuple[str, ...], arg(metavar="A+B=NEW ...", help_behavior_hint="")] = ()
+    """Make one class of several: cow+sheep=cattle, or background+wall=background; cow=cattle renames one."""
+
+    ignore_classes: Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")] = ()
+    """Make the pixels of these classes void: they count in neither loss nor metrics, and are never predicted."""
+
+    drop: Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")] = ()
+    """Make the pixels of these classes background, as if nobody had annotated them."""
+
     @property
     def listing(self) -> dict[str, Any]:
         """Returns how the pairs are listed, as arguments of `keras_fcn.open_pairs` beside `data`."""
-        return {"layout": self.layout, "images": self.images, "masks": self.masks, "unlabelled": self.unlabelled}
+        found = {"layout": self.layout, "images": self.images, "masks": self.masks, "unlabelled": self.unlabelled}
+        return {**found, **self.wanted_classes}
+
+    @property
+    def wanted_classes(self) -> dict[str, tuple[str, ...]]:
+        """Returns what classes become, as arguments of `keras_fcn.open_pairs`."""
+        return {"merge": self.merge, "ignore_classes": self.ignore_classes, "drop": self.drop}
+
+    @property
+    def changes_classes(self) -> bool:
+        """Returns whether classes become others."""
+        return any(self.wanted_classes.values())
 
     @property
     def arguments(self) -> str:
