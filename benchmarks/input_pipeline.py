@@ -201,6 +201,7 @@ def main() -> None:
     scratch = tempfile.TemporaryDirectory()
     os.environ["KERAS_FCN_CACHE"] = scratch.name
     large = None if options.large is None else large_pairs(pairs, Path(scratch.name), options)
+    peak_megabytes()
     rounds: list[dict[str, np.ndarray]] = []
     for _ in range(options.rounds):
         floor = floor_seconds(pool, paths)
@@ -217,6 +218,7 @@ def main() -> None:
                 dataclasses.replace(large, images=images, labels=labels), options
             )[1]
     scratch.cleanup()
+    pool.shutdown()
     report(rounds, count, peak - before, options)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from keras_fcn.datasets.layouts.voc import LISTS
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import write_label
+from keras_fcn.images.windows import copy_image
 from keras_fcn.runs.data_options import SourceOptions
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import new_folder, written
@@ -92,9 +92,7 @@ def _write_voc(root: Path, splits: list[Pairs], names: dict[Path, str], advance:
     (root / LISTS).mkdir(parents=True)
 
     def write_pair(pairs: Pairs, image: Path, label: Path) -> None:
-        copy = root / IMAGES / f"{names[image]}{image.suffix}"
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(image, copy)
+        copy_image(image, root / IMAGES, names[image])
         write_label(root / MASKS / f"{names[image]}.png", pairs.read_label(label), pairs.classes)
         advance()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ from keras_fcn.datasets import Pairs
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
+from keras_fcn.images.windows import copy_image
 from keras_fcn.prediction.annotations.coco import coco, merged_coco
 from keras_fcn.system.machine import granted_cores
 from keras_fcn.system.packages import require_packages
@@ -41,10 +41,7 @@ def write_coco(root: Path, splits: list[Pairs], names: dict[Path, str], advance:
     (root / ANNOTATIONS).mkdir(parents=True)
 
     def part(pairs: Pairs, image: Path, label: Path) -> bytes:
-        name = f"{names[image]}{image.suffix}"
-        copy = root / IMAGES / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(image, copy)
+        name = copy_image(image, root / IMAGES, names[image])
         ids = pairs.read_label(label)
         content = coco(name, np.where(ids == VOID_LABEL, table.num_classes - 1, ids).astype(np.uint8), table)
         content["categories"] = [

@@ -18,6 +18,7 @@ from keras_fcn.datasets.layouts.patterns.reading import read_patterns
 from keras_fcn.datasets.layouts.patterns.search import search_patterns
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.toy import draw_toy_dataset
+from keras_fcn.datasets.windows.blocks import divided_by_blocks
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs import names
 from keras_fcn.runs.data_options import SourceOptions
@@ -72,6 +73,7 @@ def open_pairs(
     ignore_classes: Sequence[str] = (),
     drop: Sequence[str] = (),
     already: Sequence[str] = (),
+    blocks: int | None = None,
 ) -> Pairs:
     """Lists the pairs of one split of a data set.
 
@@ -91,19 +93,32 @@ def open_pairs(
         ignore_classes: Classes whose pixels become void.
         drop: Classes whose pixels become background.
         already: Names of classes; data that have these already keep them.
+        blocks: The side in pixels of the blocks into which images are divided, a fifth of which becomes "val", for data
+            that have no splits of their own.
 
     Raises:
         UserError: If a pattern matches nothing or a name is there twice, the folder is not such a data set, has no such
             split, its masks are not clear, there is no background for images without mask, or classes cannot be merged,
             ignored or dropped so.
     """
-    root = _folder(data)
-    pairs = _listed(root, split, layout, Patterns.given(images, masks, layout)).chosen(reading)
+    root, patterns = _folder(data), Patterns.given(images, masks, layout)
+    listed = _listed(root, split, layout, patterns) if blocks is None else _undivided(root, layout, patterns)
+    pairs = listed.chosen(reading)
     pairs = pairs.with_background() if unlabelled == "background" else pairs
     wanted = SourceOptions(merge=tuple(merge), ignore_classes=tuple(ignore_classes), drop=tuple(drop))
-    if not wanted.changes_classes or pairs.classes.names == tuple(already):
-        return pairs
-    return pairs.with_classes(class_mapping(pairs.classes, wanted))
+    if wanted.changes_classes and pairs.classes.names != tuple(already):
+        pairs = pairs.with_classes(class_mapping(pairs.classes, wanted))
+    return pairs if blocks is None else divided_by_blocks(pairs, split, blocks, root)
+
+
+def _undivided(root: Path, layout: str, patterns: Patterns | None) -> Pairs:
+    """Lists all pairs of data that have no splits of their own."""
+    try:
+        return _listed(root, "all", layout, patterns)
+    except UserError:
+        _ = _listed(root, "train", layout, patterns)  # raises what is wrong with the folder
+        own = f"{root}: has splits of its own, which {argument('blocks')} does not divide; leave it out"
+        raise UserError(own) from None
 
 
 def _listed(root: Path, split: str, layout: str, patterns: Patterns | None) -> Pairs:

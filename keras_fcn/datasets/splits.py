@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.listing import normal_name
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import IMAGE_SUFFIXES
 from keras_fcn.system.files import read_lines
 
@@ -66,7 +66,8 @@ def split_of(names: Sequence[str], split: str, source: Path) -> list[str]:
     if split not in ("train", "val"):
         raise UserError(f"{source}: has no split {split!r}; without split lists, there are train, val and all")
     if len(names) < 2:
-        raise UserError(f"{source}: holds {len(names)} pairs of image and mask; training needs at least two")
+        fix = f"or {argument('blocks', 1024)}, which divides its image" if names else "put them there"
+        raise UserError(f"{source}: holds {len(names)} pairs of image and mask; training needs at least two, {fix}")
     by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode(errors="surrogateescape")).digest())
     validation = set(by_hash[: max(1, round(VAL_FRACTION * len(names)))])
     return [name for name in names if (name in validation) == (split == "val")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
 import warnings
 from collections.abc import Iterator
@@ -32,13 +33,18 @@ Window = tuple[slice, slice]
 """Rows and columns of an image, with begin and end."""
 
 
-def is_raster(path: str | Path) -> bool:
-    """Returns whether a file is a TIFF that has a place on the map, from its header; False for what cannot be read."""
+def is_raster(path: str | Path, content: bytes | None = None) -> bool:
+    """Returns whether a file is a TIFF that has a place on the map, from its header; False for what cannot be read.
+
+    Args:
+        path: The file.
+        content: Its bytes, if they are in memory.
+    """
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:
         return False
     with contextlib.suppress(OSError, SyntaxError, TypeError, ValueError, LookupError, struct.error):
-        with path.open("rb") as file, warnings.catch_warnings():
+        with path.open("rb") if content is None else io.BytesIO(content) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about files that end early
             header = file.read(8)
             header += file.read(8) if 43 in header[2:4] else b""  # of a BigTIFF
@@ -126,9 +132,9 @@ class Raster:
     def _chosen_bands(self) -> list[int]:
         """Returns the numbers of the bands that are read: one of grey or of a palette, or three of colours."""
         dataset, names = self._dataset, self._interpretation
-        kinds = set(dataset.dtypes)
-        if len(kinds) > 1 or not kinds <= {"uint8", "uint16"}:
-            kind = " and ".join(sorted(kinds))
+        types = set(dataset.dtypes)
+        if len(types) > 1 or not types <= {"uint8", "uint16"}:
+            kind = " and ".join(sorted(types))
             raise self._error(f"it holds values of {kind}, whose range nothing tells; scale them to 8 bits, 0 to 255")
         if "NBITS" in dataset.tags(1, ns="IMAGE_STRUCTURE") and dataset.dtypes[0] == "uint8":
             bits = dataset.tags(1, ns="IMAGE_STRUCTURE")["NBITS"]
@@ -139,9 +145,10 @@ class Raster:
             return colors
         if len(opaque) in (1, 3):
             return opaque
+        kinds = ", ".join([*names[:4], *["..."] * (len(names) > 4)])
         raise self._error(
-            f"it has {dataset.count} bands ({', '.join(names)}), none of which is called red, green or blue; choose "
-            "three, in this order: gdal_translate -b 3 -b 2 -b 1 -colorinterp red,green,blue IN OUT"
+            f"it has {dataset.count} bands ({kinds}), not all of red, green and blue among them; choose one, or three "
+            "in this order: gdal_translate -b N -b N -b N IN OUT"
         )
 
     def _colors(self) -> np.ndarray:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from keras_fcn.errors import DataError
 from keras_fcn.images.pillow import named_in_errors
@@ -88,3 +90,24 @@ def read_pixels(path: str | Path) -> np.ndarray:
         if pixels.stat().st_size != np.prod(window.shape):
             raise DataError("undecodable file", f"{pixels}: is cut off; remove it, it is made anew")
         return np.array(np.memmap(pixels, np.uint8, "r", shape=window.shape)[top:bottom, left:right])
+
+
+def copy_image(image: Path, folder: Path, name: str) -> str:
+    """Copies an image into a folder: a file as it is, a window as a PNG.
+
+    Args:
+        image: The image.
+        folder: The folder.
+        name: Its name there without suffix; it may have folders, which are created.
+
+    Returns:
+        Its name there, with suffix.
+    """
+    named = f"{name}{'.png' if is_window(image) else image.suffix}"
+    copy = folder / named
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    if is_window(image):
+        Image.fromarray(read_pixels(image)).save(copy)
+    else:
+        shutil.copyfile(image, copy)
+    return named

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import NoSpaceError, UserError, argument
 from keras_fcn.images.photos import decoded_bytes, read_remarked
+from keras_fcn.images.rasters import is_raster
 from keras_fcn.inference.batches import batch_room, default_batch_size, stacked
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction.outputs import OutputStyle, Writer
@@ -116,7 +117,10 @@ def _reading(task: Task) -> Job:
 def _read_or_explain(location: str) -> tuple[np.ndarray | None, UserError | None]:
     """Decodes an image, uint8 [H, W, 3], from a path or an object store; with a remark, or the error if that fails."""
     try:
-        return read_remarked(location, read_bytes(location) if is_remote(location) else None)
+        content = read_bytes(location) if is_remote(location) else None
+        if content is not None and is_raster(location, content):
+            raise UserError(f"{location}: is a GeoTIFF; copy it to this machine, where its mask keeps its place")
+        return read_remarked(location, content)
     except UserError as error:
         return None, error
 

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 from tyro.conf import arg
 
 from keras_fcn.runs import names
-from keras_fcn.system.options import Options, hint
+from keras_fcn.system.options import Options, Range, hint
+
+_BLOCK = Range(lambda side: side >= 64, "must be at least 64")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,11 +43,15 @@ class SourceOptions(Options):
     drop: Annotated[tuple[str, ...], arg(metavar="NAME ...", help_behavior_hint="")] = ()
     """Make the pixels of these classes background, as if nobody had annotated them."""
 
+    blocks: Annotated[int | None, _BLOCK, arg(metavar="N", help_behavior_hint="")] = None
+    """Divide images, one raster even, into blocks of at most N x N pixels, a fifth of which is val; for data that have
+    no splits of their own."""
+
     @property
     def listing(self) -> dict[str, Any]:
         """Returns how the pairs are listed, as arguments of `keras_fcn.open_pairs` beside `data`."""
         found = {"layout": self.layout, "images": self.images, "masks": self.masks, "unlabelled": self.unlabelled}
-        return {**found, **self.wanted_classes}
+        return {**found, "blocks": self.blocks, **self.wanted_classes}
 
     @property
     def wanted_classes(self) -> dict[str, tuple[str, ...]]:
@@ -61,8 +67,10 @@ class SourceOptions(Options):
     def arguments(self) -> str:
         """Returns the folder, and how it is read, as arguments of `python -m keras_fcn.check`."""
         layout = None if self.layout == "auto" else self.layout
-        given = {"--layout": layout, "--images": self.images, "--masks": self.masks}
-        return " ".join([str(self.data), *(f"{name} {shlex.quote(text)}" for name, text in given.items() if text)])
+        given = {"--layout": layout, "--images": self.images, "--masks": self.masks, "--blocks": self.blocks}
+        return " ".join(
+            [str(self.data), *(f"{name} {shlex.quote(str(value))}" for name, value in given.items() if value)]
+        )
 
     def is_like(self, other: SourceOptions) -> bool:
         """Returns whether other options mean the same files."""

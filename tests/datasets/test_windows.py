@@ -1,13 +1,17 @@
 """Large images are cut once: windows hold the image's very pixels, and every crop lies in one of them."""
 
+import dataclasses
 import functools
+import re
 
 import numpy as np
 import pytest
+from conftest import Call
 from PIL import Image
 
-from keras_fcn.datasets import Pairs, windows
+from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs, open_splits, windows
 from keras_fcn.datasets.windows import cut_large, large_images, overlapping
+from keras_fcn.datasets.windows.blocks import blocks_of, divided_by_blocks
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import read_label, write_label
@@ -102,13 +106,13 @@ def test_windows_are_cut_again(pairs):
 
 
 def test_small_images_stay_as_they_are(pairs):
-    assert cut_large(pairs, {}, (40, 60)).pairs is pairs
+    assert cut_large(pairs, {}, (40, 60)).pairs == pairs
 
 
 def test_the_line(pairs, tmp_path):
     cut = cut_large(pairs, large_images(pairs, sizes_of(pairs)), (40, 60))
     assert cut.line == (
-        f"1 large image is read in 16 windows of 40x60 pixels, decoded once into {tmp_path}/cache/windows (0.0 GB)"
+        f"1 image is read in 16 windows of 40x60 pixels, decoded once into {tmp_path}/cache/windows (0.0 GB)"
     )
 
 
@@ -128,3 +132,84 @@ def test_pixels_that_are_cut_off_are_named(pairs):
     (image.parent / "pixels").write_bytes(b"12")
     with pytest.raises(DataError, match=r"pixels: is cut off; remove it, it is made anew$"):
         read_image(image)
+
+
+@pytest.mark.parametrize(("size", "side"), [((90, 130), 40), ((90, 130), 200), ((1, 7), 2), ((4096, 4097), 4096)])
+def test_blocks_cover_an_image_once(size, side):
+    covered = np.zeros(size, np.uint8)
+    sizes = []
+    for top, left, bottom, right in blocks_of(size, side):
+        covered[top:bottom, left:right] += 1
+        sizes.append((bottom - top, right - left))
+    assert (covered == 1).all()
+    assert np.max(sizes) <= side
+    assert (np.ptp(sizes, axis=0) <= 1).all()
+
+
+def test_no_pixel_is_in_two_splits(pairs):
+    """Of small images, which are blocks of their own, too."""
+    covered = {image: np.zeros(displayed_size(image), int) for image in pairs.images}
+    place = re.compile(r"b_(\d+)_(\d+)_(\d+)x(\d+)")
+    counts = []
+    for number, split in enumerate(("train", "val"), start=1):
+        part = divided_by_blocks(pairs, split, 40, pairs.images[0].parent)
+        counts.append(len(part))
+        assert part.split == split
+        for image, label in zip(part.images, part.labels, strict=True):
+            found = place.fullmatch(image.stem)
+            top, left, height, width = map(int, found.groups()) if found else (0, 0, *displayed_size(image))
+            whole = pairs.images[1] if found else image
+            covered[whole][top : top + height, left : left + width] += number
+            ids = pairs.read_label(pairs.labels[pairs.images.index(whole)])
+            np.testing.assert_array_equal(part.read_label(label), ids[top : top + height, left : left + width])
+    assert counts == [11, 3]
+    assert {int(value) for image in covered.values() for value in np.unique(image)} == {1, 2}
+    assert part.note == (
+        "3 of the 14 blocks of at most 40x40 pixels of 3 images, chosen by their places, are val: no pixel is in both "
+        "splits"
+    )
+
+
+def test_one_block_is_one_line(pairs):
+    (image, *_), (label, *_) = pairs.images, pairs.labels
+    alone = dataclasses.replace(pairs, images=(image,), labels=(label,))
+    with pytest.raises(UserError) as caught:
+        divided_by_blocks(alone, "val", 64, image.parent)
+    assert str(caught.value) == (
+        f"blocks=64: {image} of 30x40 pixels is one block, which leaves val empty; choose at most 20"
+    )
+    assert len(divided_by_blocks(alone, "val", 20, image.parent)) == 1
+
+
+def test_blocks_are_an_option_of_data_without_splits(pairs, tmp_path):
+    root = tmp_path
+    train, val = open_splits(root, ("train", "val"), blocks=40)
+    assert (len(train), len(val), train.note) == (11, 3, val.note)
+    assert inspect_pairs(val).findings == ()
+    assert not {*train.images} & {*val.images}
+    lists = root / "train.txt", root / "val.txt"
+    for path, name in zip(lists, "ab"):
+        path.write_text(f"{name}\n")
+    with pytest.raises(UserError) as caught:
+        open_pairs(root, "val", blocks=40)
+    assert str(caught.value) == f"{root}: has splits of its own, which blocks does not divide; leave it out"
+    with pytest.raises(UserError, match="no such folder"):
+        open_pairs(root / "missing", "val", blocks=40)
+
+
+def test_the_conversion_writes_blocks(pairs, tmp_path):
+    call = Call("keras_fcn/convert.py", tmp_path, tmp_path / "out", "--blocks", "100")
+    assert call.status == 0, call.err
+    written = {path.stem: read_image(path) for path in (tmp_path / "out" / "JPEGImages").iterdir()}
+    whole = read_image(pairs.images[1])
+    assert sorted(written) == ["a", "b_0_0_90x65", "b_0_65_90x65", "c"]
+    np.testing.assert_array_equal(np.hstack([written["b_0_0_90x65"], written["b_0_65_90x65"]]), whole)
+
+
+def test_a_single_image_is_told_the_option(pairs, tmp_path):
+    for path in (*pairs.images[:2], *pairs.labels[:2]):
+        path.unlink()
+    call = Call("keras_fcn/check.py", tmp_path)
+    few = f"{tmp_path}/images: holds 1 pairs of image and mask"
+    fix = "training needs at least two, or --blocks 1024, which divides its image"
+    assert (call.status, call.err) == (2, f"error: {few}; {fix}\n")

@@ -4,12 +4,17 @@ import importlib.util
 
 import numpy as np
 import pytest
+from conftest import Call
 from geotiffs import needs_rasterio, noise, write_geotiff
 from PIL import Image
 
+from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.errors import DataError, UserError
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.masks import write_label
 from keras_fcn.images.photos import decoded_bytes, displayed_size, inspect_image, orientation_of, read_image
 from keras_fcn.images.rasters import is_raster, opened_raster
+from keras_fcn.pipeline.batches import evaluation_dataset
 
 RGB = noise(40, 50, 3)
 DEEP = noise(40, 50, 3, dtype=np.uint16)
@@ -86,8 +91,8 @@ def test_nodata_is_what_the_file_says(tmp_path, options, has_gaps):
     [
         (np.float32(RGB), {}, "it holds values of float32, whose range nothing tells; scale them to 8 bits, 0 to 255"),
         (noise(40, 50, 5), {"photometric": "minisblack"},
-         "it has 5 bands (gray, undefined, undefined, undefined, undefined), none of which is called red, green or "
-         "blue; choose three, in this order: gdal_translate -b 3 -b 2 -b 1 -colorinterp red,green,blue IN OUT"),
+         "it has 5 bands (gray, undefined, undefined, undefined, ...), not all of red, green and blue among them; "
+         "choose one, or three in this order: gdal_translate -b N -b N -b N IN OUT"),
         (RGB[..., 0] % 2, {"nbits": 1}, "its values have 1 bits, where ids and shades look alike; save it with 8 bits"),
     ],
 )  # fmt: skip
@@ -118,3 +123,26 @@ def test_without_the_extra_it_is_one_line(tmp_path, monkeypatch):
         f"{path} (a GeoTIFF): needs rasterio, which is not installed: pip install -r requirements-extra.txt, or "
         'pip install "keras-fcn[extra]"'
     )
+
+
+@needs_rasterio
+def test_a_folder_of_them_is_a_data_set(tmp_path):
+    """The check, training and evaluation read it; what Pillow cannot even open, six bands of 16 bits, too."""
+    deep = np.dstack([DEEP[..., ::-1], DEEP])
+    bands = {"colors": ["blue", "green", "red", *3 * ["undefined"]]}
+    for name, pixels, options in (("a", RGB, {}), ("b", RGB, {"compress": "deflate"}), ("c", deep, bands)):
+        write_geotiff(tmp_path / "images" / f"{name}.tif", pixels, **options)
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        write_label(tmp_path / "masks" / f"{name}.png", RGB[..., 0] % 3, ClassTable.numbered(3))
+    pairs = open_pairs(tmp_path, "all")
+    inspection = inspect_pairs(pairs)
+    assert (inspection.findings, inspection.sizes.tolist()) == ((), [[40, 50]] * 3)
+    whole = list(evaluation_dataset(pairs))
+    for (images, labels), expected in zip(whole, (RGB, RGB, (DEEP >> 8).astype(np.uint8)), strict=True):
+        np.testing.assert_array_equal(images[0], expected)
+        np.testing.assert_array_equal(labels[0], RGB[..., 0] % 3)
+    call = Call("keras_fcn/convert.py", tmp_path, tmp_path / "converted")
+    assert call.status == 0, call.err
+    converted = open_pairs(tmp_path / "converted", "train").images + open_pairs(tmp_path / "converted", "val").images
+    assert sorted(path.name for path in converted) == ["a.tif", "b.tif", "c.tif"]
+    assert all(map(is_raster, converted))

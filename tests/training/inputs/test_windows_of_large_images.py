@@ -34,7 +34,7 @@ def test_its_windows_are_samples_like_any_other(data, tmp_path):
     training = build_training(tiny("data", crop_size=(16, 32), scale=(0.5, 1.0)), data)
     (line,) = [line for line in training.description.splitlines() if line.startswith("Windows")]
     number = len(data.large)
-    assert line.startswith(f"Windows  {number} large image{'s are' if number > 1 else ' is'} read in ")
+    assert line.startswith(f"Windows  {number} image{'s are' if number > 1 else ' is'} read in ")
     assert f" windows of 64x128 pixels, decoded once into {tmp_path}/windows" in line
 
 

@@ -60,7 +60,7 @@ class Cut:
     @property
     def line(self) -> str:
         """Returns a human-readable line about them."""
-        images = "1 large image is" if self.images == 1 else f"{self.images} large images are"
+        images = "1 image is" if self.images == 1 else f"{self.images:,} images are"
         size, windows = "x".join(map(str, self.size)), f"{self.windows:,} window{'s' if self.windows > 1 else ''}"
         return (
             f"{images} read in {windows} of {size} pixels, decoded once into {cache_folder() / 'windows'} "
@@ -102,7 +102,7 @@ def cut(pairs: Pairs, boxes: Callable[[Path], Sequence[Box] | None]) -> Cut:
 
     Args:
         pairs: The pairs.
-        boxes: Returns the windows of an image; None to leave it as it is.
+        boxes: Returns the windows of an image, none to leave it out; None to leave it as it is.
 
     Raises:
         UserError: If a file cannot be decoded, or the windows cannot be written.
@@ -115,8 +115,8 @@ def cut(pairs: Pairs, boxes: Callable[[Path], Sequence[Box] | None]) -> Cut:
     for pair in zip(pairs.images, pairs.labels):
         if pair not in of_pair:
             found = boxes(pair[0])
-            if found is None:
-                of_pair[pair] = [pair[0]], [pair[1]]
+            if not found:
+                of_pair[pair] = ([pair[0]], [pair[1]]) if found is None else ([], [])
             else:
                 whole, ids = _kept(pair[0], read_image), _kept(pair[1], read_label)
                 _require_alike(*pair, whole.window, ids.window)
@@ -125,9 +125,9 @@ def cut(pairs: Pairs, boxes: Callable[[Path], Sequence[Box] | None]) -> Cut:
         own = of_pair[pair]
         images += own[0]
         labels += own[1]
-    windows = [own[0] for own in of_pair.values() if is_window(own[0][0])]
+    windows = [own[0] for own in of_pair.values() if own[0] and is_window(own[0][0])]
     if not windows:
-        return Cut(pairs)
+        return Cut(dataclasses.replace(pairs, images=tuple(images), labels=tuple(labels)))
     changed = dataclasses.replace(pairs, images=tuple(images), labels=tuple(labels), read_label=read_label)
     return Cut(changed, len(windows), sum(map(len, windows)), read_window(windows[0][0]).size, size / 1e9)
 
