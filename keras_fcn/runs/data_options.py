@@ -22,7 +22,7 @@ class SourceOptions(Options):
     """A folder of images and masks; `toy`, the embedded data set; or `voc2012`, downloaded at first use."""
 
     layout: Annotated[str, arg(metavar="NAME", help_behavior_hint=hint(("auto", *names.LAYOUTS), "auto"))] = "auto"
-    """The layout of the folder; `auto` recognizes it."""
+    """The layout of the folder; `auto` recognizes it. `via:ATTRIBUTE` and `datumaro:FORMAT` say what is meant."""
 
     images: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
     """Instead of a layout, where images are in the folder: '{split}/*/{name}.jpg', say. {split} and {name} are parts of

@@ -6,10 +6,12 @@ Datumaro wants older packages than those of constraints.txt: the tests of the li
 """
 
 import importlib.util
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from layouts import splits
+from layouts import save, splits
 
 from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
@@ -28,6 +30,78 @@ def test_without_datumaro_or_a_format_s_name(tmp_path, monkeypatch):
     message = r"^layout='datumaro:kitti': needs datumaro, .*: pip install -r requirements-datumaro.txt, or pip install"
     with pytest.raises(UserError, match=message):
         open_pairs(tmp_path, "train", "datumaro:kitti")
+
+
+class Fake:
+    """What this project calls of Datumaro, with the annotations of a test; `fault` is raised when it imports."""
+
+    def __init__(self, monkeypatch, items, labels=("background", "cat", "dog"), fault=None):
+        def imported(path, name):
+            if fault:
+                raise fault
+            return self
+
+        self.items, (kind, names) = items, ("label", [SimpleNamespace(name=label) for label in labels])
+        self.categories, self.init_cache = lambda: {kind: names}, lambda: None
+        modules = {
+            "datumaro": SimpleNamespace(Dataset=SimpleNamespace(import_from=imported)),
+            "datumaro.components.annotation": SimpleNamespace(AnnotationType=SimpleNamespace(label=kind)),
+            "datumaro.components.environment": SimpleNamespace(
+                DEFAULT_ENVIRONMENT=SimpleNamespace(importers=["coco", "voc"])
+            ),
+            "datumaro.plugins.transforms": SimpleNamespace(
+                PolygonsToMasks=SimpleNamespace(convert_polygon=lambda each, height, width: each)
+            ),
+        }
+        for name, module in modules.items():
+            monkeypatch.setitem(sys.modules, name, module)
+        find = importlib.util.find_spec
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "datumaro" or find(name))
+
+    def __iter__(self):
+        return iter(self.items)
+
+
+def item(root, name, *annotations, subset="train", path=None):
+    save(root / f"{name}.png", np.zeros((4, 5, 3), np.uint8))
+    media = SimpleNamespace(path=path or str(root / f"{name}.png"), size=(4, 5))
+    return SimpleNamespace(id=name, subset=subset, media=media, annotations=list(annotations))
+
+
+def area(columns, label, z_order=0, kind="mask"):
+    pixels = np.zeros((4, 5), bool)
+    pixels[:, columns] = True
+    return SimpleNamespace(type=SimpleNamespace(name=kind), image=pixels, label=label, z_order=z_order)
+
+
+def test_areas_are_drawn_by_z_order_and_the_rest_is_counted(tmp_path, monkeypatch):
+    shapes = area(slice(1, 3), 2, 1), area(slice(0, 2), 1, kind="polygon"), area(4, 1, kind="bbox")
+    Fake(monkeypatch, [item(tmp_path, "a", *shapes), item(tmp_path, "b", shapes[0]), item(tmp_path, "c")])
+    pairs = open_pairs(tmp_path, "all", "datumaro:coco")
+    inspect_pairs(pairs).require_sound()
+    assert (pairs.layout, pairs.classes.names) == ("Datumaro's coco", ("background", "cat", "dog"))
+    np.testing.assert_array_equal(pairs.read_label(pairs.labels[0]), [[1, 2, 2, 0, 0]] * 4)
+    assert [path.stem for path in pairs.unlabelled] == ["c"]
+    assert str(pairs.findings[0]).endswith("has shapes that are no areas and are not drawn; in 1 image: bbox (1)")
+
+
+def test_faults_of_what_datumaro_imports(tmp_path, monkeypatch):
+    Fake(monkeypatch, [item(tmp_path, "a", area(1, 1)), item(tmp_path, "b", area(1, 1), path="/etc/hostname")])
+    with pytest.raises(
+        UserError, match=r"image 'b' of 'train': its image is no file in the folder, but '/etc/hostname'"
+    ):
+        inspect_pairs(open_pairs(tmp_path, "all", "datumaro:coco")).require_sound()
+    Fake(monkeypatch, [item(tmp_path, "a", area(1, 1)), item(tmp_path, "b", area(1, 7))])
+    with pytest.raises(UserError, match=r"image 'b' of 'train': Datumaro cannot draw its annotations \(tuple index"):
+        inspect_pairs(open_pairs(tmp_path, "all", "datumaro:coco")).require_sound()
+    with pytest.raises(UserError, match=r"layout='datumaro:nonsense': Datumaro has coco, voc$"):
+        open_pairs(tmp_path, "all", "datumaro:nonsense")
+    Fake(monkeypatch, [], fault=LookupError("broken\nin two lines"))
+    with pytest.raises(UserError, match=r": Datumaro cannot read it as 'voc' \(broken\); check the format$"):
+        open_pairs(tmp_path, "all", "datumaro:voc")
+    Fake(monkeypatch, [])
+    with pytest.raises(UserError, match="Datumaro finds no image there as 'voc'"):
+        open_pairs(tmp_path, "all", "datumaro:voc")
 
 
 def put(root, form, count=6):
