@@ -48,6 +48,7 @@ _FORMATS = (
     ),
     _Format("labelme's JSON", _JSON, ('"shapes"', '"imagePath"'), _FOLDER),
     _Format("VGG Image Annotator's JSON", _JSON, ('"shape_attributes"',), _FOLDER),
+    _Format("VGG Image Annotator 3's JSON", _JSON, ('"pid"', '"vid_list"'), "annotate in version 2"),
     _Format("Label Studio's JSON", _JSON, ('"from_name"', '"to_name"'), "export all tasks as one JSON"),
     _Format("Supervisely's JSON", _JSON, ('"classTitle"',), "give the project's folder, which holds meta.json"),
     _Format("COCO JSON", _JSON, ('"images"', '"annotations"'), _COCO),

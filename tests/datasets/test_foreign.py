@@ -39,6 +39,10 @@ def write_boxes(root):
         (write_coco, r"this looks like COCO JSON \(a/b/c/d/_annotations.coco.json\), .*; put it into this"),
         (write_brushes, r"this looks like Label Studio's brush masks, .*tag-road-0.png\), .*; paint those of a task"),
         (write_xml, r"this looks like CVAT's XML \(a/b/c/d/annotations.xml\), .*; give the folder that holds it"),
+        (
+            lambda root: write(root / "a.json", '{"project": {"pid": "1", "vid_list": ["1"]}, "config": {}}'),
+            r"this looks like VGG Image Annotator 3's JSON \(a.json\), .*; annotate in version 2",
+        ),
         (write_boxes, r"this looks like PASCAL VOC's boxes \(Annotations/a.xml\)"),
         (lambda root: write(root / "imagesTr/a.nii.gz", ""), r"this looks like NIfTI volumes"),
         (

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
 from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs, no_areas
-from keras_fcn.datasets.layouts.annotations.common.files import beginning, plain_name, read_json
+from keras_fcn.datasets.layouts.annotations.common.files import plain_name, read_json
 from keras_fcn.datasets.layouts.annotations.common.splits import files_to_read
 from keras_fcn.datasets.layouts.annotations.raster.supervisely import AREAS, draw_supervisely
 from keras_fcn.datasets.pairs import Pairs
@@ -22,7 +22,7 @@ _META, _IMAGES, _ANNOTATIONS, _INNER = "meta.json", "img", "ann", "datasets"
 
 def recognizes(root: Path) -> bool:
     """Returns whether there is a project's meta.json, and a data set with img/ and ann/."""
-    return '"classes"' in beginning(root / _META) and bool(_data_sets(root))
+    return (root / _META).is_file() and bool(_data_sets(root))
 
 
 def read_supervisely(root: Path, split: str) -> Pairs:

@@ -28,15 +28,52 @@ def draw_coco(shapes: Sequence[tuple[int, Any]], size: tuple[int, int]) -> np.nd
         DataError: If a polygon has fewer than three points or is no list of numbers, or run lengths are of another size
             or do not fill the image.
     """
-    height, width = size
-    ids = np.zeros(width * height, np.uint8)  # column after column, as run lengths go
+    canvas = Canvas(size)
     for index, segmentation in shapes:
-        ends = np.cumsum(_run_lengths(segmentation, size))
+        canvas.paint(_run_lengths(segmentation, size), index)
+    return canvas.ids
+
+
+class Canvas:
+    """Class ids of an image, painted by run lengths: that takes the time of the pixels inside, not of the image.
+
+    Args:
+        size: Height and width of the image.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size = size
+        self._columns = np.zeros(size[0] * size[1], np.uint8)  # column after column, as run lengths go
+
+    def paint(self, runs: np.ndarray, index: int) -> None:
+        """Sets the pixels of every second run, down the columns, to a class id."""
+        ends = np.cumsum(runs)
         starts, stops = ends[: len(ends) // 2 * 2 : 2], ends[1::2]
         lengths = stops - starts
         before = np.cumsum(lengths) - lengths
-        ids[np.repeat(starts - before, lengths) + np.arange(lengths.sum())] = index
-    return np.ascontiguousarray(ids.reshape(width, height).T)
+        self._columns[np.repeat(starts - before, lengths) + np.arange(lengths.sum())] = index
+
+    def fill(self, polygon: Sequence[float], index: int) -> None:
+        """Fills a polygon as pycocotools does.
+
+        Args:
+            polygon: Its points, x, y, x, y, ... in pixels from the image's upper left corner.
+            index: The class id.
+
+        Raises:
+            DataError: If it has fewer than three points, is no list of numbers, or lies far outside the image.
+        """
+        self.paint(_run_lengths([list(polygon)], self._size), index)
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The class ids as rows and columns, uint8 [H, W], which may be written to."""
+        return self._columns.reshape(self._size[::-1]).T
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The class ids, uint8 [H, W]."""
+        return np.ascontiguousarray(self.pixels)
 
 
 def _run_lengths(segmentation: Any, size: tuple[int, int]) -> np.ndarray:

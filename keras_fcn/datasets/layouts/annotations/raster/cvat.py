@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_fcn.datasets.layouts.annotations.raster.coco import polygons_mask
+from keras_fcn.datasets.layouts.annotations.raster.coco import Canvas
 from keras_fcn.datasets.layouts.annotations.raster.numbers import require_numbers
 from keras_fcn.errors import DataError
 
@@ -38,36 +38,37 @@ def draw_cvat(shapes: Sequence[tuple[int, str, Mapping[str, str]]], size: tuple[
         DataError: If an attribute is missing or no number, a polygon has fewer than three points, or a mask is not of
             its box or leaves the image.
     """
-    ids = np.zeros(size, np.uint8)
+    canvas = Canvas(size)
     for index, kind, attributes in shapes:
         if kind == "mask":
             (top, left), pixels = _placed(attributes, size)
-            part = ids[top : top + pixels.shape[0], left : left + pixels.shape[1]]
-            part[pixels] = index
+            canvas.pixels[top : top + pixels.shape[0], left : left + pixels.shape[1]][pixels] = index
+        elif kind == "ellipse":
+            canvas.pixels[_ellipse(attributes, size)] = index
         else:
-            ids[_MASKS[kind](attributes, size)] = index
-    return ids
+            canvas.fill(_polygon(attributes, size) if kind == "polygon" else _box(attributes, size), index)
+    return canvas.ids
 
 
-def _polygon(attributes: Mapping[str, str], size: tuple[int, int]) -> np.ndarray:
+def _polygon(attributes: Mapping[str, str], size: tuple[int, int]) -> list[float]:
     pairs = [pair.split(",") for pair in attributes.get("points", "").split(";")]
     if not all(len(pair) == 2 for pair in pairs):
         raise DataError("shape", f"a polygon needs points x,y;x,y;... Received: {attributes.get('points', '')[:60]!r}")
-    return polygons_mask([_rounded(_numbers("polygon", [value for pair in pairs for value in pair], size))], size)
+    return _rounded(_numbers("polygon", [value for pair in pairs for value in pair], size))
 
 
-def _box(attributes: Mapping[str, str], size: tuple[int, int]) -> np.ndarray:
+def _box(attributes: Mapping[str, str], size: tuple[int, int]) -> list[float]:
     *corners, turn = _numbers("box", [attributes.get(key, "") for key in AREAS["box"][:4]] + [_turn(attributes)], size)
     left, top, right, bottom = corners
     if not turn:
         (left, right), (top, bottom) = (sorted(_rounded(sides)) for sides in ((left, right), (top, bottom)))
-        return polygons_mask([[left, top, right, top, right, bottom, left, bottom]], size)
+        return [left, top, right, top, right, bottom, left, bottom]
     x, y, width, height, turn = _rounded([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top, turn])
     cosine, sine = math.cos(math.radians(turn)), math.sin(math.radians(turn))
     signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
     around = [(across * width / 2, down * height / 2) for across, down in signs]
     turned = [(cosine * across - sine * down + x, sine * across + cosine * down + y) for across, down in around]
-    return polygons_mask([_rounded([value for point in turned for value in point])], size)
+    return _rounded([value for point in turned for value in point])
 
 
 def _ellipse(attributes: Mapping[str, str], size: tuple[int, int]) -> np.ndarray:
@@ -84,9 +85,6 @@ def _ellipse(attributes: Mapping[str, str], size: tuple[int, int]) -> np.ndarray
     mask = np.zeros(size, np.uint8)
     cv2.ellipse(mask, (round(x), round(y)), (round(across), round(down)), turn, 0, 360, 1, thickness=-1)
     return mask.astype(bool)
-
-
-_MASKS = {"polygon": _polygon, "box": _box, "ellipse": _ellipse}
 
 
 def _placed(attributes: Mapping[str, str], size: tuple[int, int]) -> tuple[tuple[int, int], np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_fcn.datasets.layouts.annotations.raster.coco import polygons_mask
+from keras_fcn.datasets.layouts.annotations.raster.coco import Canvas
 from keras_fcn.datasets.layouts.annotations.raster.numbers import require_numbers
 from keras_fcn.errors import DataError
 
@@ -33,13 +33,18 @@ def draw_label_studio(shapes: Sequence[tuple[int, dict[str, Any]]], size: tuple[
     Raises:
         DataError: If a region is none of these, its coordinates are no numbers, or an rle is not of the image's size.
     """
-    ids = np.zeros(size, np.uint8)
+    canvas = Canvas(size)
     for index, value in shapes:
-        ids[_mask(value, size)] = index
-    return ids
+        region = _region(value, size)
+        if isinstance(region, list):
+            canvas.fill(region, index)
+        else:
+            canvas.pixels[region] = index
+    return canvas.ids
 
 
-def _mask(value: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
+def _region(value: dict[str, Any], size: tuple[int, int]) -> list[float] | np.ndarray:
+    """Returns the outline of a region in pixels, x, y, x, y, ..., or its pixels, boolean [H, W]."""
     height, width = size
     if "rle" in value:
         return brush(value["rle"], size)
@@ -48,7 +53,7 @@ def _mask(value: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
         if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
             raise DataError("shape", f"the points of a polygon must be pairs of percents. Received: {str(points)[:60]}")
         require_numbers("polygon", [number for point in points for number in point], (100, 100))
-        return polygons_mask([[each for x, y in points for each in (x / 100 * width, y / 100 * height)]], size)
+        return [each for x, y in points for each in (x / 100 * width, y / 100 * height)]
     is_ellipse = "radiusX" in value
     keys = ("x", "y", "radiusX", "radiusY") if is_ellipse else ("x", "y", "width", "height")
     numbers: list[Any] = [value.get(key) for key in keys]
@@ -58,8 +63,7 @@ def _mask(value: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
     cosine, sine = math.cos(math.radians(turn)), math.sin(math.radians(turn))
     if not is_ellipse:  # which turns around its upper left corner
         corners = ((0.0, 0.0), (across, 0.0), (across, down), (0.0, down))
-        turned = [each for a, b in corners for each in (x + a * cosine - b * sine, y + a * sine + b * cosine)]
-        return polygons_mask([turned], size)
+        return [each for a, b in corners for each in (x + a * cosine - b * sine, y + a * sine + b * cosine)]
     if not (across > 0 and down > 0):
         raise DataError(
             "shape", f"an ellipse has the radii {across:g} and {down:g}, but takes positive ones; remove it"

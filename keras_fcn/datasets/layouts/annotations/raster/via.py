@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_fcn.datasets.layouts.annotations.raster.coco import polygons_mask
+from keras_fcn.datasets.layouts.annotations.raster.coco import draw_coco
 from keras_fcn.datasets.layouts.annotations.raster.numbers import require_numbers
 from keras_fcn.errors import DataError
 
@@ -38,10 +38,7 @@ def draw_via(shapes: Sequence[tuple[int, dict[str, Any]]], size: tuple[int, int]
     Raises:
         DataError: If an attribute is missing or no number, or a polygon has fewer than three points.
     """
-    ids = np.zeros(size, np.uint8)
-    for index, shape in shapes:
-        ids[polygons_mask([_outline(shape, size)], size)] = index
-    return ids
+    return draw_coco([(index, [_outline(shape, size)]) for index, shape in shapes], size)
 
 
 def _outline(shape: dict[str, Any], size: tuple[int, int]) -> list[float]:
