@@ -97,10 +97,10 @@ class Tiled:
         Yields:
             The block's rows, its columns, and float32 [rows, columns, C].
         """
-        height = image.shape[0]
+        height, predict = image.shape[0], _OncePerColor(self._probabilities)
         with _Seam(self._overlap) as seam:  # for the first rows of the tiles below
             for top, bottom in self._spans(height, self.tile[0]):
-                for left, block in self._row_of_blocks(image, slice(top, bottom)):
+                for left, block in self._row_of_blocks(image, slice(top, bottom), predict):
                     columns = slice(left, left + block.shape[1])
                     # The tiles above contribute to a block's first rows; its last rows stay in the seam until the tiles
                     # below are added.
@@ -112,12 +112,15 @@ class Tiled:
                         seam.write(columns, block[end:])
                     yield slice(top, top + end), columns, block[:end]
 
-    def _row_of_blocks(self, image: Pixels, rows: slice) -> Iterator[tuple[int, np.ndarray]]:
+    def _row_of_blocks(
+        self, image: Pixels, rows: slice, predict: Callable[[np.ndarray], np.ndarray]
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Yields the weighted probabilities of a row of tiles in blocks that cover each column once.
 
         Args:
             image: The image.
             rows: Its rows that the tiles cover.
+            predict: From a tile uint8 [h, w, 3] to its probabilities float32 [h, w, C], which may be changed.
 
         Yields:
             The block's first column, and float32 [rows, columns, C].
@@ -125,7 +128,7 @@ class Tiled:
         (height, width, _), overlap = image.shape, self._overlap
         seam = None  # weighted probabilities for the first columns of the next tile, [rows, overlap, C]
         for left, right in self._spans(width, self.tile[1]):
-            block = np.array(self._probabilities(image[rows, left:right][None])[0])
+            block = predict(image[rows, left:right])
             block *= self._weights(len(block), rows.start > 0, rows.stop < height)[:, None, None]
             block *= self._weights(right - left, left > 0, right < width)[:, None]
             if seam is not None:
@@ -150,6 +153,28 @@ class Tiled:
         if has_after:
             weights[size - self._overlap :] = rise[::-1]
         return weights
+
+
+class _OncePerColor:
+    """Predicts tiles, those of a single colour once: outside of what was photographed, rasters are black or white.
+
+    Args:
+        probabilities: The function from a batch of tiles to probabilities.
+    """
+
+    def __init__(self, probabilities: ProbabilityFunction) -> None:
+        self._probabilities = probabilities
+        self._key: tuple | None = None
+        self._known = np.zeros(0, np.float32)
+
+    def __call__(self, tile: np.ndarray) -> np.ndarray:
+        """Returns the probabilities of a tile uint8 [h, w, 3], float32 [h, w, C], which may be changed."""
+        if not (tile == tile[:1, :1]).all():
+            return np.array(self._probabilities(tile[None])[0])
+        key = (*tile.shape, *tile[0, 0].tolist())
+        if key != self._key:
+            self._key, self._known = key, np.array(self._probabilities(tile[None])[0])
+        return self._known.copy()
 
 
 class _Seam(contextlib.AbstractContextManager):

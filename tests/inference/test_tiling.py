@@ -142,6 +142,19 @@ def test_tiles_add_up_to_the_whole_at_every_pixel(size, overlap, tile):
     np.testing.assert_array_equal(tiled(image), cheap_predictor()(image))
 
 
+def test_tiles_of_one_color_are_predicted_once():
+    image, seen = random_image(128, 320), []
+    image[:, :200] = 7
+
+    def probabilities(images):
+        seen.append(images.shape)
+        return local_probabilities(images)
+
+    tiled = cheap_predictor(probabilities).using(InferenceOptions(tile=(64, 64), overlap=0))
+    np.testing.assert_array_equal(tiled(image), cheap_predictor()(image))
+    assert len(seen) == 2 * 2 + 1
+
+
 def test_tiles_begin_at_multiples_of_32_and_end_with_the_image():
     seen = []
 
@@ -163,11 +176,11 @@ def test_weights_fall_linearly_over_the_middle_half_of_the_overlap():
         calls.append(None)
         return np.full((*images.shape[:3], 1), float(len(calls) - 1), np.float32)
 
-    values = Tiled(probabilities, (64, 64), 32).probabilities(np.zeros((1, 40, 96, 3), np.uint8))[0, :, :, 0]
+    values = Tiled(probabilities, (64, 64), 32).probabilities(random_image(40, 96)[None])[0, :, :, 0]
     expected = np.concatenate([np.zeros(40), (np.arange(16) + 0.5) / 16, np.ones(40)])
     np.testing.assert_allclose(values, np.broadcast_to(expected, (40, 96)), atol=1e-6)
     calls.clear()
-    values = Tiled(probabilities, (64, 64), 32).probabilities(np.zeros((1, 96, 40, 3), np.uint8))[0, :, :, 0]
+    values = Tiled(probabilities, (64, 64), 32).probabilities(random_image(96, 40)[None])[0, :, :, 0]
     np.testing.assert_allclose(values, np.broadcast_to(expected[:, None], (96, 40)), atol=1e-6)
 
 

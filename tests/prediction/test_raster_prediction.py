@@ -15,6 +15,7 @@ from PIL import Image
 from keras_fcn import Predictor
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction import outputs
@@ -98,6 +99,16 @@ def test_nodata_becomes_void(tmp_path, predictor):
     assert [feature["properties"]["pixels"] for feature in features] == [
         int((expected == index).sum()) for index in (1, 2, 3) if (expected == index).any()
     ]
+
+
+def test_what_the_network_is_not_sure_of_is_void_and_no_nodata(tmp_path, predictor):
+    pixels = noise(90, 120, 3)
+    unsure = predictor.using(InferenceOptions(), Decision(unsure=0.45))
+    raster = write_geotiff(tmp_path / "a.tif", pixels)
+    assert predicted(unsure, raster, tmp_path) == []
+    with opened(tmp_path / "masks" / "a.tif") as mask:
+        np.testing.assert_array_equal(mask.read(1), unsure(pixels))
+        assert 0 < (mask.read(1) == 255).mean() < 1
 
 
 @pytest.mark.parametrize("zone", ["EPSG:32633", "EPSG:3857", "EPSG:4326", "EPSG:2193"])

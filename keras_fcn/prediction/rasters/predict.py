@@ -69,13 +69,13 @@ def predict_raster(
         begin(1 if tiled is None else tiled.number(height, width))
         drawn = any(output not in _BY_BLOCKS for output in targets)
         pictures = _Reduced(raster, step) if drawn else None
-        tally = Tally()
+        tally, missing = Tally(), 0
         with (
             within_memory(location, f"add {argument('tile', (1024, 1024))}"),
             _files(paths, raster, predictor) as files,
         ):
             for window, ids, probabilities in _blocks(predictor, raster, "probabilities" in paths):
-                _write(files, raster, window, ids, probabilities)
+                missing += _write(files, raster, window, ids, probabilities)
                 tally.add(ids, window[0].start, window[1].start)
                 if pictures is not None:
                     pictures.add(window, ids)
@@ -92,7 +92,8 @@ def predict_raster(
                 assert pictures is not None
                 prediction = pictures.prediction(task, output, predictor, style or OutputStyle())
                 path.write_bytes(OUTPUTS[output].encode(prediction))
-        return _remarks(location, raster, tally, "geojson" in targets, None if predictor.is_tiled else tiled)
+        share = missing / (height * width)
+        return _remarks(location, raster, share, "geojson" in targets, None if predictor.is_tiled else tiled)
 
 
 def _step(height: int, width: int) -> int:
@@ -144,16 +145,23 @@ def _blocks(
 
 def _write(
     files: dict[str, GeoTiff], raster: Raster, window: Window, ids: np.ndarray, probabilities: np.ndarray | None
-) -> None:
-    """Writes a block; what is nodata in the raster becomes void in `ids`, and NaN in `probabilities`."""
+) -> int:
+    """Writes a block; what is nodata in the raster becomes void in `ids`, and NaN in `probabilities`.
+
+    Returns:
+        The number of these pixels.
+    """
+    nodata = 0
     if raster.has_gaps:
         missing = ~raster.valid(window)
+        nodata = int(missing.sum())
         ids[missing] = VOID_LABEL
         if probabilities is not None:
             probabilities[missing] = np.nan
     files["masks"].write(window, ids[None])
     if probabilities is not None:
         files["probabilities"].write(window, np.moveaxis(probabilities, 2, 0))
+    return nodata
 
 
 class _Reduced:
@@ -187,16 +195,14 @@ class _Reduced:
         )  # fmt: skip
 
 
-def _remarks(location: str, raster: Raster, tally: Tally, is_outlined: bool, tiled: Tiled | None) -> list[Remark]:
-    """Returns remarks; `tiled` are tiles that nobody asked for."""
+def _remarks(location: str, raster: Raster, nodata: float, is_outlined: bool, tiled: Tiled | None) -> list[Remark]:
+    """Returns remarks; `nodata` is the fraction of such pixels, `tiled` are tiles that nobody asked for."""
     remarks = []
     if tiled is not None:
         text = f"{location}: was predicted in tiles, as {argument('tile', tiled.tile)} does"
         remarks.append(Remark("tiles", text))
-    void = int(tally.pixels[VOID_LABEL])
-    if void:
-        share = void / tally.pixels.sum()
-        text = f"{location}: {share:.1%} of its pixels are nodata, and so void ({VOID_LABEL}) in what is written"
+    if nodata:
+        text = f"{location}: {nodata:.1%} of its pixels are nodata, and so void ({VOID_LABEL}) in what is written"
         remarks.append(Remark("nodata", text))
     if is_outlined and raster.crs is None:
         remarks.append(Remark("no CRS", f"{location}: says no CRS, so coordinates of its GeoJSON are pixels"))
