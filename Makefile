@@ -78,7 +78,7 @@ $(VENV)/.installed: requirements.txt constraints.txt pyproject.toml | $(BIN)/pyt
 	$(INSTALL) --no-deps --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements-extra.txt requirements-formats.txt requirements-serve.txt \
-		$(VENV)/.installed
+$(VENV)/.installed-dev: requirements-dev.txt requirements-extra.txt requirements-formats.txt requirements-pretrained.txt \
+		requirements-serve.txt $(VENV)/.installed
 	$(INSTALL) $(VERSIONS) -r requirements-dev.txt
 	@touch $@

@@ -49,8 +49,8 @@ class NetworkOptions(Options):
     """The network below the head, which computes the features."""
 
     weights: Annotated[str, arg(metavar="FILE")] = "none"
-    """The backbone's initial weights: `none` (random), `imagenet` (downloaded), or a file: .keras, .weights.h5,
-    .pth or .safetensors (torchvision, timm), .params (Gluon) or .npz."""
+    """The backbone's initial weights: `none` (random), `imagenet` (installed or downloaded), or a file: .keras,
+    .weights.h5, .pth or .safetensors (torchvision, timm), .params (Gluon) or .npz."""
 
     upscore_init: names.UpscoreInit = "bilinear"
     """Initial weights of the upsampling layers: bilinear interpolation, or random numbers."""

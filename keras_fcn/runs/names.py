@@ -28,10 +28,14 @@ class BackboneEntry(NamedTuple):
     files: str = ""
 
 
-_RESNETS, _VGG, _APPLICATIONS = (f"keras_fcn.network.backbones.{name}" for name in ("resnets", "vgg", "applications"))
+_RESNETS, _VGG, _APPLICATIONS, _LITE = (
+    f"keras_fcn.network.backbones.{name}" for name in ("resnets", "vgg", "applications", "efficientnet_lite")
+)
 _KERAS, _HUB = "keras.applications", "KerasHub"
 _TORCH, _GLUON = ".pth or .safetensors of torchvision or timm", ".params of MXNet Gluon's model zoo"
 _FOLDED = "an .npz of folded kernels and biases"
+_PACKAGE, _MODEL = "efficientnet_lite", "_pytorch_model"
+_INSTALLED, _ITS_FILE = "a package: requirements-pretrained.txt", ".pth of that package"
 
 BACKBONES = {
     "resnet18_v2": BackboneEntry(f"{_RESNETS}:basic_v2", (2, 2, 2, 2), files=_GLUON),
@@ -49,6 +53,9 @@ BACKBONES = {
     "resnet152_v1b": BackboneEntry(f"{_RESNETS}:bottleneck_v1", (3, 8, 36, 3), _HUB, _TORCH),
     "vgg16": BackboneEntry(f"{_VGG}:vgg16", (), _KERAS),
     "mobilenet_v2": BackboneEntry(f"{_APPLICATIONS}:mobilenet_v2", (), _KERAS, _FOLDED),
+    "efficientnet_lite0": BackboneEntry(f"{_LITE}:lite", (1.0, 1.0, f"{_PACKAGE}0{_MODEL}"), _INSTALLED, _ITS_FILE),
+    "efficientnet_lite1": BackboneEntry(f"{_LITE}:lite", (1.0, 1.1, f"{_PACKAGE}1{_MODEL}"), _INSTALLED, _ITS_FILE),
+    "efficientnet_lite2": BackboneEntry(f"{_LITE}:lite", (1.1, 1.2, f"{_PACKAGE}2{_MODEL}"), _INSTALLED, _ITS_FILE),
     "efficientnet_v2_b0": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("B0", "b", "e"), _KERAS),
     "efficientnet_v2_b3": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("B3", "c", "g"), _KERAS),
     "efficientnet_v2_s": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("S", "d", "i"), _KERAS),

@@ -5,14 +5,17 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import Call
 from kinds_of_files import write_photo
 from PIL import Image
+from tiny_runs import silent, tiny
 
 from export.saved_model import export_saved_model
 from export.server.model.servable import BadImageError, LargeImages, Servable
 from keras_fcn import ClassTable, build_fcn
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.runs.names import BACKBONES, NETWORKS
+from keras_fcn.training.train import run_training as train
 
 
 @pytest.mark.parametrize("num_classes", [2, 150, pytest.param(254, marks=pytest.mark.slow)])
@@ -63,6 +66,25 @@ def test_a_network_with_context_is_exported(tmp_path):
 def test_every_backbone_is_exported(backbone, tmp_path):
     _, comparisons = export_saved_model(build_fcn("fcn8s", backbone, num_classes=3), tmp_path / "out")
     assert {comparison.signature for comparison in comparisons} == {"images", "probabilities", "serving_default"}
+
+
+@pytest.fixture(scope="module")
+def lite(toy, tmp_path_factory):
+    """Returns a run of a network that is made for int8."""
+    config = tiny(toy, backbone="efficientnet_lite0", weights="imagenet", epochs=25, optimizer="adamw", learning_rate=0.004)
+    return train(config, tmp_path_factory.mktemp("lite") / "run", report=silent).root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["onnx", "openvino", "litert"])
+def test_efficientnet_lite_is_as_good_in_int8(toy, lite, tmp_path, name):
+    size = ["--size", 64, 96] if name == "litert" else []
+    words = ["--int8", "--calibrate", toy, "--photographs", 8, *size]
+    call = Call(f"export/{name}.py", lite, tmp_path / "out", *words)
+    assert call.status == 0, call.err
+    ious = [float(line.split()[-1]) for line in call.out.splitlines()[-3:-1]]
+    assert ious[0] > 8
+    assert abs(ious[0] - ious[1]) < 3
 
 
 @pytest.mark.slow

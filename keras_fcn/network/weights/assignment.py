@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers
 
 from keras_fcn.errors import UserError, argument
-from keras_fcn.network.weights.names import CONVENTIONS, Convention
+from keras_fcn.network.weights.names import CONVENTIONS, OTHERS, Convention
 
 Tensors = dict[str, np.ndarray]
 
@@ -69,6 +69,10 @@ def assign_tensors(backbone: keras.Model, tensors: Tensors) -> Assigned:
         fitting = " or ".join(convention.backbones)
         received = argument("backbone", backbone.name)
         raise UserError(f"holds {convention.title}, for {argument('backbone')} {fitting}. Received: {received}")
+    if convention.kind:
+        kind = convention.kind({name: tensor.shape for name, tensor in tensors.items()})
+        if kind != backbone.name:
+            raise UserError(f"holds {kind}, not {argument('backbone', backbone.name)}")
     wanted = list(_wanted(backbone, convention))
     absent = _absent_layers(wanted, tensors, convention.may_lack)
     wanted = [item for item in wanted if item.layer not in absent]
@@ -87,6 +91,9 @@ def assign_tensors(backbone: keras.Model, tensors: Tensors) -> Assigned:
 
 
 def _recognize(tensors: Tensors) -> Convention:
+    for mark, title in OTHERS.items():
+        if mark in tensors:
+            raise UserError(f"holds {title}, which is no backbone here")
     for convention in CONVENTIONS:
         if convention.mark in tensors:
             return convention
@@ -102,7 +109,8 @@ def _wanted(backbone: keras.Model, convention: Convention) -> Iterator[Wanted]:
         if isinstance(layer, (layers.Conv2D, layers.DepthwiseConv2D)):
             number += 1
             tensor = convention.prefix(layer.name, number) + convention.suffixes["kernel"]
-            yield Wanted(layer.name, "kernel", tensor, _same if convention.is_folded else _kernel_from_oihw)
+            convert = _kernel_from_iohw if isinstance(layer, layers.DepthwiseConv2D) else _kernel_from_oihw
+            yield Wanted(layer.name, "kernel", tensor, _same if convention.is_folded else convert)
         elif isinstance(layer, layers.BatchNormalization):
             prefix = convention.prefix(layer.name, number)
             weights = [name for name in BATCH_NORM if getattr(layer, name) is not None]
@@ -123,6 +131,11 @@ def _unfolded(layer: layers.BatchNormalization, prefix: str) -> Iterator[Wanted]
 
 def _same(tensor: np.ndarray) -> np.ndarray:
     return tensor
+
+
+def _kernel_from_iohw(tensor: np.ndarray) -> np.ndarray:
+    """Returns a depthwise kernel [channels, 1, H, W] as [H, W, channels, 1]."""
+    return tensor.transpose(2, 3, 0, 1) if tensor.ndim == 4 else tensor
 
 
 def _kernel_from_oihw(tensor: np.ndarray) -> np.ndarray:

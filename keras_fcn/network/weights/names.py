@@ -6,6 +6,8 @@ import dataclasses
 import re
 from collections.abc import Callable
 
+Shapes = dict[str, tuple[int, ...]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Convention:
@@ -21,6 +23,7 @@ class Convention:
         ignored: A regular expression for tensors that no backbone has, such as the classifier's.
         image_shift: A tensor that is added to the normalized images, which the backbone has no weight for.
         may_lack: A regular expression for our layers that such a file may lack.
+        kind: Returns the name of the backbone that a file is for from the shapes of its tensors; None if names tell.
     """
 
     title: str
@@ -32,6 +35,7 @@ class Convention:
     ignored: str
     image_shift: str = ""
     may_lack: str = ""
+    kind: Callable[[Shapes], str] | None = None
 
 
 def _torchvision(layer: str, _number: int = 0) -> str:
@@ -74,6 +78,25 @@ def _gluon_counted(layer: str, _number: int) -> str:
 def _numbered(layer: str, number: int) -> str:
     """Returns the name by the position of a convolution in the order of execution."""
     return f"{number:02d}_{'dwconv' if 'depthwise' in layer else 'conv'}"
+
+
+def _efficientnet_lite(layer: str, _number: int) -> str:
+    """Returns the name in PyTorch's EfficientNet-Lite: "_blocks.3._bn1" for "block3_depthwise_bn"."""
+    match = re.fullmatch(r"block(\d+)_(expand|depthwise|project)(_bn)?", layer)
+    if match is None:
+        return {"stem": "_conv_stem", "stem_bn": "_bn0", "head": "_conv_head", "head_bn": "_bn1"}[layer]
+    number = ("expand", "depthwise", "project").index(match[2])
+    return f"_blocks.{match[1]}.{f'_bn{number}' if match[3] else f'_{match[2]}_conv'}"
+
+
+_LITES: dict[tuple[int, ...], str] = {(16, 320): "0", (21, 320): "1", (21, 352): "2", (24, 384): "3", (30, 448): "4"}
+
+
+def _kind_of_lite(shapes: Shapes) -> str:
+    """Returns "efficientnet_lite0" to 4, which differ in the numbers of blocks and of channels before the head."""
+    blocks = sum(bool(re.fullmatch(r"_blocks\.\d+\._depthwise_conv\.weight", name)) for name in shapes)
+    channels = (shapes.get("_conv_head.weight") or (0, 0))[1:2]
+    return f"efficientnet_lite{_LITES.get((blocks, *channels), f' of {blocks} blocks')}"
 
 
 _STATISTICS = {"moving_mean": ".running_mean", "moving_variance": ".running_var"}
@@ -126,6 +149,16 @@ CONVENTIONS = (
         image_shift="batchnorm0_beta",
     ),
     Convention(
+        "EfficientNet-Lite of the package efficientnet-lite-pytorch",
+        "_blocks.0._depthwise_conv.weight",
+        ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
+        _efficientnet_lite,
+        is_folded=False,
+        suffixes=_TORCHVISION_SUFFIXES,
+        ignored=r"_fc\..*|.*\.num_batches_tracked",
+        kind=_kind_of_lite,
+    ),
+    Convention(
         "a folded ResNet-18 or -34 V1",
         "layer1.0.conv1/kernel",
         ("resnet18_v1", "resnet34_v1"),
@@ -146,3 +179,12 @@ CONVENTIONS = (
     ),
 )
 """The known conventions."""
+
+OTHERS = {
+    "conv1.0.weight": "a ResNet with three convolutions as its stem, such as timm's resnet50d",
+    "layer1.0.se.fc1.weight": "a ResNet with squeeze-excitation, such as timm's seresnet50",
+    "_blocks.0._se_reduce.weight": "EfficientNet with squeeze-excitation",
+    "blocks.0.0.conv_dw.weight": "timm's EfficientNet or MobileNet, in which padding and normalization differ "
+    "(efficientnet_lite0, tf_efficientnet_lite0) and are not told by the file",
+}
+"""Networks close to those of `CONVENTIONS`, by tensors that only they have."""
