@@ -71,7 +71,9 @@ def test_every_backbone_is_exported(backbone, tmp_path):
 @pytest.fixture(scope="module")
 def lite(toy, tmp_path_factory):
     """Returns a run of a network that is made for int8."""
-    config = tiny(toy, backbone="efficientnet_lite0", weights="imagenet", epochs=25, optimizer="adamw", learning_rate=0.004)
+    config = tiny(
+        toy, backbone="efficientnet_lite0", weights="imagenet", epochs=25, optimizer="adamw", learning_rate=0.004
+    )
     return train(config, tmp_path_factory.mktemp("lite") / "run", report=silent).root
 
 
