@@ -19,6 +19,10 @@ from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction import outputs
+from keras_fcn.prediction.annotations.geojson import geojson
+from keras_fcn.prediction.annotations.mask import objects
+from keras_fcn.prediction.annotations.style import AnnotationStyle
+from keras_fcn.prediction.outputs import OutputStyle
 from keras_fcn.prediction.plan import plan
 from keras_fcn.prediction.rasters.predict import predict_raster
 from keras_fcn.prediction.sources import find_images
@@ -40,10 +44,10 @@ def predictor():
     )
 
 
-def predicted(predictor, path, out, *names):
+def predicted(predictor, path, out, *names, style=None):
     """Predicts a raster; returns the remarks."""
     (task,) = plan(find_images([str(path)]), str(out), names or ("masks",)).tasks
-    return predict_raster(predictor, task)
+    return predict_raster(predictor, task, style)
 
 
 def opened(path):
@@ -141,14 +145,30 @@ def test_geojson_has_longitudes_and_latitudes_that_fill_the_mask_again(tmp_path,
     assert (170 < longitude < 180 and -40 < latitude < -35) if zone == "EPSG:2193" else 10 < longitude < 16
 
 
+def test_outlines_without_small_objects_are_those_of_the_image(tmp_path, predictor, monkeypatch):
+    raster = write_geotiff(tmp_path / "a.tif", noise(90, 120, 3), crs=None)
+    style = OutputStyle(annotations=AnnotationStyle(min_area=60, fill_holes=20))
+    predicted(predictor, raster, tmp_path, "masks", "geojson", style=style)
+    with opened(tmp_path / "masks" / "a.tif") as mask:
+        ids = mask.read(1)
+    cleaned = objects.cleaned(ids, CLASSES, style.annotations)
+    assert (cleaned != ids).any()
+    table = json.loads((tmp_path / "geojson" / "a.geojson").read_text())
+    assert table == json.loads(json.dumps(geojson(cleaned, CLASSES)))
+    monkeypatch.setattr(importlib.import_module("keras_fcn.prediction.rasters.predict"), "PICTURE_PIXELS", 10_000)
+    with pytest.raises(UserError) as caught:
+        predicted(predictor, raster, tmp_path / "large", "masks", "geojson", style=style)
+    assert str(caught.value) == (
+        f"{raster}: is too large for geojson with min_area or fill_holes, at most 0 megapixels; choose write masks"
+    )
+
+
 def test_without_crs_geojson_has_pixels(tmp_path, predictor):
     raster = write_geotiff(tmp_path / "a.tif", noise(90, 120, 3), crs=None)
     (remark,) = predicted(predictor, raster, tmp_path, "masks", "geojson")
     assert str(remark) == f"{raster}: says no CRS, so coordinates of its GeoJSON are pixels"
     (tmp_path / "b").mkdir()
     Image.fromarray(noise(90, 120, 3)).save(tmp_path / "b" / "a.png")
-    from keras_fcn.prediction.annotations.geojson import geojson
-
     with opened(raster) as source, opened(tmp_path / "masks" / "a.tif") as mask:
         assert mask.transform == source.transform
         table = geojson(mask.read(1), CLASSES)
@@ -183,7 +203,7 @@ def test_pictures_are_reduced_and_other_files_have_a_largest_size(tmp_path, pred
     np.testing.assert_array_equal(given["found"].ids, predictor(pixels)[::3, ::3])
     with pytest.raises(UserError) as caught:
         predicted(predictor, raster, tmp_path / "c", "masks", "cutouts")
-    assert str(caught.value) == (f"{raster}: cutouts take an image of at most 0 megapixels; choose write masks")
+    assert str(caught.value) == (f"{raster}: is too large for cutouts, at most 0 megapixels; choose write masks")
     assert not (tmp_path / "c").exists()
 
 

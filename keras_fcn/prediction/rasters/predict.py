@@ -32,7 +32,7 @@ _REDUCED = ("overlays", "panels")
 """The outputs that are pictures of a raster however large it is."""
 
 _BY_BLOCKS = ("masks", "probabilities", "geojson", "json")
-"""The outputs that are made block by block. All others are made of whole images."""
+"""The outputs that are made block by block, outlines unless objects are left out or filled; others of whole images."""
 
 
 def predict_raster(
@@ -57,17 +57,19 @@ def predict_raster(
     Raises:
         UserError: If the raster cannot be read or a file cannot be written.
     """
-    location, targets = task.source.location, task.targets
+    location, targets, style = task.source.location, task.targets, style or OutputStyle()
+    is_cleaned = style.annotations.min_area > 0 or style.annotations.fill_holes > 0
+    by_blocks = tuple(output for output in _BY_BLOCKS if output != "geojson" or not is_cleaned)
     with opened_raster(location) as raster, contextlib.ExitStack() as stack:
         height, width = raster.shape[:2]
         step = _step(height, width)
-        _require_whole(location, targets, step)
+        _require_whole(location, targets, step, by_blocks)
         paths = {output: stack.enter_context(replaced_file(Path(target))) for output, target in targets.items()}
-        if "masks" not in paths:
-            paths["masks"] = Path(stack.enter_context(tempfile.TemporaryDirectory()), "mask.tif")
+        scratch = stack.enter_context(tempfile.TemporaryDirectory())
+        paths.setdefault("masks", Path(scratch, "mask.tif"))
         tiled = predictor.tiles_of(height, width)
         begin(1 if tiled is None else tiled.number(height, width))
-        drawn = any(output not in _BY_BLOCKS for output in targets)
+        drawn = any(output not in by_blocks for output in targets)
         pictures = _Reduced(raster, step) if drawn else None
         tally, missing = Tally(), 0
         with (
@@ -82,15 +84,21 @@ def predict_raster(
                 advance()
         for output, path in paths.items():
             if output == "geojson":
+                mask, pixels = paths["masks"], tally.pixels
+                if pictures is not None and is_cleaned:
+                    ids = pictures.prediction(task, output, predictor, style).annotated
+                    mask, pixels = Path(scratch, "annotated.tif"), np.bincount(ids.ravel(), minlength=256)
+                    with new_mask(mask, raster, predictor.classes) as file:
+                        file.write((slice(0, height), slice(0, width)), ids[None])
                 try:
-                    write_outlines(path, paths["masks"], raster, predictor.classes, tally.pixels)
+                    write_outlines(path, mask, raster, predictor.classes, pixels)
                 except UserError as error:
                     raise UserError(f"{location}: {error}") from None
             elif output == "json":
                 path.write_bytes(encode_table(str(task.source.name), (height, width), tally, predictor.classes))
-            elif output not in _BY_BLOCKS:
+            elif output not in by_blocks:
                 assert pictures is not None
-                prediction = pictures.prediction(task, output, predictor, style or OutputStyle())
+                prediction = pictures.prediction(task, output, predictor, style)
                 path.write_bytes(OUTPUTS[output].encode(prediction))
         share = missing / (height * width)
         return _remarks(location, raster, share, "geojson" in targets, None if predictor.is_tiled else tiled)
@@ -102,19 +110,21 @@ def _step(height: int, width: int) -> int:
     return step + (-(-height // step) * -(-width // step) > PICTURE_PIXELS)
 
 
-def _require_whole(location: str, outputs: dict[str, str], step: int) -> None:
+def _require_whole(location: str, outputs: dict[str, str], step: int, by_blocks: tuple[str, ...]) -> None:
     """Raises UserError if one of the outputs takes a whole image, and the raster is too large for that."""
     unknown = [name for name in outputs if names.OUTPUTS[name].of_probabilities and name not in _BY_BLOCKS]
     if unknown:
         raise UserError(
             f"{location}: is a GeoTIFF, for which there is no {unknown[0]}; choose {argument('write')} probabilities"
         )
-    whole = [output for output in outputs if output not in (*_REDUCED, *_BY_BLOCKS)]
+    whole = [output for output in outputs if output not in (*_REDUCED, *by_blocks)]
     if whole and step > 1:
-        least = " ".join(output for output in outputs if output not in whole) or "masks geojson"
+        least = " ".join(output for output in outputs if output not in whole) or "masks"
+        cleaned = f"geojson with {argument('min_area')} or {argument('fill_holes')}"
+        words = " and ".join(cleaned if output == "geojson" else output for output in whole)
         raise UserError(
-            f"{location}: {' and '.join(whole)} take an image of at most {PICTURE_PIXELS / 1e6:.0f} megapixels; "
-            f"choose {argument('write')} {least}"
+            f"{location}: is too large for {words}, at most {PICTURE_PIXELS / 1e6:.0f} megapixels; choose "
+            f"{argument('write')} {least}"
         )
 
 
