@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,9 +64,17 @@ def main() -> None:
     from keras_fcn.evaluation.tables import format_metrics
 
     print(f"\n{format_metrics(Evaluation.read(result.metrics))}")
-    print(f"\nThe best model, its predictions and its history are in {result.root}")
+    print(f"\nThe best model{_of_epoch(result)}, its predictions and its history are in {result.root}")
     commands = {name: command_line(name) for name in ("train", "evaluate", "predict")}
     print(NEXT_STEPS.format(run=result.root, **commands))
+
+
+def _of_epoch(run: RunFolder) -> str:
+    """Returns the epoch of a run's best model and by what it is the best, if the run says so."""
+    if not run.best_note.is_file():
+        return ""
+    note = json.loads(run.best_note.read_text(encoding="utf-8"))
+    return f" (epoch {note['epoch']}, by the {note['by']}: {note['value']:.1%})"
 
 
 def parse_train_options(arguments: Sequence[str]) -> TrainOptions:

@@ -82,9 +82,12 @@ def _plot(axes: Axes, epochs: np.ndarray, values: np.ndarray, **style) -> None:
 
 
 def _draw_metrics(axes: Axes, epochs: np.ndarray, history: Sequence[EpochRow]) -> None:
-    for name, (label, color) in _METRICS.items():
-        values = 100 * _column(history, name)
-        if name == "val_mean_iou":
+    watched = 100 * _column(history, "val_watched")
+    metrics = {name: (100 * _column(history, name), *style) for name, style in _METRICS.items()}
+    starred = next((name for name in reversed(metrics) if np.array_equal(metrics[name][0], watched)), "watched")
+    metrics |= {"watched": (watched, "watched", "tab:green")} if starred == "watched" else {}
+    for name, (values, label, color) in metrics.items():
+        if name == starred:
             best = int(values.argmax())
             axes.plot(epochs[best], values[best], "*", color=color, markersize=10, zorder=3, clip_on=False)
             label = f"{label}\nbest {values[best]:.1f} in epoch {epochs[best]:.0f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +36,10 @@ _CROP_HINT = "(default: 320 480, or the largest training image rounded up to a m
 _DATA = DataOptions()
 _INPUT_SCALE = Range(lambda scale: 0.0001 <= scale < math.inf, "must be at least 0.0001")
 _LOSSES = Range(lambda losses: len(set(losses)) == len(losses) > 0, "takes one or more losses, each once")
+_WATCHES = "auto, mean_iou, pixel_accuracy, iou:NAME or mean_iou:NAME,NAME"
+_WATCH = Range(
+    lambda watch: bool(re.fullmatch(r"auto|mean_iou|pixel_accuracy|(mean_)?iou:.*\S.*", watch)), f"takes {_WATCHES}"
+)
 _OHEM = Range(lambda fraction: 0 < fraction <= 1, "must be greater than 0 and at most 1")
 
 
@@ -218,7 +223,11 @@ class RunOptions(Options):
     """Passes over the training images."""
 
     patience: Annotated[int, NOT_NEGATIVE, arg(metavar="N")] = 0
-    """Stop after N epochs without a better validation mean IoU; 0 turns it off."""
+    """Stop after N epochs without a better model, by --watch; 0 turns it off."""
+
+    watch: Annotated[str, _WATCH, arg(metavar="METRIC", help_behavior_hint=f"({_WATCHES}; default: auto)")] = "auto"
+    """The metric of the validation images that makes a model the best. `auto`: mean IoU of the classes of which there
+    are enough images and pixels, lest the others decide by chance; `mean_iou`: of all classes."""
 
     seed: Annotated[int, within(0, 2**31 - 1), arg(metavar="N")] = 0
     """The same seed on the same machine repeats a run exactly."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,13 @@ def require_resumable(run: Path, config: TrainConfig) -> None:
                 f"{argument(name)} is {before} in {path}. Received: {now}; leave it out to resume, or start a new run "
                 f"without {argument('resume')}"
             )
+
+
+def as_begun(path: Path, config: TrainConfig) -> TrainConfig:
+    """Returns the settings of a run that is resumed; one whose config.json has no `watch` kept the best mean IoU."""
+    if "watch" in _read(path):
+        return config
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, watch="mean_iou"))
 
 
 def run_classes(model: Path) -> dict[str, tuple[str, ...]]:

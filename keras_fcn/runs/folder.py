@@ -37,8 +37,13 @@ class RunFolder:
 
     @property
     def best_model(self) -> Path:
-        """The model with the best validation mean IoU so far."""
+        """The best model so far, by what the settings watch on the validation images."""
         return self.root / "best.keras"
+
+    @property
+    def best_note(self) -> Path:
+        """The epoch of the best model, JSON, by what it is the best, why so, and its value."""
+        return self.root / "best.json"
 
     @property
     def checkpoints(self) -> Path:

@@ -27,6 +27,7 @@ class EpochRow:
         val_mean_iou: As there.
         val_frequency_weighted_iou: As there.
         val_iou: By class; NaN for a class neither in the ground truth nor predicted.
+        val_watched: The metric that makes a model the best; `val_mean_iou` in early runs.
         val_tile: Side in pixels of the tiles in which large validation images were predicted; 0 if all were as a whole.
     """
 
@@ -42,7 +43,12 @@ class EpochRow:
     val_mean_iou: float
     val_frequency_weighted_iou: float
     val_iou: Mapping[str, float]
+    val_watched: float = math.nan
     val_tile: int = 0
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.val_watched):
+            object.__setattr__(self, "val_watched", self.val_mean_iou)
 
     def to_json(self) -> dict[str, float]:
         """Returns the row by the columns of history.csv; the IoU of each class has its own."""

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_fcn.datasets.windows import Cut, cut_large
 from keras_fcn.errors import UserError, argument
+from keras_fcn.evaluation.watch import Watch, build_watch, watched_classes
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.network.backbones import Backbone
@@ -52,7 +53,12 @@ def build_data(
 ) -> TrainingData:
     """Opens the data that the settings name; see `open_training_data`."""
     crop_size = config.augmentation.crop_size
-    return open_training_data(config.dataset, config.objective.balance, crop_size, report, reading, require_classes)
+
+    def require(classes: ClassTable) -> None:
+        require_classes(classes)
+        watched_classes(config.run.watch, classes.names)
+
+    return open_training_data(config.dataset, config.objective.balance, crop_size, report, reading, require)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,11 +161,19 @@ class _Builder:
             description += f"\nTiles    {large}"
         if self.cut.images:
             description += f"\nWindows  {self.cut.line}"
+        watch = self.watch()
+        description += f"\nBest     by the {watch.what}{f': {watch.why}' * bool(watch.why)}"
         validation, run, workers = self.data.validation, config.run, Workers(strategy)
         return Training(
             trained, model, copy, evaluated, make_step, stream, validation, run, workers, description,
-            limits.tile if large else 0,
+            limits.tile if large else 0, watch,
         )  # fmt: skip
+
+    def watch(self) -> Watch:
+        counts, validation = self.data.validation_counts, self.data.validation
+        images, pixels = (None, None) if counts is None else counts
+        names = validation.classes.names
+        return build_watch(self.config.run.watch, names, images, pixels, len(validation), validation.split)
 
     @property
     def losses(self) -> tuple[str | Term, ...]:

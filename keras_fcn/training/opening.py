@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.config import TrainConfig
-from keras_fcn.runs.config_files import OWN, differing_settings, own_parts, require_resumable
+from keras_fcn.runs.config_files import OWN, as_begun, differing_settings, own_parts, require_resumable
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.files import write_json
 from keras_fcn.training.build import OwnParts
@@ -36,6 +36,7 @@ class Opening:
     Attributes:
         root: The folder; None for a default one.
         has_checkpoint: Whether training starts from a checkpoint.
+        config: The settings; those of the run to resume where it began before there was a choice.
         beginning: What the run began with, once it is locked.
 
     Raises:
@@ -43,7 +44,7 @@ class Opening:
     """
 
     def __init__(self, config: TrainConfig, own: OwnParts, run_dir: Path | None, resume: Path | None) -> None:
-        self._config, self._own, self.root = config, own, resume or run_dir
+        self.config, self._own, self.root = config, own, resume or run_dir
         self._resumed = RunFolder(self.root) if self.root and (resume or not RunFolder(self.root).is_vacant) else None
         self.has_checkpoint = False
         if resume:
@@ -52,6 +53,7 @@ class Opening:
             _require_same_run(self._resumed, config)
         if self._resumed:
             _require_same_parts(self._resumed.config, own)
+            self.config = as_begun(self._resumed.config, config)
 
     @property
     def reading(self) -> str:
@@ -65,7 +67,7 @@ class Opening:
         Raises:
             UserError: If another process trains there, or the run has lost its checkpoints.
         """
-        cluster = joined_cluster(self._config.strategy)
+        cluster = joined_cluster(self.config.strategy)
         self._patience = RESTART_SECONDS if cluster else 0.0
         with contextlib.ExitStack() as self._locks:
             if self._resumed:
@@ -118,10 +120,10 @@ class Opening:
     @property
     def _settings(self) -> dict:
         """The content of config.json; what is given when a run is resumed holds from then on."""
-        return self._config.to_dict() | ({OWN: self._own.names} if self._own.names else {})
+        return self.config.to_dict() | ({OWN: self._own.names} if self._own.names else {})
 
     def _create(self) -> RunFolder:
-        config, names = self._config, self._own.names
+        config, names = self.config, self._own.names
         root = self.root or RunFolder.make_default(config.model, names.get("backbone", config.backbone))
         self._lock(RunFolder(root))
         return RunFolder.create(root, self._settings)

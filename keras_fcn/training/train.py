@@ -68,6 +68,7 @@ def run_training(
     run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
     own = own or OwnParts()
     opening = Opening(config, own, run_dir, resume)
+    config = opening.config
     with opening.locked():
         strategy = _meet(config, opening.root, report)
         report_unused_gpu()
@@ -149,7 +150,7 @@ class TrainedRun:
 
     @property
     def model(self) -> keras.Model:
-        """The model with the best validation mean IoU."""
+        """The best model, by what the settings watch."""
         return load_model(self.run.best_model)
 
 

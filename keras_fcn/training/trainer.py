@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras_fcn.datasets import Pairs
 from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.evaluate import evaluate
+from keras_fcn.evaluation.watch import Watch
 from keras_fcn.inference.large import large_image_segmenter, within_memory
 from keras_fcn.runs.config import RunOptions
 from keras_fcn.runs.folder import RunFolder
@@ -53,6 +54,7 @@ class Training:
         workers: The processes that train this network together.
         description: A human-readable summary of the training.
         tile: Side of the tiles in which validation images are predicted that are too large for memory, 0 for none.
+        watch: What makes a model the best.
     """
 
     def __init__(
@@ -68,13 +70,15 @@ class Training:
         workers: Workers,
         description: str,
         tile: int = 0,
+        watch: Watch | None = None,
     ) -> None:
         self.model, self.evaluated, self.make_step, self.stream = model, evaluated, make_step, stream
         self.options, self.workers, self.description, self._tile = options, workers, description, tile
         self._copy, self._validation, self._segment = copy, validation, large_image_segmenter(evaluated)
+        self._watch = watch or Watch()
         self.finished_epochs = tf.Variable(0, name="finished_epochs")
         self.best_epoch = tf.Variable(0, name="best_epoch")
-        self.best_mean_iou = tf.Variable(-1.0, name="best_mean_iou")
+        self.best_value = tf.Variable(-1.0, name="best_value")
         self.checkpoint = tf.train.Checkpoint(
             model=trained,
             optimizers=[group.optimizer for group in make_step.groups],
@@ -83,7 +87,7 @@ class Training:
             loss_sum=make_step.loss_sum,
             finished_epochs=self.finished_epochs,
             best_epoch=self.best_epoch,
-            best_mean_iou=self.best_mean_iou,
+            best_mean_iou=self.best_value,  # early checkpoints have it under this name
         )
         self.interruption = Interruption(workers.highest)
 
@@ -116,11 +120,11 @@ class Training:
         is_missing = int(self.best_epoch.numpy()) > 0 and not run.best_model.is_file()
         if not self.workers.highest(is_missing):
             return
-        missing = f"{run.best_model}: is missing, of epoch {int(self.best_epoch)}, with {float(self.best_mean_iou):.1%}"
+        missing = f"{run.best_model}: is missing, of epoch {int(self.best_epoch)}, with {float(self.best_value):.1%}"
         if self.is_finished:
             raise UserError(f"{missing}; put it back, or train for more {argument('epochs')}")
         report(f"Warning  {missing}; the best of the epochs to come will take its place")
-        self.best_mean_iou.assign(-1.0)
+        self.best_value.assign(-1.0)
 
     def _checkpoints(self, run: RunFolder) -> Checkpoints:
         return Checkpoints(run, self.checkpoint, self.options.keep_checkpoints, self.workers.is_chief)
@@ -137,7 +141,7 @@ class Training:
         checkpoints = self._checkpoints(run)
         output: RunWriter | NullWriter = NullWriter()
         if self.workers.is_chief:
-            output = RunWriter(run, self._validation, int(self.finished_epochs.numpy()), self.step)
+            output = RunWriter(run, self._validation, self._watch, int(self.finished_epochs.numpy()), self.step)
         self.model.stop_training = False  # callbacks may set it, as under `fit`
         listeners = keras.callbacks.CallbackList(list(callbacks), model=self.model)
         listeners.on_train_begin()
@@ -170,7 +174,7 @@ class Training:
             checkpoints.save_first()
             row = self._finish_epoch(epoch, progress, output)
             checkpoints.save()
-            report(_epoch_summary(row))
+            report(_epoch_summary(row, self._watch.what))
             listeners.on_epoch_end(epoch - 1, row.to_json())
 
     def _train_epoch(self, epoch: int, checkpoints: Checkpoints, listeners: keras.callbacks.CallbackList) -> Progress:
@@ -217,11 +221,11 @@ class Training:
             self._copy.set_weights([np.asarray(weight) for weight in source])
         evaluation = evaluate(self._segment, self._validation, self.interruption.check, self.workers)
         loss = float(self.make_step.loss_sum.numpy()) / self.stream.steps_per_epoch
-        row = epoch_row(epoch, self.step, loss, self._rate(), progress, evaluation, self._tile)
-        is_best = np.float32(row.val_mean_iou) > self.best_mean_iou.numpy()  # in the precision of the variable
+        row = epoch_row(epoch, self.step, loss, self._rate(), progress, evaluation, self._watch, self._tile)
+        is_best = np.float32(row.val_watched) > self.best_value.numpy()  # in the precision of the variable
         output.add_epoch(row, evaluation, self._segment, self.evaluated if is_best else None)
         if is_best:
-            self.best_mean_iou.assign(row.val_mean_iou)
+            self.best_value.assign(row.val_watched)
             self.best_epoch.assign(epoch)
         self.finished_epochs.assign(epoch)
         self.make_step.loss_sum.assign(0.0)
@@ -249,9 +253,11 @@ def drawn_at_the_end(output: RunWriter | NullWriter) -> Iterator[None]:
     output.draw_curves()
 
 
-def _epoch_summary(row: EpochRow) -> str:
+def _epoch_summary(row: EpochRow, watched: str) -> str:
+    is_another = row.val_watched not in (row.val_mean_iou, row.val_pixel_accuracy)
+    first = f"{watched} {row.val_watched:.1%}, " if is_another else ""
     return (
-        f"loss {row.loss:.4f}, validation mean IoU {row.val_mean_iou:.1%}, "
+        f"loss {row.loss:.4f}, validation {first}mean IoU {row.val_mean_iou:.1%}, "
         f"pixel accuracy {row.val_pixel_accuracy:.1%} ({row.images_per_second:.1f} images/s, "
         f"{row.waiting_share:.0%} waiting for data)"
     )

@@ -52,6 +52,8 @@ def test_a_run_is_resumed(old, toy):
         first, second = csv.DictReader(file)
     assert (first["epoch"], first["step"], second["epoch"], second["step"]) == ("1", "3", "2", "6")
     assert float(second["loss"]) < 10
+    assert json.loads((old / "run/config.json").read_text())["watch"] == "mean_iou"  # as it began
+    assert second["val_watched"] == second["val_mean_iou"]
     assert json.loads((old / "run/metrics.json").read_text())["images"] == 3
 
 

@@ -12,6 +12,7 @@ import pytest
 from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
+from keras_fcn.evaluation.watch import Watch
 from keras_fcn.runs import folder
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
@@ -118,11 +119,12 @@ def test_history_is_read_back(tmp_path):
     run.write_history(rows)
     assert run.read_history() == rows
     columns = run.history.read_text().splitlines()[0].split(",")
-    assert columns[:3] + columns[-3:] == [
+    assert columns[:3] + columns[-4:] == [
         "epoch",
         "step",
         "loss",
         "val_frequency_weighted_iou",
+        "val_watched",
         "val_tile",
         "val_iou/sky",
     ]
@@ -182,7 +184,7 @@ def test_a_folder_that_is_not_a_run_was_trained_on_nothing(tmp_path):
 
 def test_an_epoch_that_cannot_be_written_says_how_to_resume(tmp_path, toy):
     run = RunFolder.create(tmp_path / "run", {})
-    writer = RunWriter(run, open_pairs(toy, "val"), finished_epochs=0, step=0)
+    writer = RunWriter(run, open_pairs(toy, "val"), Watch(), finished_epochs=0, step=0)
     run.history.mkdir()
     evaluation = Evaluation(("cat",), 1, np.array([[1]]), {"a": 1.0})
     with pytest.raises(UserError, match=r"epoch 1 cannot be written \(.*\); free disk space and resume with resume="):

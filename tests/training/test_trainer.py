@@ -7,6 +7,7 @@ import tensorflow as tf
 from tiny_runs import assert_same_run, exact_history, silent, tiny
 
 from keras_fcn import build_fcn
+from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.inference.models import load_model
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 COLUMNS = [
     "epoch", "step", "loss", "learning_rate", "seconds", "images_per_second", "waiting_share",
-    "val_pixel_accuracy", "val_mean_accuracy", "val_mean_iou", "val_frequency_weighted_iou", "val_tile",
+    "val_pixel_accuracy", "val_mean_accuracy", "val_mean_iou", "val_frequency_weighted_iou", "val_watched", "val_tile",
 ]  # fmt: skip
 """Those before the IoU of each class."""
 
@@ -45,6 +46,22 @@ def test_a_run_folder_holds_everything(trained, toy):
     assert metrics["images"] == 3
     assert metrics["mean_iou"] == float(rows[0]["val_mean_iou"])
     assert json.loads((trained / "config.json").read_text())["data"] == str(toy)
+
+
+def test_the_best_model_is_that_of_the_classes_that_validation_images_show(whole, toy):
+    """Of three images, each class of a thousand pixels counts; the others decide by chance."""
+    shown = inspect_pairs(open_pairs(toy, "val")).pixels.sum(axis=0)[:21] >= 1000
+    rows, matrix = whole.read_history(), np.array(json.loads(whole.metrics.read_text())["confusion_matrix"])
+    assert 1 < shown.sum() < 21
+    by_hand = [np.mean([iou for iou, counts in zip(row.val_iou.values(), shown) if counts]) for row in rows]
+    np.testing.assert_allclose([row.val_watched for row in rows], by_hand, rtol=1e-12)
+    note = json.loads(whole.best_note.read_text())
+    best = int(np.argmax(by_hand))
+    assert (note["epoch"], note["by"]) == (best + 1, f"mean IoU of {shown.sum()} of 21 classes")
+    assert f"the other {21 - shown.sum()} are in fewer than 1 image or 1,000 pixels of val" in note["why"]
+    hits = matrix.diagonal()
+    iou = hits[shown] / (matrix.sum(axis=0) + matrix.sum(axis=1) - hits)[shown]
+    assert iou.mean() == pytest.approx(note["value"]) == by_hand[best]
 
 
 def test_the_same_seed_repeats_a_run_exactly(toy, whole, tmp_path):

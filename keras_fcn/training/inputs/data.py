@@ -33,6 +33,7 @@ class TrainingData:
         contents: The contents of the training images, as `Inspection` has them.
         fingerprint: The data as a run keeps them to be resumed with the same; None if nobody asks for it.
         validation_sizes: Height and width of each validation image in pixels, int [N, 2].
+        validation_counts: Validation images that show each class, and pixels of each, int [2, num_classes].
         large: Height and width of the training images that are cut into windows.
     """
 
@@ -43,6 +44,7 @@ class TrainingData:
     contents: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
     validation_sizes: np.ndarray | None = None
+    validation_counts: np.ndarray | None = None
     large: dict[Path, tuple[int, int]] = dataclasses.field(default_factory=dict)
 
 
@@ -90,7 +92,7 @@ def open_training_data(
         report(f"Remark   {remark}")
     if omitted := left_out(findings, options.arguments):
         report(f"         {omitted}")
-    pixels = inspections[0].pixels[:, : pairs.classes.num_classes]
+    pixels, validated = (found.pixels[:, : pairs.classes.num_classes] for found in inspections)
     return TrainingData(
         pairs.repeated(repeat_factors(pixels)) if balance == "sampling" else pairs,
         validation,
@@ -99,6 +101,7 @@ def open_training_data(
         inspections[0].contents,
         _fingerprint(pairs, inspections[0], validation, inspections[1]),
         inspections[1].sizes,
+        np.stack([(validated > 0).sum(axis=0), validated.sum(axis=0)]),
         large_images(pairs, inspections[0].sizes),
     )
 

@@ -12,6 +12,7 @@ from keras_fcn.drawing.panels import draw_predictions, side_by_side
 from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.pictures import draw_evaluation, predicted_samples
 from keras_fcn.evaluation.results import Evaluation
+from keras_fcn.evaluation.watch import Watch
 from keras_fcn.inference.graphs import Segment
 from keras_fcn.inference.large import large_image_segmenter
 from keras_fcn.inference.models import load_model
@@ -27,8 +28,9 @@ SHOWN_IMAGES = 5
 
 
 def epoch_row(
-    epoch: int, step: int, loss: float, learning_rate: float, progress: Progress, evaluation: Evaluation, tile: int
-) -> EpochRow:
+    epoch: int, step: int, loss: float, learning_rate: float, progress: Progress, evaluation: Evaluation, watch: Watch,
+    tile: int,
+) -> EpochRow:  # fmt: skip
     """Returns an epoch's row of the history; its metrics are 0 where no pixel was valid."""
     metrics = evaluation.metrics
     return EpochRow(
@@ -44,6 +46,7 @@ def epoch_row(
         val_mean_iou=float(np.nan_to_num(metrics.mean_iou)),
         val_frequency_weighted_iou=float(np.nan_to_num(metrics.frequency_weighted_iou)),
         val_iou=dict(zip(evaluation.class_names, metrics.iou)),
+        val_watched=watch.value(metrics),
         val_tile=tile,
     )
 
@@ -54,14 +57,15 @@ class RunWriter:
     Args:
         run: The folder of the run.
         validation: The validation data.
+        watch: What makes a model the best.
         finished_epochs: Number of finished epochs; rows of later ones are dropped.
         step: Number of steps so far.
     """
 
-    def __init__(self, run: RunFolder, validation: Pairs, finished_epochs: int, step: int) -> None:
-        self._run, self._validation = run, validation
+    def __init__(self, run: RunFolder, validation: Pairs, watch: Watch, finished_epochs: int, step: int) -> None:
+        self._run, self._validation, self._watch = run, validation, watch
         self._history = [row for row in run.read_history() if row.epoch <= finished_epochs]
-        self._kept_mean_iou = _kept_mean_iou(run)
+        self._kept = _kept(run, watch)
         self._log = TensorBoardLog(run.tensorboard, first_step=step + 1 if step else 0)
         count = min(SHOWN_IMAGES, len(validation))
         self._shown = np.linspace(0, len(validation) - 1, count).astype(int)  # always the same ones
@@ -83,11 +87,13 @@ class RunWriter:
         try:
             self._run.write_history(self._history)
             self._write_events(row, segment)
-            if best is not None and row.val_mean_iou >= self._kept_mean_iou:
+            if best is not None and row.val_watched >= self._kept:
                 return_free_memory()  # Keras builds a file of weights in memory
                 with replaced_file(self._run.best_model) as temporary:
                     best.save(temporary)
                 write_json(self._run.metrics, evaluation.to_json())
+                by = {"by": self._watch.what, "why": self._watch.why}
+                write_json(self._run.best_note, {"epoch": row.epoch, **by, "value": row.val_watched})
         except (OSError, UserError, tf.errors.OpError) as error:
             raise UserError(
                 f"{self._run.root}: epoch {row.epoch} cannot be written ({reason_of(error)}); free disk space and "
@@ -116,10 +122,10 @@ class RunWriter:
         draw_evaluation(run.root, segment, pairs, Evaluation.read(run.metrics), SHOWN_IMAGES)
 
 
-def _kept_mean_iou(run: RunFolder) -> float:
-    """Returns the mean IoU of a run's best model, -1 if there is none or it is not known."""
+def _kept(run: RunFolder, watch: Watch) -> float:
+    """Returns what is watched, of a run's best model; -1 if there is none or it is not known."""
     try:
-        return float(np.nan_to_num(Evaluation.read(run.metrics).metrics.mean_iou))
+        return watch.value(Evaluation.read(run.metrics).metrics)
     except UserError:
         return -1.0
 

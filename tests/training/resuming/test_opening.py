@@ -15,6 +15,7 @@ from keras_fcn.datasets import inspection, open_pairs
 from keras_fcn.datasets.labels import survey
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
+from keras_fcn.evaluation.watch import Watch
 from keras_fcn.images.classes import VOC_CLASS_NAMES, ClassTable
 from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.runs.folder import RunFolder
@@ -116,7 +117,7 @@ def test_a_better_model_of_a_lost_checkpoint_is_kept(toy, run, no_pictures):
     run.best_model.write_text("good")
     run.metrics.write_text(json.dumps(good.to_json()))
     run.write_history([row(1, 0.1), row(2, 0.9)])
-    writer = RunWriter(run, open_pairs(toy, "val"), finished_epochs=1, step=3)
+    writer = RunWriter(run, open_pairs(toy, "val"), Watch(), finished_epochs=1, step=3)
     writer.add_epoch(row(2, less.metrics.mean_iou), less, segment=None, best=Model())
     assert run.best_model.read_text() == "good"
     assert [row.epoch for row in run.read_history()] == [1, 2]
