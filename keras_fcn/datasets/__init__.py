@@ -16,7 +16,7 @@ from keras_fcn.datasets.layouts import folders, voc
 from keras_fcn.datasets.layouts.patterns.matching import Patterns
 from keras_fcn.datasets.layouts.patterns.reading import read_patterns
 from keras_fcn.datasets.layouts.patterns.search import search_patterns
-from keras_fcn.datasets.pairs import Pairs
+from keras_fcn.datasets.pairs import Pairs, UnpairedError
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.datasets.windows.blocks import divided_by_blocks
 from keras_fcn.errors import UserError, argument
@@ -125,13 +125,21 @@ def _listed(root: Path, split: str, layout: str, patterns: Patterns | None) -> P
     """Lists the pairs of a split by patterns, by a layout, or, in no known layout, by the only patterns that fit."""
     if patterns is not None:
         return read_patterns(root, split, patterns)
-    if layout != "auto" or not root.is_dir() or _recognized(root) or _inner(root):
-        name, _, more = find_layout(root, layout).partition(":")
-        return LAYOUTS[name].read(root, split, *filter(None, [more]))
+    known = layout != "auto" or not root.is_dir() or _recognized(root) or _inner(root)
+    try:
+        if known:
+            name, _, more = find_layout(root, layout).partition(":")
+            return LAYOUTS[name].read(root, split, *filter(None, [more]))
+    except UnpairedError as error:
+        if layout != "auto" or name != "folders":
+            raise
+        unpaired = error.marked
     found, note = search_patterns(root)
+    if found is None and known:
+        raise UserError("; ".join(filter(None, [unpaired, note])))
     if found is None:
         _refuse(root, note)
-    pairs = read_patterns(root, split, found)
+    pairs = read_patterns(root, split, found, needs_masks=False)
     return dataclasses.replace(pairs, mask_notes=(note, *pairs.mask_notes))
 
 

@@ -57,6 +57,11 @@ _FORMATS = (
     _Format("CVAT's XML", _XML, ("<annotations>", "<image "), _FOLDER),
     _Format("PASCAL VOC's boxes", _XML, ("<annotation", "<bndbox>")),
     _Format("YOLO's labels", re.compile(r"\.txt$"), fix="put images into images/, these into labels/ beside it"),
+    _Format(
+        "the full ADE20K, with parts and instances",
+        re.compile(r"ADE_(train|val)_\d+_seg\.png$"),
+        fix="take the one of its Scene Parsing benchmark, ADEChallengeData2016",
+    ),
     _Format("NIfTI volumes", re.compile(r"\.nii(\.gz)?$"), fix="write slices as images, their labels as PNGs of ids"),
     _Format("DICOM files", re.compile(r"\.dcm$"), fix="write them as PNGs of 8 bits, and their labels as PNGs of ids"),
     _Format("TFRecords", re.compile(r"\.tfrecords?([.-].*)?$"), fix="write their images as JPEGs, their masks as PNGs"),

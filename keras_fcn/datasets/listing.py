@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.foreign import foreign_format
@@ -89,8 +89,13 @@ def masks_by_stem(folder: Path) -> Files:
 
 def holds_pictures(folder: Path) -> bool:
     """Returns whether a folder, or one in it, holds pictures of any kind."""
+    return folder.is_dir() and any(True for _ in pictures_in(folder))
+
+
+def pictures_in(folder: Path) -> Iterator[Path]:
+    """Yields the pictures of any kind in a folder and in folders in it."""
     kinds = (*IMAGE_SUFFIXES, *OTHER_PICTURES)
-    return folder.is_dir() and any(path.suffix.lower() in kinds for path in walk_files(folder))
+    return (path for path in walk_files(folder) if path.suffix.lower() in kinds)
 
 
 def inner_folders(folder: Path) -> list[Path]:

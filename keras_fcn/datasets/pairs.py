@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from keras_fcn.datasets.foreign import foreign_format
 from keras_fcn.datasets.labels.choice import COLORS
 from keras_fcn.datasets.labels.mapping import ClassMapping
+from keras_fcn.datasets.labels.naming import masks_of_images, naming_note
 from keras_fcn.datasets.labels.reading import LabelReader, Masks, reader
 from keras_fcn.datasets.listing import Files
 from keras_fcn.datasets.splits import followers, resolved, split_of
@@ -20,10 +20,9 @@ from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import displayed_size
 
-_MASK_ENDING = re.compile(
-    r"(.+?)([_-](?i:masks?|labels?|gt|groundtruth|seg|segmentation|annotation)|_[LP]|\.(?i:jpe?g|png|tiff?|bmp|webp))"
-)
-"""Endings of a mask's name, after that of its image."""
+
+class UnpairedError(UserError):
+    """Folders of images and masks none of which belong together by their names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,9 +99,11 @@ class Pairs:
             DataError(kind, f"{path}: has no {other}; it is ignored until you add one", is_fatal=False)
             for path, kind, other in orphans
         ]
-        return cls(layout, split, (), (), classes, read_label, (*findings, *_left_out(images, labels)))._chosen(
-            names, alone, images, masks, source, divide
+        notes = tuple(filter(None, [naming_note(images, labels)]))
+        pairs = cls(
+            layout, split, (), (), classes, read_label, (*findings, *_left_out(images, labels)), mask_notes=notes
         )
+        return pairs._chosen(names, alone, images, masks, source, divide)
 
     @classmethod
     def listed(
@@ -157,9 +158,11 @@ class Pairs:
         if given and not names and not needs_masks:
             raise UserError(f"{source}: none of the {len(given)} images that it lists has a mask; add the masks")
         alone = [name for name in given if name in images and name not in masks]
-        return cls(layout, split, (), (), classes, read_label, (*findings, *_left_out(images, labels)))._chosen(
-            names, alone, images, masks, source, divide
+        notes = tuple(filter(None, [naming_note(images, labels)]))
+        pairs = cls(
+            layout, split, (), (), classes, read_label, (*findings, *_left_out(images, labels)), mask_notes=notes
         )
+        return pairs._chosen(names, alone, images, masks, source, divide)
 
     def _chosen(
         self, names: list[str], alone: list[str], images: dict[str, Path], masks: dict[str, Path], source: Path,
@@ -260,26 +263,6 @@ def _read_mapped(path: Path, read_label: LabelReader, ids: tuple[int, ...]) -> n
     return np.array(ids, np.uint8)[read_label(path)]
 
 
-def masks_of_images(images: Iterable[str], masks: dict[str, Path]) -> dict[str, Path]:
-    """Returns masks by the names of their images: the same, or with an ending such as `_mask` or `.jpg`.
-
-    Args:
-        images: The images' names.
-        masks: Masks by their own names.
-
-    Raises:
-        UserError: If an image has two masks.
-    """
-    images, found = set(images), dict[str, Path]()
-    for own, path in masks.items():
-        bare = _MASK_ENDING.fullmatch(own) if own not in images else None
-        name = bare[1] if bare and bare[1] in images else own
-        if name in found:
-            raise UserError(f"{path} and {found[name].name} are masks of the same image; rename or remove one")
-        found[name] = path
-    return found
-
-
 def require_pairs(source: Path, images: dict[str, Path], masks: dict[str, Path]) -> list[str]:
     """Returns the names of the images that have a mask, in order.
 
@@ -292,7 +275,7 @@ def require_pairs(source: Path, images: dict[str, Path], masks: dict[str, Path])
         both = f"{len(images)} images and {len(masks)} masks"
         such = _such_as(images, masks)
         fix = foreign_format(next(iter(masks.values()), source).parent) or "name each mask like its image"
-        raise UserError(f"{source}: none of its {both} have the same name{such}; {fix}")
+        raise UnpairedError(f"{source}: none of its {both} have the same name{such}; {fix}")
     return names
 
 

@@ -23,13 +23,27 @@ _ALIASES = {
 }
 """Names of the splits in annotation tools and published data sets, such as `valid`, `Training` and `train2017`."""
 
+_OF_LISTS = ("list", "lists", "image", "images", "file", "files", "ids", "names", "set", "split")
+"""Words beside the name of a split in the name of its list."""
+
 _TWO_PATHS = re.compile(rf"({'|'.join(map(re.escape, IMAGE_SUFFIXES))})[\"']?[\s,;]", re.IGNORECASE)
 """An image's path with something after it."""
 
 
 def is_split(name: str) -> bool:
     """Returns whether a name means one of train, val and test."""
-    return any(alias.fullmatch(name) for alias in _ALIASES.values())
+    return meant_split(name) is not None
+
+
+def meant_split(name: str) -> str | None:
+    """Returns which of train, val and test a name means, None if none."""
+    return next((split for split, alias in _ALIASES.items() if alias.fullmatch(name)), None)
+
+
+def list_name(stem: str) -> str:
+    """Returns the name of the split that a list such as `train_list`, `val_images` or `list-test` is of."""
+    words = re.split(r"[_\-. ]+", stem)
+    return "_".join(word for word in words if word.lower() not in _OF_LISTS) or stem
 
 
 def split_named(names: Iterable[str], split: str) -> str | None:

@@ -114,18 +114,28 @@ class LayoutEntry(NamedTuple):
 
 
 _LAYOUTS = "keras_fcn.datasets.layouts"
-_ANNOTATIONS = f"{_LAYOUTS}.annotations"
+_ANNOTATIONS, _PUBLISHED = f"{_LAYOUTS}.annotations", f"{_LAYOUTS}.published"
 
 # In the order in which they are recognized: by a file of their own before by the names of folders.
 LAYOUTS = {
     "voc_aug": LayoutEntry(
-        f"{_LAYOUTS}.sbd:read_voc_aug", "VOC2012/ in the layout voc, benchmark_RELEASE/dataset/ of SBD"
+        f"{_PUBLISHED}.sbd:read_voc_aug", "VOC2012/ in the layout voc, benchmark_RELEASE/dataset/ of SBD"
     ),
     "cvat": LayoutEntry(f"{_LAYOUTS}.cvat:read_cvat", "labelmap.txt, SegmentationClass/, JPEGImages/"),
-    "labelme": LayoutEntry(f"{_LAYOUTS}.labelme:read_labelme", "class_names.txt, SegmentationClass/, JPEGImages/"),
+    "labelme": LayoutEntry(
+        f"{_LAYOUTS}.labelme:read_labelme", "class_names.txt, SegmentationClass/ or SegmentationClassPNG/, JPEGImages/"
+    ),
     "roboflow": LayoutEntry(f"{_LAYOUTS}.roboflow:read_roboflow", "train/ and valid/ with _classes.csv, x_mask.png"),
-    "camvid": LayoutEntry(f"{_LAYOUTS}.camvid:read_camvid", "train/, trainannot/, val/, valannot/"),
+    "camvid": LayoutEntry(f"{_PUBLISHED}.camvid:read_camvid", "train/, trainannot/, val/, valannot/"),
     "voc": LayoutEntry(f"{_LAYOUTS}.voc:read_voc", "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/"),
+    "cityscapes": LayoutEntry(
+        f"{_PUBLISHED}.cityscapes:read_cityscapes", "leftImg8bit/, gtFine/ or gtCoarse/; its 19 classes"
+    ),
+    "cityscapes_all": LayoutEntry(f"{_PUBLISHED}.cityscapes:read_all_classes", "the same, all its 30 classes"),
+    "ade20k": LayoutEntry(
+        f"{_PUBLISHED}.ade20k:read_ade20k", "images/training/, annotations/training/, objectInfo150.txt"
+    ),
+    "pets": LayoutEntry(f"{_PUBLISHED}.pets:read_pets", "images/, annotations/trimaps/"),
     "labelme_json": LayoutEntry(f"{_ANNOTATIONS}.labelme:read_labelme_json", "labelme's x.json beside x.jpg"),
     "label_studio": LayoutEntry(
         f"{_ANNOTATIONS}.label_studio:read_label_studio", "Label Studio's JSON export, images beside it or in images/"

@@ -135,7 +135,57 @@ def write_folders(root, names=NAMES, masks="masks", ending="", num_classes=3):
     return truth
 
 
+def write_cityscapes(root, names=NAMES, kinds=("labelIds",)):
+    """Writes masks of the ids 7 (road), 8 (sidewalk), 11 (building), void in several ids, and pictures beside them."""
+    values = np.full(256, 3, np.uint8)
+    values[:3] = 7, 8, 11
+    truth = {}
+    for split, part in (("train", names[:7]), ("val", names[7:])):
+        for seed, name in enumerate(part):
+            photo, label = scene(seed, 3)
+            ids = values[label]
+            ids[-1, :4], label[-1, :4] = [0, 1, 4, 29], 255
+            truth[f"{name}_leftImg8bit"] = label
+            save(root / f"leftImg8bit/{split}/ulm/{name}_leftImg8bit.png", photo)
+            written = {"labelIds": ids, "labelTrainIds": label, "instanceIds": ids.astype(np.uint16) * 1000}
+            for kind in (*kinds, "instanceIds"):
+                save(root / f"gtFine/{split}/ulm/{name}_gtFine_{kind}.png", written[kind])
+            save(root / f"gtFine/{split}/ulm/{name}_gtFine_color.png", photo)
+            write(root / f"gtFine/{split}/ulm/{name}_gtFine_polygons.json", "{}")
+    return truth
+
+
+OBJECTS = "Idx\tRatio\tTrain\tVal\tStuff\tName\n1\t0.15\t116\t11\t1\twall    \n2\t0.1\t60\t6\t1\tbuilding, edifice\n"
+
+
+def write_ade20k(root, names=NAMES):
+    write(root / "objectInfo150.txt", OBJECTS)
+    truth = {}
+    for split, part in (("training", names[:7]), ("validation", names[7:])):
+        for seed, name in enumerate(part):
+            photo, truth[name] = scene(seed, 2)
+            save(root / f"images/{split}/{name}.jpg", photo)
+            save(
+                root / f"annotations/{split}/{name}.png", np.where(truth[name] == 255, 0, truth[name] + 1).astype("u1")
+            )
+    return truth
+
+
+def write_pets(root, names=NAMES):
+    values = np.full(256, 3, np.uint8)
+    values[:2] = 2, 1
+    truth = {}
+    for seed, name in enumerate(names):
+        photo, truth[name] = scene(seed, 2)
+        save(root / f"images/{name}.jpg", photo)
+        save(root / f"annotations/trimaps/{name}.png", values[truth[name]])
+    return truth
+
+
 WRITERS = {
+    "cityscapes": write_cityscapes,
+    "ade20k": write_ade20k,
+    "pets": write_pets,
     "cvat": write_cvat,
     "labelme": write_labelme,
     "roboflow": write_roboflow,

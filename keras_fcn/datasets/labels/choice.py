@@ -153,7 +153,8 @@ def _by_labelmap(masks: Sequence[Path], legend: Legend) -> str:
     for content in sound_contents(masks):
         new = Colors([content]).greys
         if content.colors or new is None:
-            return COLORS
+            by_index = legend.has_ids and _is_numbered(content, legend) and _number_alike(stored_palettes(masks))
+            return IDS if by_index else COLORS
         for grey in new - greys:
             if grey in of_color and (legend.ids[grey] == NO_CLASS or grey == VOID_LABEL):
                 return COLORS
@@ -176,6 +177,13 @@ def _by_labelmap(masks: Sequence[Path], legend: Legend) -> str:
             f"as the position of a line and {by_color} as a colour; order the lines by their greys"
         )
     return COLORS
+
+
+def _is_numbered(content: LabelContent, legend: Legend) -> bool:
+    """Returns whether the indices of a palette, not its colours, stand for classes."""
+    known = {*legend.classes.colors, legend.classes.void_color}
+    is_colored = bool(content.colors) or {color for color, _ in content.values.values()} <= known
+    return not is_colored and all(legend.ids[value] != NO_CLASS for value in content.values)
 
 
 def _name(legend: Legend, index: int) -> str:

@@ -1,48 +1,133 @@
-"""The file beside images and masks that says what the masks mean, whatever the layout."""
+"""The file beside images and masks that says what the masks mean, whatever the layout and the file's name."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from keras_fcn.datasets.labels.class_names import read_class_names
-from keras_fcn.datasets.labels.labelmap import LABELMAP, read_labelmap
+from keras_fcn.datasets.labels.class_names import holds_names, read_class_names
+from keras_fcn.datasets.labels.labelmap import LABELMAP, is_labelmap, read_labelmap
 from keras_fcn.datasets.labels.legend import Legend
-from keras_fcn.errors import UserError
+from keras_fcn.datasets.labels.lists.documents import document_entries
+from keras_fcn.datasets.labels.lists.entries import agreed, legend_of
+from keras_fcn.datasets.labels.lists.tables import table_entries
+from keras_fcn.datasets.listing import inner_folders
+from keras_fcn.datasets.splits import is_split
+from keras_fcn.errors import DataError, UserError
+from keras_fcn.system.files import entries_of
 
 CLASS_FILES = (LABELMAP, "classes.txt", "class_names.txt")
+"""Names of files that are lists of classes whatever they hold, so that any fault in them is an error."""
 
-_LIKE_CLASS_FILES = {
-    "labels.txt", "label.txt", "names.txt", "class.txt", "classnames.txt", "label_names.txt", "label_colors.txt",
-    "categories.txt", "classes.csv", "class_dict.csv", "labels.csv", "classes.json", "labels.json", "label_map.json",
-    "obj.names", "classes.names", "dataset_meta.json", "data.yaml", "classes.yaml",
-}  # fmt: skip
-"""Names that other programs give to files of classes."""
+_LISTS, _DOCUMENTS = (".txt", ".names"), (".json", ".yaml", ".yml")
+_TABLES = (*_LISTS, ".csv", ".tsv")
+
+_NAMED = re.compile(
+    r"(?!scene).*(class|label|categor|legend|palette|colou?r.?map|taxonomy|ontology|object_?info|dataset.?meta|id2|2id).*|names",
+    re.IGNORECASE,
+)
+"""Names of files that list classes, without suffix."""
+
+_MOST_BYTES, _MOST_FOLDERS, _FEW, _ALONE = 1 << 20, 64, 16, 2
 
 
-def find_legend(root: Path) -> Legend | None:
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """A file, the legend in it, or why there is none."""
+
+    path: Path
+    legend: Legend | None = None
+    why: str = ""
+
+
+def find_legend(root: Path, inner: bool = True) -> Legend | None:
     """Returns what the file of classes in a folder says, None if there is none.
 
+    Without one there, that of the folders in it is returned, as long as all files of these agree.
+
+    Args:
+        root: The folder.
+        inner: Whether the folders in it are looked at.
+
     Raises:
-        UserError: If there are two, a fault in it, or one in a folder inside, where it is not read.
+        UserError: If two contradict each other, or one has a fault.
     """
-    files = _class_files(root)
-    if len(files) > 1:
-        raise UserError(f"{files[0]} and {files[1].name} both define the classes; remove one")
-    if files:
-        return read_labelmap(files[0]) if files[0].name.lower() == LABELMAP else read_class_names(files[0])
-    inner = [path for name in CLASS_FILES for path in sorted(root.glob(f"*/{name}"))]
-    if inner:
-        raise UserError(f"{inner[0]}: is not read there; put it into {root}, beside the folders of images and masks")
-    return None
+    if legends := _legends(_candidates(root)):
+        return functools.reduce(agreed, legends)
+    folders = inner_folders(root)[:_MOST_FOLDERS] if inner else []
+    inside = [path for folder in folders for path in _candidates(folder, most=_ALONE)]
+    legends = _legends(filter(_is_named, inside))
+    if not legends:
+        return None
+    legend = functools.reduce(agreed, legends)
+    note = f"classes are those of {Path(legend.source).relative_to(root)}"
+    return dataclasses.replace(legend, notes=(note, *legend.notes))
 
 
 def like_class_files(root: Path) -> tuple[str, ...]:
-    """Returns a line about each file that looks like one of classes, but is none of `CLASS_FILES`."""
-    found = sorted(path.name for path in root.iterdir() if path.name.lower() in _LIKE_CLASS_FILES and path.is_file())
-    names = f"{', '.join(CLASS_FILES[:-1])} or {CLASS_FILES[-1]}"
-    return tuple(f"{name} is not read; a file of classes is called {names}" for name in found)
+    """Returns a line about each file in a folder that looks like one of classes, by its name, but is not understood."""
+    found = [each for each in map(_read, _candidates(root)) if each.legend is None and _is_named(each.path)]
+    return tuple(f"{each.path.name} looks like a file of classes, but is not understood{each.why}" for each in found)
 
 
-def _class_files(folder: Path) -> list[Path]:
-    found = {name.lower(): folder / name for name in (path.name for path in folder.iterdir()) if "." in name}
-    return [found[name] for name in CLASS_FILES if name in found and found[name].is_file()]
+def above(root: Path) -> tuple[str, ...]:
+    """Returns a line about a file of classes in the folder above, which is not read there; none without one."""
+    try:
+        legend = find_legend(root.absolute().parent, inner=False)
+    except UserError:
+        return ()
+    return () if legend is None else (f"{legend.source} lists classes: put it into {root} if they are its",)
+
+
+def _legends(paths: Iterable[Path]) -> list[Legend]:
+    return [each.legend for each in map(_read, paths) if each.legend is not None]
+
+
+def _candidates(folder: Path, most: int | None = None) -> list[Path]:
+    """Returns the files of tables and documents in a folder that may list classes, without lists of images.
+
+    Args:
+        folder: The folder.
+        most: The greatest number of files of a suffix; where there are more, they are about one image each.
+    """
+    found: dict[str, list[Path]] = {}
+    for entry in entries_of(folder):
+        stem, dot, suffix = entry.name.rpartition(".")
+        suffix = dot + suffix.lower()
+        if stem and suffix in (*_TABLES, *_DOCUMENTS) and not entry.name.startswith(".") and not is_split(stem):
+            found.setdefault(suffix, []).append(folder / entry.name)
+    groups = [group for group in found.values() if most is None or len(group) <= most]
+    paths = [path for group in groups for path in group if len(group) <= _FEW or _is_named(path)]
+    return sorted(path for path in paths if path.is_file() and 0 < path.stat().st_size <= _MOST_BYTES)
+
+
+def _is_named(path: Path) -> bool:
+    return bool(_NAMED.fullmatch(path.stem)) or path.suffix.lower() == ".names"
+
+
+def _read(path: Path) -> _Found:
+    """Reads a file, which may be none of classes.
+
+    Raises:
+        UserError: If it is one by its name or its colours, and has a fault.
+    """
+    must, entries = path.name.lower() in CLASS_FILES, None
+    try:
+        if path.suffix.lower() in _DOCUMENTS:
+            entries = document_entries(path, _is_named(path))
+        elif path.name.lower() == LABELMAP or is_labelmap(path):
+            must = True
+            return _Found(path, read_labelmap(path))
+        else:
+            entries = table_entries(path)
+            if entries is None or not (any(entry.color for entry in entries) or _is_named(path)):
+                is_list = must or (_is_named(path) and path.suffix.lower() in _LISTS and holds_names(path))
+                return _Found(path, read_class_names(path) if is_list else None)
+        return _Found(path, legend_of(path, entries) if entries else None)
+    except UserError as error:
+        if must or isinstance(error, DataError) or (entries and any(entry.color for entry in entries)):
+            raise
+        return _Found(path, None, f": {str(error).removeprefix(f'{path}: ')}")

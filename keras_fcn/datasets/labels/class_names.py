@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from keras_fcn.datasets.labels.legend import Legend
+from keras_fcn.datasets.labels.lists.entries import is_name
 from keras_fcn.errors import UserError
 from keras_fcn.system.files import read_lines
 
@@ -15,6 +16,9 @@ IGNORED_NAME = "__ignore__"
 _NUMBERED = re.compile(r"(\d+)(?:\s*[:,;=]\s*|\s+-\s+|\s+)(\S.*)", re.ASCII)
 _NUMBER_LAST = re.compile(r"\S.*[:,;=\t]\s*\d+", re.ASCII)
 _COLORED = re.compile(r".*\b\d+[\s,]+\d+[\s,]+\d+\b.*", re.ASCII)
+
+MOST_NAMES, _LONGEST = 256, 60
+"""Lines of a list of names, and letters in one."""
 
 _Lines = list[tuple[int, str]]
 
@@ -46,6 +50,12 @@ def read_class_names(path: Path) -> Legend:
             "name, as in `10 road`, or before none"
         )
     return _legend(path, numbered)
+
+
+def holds_names(path: Path) -> bool:
+    """Returns whether each line of a text file may be the name of a class, with its id or without."""
+    lines = [line for _, line in _lines(path)]
+    return 0 < len(lines) <= MOST_NAMES and all(len(line) <= _LONGEST and is_name(line) for line in lines)
 
 
 def _lines(path: Path) -> _Lines:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.labels.legend import NO_CLASS, Legend, bare, is_void
@@ -14,6 +15,7 @@ LABELMAP = "labelmap.txt"
 EXAMPLE_LINE = "cat:255,0,0::"
 
 _FIELDS = 4  # name, colour, parts, actions
+_LINE = re.compile(r"[^:]+:(\s*\d+\s*(,\s*\d+\s*)*)?:[^:]*:[^:]*", re.ASCII)
 
 
 def read_labelmap(path: Path) -> Legend:
@@ -45,7 +47,13 @@ def read_labelmap(path: Path) -> Legend:
                 )
             lines[value] = number
         labels[name] = color
-    return _legend(path, labels, lines)
+    return legend_of_colors(path, labels, {name: f"line {lines[name]}" for name in labels})
+
+
+def is_labelmap(path: Path) -> bool:
+    """Returns whether a text file of another name has labelmap.txt's lines, whatever their faults."""
+    lines = [line for line in read_lines(path) if line and not line.startswith("#")]
+    return bool(lines) and all(_LINE.fullmatch(line) for line in lines)
 
 
 def _parse_line(source: str, line: str) -> tuple[str, str]:
@@ -75,15 +83,29 @@ def _palette_color(index: int) -> Color:
     return red, green, blue
 
 
-def _legend(path: Path, labels: dict[str, Color], lines: dict[str | Color, int]) -> Legend:
-    """Returns the classes, background first and without void; values are the positions of the labels."""
+def legend_of_colors(
+    path: Path, labels: Mapping[str, Color], places: Mapping[str, str], values: Sequence[int] | None = None
+) -> Legend:
+    """Returns the classes of names with colours, background first, or in the order of values, and without void.
+
+    Args:
+        path: The file that lists them.
+        labels: The colours by the names.
+        places: Where each name stands in the file, for error messages.
+        values: The value of each in masks that are not in colour; the positions if None.
+
+    Raises:
+        UserError: If there is no class but void, several are void, or there are too many.
+    """
     voids = [name for name in labels if is_void(name)]
     if len(voids) > 1:
         raise UserError(
-            f"{path}: lines {lines[voids[0]]} and {lines[voids[1]]} are both void ({', '.join(voids)}); "
+            f"{path}: {places[voids[0]]} and {places[voids[1]]} are both void ({', '.join(voids)}); "
             "keep one, or rename what is a class"
         )
-    names = sorted((name for name in labels if name not in voids), key=lambda name: bare(name) != "background")
+    of_name = dict(zip(labels, range(len(labels)) if values is None else values))
+    names = [name for name in labels if name not in voids]
+    names.sort(key=lambda name: bare(name) != "background" if values is None else of_name[name])
     if not names:
         raise UserError(f"{path}: names no class; write a line such as {EXAMPLE_LINE} for each")
     colors = tuple(labels[name] for name in names)
@@ -91,10 +113,12 @@ def _legend(path: Path, labels: dict[str, Color], lines: dict[str | Color, int])
         classes = ClassTable(tuple(names), colors, labels[voids[0]] if voids else _free_void_color(colors))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    ids = [VOID_LABEL if name in voids else names.index(name) for name in labels][:VOID_LABEL]
-    ids += [NO_CLASS] * (VOID_LABEL - len(ids)) + [VOID_LABEL]
+    ids = [NO_CLASS] * VOID_LABEL + [VOID_LABEL]
+    for name, value in of_name.items():
+        if value < VOID_LABEL:
+            ids[value] = VOID_LABEL if name in voids else names.index(name)
     notes = tuple(f"{path.name}: {name!r} is void: it counts nowhere" for name in voids)
-    return Legend(str(path), classes, tuple(ids), has_colors=True, notes=notes)
+    return Legend(str(path), classes, tuple(ids), has_colors=True, has_ids=values is not None, notes=notes)
 
 
 def _free_void_color(colors: Sequence[Color]) -> Color:

@@ -27,6 +27,7 @@ class Legend:
         classes: The classes.
         ids: The class id of each grey value or palette index 0 to 255; 255 for void, `NO_CLASS` for none.
         has_colors: Whether the colours are those of the file, not those of the VOC palette.
+        has_ids: Whether the values are those of the file, not positions in it.
         is_own: Whether a file beside the masks says so, not the layout.
         hint: What to do where a mask does not fit.
         notes: What was understood of the file and is worth saying.
@@ -36,6 +37,7 @@ class Legend:
     classes: ClassTable
     ids: tuple[int, ...]
     has_colors: bool = False
+    has_ids: bool = False
     is_own: bool = True
     hint: str = ""
     notes: tuple[str, ...] = ()

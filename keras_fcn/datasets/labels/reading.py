@@ -78,11 +78,13 @@ class Masks:
             return f"masks hold only 0 and 255: 0 is {black!r}, 255 is {white!r} ({file})"
         if reading == choice.LINE_NUMBERS:
             named = [f"{value} is {names[index]!r}" for value, index in enumerate(self.legend.ids) if names[index]]
-            return f"masks are grey and hold positions in {file}: {shown(named)}"
+            what = "ids of" if self.legend.has_ids else "positions in"
+            return f"masks are grey and hold {what} {file}: {shown(named)}"
         if reading == choice.GREYS:
             return "palettes number their greys differently: greys, not indices, are ids"
-        if reading == choice.IDS and self.by_color:
-            return "palettes are not VOC's: indices, not colours, are ids"
+        if reading == choice.IDS and (self.by_color or self.legend.has_colors):
+            whose = f"those of {file}" if self.legend.has_colors else "VOC's"
+            return f"palettes are not {whose}: indices, not colours, are ids"
         return ""
 
 

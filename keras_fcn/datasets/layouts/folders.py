@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from keras_fcn.datasets.labels.class_files import find_legend, like_class_files
+from keras_fcn.datasets.labels.class_files import above, find_legend, like_class_files
+from keras_fcn.datasets.labels.legend import shown
+from keras_fcn.datasets.labels.naming import masks_of_images
 from keras_fcn.datasets.labels.reading import LabelReader, Masks
 from keras_fcn.datasets.labels.scan import scan_classes
 from keras_fcn.datasets.labels.survey import all_masks
 from keras_fcn.datasets.layouts.voc import LISTS, read_lists, unlisted
-from keras_fcn.datasets.listing import Files, holds_pictures, images_by_stem, inner_folders, masks_by_stem
-from keras_fcn.datasets.pairs import Pairs, masks_of_images, reader, require_pairs
-from keras_fcn.datasets.splits import is_split, resolved, split_named, split_to_read
+from keras_fcn.datasets.listing import Files, holds_pictures, images_by_stem, inner_folders, masks_by_stem, pictures_in
+from keras_fcn.datasets.pairs import Pairs, UnpairedError, reader, require_pairs
+from keras_fcn.datasets.splits import is_split, list_name, resolved, split_named, split_to_read
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
 from keras_fcn.images.masks import read_value_label
+from keras_fcn.system.files import by_suffix
 
 IMAGES = ("images", "image", "imgs", "img", "photos")
 MASKS = (
@@ -68,6 +71,10 @@ def read_folders(root: Path, split: str) -> Pairs:
             f"{root}: holds no {IMAGES[0]} with {', '.join(MASKS[:4])} or {MASKS[4]} next to it; make these folders"
         )
     wanted, divide = _wanted(folders, split)
+    if wanted not in folders and not any(map(is_split, filter(None, folders))):
+        raise UnpairedError(
+            f"{root}: its folders {shown(sorted(filter(None, folders)))} are no splits; give one of these"
+        )
     if wanted not in folders:
         raise UserError(f"{root}: has no split {split!r}; splits there: {', '.join(sorted(filter(None, folders)))}")
     images, masks = folders[wanted].files()
@@ -79,7 +86,20 @@ def read_folders(root: Path, split: str) -> Pairs:
         images, masks, divide = listed_files(lists, split, images, masks)
     require_pairs(source, images, masks)
     found = functools.partial(Pairs.found, "images and masks", split, source, images, masks, divide=divide)
-    return with_classes(root, list_all, found)
+    pairs = with_classes(root, list_all, found)
+    return dataclasses.replace(pairs, mask_notes=(*pairs.mask_notes, *_not_read(root, folders.values())))
+
+
+def _not_read(root: Path, used: Iterable[FolderPair]) -> tuple[str, ...]:
+    """Returns a line about the pictures in other folders than those of images and masks; none without any."""
+    known = [folder for pair in used for folder in (pair.images, pair.masks)]
+    others = []
+    for folder in inner_folders(root):
+        parts = [folder] if not any(path.is_relative_to(folder) for path in known) else inner_folders(folder)
+        others += [part for part in parts if not any(path in (part, *part.parents) for path in known)]
+    held = [(folder, by_suffix(pictures_in(folder))) for folder in others]
+    named = [f"{folder.relative_to(root)}/ ({pictures})" for folder, pictures in held if pictures]
+    return (f"not read: {shown(named)}",) if named else ()
 
 
 def with_classes(
@@ -98,10 +118,14 @@ def with_classes(
     if legend := find_legend(root):
         every_mask = Masks(legend, list_all)
         return dataclasses.replace(found(legend.classes, every_mask.reader()), masks=every_mask)
-    classes = scan_classes(list_all(), root)
+    notes = like_class_files(root)
+    try:
+        classes = scan_classes(list_all(), root)
+    except UserError as error:
+        raise UserError("; ".join([error.marked, *notes, *above(root)])) from None
     ids = (*range(classes.num_classes), *[_NONE] * (VOID_LABEL - classes.num_classes), VOID_LABEL)
     pairs = found(classes, reader(read_value_label, classes, ids))
-    return dataclasses.replace(pairs, mask_notes=(*pairs.mask_notes, *like_class_files(root)))
+    return dataclasses.replace(pairs, mask_notes=(*pairs.mask_notes, *notes))
 
 
 def _wanted(folders: dict[str | None, FolderPair], split: str) -> tuple[str | None, bool]:
@@ -116,7 +140,8 @@ def _wanted(folders: dict[str | None, FolderPair], split: str) -> tuple[str | No
 def split_lists(root: Path) -> dict[str, Path]:
     """Returns the split lists beside the folders, by name; none unless one is of training images."""
     for folder in (root, root / LISTS, root / LISTS.parent, root / "splits", root / "lists"):
-        lists = {path.stem: path for path in sorted(folder.glob("*.txt")) if is_split(path.stem)}
+        paths = sorted(folder.glob("*.txt"))
+        lists = {name: path for path in paths if is_split(name := list_name(path.stem))}
         if split_named(lists, "train"):
             return lists
     return {}

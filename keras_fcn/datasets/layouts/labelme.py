@@ -10,11 +10,13 @@ from keras_fcn.datasets.layouts.listed import MASKS, read_voc_like
 from keras_fcn.datasets.pairs import Pairs
 
 CLASS_NAMES = "class_names.txt"
+OLDER_MASKS = "SegmentationClassPNG"
+"""Where labelme2voc of before version 3 wrote PNGs, and arrays into SegmentationClass."""
 
 
 def recognizes(root: Path) -> bool:
-    """Returns whether the folder has class_names.txt and SegmentationClass."""
-    return (root / CLASS_NAMES).is_file() and (root / MASKS).is_dir()
+    """Returns whether the folder has class_names.txt, and SegmentationClass or SegmentationClassPNG."""
+    return (root / CLASS_NAMES).is_file() and any((root / name).is_dir() for name in (MASKS, OLDER_MASKS))
 
 
 def read_labelme(root: Path, split: str) -> Pairs:
@@ -28,4 +30,5 @@ def read_labelme(root: Path, split: str) -> Pairs:
         UserError: If a file or folder is missing, or a line of class_names.txt is wrong.
     """
     legend = find_legend(root) or read_class_names(root / CLASS_NAMES)
-    return read_voc_like("labelme", root, split, legend)
+    masks = OLDER_MASKS if (root / OLDER_MASKS).is_dir() else MASKS
+    return read_voc_like("labelme", root, split, legend, masks)

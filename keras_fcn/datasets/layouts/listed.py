@@ -17,7 +17,7 @@ MASKS = "SegmentationClass"
 IMAGES = "JPEGImages"
 
 
-def read_voc_like(layout: str, root: Path, split: str, legend: Legend) -> Pairs:
+def read_voc_like(layout: str, root: Path, split: str, legend: Legend, masks_in: str = MASKS) -> Pairs:
     """Lists the pairs of one split; names may include folders.
 
     The split's list names them; images without mask are left out. A list of training images alone is divided by
@@ -28,11 +28,12 @@ def read_voc_like(layout: str, root: Path, split: str, legend: Legend) -> Pairs:
         root: The folder of the data set.
         split: The name of the split.
         legend: The classes of the labels, and what stands for them.
+        masks_in: The folder of the masks.
 
     Raises:
         UserError: If a folder or the list is missing, there are no images, or a list is empty or repeats a name.
     """
-    images, masks = _images(root / IMAGES), masks_by_stem(root / MASKS)
+    images, masks = _images(root / IMAGES), masks_by_stem(root / masks_in)
     all_masks = Masks(legend, functools.partial(tuple, [*masks.values()]), by_color=True)
     classes, read_label = legend.classes, all_masks.reader()
     if lists := lists_in(root):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from keras_fcn.datasets.labels.class_files import find_legend, like_class_files
 from keras_fcn.datasets.labels.legend import Legend
+from keras_fcn.datasets.labels.naming import masks_of_images
 from keras_fcn.datasets.labels.reading import Masks
 from keras_fcn.datasets.listing import Files, files_by_stem, images_by_stem, masks_by_stem
-from keras_fcn.datasets.pairs import Pairs, masks_of_images
+from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import read_list, resolved, split_named, split_to_read
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable

@@ -89,15 +89,17 @@ def test_ids_that_do_not_fit_a_layouts_classes_name_the_file_to_write(tmp_path, 
 
 def test_a_file_of_classes_is_never_passed_over(tmp_path):
     folders(tmp_path / "inner", classes="a\nb\nc", file="masks/classes.txt")
-    assert f"masks/classes.txt: is not read there; put it into {tmp_path / 'inner'}" in one_line(tmp_path / "inner")
-    folders(tmp_path / "other", classes="a\nb\nc", file="labels.txt")
+    pairs = open_pairs(tmp_path / "inner", "train")
+    assert (pairs.classes.names, pairs.mask_notes) == (("a", "b", "c"), ("classes are those of masks/classes.txt",))
+    for number in range(3):
+        write(tmp_path / f"inner/masks/{number}.txt", "0 0.5 0.5 0.1 0.1")  # boxes, of other classes
+    assert open_pairs(tmp_path / "inner", "train").classes.names == ("background", "class1", "class2")
+    folders(tmp_path / "other", classes="a.jpg,cat\nb.jpg,dog", file="labels.csv")
     notes = open_pairs(tmp_path / "other", "train").mask_notes
-    assert notes == (
-        "labels.txt is not read; a file of classes is called labelmap.txt, classes.txt or class_names.txt",
-    )
+    assert notes == ("labels.csv looks like a file of classes, but is not understood",)
     write_labelme(tmp_path / "both", NAMES)
     write(tmp_path / "both/classes.txt", "a\nb\nc")
-    assert "classes.txt and class_names.txt both define the classes; remove one" in one_line(tmp_path / "both")
+    assert "contradict each other: 'a' is in " in one_line(tmp_path / "both")
 
 
 @pytest.mark.parametrize("form", [camvid, roboflow])

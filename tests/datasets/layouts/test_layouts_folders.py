@@ -177,8 +177,10 @@ def test_a_damaged_mask_is_left_to_the_inspection(tmp_path):
         ),
         (lambda root: save(root / "images/f.png", np.zeros((2, 2), np.uint8)), "f.png and f.jpg have the same name"),
         (
-            lambda root: [write(root / name, "a\nb\nc") for name in ("classes.txt", "labelmap.txt")],
-            "labelmap.txt and classes.txt both define the classes",
+            lambda root: [
+                write(root / name, text) for name, text in (("classes.txt", "a\nb"), ("labelmap.txt", "a:1,2,3::"))
+            ],
+            "classes.txt and .*labelmap.txt contradict each other: 'b' is in .*classes.txt alone; remove or move",
         ),
         (lambda root: [path.unlink() for path in (root / "masks").iterdir()], "masks: holds no PNG masks; export"),
         (

@@ -81,7 +81,7 @@ def test_cvat_without_images_says_where_they_belong(tmp_path, leave):
         ("dog:4,-4,4::", r"line 8: .* Received: 4,-4,4$"),
         ("dog:4,x,4::", r"line 8: .* Received: 4,x,4$"),
         ("dog:4,²,4::", r"line 8: .* Received: 4,²,4$"),
-        ("void:4,4,4::", r"lines 5 and 8 are both void \(__ignore__, void\)"),
+        ("void:4,4,4::", r"line 5 and line 8 are both void \(__ignore__, void\)"),
     ],
 )
 def test_faults_of_a_labelmap_are_named_with_their_line(tmp_path, line, message):

@@ -22,7 +22,7 @@ def masks(root, *names, ids=(0, 1, 2)):
         save(root / name, np.resize(np.uint8(ids), (16, 17)))
 
 
-@pytest.mark.parametrize("case", [case for case in FOLDERS if case != "wildcards that differ"])
+@pytest.mark.parametrize("case", [case for case in FOLDERS if case not in ("wildcards that differ", "cityscapes")])
 def test_the_only_patterns_that_fit_are_taken_and_said(case, tmp_path):
     *_, train, other = FOLDERS[case]
     photos(tmp_path, *(image for image, _ in train + other))

@@ -8,7 +8,7 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 from keras_fcn.datasets import find_layout, inspect_pairs, open_pairs
-from keras_fcn.datasets.layouts.sbd import read_sbd_label, read_voc_aug
+from keras_fcn.datasets.layouts.published.sbd import read_sbd_label, read_voc_aug
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
 

@@ -107,6 +107,11 @@ class Matched:
         files = (file for pair in self.pairs for file in pair)
         return sorted({file.split for file in (*files, *self.images, *self.masks) if file.split is not None})
 
+    def of_masks(self) -> Matched:
+        """Returns the files without the images of splits that have no masks."""
+        splits = {file.split for pair in self.pairs for file in pair}
+        return dataclasses.replace(self, images=[file for file in self.images if file.split in splits])
+
     def of_split(self, split: str | None) -> Matched:
         """Returns the files of one split; all of them if None."""
         if split is None:

@@ -8,9 +8,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from keras_fcn.datasets.listing import normal_name
+from keras_fcn.datasets.listing import MASK_SUFFIXES, normal_name
 from keras_fcn.errors import UserError, argument
+from keras_fcn.images.photos import IMAGE_SUFFIXES
 from keras_fcn.system.files import entries_of
+
+ANY_SUFFIX = ".*"
+"""The end of a pattern of pictures of any suffix."""
 
 _SPECIAL = re.compile(r"\{[^{}/]*\}|\*\*/|\*+")
 
@@ -35,6 +39,8 @@ class File:
 @dataclasses.dataclass(frozen=True)
 class Pattern:
     """A pattern of paths: {split} and {name} are parts of the name of a folder or file, * any text in one, ** folders.
+
+    At the end, .* stands for every suffix of pictures.
 
     Attributes:
         option: The name of the argument that holds it, for error messages.
@@ -72,6 +78,9 @@ class Pattern:
     def _expression(self) -> re.Pattern[str]:
         text = normal_name(self.text[len(self.folder) :])
         stem, dot, suffix = text.rpartition(".")
+        if dot + suffix == ANY_SUFFIX:
+            suffixes = "|".join(re.escape(known) for known in dict.fromkeys((*IMAGE_SUFFIXES, *MASK_SUFFIXES)))
+            return re.compile(f"{_expression(stem)}(?i:{suffixes})", re.DOTALL)
         text, end = (stem, f"(?i:{re.escape(dot + suffix)})") if dot and re.fullmatch(r"\w+", suffix) else (text, "")
         return re.compile(_expression(text) + end, re.DOTALL)
 

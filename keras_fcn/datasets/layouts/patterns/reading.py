@@ -15,7 +15,7 @@ from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.system.files import by_suffix
 
 
-def read_patterns(root: Path, split: str, patterns: Patterns) -> Pairs:
+def read_patterns(root: Path, split: str, patterns: Patterns, needs_masks: bool = True) -> Pairs:
     """Lists the pairs of one split.
 
     Classes come from the file of classes in `root`; without one, from the ids in all masks.
@@ -24,6 +24,7 @@ def read_patterns(root: Path, split: str, patterns: Patterns) -> Pairs:
         root: The folder of the data set.
         split: What {split} stands for; without it, the name of a list such as train.txt in `root`, or a division.
         patterns: The patterns of images and masks.
+        needs_masks: Whether a split without masks is an error, rather than as good as not there.
 
     Raises:
         UserError: If a pattern matches nothing, a name is there twice, the split is empty or not there, or the classes
@@ -38,6 +39,10 @@ def read_patterns(root: Path, split: str, patterns: Patterns) -> Pairs:
             f"{root}: none of the {len(matched.images)} images and {len(matched.masks)} masks of the patterns have the "
             f"same {{name}} (such as {names[0]} and {names[1]}); leave out of {{name}} what differs"
         )
+    if not needs_masks:
+        matched = matched.of_masks()
+    else:
+        _require_files(root, patterns, matched, split)
     wanted, divide = _wanted(root, patterns, matched, split)
     of_split = matched.of_split(wanted)
     images = Files((of_split.name(image), image.path) for image, _ in of_split.pairs)
@@ -67,15 +72,18 @@ def _unmatched(matched: Matched, root: Path) -> tuple[str, ...]:
     return (f"{by_suffix(others)} {match} not read (such as {inside(root, others[0])})",)
 
 
+def _require_files(root: Path, patterns: Patterns, matched: Matched, split: str) -> None:
+    """Raises UserError if the folder of the split is empty."""
+    for pattern in (patterns.images, patterns.masks) if split_named(matched.splits, split) is None else ():
+        folders = pattern.split_folders(root)
+        if (empty := split_named(folders, split)) is not None:
+            raise UserError(f"{folders[empty]}: holds no file that {argument(pattern.option, pattern.text)} matches")
+
+
 def _wanted(root: Path, patterns: Patterns, matched: Matched, split: str) -> tuple[str | None, bool]:
     """Returns what {split} stands for in the split to read, None for the whole data set, and whether to divide it."""
     if not patterns.images.has_split and not patterns.masks.has_split:
         return None, True
-    for pattern in (patterns.images, patterns.masks):
-        folders = pattern.split_folders(root)
-        empty = split_named([name for name in folders if name not in matched.splits], split)
-        if empty is not None and split_named(matched.splits, split) is None:
-            raise UserError(f"{folders[empty]}: holds no file that {argument(pattern.option, pattern.text)} matches")
     wanted, divide = split_to_read(matched.splits, split)
     if wanted is None:
         raise UserError(f"{root}: has no split {split!r}; splits by the patterns: {', '.join(matched.splits)}")

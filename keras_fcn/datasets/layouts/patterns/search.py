@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.labels.survey import sound_contents
-from keras_fcn.datasets.layouts.patterns.matching import Matched, Patterns
-from keras_fcn.datasets.listing import MASK_SUFFIXES, normal_name
-from keras_fcn.datasets.splits import is_split
+from keras_fcn.datasets.layouts.folders import IMAGES, MASKS
+from keras_fcn.datasets.layouts.patterns.matching import Matched, Patterns, inside
+from keras_fcn.datasets.layouts.patterns.proposing import proposed
+from keras_fcn.datasets.splits import meant_split
 from keras_fcn.errors import UserError
 from keras_fcn.images.label_content import LabelContent
 from keras_fcn.images.photos import IMAGE_SUFFIXES
 from keras_fcn.system.files import walk_files
 
 _MASKS, _SHADES, _PHOTOS = range(3)
-_MOST_GROUPS, _FEW, _MOST_VALUES, _SHOWN = 40, 8, 64, 6
+_MOST_VALUES, _SHOWN = 64, 6
 
-_BREAKS = re.compile(r"([_\-. ]+|(?<=[^\W\d_])(?=\d))")
+_NO_CLASSES = re.compile(
+    r"instance|panoptic|depth|disparity|overlay|visuali[sz]|(?<![a-z])(vis|viz|flow|normals?|edges?|confidence)(?![a-z])",
+    re.IGNORECASE,
+)
+"""Words in the paths of pictures that show something other than classes."""
 
 Fits = list[tuple[Patterns, Matched]]
 
@@ -28,8 +32,11 @@ Fits = list[tuple[Patterns, Matched]]
 def search_patterns(root: Path) -> tuple[Patterns | None, str]:
     """Returns the only patterns that pair all pictures of a folder, and how they do; or None, and what comes near.
 
+    Images of a split that has no masks at all, such as test, are left out.
+
     Raises:
-        UserError: If several patterns fit: a mask may be the instances, the classes or another version of these.
+        UserError: If several patterns fit: a mask may be the instances, the classes or another version of these; or the
+            names of the masks say that they show something other than classes.
     """
     paths = tuple(path for path in walk_files(root) if path.suffix.lower() in IMAGE_SUFFIXES)
     return _searched(root, paths)
@@ -37,24 +44,112 @@ def search_patterns(root: Path) -> tuple[Patterns | None, str]:
 
 @functools.lru_cache(maxsize=2)
 def _searched(root: Path, paths: tuple[Path, ...]) -> tuple[Patterns | None, str]:
-    matches = [(each, matched) for each in _proposed(root, paths) if (matched := _matched(each, root, paths))]
-    fits = _of_photos(_different([fit for fit in matches if not fit[1].images and not fit[1].masks]))
-    if complete := [fit for fit in fits if 2 * len(fit[1].pairs) == len(paths)]:
-        fits = complete
-    used = {file.path for _, matched in fits for pair in matched.pairs for file in pair}
+    matches = _matches(root, paths, any_suffix=False)
+    fits, is_complete = _fits(root, paths, matches)
+    if not is_complete:
+        matches += _matches(root, paths, any_suffix=True)
+        fits, is_complete = _fits(root, paths, matches)
     sound = [fit for fit in fits if _kind(_masks(fit[1])) == _MASKS]
-    if sound and len(fits) == 1 and len(used) == len(paths):
-        patterns, count = sound[0][0], len(sound[0][1].pairs)
-        return patterns, f"no known layout, but these patterns pair all {count} images with {count} masks: {patterns}"
+    if len(fits) > 1 and (objects := _masks_of_objects(root, paths)):
+        return None, objects
     if sound and len(fits) > 1:
         listed = "; ".join(f"{patterns} ({_described(matched)})" for patterns, matched in fits[:_SHOWN])
         raise UserError(f"{root}: is in no known layout, and {len(fits)} pairs of patterns fit; choose one: {listed}")
+    if sound and is_complete:
+        patterns, matched = sound[0]
+        if word := _NO_CLASSES.search(patterns.masks.text):
+            raise UserError(
+                f"{root}: is in no known layout, and what pairs with its images seems to show {word[0]}, not classes; "
+                f"if it does show classes, give {patterns} ({_described(matched)})"
+            )
+        count, without = len(matched.pairs), _left_out(root, paths, matched)
+        return patterns, (
+            f"no known layout, but these patterns pair all {count} images with {count} masks{without}: {patterns}"
+        )
+    if objects := _masks_of_objects(root, paths):
+        return None, objects
     near = [fit for fit in matches if _kind(_masks(fit[1])) == _MASKS]
     if not near:
         return None, ""
     patterns, matched = max(near, key=lambda fit: len(fit[1].pairs))
     count = 2 * len(matched.pairs)
     return None, f"{patterns} would pair {count} of its {len(paths)} pictures; give that if the others are no data"
+
+
+def _matches(root: Path, paths: Sequence[Path], any_suffix: bool) -> Fits:
+    found = ((each, _matched(each, root, paths)) for each in proposed(root, paths, any_suffix))
+    return [(each, matched) for each, matched in found if matched]
+
+
+def _fits(root: Path, paths: Sequence[Path], matches: Fits) -> tuple[Fits, bool]:
+    """Returns the patterns that leave out none of the files that they match, and whether they pair all pictures."""
+    whole = []
+    for patterns, matched in matches:
+        splits = _splits(root, _used(matched))
+        alone = [file.path for file in (*matched.images, *matched.masks)]
+        if not matched.masks and all(_is_of_other_split(root, path, splits) for path in alone):
+            whole.append((patterns, matched))
+    fits = _of_photos(_different(whole))
+    complete = [fit for fit in fits if _leaves_no_masks(root, paths, fit[1])]
+    return complete or fits, bool(complete)
+
+
+def _leaves_no_masks(root: Path, paths: Sequence[Path], matched: Matched) -> bool:
+    """Returns whether pictures that patterns do not pair are images of splits that have no masks, all of them."""
+    used = _used(matched)
+    splits, unused = _splits(root, used), dict[Path, list[Path]]()
+    for path in paths:
+        if path not in used:
+            if not _is_of_other_split(root, path, splits):
+                return False
+            unused.setdefault(path.parent, []).append(path)
+    return not any(_kind([path]) == _MASKS for files in unused.values() for path in files[:: len(files) // 2 + 1])
+
+
+def _used(matched: Matched) -> set[Path]:
+    return {file.path for pair in matched.pairs for file in pair}
+
+
+def _left_out(root: Path, paths: Sequence[Path], matched: Matched) -> str:
+    """Returns how many images of which splits have no masks; nothing if there are none."""
+    used = _used(matched)
+    splits = [split for path in paths if path not in used and (split := _split_of(root, path))]
+    return f" ({len(splits)} images of {', '.join(sorted({*splits}))} have none and are left out)" if splits else ""
+
+
+def _splits(root: Path, paths: set[Path]) -> set[str | None]:
+    return {_split_of(root, path) for path in paths}
+
+
+def _is_of_other_split(root: Path, path: Path, splits: set[str | None]) -> bool:
+    return (split := _split_of(root, path)) is not None and split not in splits
+
+
+def _split_of(root: Path, path: Path) -> str | None:
+    """Returns the split that a word of a path names."""
+    words = re.split(r"[_\-. /]+", inside(root, path).as_posix())
+    return next((split for word in words if (split := meant_split(word))), None)
+
+
+def _masks_of_objects(root: Path, paths: Sequence[Path]) -> str:
+    """Returns that images have a folder of masks each, which show one object each; nothing if it is not so."""
+    of_folder: dict[Path, list[Path]] = {}
+    for path in paths:
+        of_folder.setdefault(path.parent, []).append(path)
+    stems = {path.stem: path for path in paths}
+    found = []
+    for folder, files in of_folder.items():
+        beside = [of_folder.get(folder.with_name(name), []) for name in IMAGES] if folder.name in MASKS else []
+        image = next((images[0] for images in beside if len(images) == 1), stems.get(folder.name))
+        if image is not None and len(files) > 1 and folder not in image.parents:
+            found.append((len(files), folder, image))
+    if len(found) < 2:
+        return ""
+    count, folder, image = max(found)
+    return (
+        f"{len(found)} images have a folder of masks each, such as {inside(root, folder)} with {count} for "
+        f"{inside(root, image)}: masks of single objects; paint those of each into one PNG of class ids"
+    )
 
 
 def _matched(patterns: Patterns, root: Path, paths: Sequence[Path]) -> Matched | None:
@@ -107,139 +202,3 @@ def _described(matched: Matched) -> str:
     values = sorted({value for content in contents for value in content.values})
     holds = f"{colors} colours" if colors else f"{len(values)} values up to {max(values, default=0)}"
     return f"{len(matched.pairs)} pairs; masks hold {holds if contents else 'what is no class id'}"
-
-
-def _proposed(root: Path, paths: Sequence[Path]) -> Iterator[Patterns]:
-    """Yields patterns that pair some pictures of different folders or names, each once."""
-    names = [normal_name(path.relative_to(root).as_posix()) for path in paths]
-    groups = _groups(names)
-    if len(groups) > _MOST_GROUPS:  # no data set, or one that needs a person
-        return
-    seen = set[tuple[str, str]]()
-    for masks, images in itertools.product(groups, groups):
-        mask = masks[len(masks) // 2]
-        if not mask.lower().endswith(MASK_SUFFIXES):
-            continue
-        image = _partner(mask, images)
-        for texts in _texts(image, mask) if image else ():
-            if texts not in seen and texts[0] != texts[1]:
-                seen.add(texts)
-                yield _patterns(*texts)
-
-
-def _groups(names: Sequence[str]) -> list[list[str]]:
-    """Returns names by what files of one kind have in common: folders, suffix, and the first and last word."""
-    features = [_features(name) for name in names]
-    values: dict[int, set[str]] = {}
-    for feature in features:
-        for place, text in feature.items():
-            values.setdefault(place, set()).add(text)
-    groups: dict[tuple, list[str]] = {}
-    for name, feature in zip(names, features):
-        key = tuple((place, text) for place, text in feature.items() if len(values[place]) <= _FEW)
-        groups.setdefault(key, []).append(name)
-    return list(groups.values())
-
-
-def _features(name: str) -> dict[int, str]:
-    *folders, file = name.split("/")
-    stem, _, suffix = file.rpartition(".")
-    words = [re.sub(r"\d+", "#", word) for word in _BREAKS.split(stem)]
-    about_name = {-1: suffix.lower(), -2: words[0], -3: words[-1], -4: str(len(words))}
-    return {place: _with_split(folder) for place, folder in enumerate(folders)} | about_name
-
-
-def _patterns(images: str, masks: str) -> Patterns:
-    patterns = Patterns.given(images, masks)
-    assert patterns is not None
-    return patterns
-
-
-def _partner(mask: str, images: Sequence[str]) -> str | None:
-    """Returns the image whose name has most in common with a mask's; None without a word in common."""
-    words, folders = _BREAKS.split(_stem(mask)), mask.split("/")[:-1]
-
-    def common(image: str) -> tuple[int, int]:
-        start, end = _common(_BREAKS.split(_stem(image)), words)
-        same = sum(first == second for first, second in zip(image.split("/")[:-1], folders))
-        return len("".join(words[:start] + words[len(words) - end :])), same
-
-    best = max((image for image in images if image != mask), key=common, default=None)
-    alike = best is not None and (common(best)[0] or (folders and best.split("/")[:-1] == folders))
-    return best if alike else None
-
-
-def _stem(name: str) -> str:
-    return name.rpartition("/")[2].rpartition(".")[0]
-
-
-def _common(first: Sequence[str], second: Sequence[str]) -> tuple[int, int]:
-    """Returns how many items are the same at the beginning, and of the others at the end."""
-    least = min(len(first), len(second))
-    start = next((index for index in range(least) if first[index] != second[index]), least)
-    end = next((index for index in range(least - start) if first[-1 - index] != second[-1 - index]), least - start)
-    return start, end
-
-
-def _texts(image: str, mask: str) -> Iterator[tuple[str, str]]:
-    """Yields the texts of patterns that match an image and its mask: as they are, with * for folders, and with **."""
-    (image_file, image_suffix), (mask_file, mask_suffix) = (
-        name.rpartition("/")[2].rsplit(".", 1) for name in (image, mask)
-    )
-    files = _file_texts(image_file, mask_file)
-    folders = [[_with_split(part) for part in name.split("/")[:-1]] for name in (image, mask)]
-    if files is None:
-        if not folders[0] or folders[0] != folders[1] or "{" in folders[0][-1]:
-            return
-        files, folders = (image_file, mask_file), [[*parts[:-1], "{name}"] for parts in folders]
-    start, end = _common(*folders)
-    for kind in ("", "*", "**"):
-        texts = []
-        for parts, file, suffix in zip(folders, files, (image_suffix, mask_suffix)):
-            same = [index < start or index >= len(parts) - end for index in range(len(parts))]
-            if len(folders[0]) == len(folders[1]):
-                same = [a == b for a, b in zip(*folders)]
-            written = _generalized(parts, same, kind)
-            texts.append("/".join([*written, f"{file}.{suffix}"]))
-        yield texts[0], texts[1]
-
-
-def _generalized(parts: Sequence[str], same: Sequence[bool], kind: str) -> list[str]:
-    """Returns folders with * for those that are the same in an image and its mask, or ** for any number of them."""
-    if kind != "**":
-        return [kind if kind and is_same and "{" not in part else part for part, is_same in zip(parts, same)]
-    found: list[str] = []
-    for part, is_same in zip(parts, same):
-        new = "**" if is_same and "{" not in part else part
-        found += [] if new == "**" and found[-1:] == ["**"] else [new]
-    return found if "**" in found else [*found, "**"]
-
-
-def _file_texts(image: str, mask: str) -> tuple[str, str] | None:
-    """Returns the parts of patterns for names without suffix, None if these have no word in common."""
-    first, second = _BREAKS.split(image), _BREAKS.split(mask)
-    start, end = _common(first, second)
-    if not start and not end:
-        return None
-    middles = [words[start : len(words) - end] for words in (first, second)]
-    before, after = first[:start], first[len(first) - end :]
-    if before and not before[-1].strip("_-. ") and (after or any(middles)):
-        middles = [[before[-1], *middle] for middle in middles]
-        before = before[:-1]
-    if after and not after[0].strip("_-. "):
-        middles = [[*middle, after[0]] for middle in middles]
-        after = after[1:]
-    texts = ["".join(middle) for middle in middles]
-    if any(word.isdecimal() for middle in middles for word in middle):  # two images, rather than an image and its mask
-        return None
-    if before and after:
-        return f"{{name}}{texts[0]}*", f"{{name}}{texts[1]}*"
-    if before:
-        return f"{{name}}{texts[0]}", f"{{name}}{texts[1]}"
-    return f"{texts[0]}{{name}}", f"{texts[1]}{{name}}"
-
-
-def _with_split(folder: str) -> str:
-    """Returns a folder's name, or several with / between, with {split} for the first word that names a split."""
-    words = re.split(r"([_\-. /]+)", folder)
-    return "".join("{split}" if is_split(word) else word for word in words)

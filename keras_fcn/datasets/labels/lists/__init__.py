@@ -1,0 +1,1 @@
+"""Lists of classes as other programs write them: tables, text, JSON and YAML, read by content."""

@@ -1,0 +1,1 @@
+"""Published data sets, in the folders in which their authors publish them."""
