@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -45,17 +48,22 @@ def write_outlines(path: Path, mask: Path, raster: Raster, classes: ClassTable, 
     Raises:
         UserError: If the raster's coordinates have no longitudes and latitudes.
     """
-    parts: dict[int, list[str]] = {}
-    for index, polygon in _located(_polygons(mask, classes), _locate(raster)):
-        parts.setdefault(index, []).append(json.dumps(polygon))
-    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    with contextlib.ExitStack() as stack, path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        parts: dict[int, IO[str]] = {}  # the polygons of each class
+        for index, polygon in _located(_polygons(mask, classes), _locate(raster)):
+            if index in parts:
+                parts[index].write(", ")
+            else:
+                parts[index] = stack.enter_context(tempfile.TemporaryFile("w+", dir=mask.parent))
+            parts[index].write(json.dumps(polygon))
         file.write('{"type": "FeatureCollection", "features": [')
         for number, index in enumerate(sorted(parts)):
             properties = {"id": index, "name": classes.names[index], "pixels": int(pixels[index])}
             text = json.dumps(properties, ensure_ascii=False)
             file.write(f'{", " if number else ""}{{"type": "Feature", "properties": {text}, ')
             file.write('"geometry": {"type": "MultiPolygon", "coordinates": [')
-            file.write(", ".join(parts.pop(index)))
+            parts[index].seek(0)
+            shutil.copyfileobj(parts[index], file)
             file.write("]}}")
         file.write("]}\n")
 
