@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from keras_fcn.errors import UserError
-from keras_fcn.images.effort import MOST_SCANS, MOST_TEXTS
+from keras_fcn.images.headers.effort import MOST_SCANS, MOST_TEXTS
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.files import require_writable
 from keras_fcn.system.options import AT_LEAST_1, NOT_NEGATIVE, Options, Range

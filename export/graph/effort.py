@@ -1,4 +1,4 @@
-"""What a file's structure tells of the work of decoding it, inside the graph: as `keras_fcn.images.effort` tells it."""
+"""What a file's structure tells of the work of decoding it, in the graph: as `keras_fcn.images.headers.effort` does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_fcn.images.effort import MOST_SEGMENTS, SCAN, TEXTS
+from keras_fcn.images.headers.effort import MOST_SEGMENTS, SCAN, TEXTS
 
 _SCAN, _END = 0xDA, 0xD9
 

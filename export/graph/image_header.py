@@ -7,7 +7,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from export.graph.effort import has_many_scans, has_many_texts
-from keras_fcn.images.effort import MOST_SCANS, MOST_SEGMENTS, MOST_TEXTS
+from keras_fcn.images.headers.effort import MOST_SCANS, MOST_SEGMENTS, MOST_TEXTS
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG, _GIF = b"\xff\xd8\xff", b"GIF8"
@@ -135,7 +135,7 @@ def _read_jpeg(data: tf.Tensor, is_jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
 
 
 def _read_orientation(tiff: tf.Tensor) -> tf.Tensor:
-    """Returns the orientation in EXIF data as `keras_fcn.images.orientation.exif_orientation` does."""
+    """Returns the orientation in EXIF data as `keras_fcn.images.headers.orientation.exif_orientation` does."""
     is_little, is_big = _starts(tiff, b"II"), _starts(tiff, b"MM")
 
     def number(position: tf.Tensor | int, kind: tf.DType = tf.uint16) -> tf.Tensor:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES
 from keras_fcn.system.files import by_suffix, walk_files
 
@@ -120,10 +121,10 @@ def contents(root: Path, known: Iterable[str]) -> str:
 
 
 def _masks_beside_images(folder: Path) -> str:
-    """Returns that half of a folder's files are PNGs named like the others, as masks are; nothing if they are not."""
+    """Returns that half of a folder's files are named like the others with an ending, as masks are; else nothing."""
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
     stems = {path.stem for path in paths if path.suffix.lower() in IMAGE_SUFFIXES}
-    masks = [path for path in paths if path.suffix.lower() == ".png" and _begins_with(path.stem, stems)]
+    masks = [path for path in paths if path.suffix.lower() in MASK_SUFFIXES and _begins_with(path.stem, stems)]
     if masks and 2 * len(masks) >= len(paths):
         return f"{masks[0].name} seems to be the mask of an image beside it: move masks to a folder of their own"
     return ""

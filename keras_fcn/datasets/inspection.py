@@ -16,7 +16,8 @@ from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.images.depth import DARK, dark_ones, describe_dark
-from keras_fcn.images.photos import IMAGE_SUFFIXES, Inspected, decoded_bytes, inspect_image, orientation_of
+from keras_fcn.images.label_files.opening import MASK_SUFFIXES, label_bytes, label_orientation
+from keras_fcn.images.photos import IMAGE_SUFFIXES, Inspected, decoded_bytes, inspect_image
 from keras_fcn.images.several import SEVERAL, describe_several
 from keras_fcn.runs.known_files import KnownFiles, known_files
 from keras_fcn.system.machine import DECODING, decoding_threads
@@ -174,8 +175,8 @@ class _Inspector:
                 f"{size[0]}x{size[1]}; export the mask at the image's own size{_turned(shape, size)}",
             )
         is_unseen = photo.orientation in (2, 3, 4) or (photo.orientation > 4 and size[0] == size[1])
-        is_unseen = is_unseen and label.suffix.lower() in IMAGE_SUFFIXES
-        is_turned_alone = is_unseen and known.find(label, "orientation", lambda: orientation_of(label)) == 1
+        is_unseen = is_unseen and label.suffix.lower() in (*IMAGE_SUFFIXES, *MASK_SUFFIXES)
+        is_turned_alone = is_unseen and known.find(label, "orientation", lambda: label_orientation(label)) == 1
         pixels = np.zeros(256, np.int64)
         for index, count in counts:
             pixels[index] = count
@@ -183,7 +184,7 @@ class _Inspector:
 
     def _look_at_label(self, label: Path) -> list:
         """Returns height and width, and the ids with their numbers of pixels."""
-        with DECODING.taking(decoded_bytes(label)):
+        with DECODING.taking(label_bytes(label)):
             ids = self._read_label(label)
         counts = np.bincount(ids.ravel())
         return [[*ids.shape], [[index, int(counts[index])] for index in np.flatnonzero(counts).tolist()]]

@@ -9,11 +9,9 @@ from pathlib import Path
 
 from keras_fcn.datasets.foreign import foreign_format
 from keras_fcn.errors import DataError, UserError
+from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
 from keras_fcn.system.files import by_suffix, walk_files
-
-MASK_SUFFIXES = (".png",)
-"""Suffixes of the masks that are read, in lower case."""
 
 
 class Files(dict[str, Path]):
@@ -26,32 +24,41 @@ class Files(dict[str, Path]):
     left_out: tuple[DataError, ...] = ()
 
 
-def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Files:
+def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, preferred: str = "") -> Files:
     """Lists the files with one of `suffixes` by their names without suffix, in order, as `walk_files` finds them.
 
     Args:
         folder: The folder to list, with all folders in it; names are then such as "kitchen/table".
         suffixes: Suffixes in lower case; those of files may be in upper case.
+        preferred: One of them; files of the same name with another one are left out.
 
     Raises:
         UserError: If the folder is missing, or two files differ only in the suffix.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; this layout needs it")
-    found, others = Files(), []
+    found, others, doubles = Files(), [], []
     for path in walk_files(folder):
         suffix = path.suffix.lower()
         if suffix in suffixes:
             name = normal_name(path.relative_to(folder).with_name(path.stem).as_posix())
-            if name in found:
-                raise UserError(f"{path} and {found[name].name} have the same name; rename or remove one")
-            found[name] = path
+            before = found.setdefault(name, path)
+            if before is not path:
+                ours = [file for file in (before, path) if file.suffix.lower() == preferred]
+                if len(ours) != 1:
+                    raise UserError(f"{path} and {before.name} have the same name; rename or remove one")
+                found[name] = ours[0]
+                doubles.append(path if ours[0] is before else before)
         elif suffix in IMAGE_SUFFIXES or suffix in OTHER_PICTURES:
             others.append(path)
     if others:
         files, are = ("file", "is") if len(others) == 1 else ("files", "are")
         message = f"{folder}: {by_suffix(others)} {files} in it {are} not read; convert them to {_wanted(suffixes)}"
         found.left_out = (DataError("not read", message, is_fatal=False, count=len(others)),)
+    if doubles:
+        files, are = ("file", "is") if len(doubles) == 1 else ("files", "are")
+        message = f"{folder}: {by_suffix(doubles)} {files} in it {are} not read, since {preferred} has the same name"
+        found.left_out += (DataError("not read", message, is_fatal=False, count=len(doubles)),)
     return found
 
 
@@ -73,17 +80,17 @@ def images_by_stem(folder: Path) -> Files:
 
 
 def masks_by_stem(folder: Path) -> Files:
-    """Lists a folder's PNG masks by their names without suffix, in order.
+    """Lists a folder's masks by their names without suffix, in order; a PNG is read before others of its name.
 
     Raises:
-        UserError: If the folder is missing, or holds no PNG.
+        UserError: If the folder is missing, or holds no mask.
     """
-    masks = files_by_stem(folder, MASK_SUFFIXES)
+    masks = files_by_stem(folder, MASK_SUFFIXES, preferred=MASK_SUFFIXES[0])
     if not masks:
         suffixes = {path.suffix.lower() for path in walk_files(folder)}
         reason = ", whose colours are not exact" if suffixes and suffixes <= {".jpg", ".jpeg"} else ""
         fix = foreign_format(folder) or "export the masks as PNGs"
-        raise UserError(f"{folder}: holds no PNG masks{_but(folder)}{reason}; {fix}")
+        raise UserError(f"{folder}: holds no masks{_but(folder)}{reason}; {fix}")
     return masks
 
 
@@ -94,7 +101,7 @@ def holds_pictures(folder: Path) -> bool:
 
 def pictures_in(folder: Path) -> Iterator[Path]:
     """Yields the pictures of any kind in a folder and in folders in it."""
-    kinds = (*IMAGE_SUFFIXES, *OTHER_PICTURES)
+    kinds = (*IMAGE_SUFFIXES, *MASK_SUFFIXES, *OTHER_PICTURES)
     return (path for path in walk_files(folder) if path.suffix.lower() in kinds)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from keras_fcn.datasets.listing import normal_name
 from keras_fcn.errors import UserError, argument
+from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES
 from keras_fcn.system.files import read_lines
 
@@ -164,7 +165,7 @@ def _ending_of(text: str, names: Collection[str]) -> str | None:
 def _bare(name: str) -> str:
     """Returns a name without the suffix of a picture."""
     stem, dot, suffix = name.rpartition(".")
-    return stem if stem and dot + suffix.lower() in IMAGE_SUFFIXES else name
+    return stem if stem and dot + suffix.lower() in (*IMAGE_SUFFIXES, *MASK_SUFFIXES) else name
 
 
 def _once(path: Path, names: list[str]) -> list[str]:

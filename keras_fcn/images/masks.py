@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from keras_fcn.errors import DataError, UserError
-from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.several import decoded_alone
+from keras_fcn.errors import DataError
+from keras_fcn.images.classes import VOID_LABEL, ClassTable
+from keras_fcn.images.label_files.division import class_part
+from keras_fcn.images.label_files.opening import opened_label, values_of
+from keras_fcn.images.pillow import packed_palette, palette_of
 from keras_fcn.system.files import replaced_file
 
 
 def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
     """Decodes a label file in VOC's format to class ids.
 
-    In a colour or palette PNG, a pixel's colour determines its class; in a grey PNG, or one whose palette is grey, its
-    value is the id.
+    In colour or with a palette, a pixel's colour determines its class; in a grey file, or one whose colours or palette
+    are greys of no class, its value is the id.
 
     Returns:
         uint8 [H, W], class ids and 255 for void.
@@ -32,9 +32,13 @@ def read_label(path: str | Path, classes: ClassTable) -> np.ndarray:
     with opened_label(Path(path)) as image:
         if image.mode == "P":
             return _ids_of_palette_image(image, classes, grey_is_id=True)
-        if image.mode in ("L", "1", "I;16", "I"):
-            return ids_of_values(values_of(image, Path(path)), classes, np.arange(256, dtype=np.uint8))
-        return _ids_of_colors(image, classes)
+        if image.mode not in ("L", "1", "I"):
+            try:
+                return _ids_of_colors(image, classes)
+            except DataError:
+                if image.mode != "RGB" or not _is_grey(image):
+                    raise
+        return ids_of_values(_values(image, Path(path)), classes, np.arange(256, dtype=np.uint8))
 
 
 def read_color_label(path: str | Path, classes: ClassTable) -> np.ndarray:
@@ -50,13 +54,14 @@ def read_color_label(path: str | Path, classes: ClassTable) -> np.ndarray:
         return _ids_of_colors(image.convert("RGB") if image.mode in ("1", "L") else image, classes)
 
 
-def read_value_label(path: str | Path, classes: ClassTable, ids: tuple[int, ...]) -> np.ndarray:
+def read_value_label(path: str | Path, classes: ClassTable, ids: tuple[int, ...], divisor: int = 1) -> np.ndarray:
     """Decodes a label file by its pixel values: grey values or palette indices.
 
     Args:
         path: The file.
         classes: The classes.
         ids: The class id of each pixel value 0 to 255; 255 for void, 254 for none.
+        divisor: What values number objects by: `class_part` is the pixel value.
 
     Returns:
         uint8 [H, W], class ids and 255 for void.
@@ -65,7 +70,7 @@ def read_value_label(path: str | Path, classes: ClassTable, ids: tuple[int, ...]
         DataError: If the file cannot be decoded, is in colour, or holds a value that is no class.
     """
     with opened_label(Path(path)) as image:
-        return ids_of_values(values_of(image, Path(path)), classes, np.array(ids, np.uint8))
+        return ids_of_values(_values(image, Path(path), divisor), classes, np.array(ids, np.uint8))
 
 
 def read_grey_label(
@@ -88,7 +93,7 @@ def read_grey_label(
     with opened_label(Path(path)) as image:
         if image.mode == "P":
             return ids_of_values(_greys(image), classes, np.array(ids, np.uint8))
-        values = values_of(image, Path(path))
+        values = _values(image, Path(path))
         is_white_one = black_and_white and image.mode == "1"
         return ids_of_values(values * np.uint8(255) if is_white_one else values, classes, np.array(ids, np.uint8))
 
@@ -118,62 +123,19 @@ def _palette_image(ids: np.ndarray, classes: ClassTable) -> Image.Image:
     return image
 
 
-@contextlib.contextmanager
-def opened_label(path: Path) -> Iterator[Image.Image]:
-    """Opens a label file upright and without its alpha channel, and adds its path to errors in the block.
-
-    Raises:
-        DataError: If the file cannot be decoded, holds several pictures, or is not opaque.
-    """
-    image = decoded_alone(path)
-    try:
-        yield _opaque(image)
-    except UserError as error:
-        kind = error.kind if isinstance(error, DataError) else "label"
-        raise DataError(kind, f"{path}: {error}") from None
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    """Returns an image without its alpha channel, which must be opaque."""
-    if image.mode not in ("LA", "PA", "RGBA"):
-        return image
-    seen = image.getchannel("A").histogram()[255]
-    if seen < image.width * image.height:
+def _values(image: Image.Image, path: Path, divisor: int = 1) -> np.ndarray:
+    """Returns grey values, palette indices or their `class_part`, uint8 [H, W]."""
+    values = values_of(image, path)
+    if divisor > 1:
+        unnumbered = values[(values > 0) & (values < VOID_LABEL)] if divisor == 256 else values[:0]
+        if unnumbered.size:
+            raise DataError("id out of range", f"holds the value {unnumbered[0]}, but others class * 256 + number")
+        values = class_part(values, divisor)
+    if values.max(initial=0) > VOID_LABEL:
         raise DataError(
-            "transparency",
-            f"{image.width * image.height - seen} of its {image.width * image.height} pixels are transparent, which "
-            "may mean background or void; export it opaque, without an alpha channel",
+            "id out of range", f"holds the value {values.max()}; class ids are 0 to 254, and {VOID_LABEL} is void"
         )
-    return image.convert(image.mode[:-1])
-
-
-def values_of(image: Image.Image, path: Path) -> np.ndarray:
-    """Returns grey values (0 and 1 for 1-bit images) or palette indices, uint8 [H, W].
-
-    Raises:
-        DataError: If the image is in colour, or its values are no ids.
-    """
-    if image.mode == "L" and (bits := _grey_bits(path)) in (2, 4):
-        # Some programs store ids, others compress grey values that fit: 85 becomes 1. Both look the same.
-        raise DataError("bit depth", f"is grey in {bits} bits, where ids and shades look alike; export 8-bit grey")
-    if image.mode in ("L", "P", "1"):
-        return np.asarray(image).astype(np.uint8, copy=False)
-    values = np.asarray(image)
-    if image.mode.startswith("I"):
-        if values.max(initial=0) > 255 or values.min(initial=0) < 0:
-            most = values.max() if values.max() > 255 else values.min()
-            raise DataError("id out of range", f"holds the value {most} in 16 bits; class ids are 0 to 255")
-        return values.astype(np.uint8)
-    if image.mode == "RGB" and (values == values[..., :1]).all():
-        return np.ascontiguousarray(values[..., 0])
-    raise DataError("colours", f"has pixels of mode {image.mode}, but values are expected; export 8-bit grey ids")
-
-
-def _grey_bits(path: Path) -> int | None:
-    """Returns the bits per pixel of a grey PNG, None for other files; Pillow scales 2 and 4 bits to 0 to 255."""
-    with path.open("rb") as file:
-        header = file.read(26)
-    return header[24] if header.startswith(b"\x89PNG") and header[25] == 0 else None
+    return values.astype(np.uint8, copy=False)
 
 
 def ids_of_values(values: np.ndarray, classes: ClassTable, ids: np.ndarray) -> np.ndarray:
@@ -206,7 +168,13 @@ def _ids_of_colors(image: Image.Image, classes: ClassTable) -> np.ndarray:
         return classes.to_ids(np.asarray(image))
     if image.mode == "P":
         return _ids_of_palette_image(image, classes)
-    raise DataError("colours", f"has pixels of mode {image.mode}; export 8-bit grey, palette or opaque RGB")
+    what = "values above 255" if image.mode == "I" else f"pixels of mode {image.mode}"
+    raise DataError("colours", f"has {what}; export 8-bit grey, palette or opaque RGB")
+
+
+def _is_grey(image: Image.Image) -> bool:
+    values = np.asarray(image)
+    return bool((values == values[..., :1]).all())
 
 
 def _ids_of_palette_image(image: Image.Image, classes: ClassTable, grey_is_id: bool = False) -> np.ndarray:
@@ -231,11 +199,6 @@ def _greys(image: Image.Image) -> np.ndarray:
     return palette[:, 0][np.asarray(image)]
 
 
-def packed_palette(image: Image.Image) -> bytes:
-    """Returns the palette that an image stores, three bytes for each index from 0."""
-    return bytes(image.getpalette("RGB") or ())
-
-
 @functools.lru_cache(maxsize=64)
 def _ids_of_palette(packed: bytes, classes: ClassTable) -> tuple[np.ndarray, np.ndarray]:
     """Returns the class id of each of a palette's 256 indices, and whether its colour has a class."""
@@ -244,11 +207,3 @@ def _ids_of_palette(packed: bytes, classes: ClassTable) -> tuple[np.ndarray, np.
     ids = np.zeros(256, np.uint8)
     ids[is_known] = classes.to_ids(palette[is_known])
     return ids, is_known
-
-
-def palette_of(packed: bytes) -> np.ndarray:
-    """Returns the colours of all 256 indices, uint8 [256, 3]; those missing in the file are black."""
-    palette = np.zeros((256, 3), np.uint8)
-    stored = np.frombuffer(packed, np.uint8).reshape(-1, 3)
-    palette[: len(stored)] = stored
-    return palette

@@ -13,17 +13,20 @@ from PIL.ImageFile import ImageFile
 
 from keras_fcn.errors import Remark, UserError
 from keras_fcn.images.depth import DARK, brightest, dark_value, describe_dark, has_16_bits, require_known_range
-from keras_fcn.images.orientation import orientation
+from keras_fcn.images.headers.orientation import orientation
 from keras_fcn.images.pillow import displayed, load, named_in_errors, opened
 from keras_fcn.images.rasters import is_raster, opened_raster
 from keras_fcn.images.several import SEVERAL, describe_several, pages_in, pictures_in
 from keras_fcn.images.windows import is_window, read_pixels, read_window
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp")
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif",
+    ".avif", ".heic", ".heif", ".hif",
+)  # fmt: skip
 """Suffixes of the images that are found in a folder, in lower case."""
 
 OTHER_PICTURES = (
-    ".heic", ".heif", ".hif", ".avif", ".jxl", ".gif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".pcx", ".tga",
+    ".jxl", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".pcx", ".tga",
     ".psd", ".exr", ".hdr", ".svg", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf",
 )  # fmt: skip
 """Suffixes of pictures that are not looked for in a folder: each listing says how many of them it leaves out."""
@@ -155,7 +158,8 @@ def inspect_image(path: Path) -> Inspected:
         return _inspect_raster(path)
     with opened(path) as image:
         size, turn, is_deep, pictures = image.size, orientation(image), has_16_bits(image), pictures_in(image)
-        is_reduced = image.draft("RGB", (1, 1))  # decodes a JPEG to an eighth of its size, but reads all its data
+        # A JPEG is decoded to an eighth of its size, but all its data are read; others would give a small copy of it.
+        is_reduced = image.format in ("JPEG", "MPO") and image.draft("RGB", (1, 1))
         require_known_range(image)
         load(image)
         width, height = size if is_reduced else image.size  # TIFF files have been turned

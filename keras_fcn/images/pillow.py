@@ -11,26 +11,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 from PIL import Image, ImageChops, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from keras_fcn.errors import DataError, UserError
-from keras_fcn.images.effort import MOST_SCANS, has_many_scans
-from keras_fcn.images.orientation import orientation, turned
+from keras_fcn.images.headers.effort import MOST_SCANS, has_many_scans
+from keras_fcn.images.headers.orientation import orientation, turned
+from keras_fcn.images.headers.tiff import TIFF, TiffLayout
+from keras_fcn.system.packages import require_packages
 from keras_fcn.system.text import reason_of
 
 MOST_PIXELS = 2**30
 """Larger images are refused as decompression bombs; aerial images of 20,000 x 20,000 pixels are accepted."""
 
-_BITS, _SAMPLES, _PLANES, _FORMAT = 258, 277, 284, 339
-"""TIFF's tags BitsPerSample, SamplesPerPixel, PlanarConfiguration and SampleFormat (TIFF 6.0)."""
-
-_APART, _UNSIGNED = 2, {1, 4}
-"""Values of the last two: planes one after another; unsigned and undefined, which is read as unsigned."""
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1", b"mif2"}
+"""What begins a HEIC after its length and "ftyp" (ISO/IEC 23008-12); the last three may hold other codecs, too."""
 
 READ_ERRORS = (
-    ArithmeticError, AssertionError, EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error,
-    zlib.error,
+    ArithmeticError, AssertionError, EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError,
+    struct.error, zlib.error,
 )  # fmt: skip
 """What Pillow raises on damaged files."""
 
@@ -47,8 +47,9 @@ def opened(path: Path | str, content: bytes | None = None) -> Iterator[ImageFile
         DataError: If the file cannot be read, is no image, has more than `MOST_PIXELS`, or Pillow would misread it.
     """
     with named_in_errors(path), Path(path).open("rb") if content is None else io.BytesIO(content) as file:
-        image = _identified(file)
-        _require_plain_tiff(image)
+        image = identified(file)
+        if image.format == "TIFF":
+            _require_shown_rightly(image)
         yield image
 
 
@@ -89,14 +90,20 @@ def named_in_errors(path: Path | str) -> Iterator[None]:
         raise DataError("too many pixels", message) from None
     except UserError:
         raise
+    except ModuleNotFoundError as error:
+        raise DataError("missing package", f"{path}: {error}") from None
     except READ_ERRORS as error:
         reason = reason_of(error).replace(f" {str(path)!r}", "")
         message = f"{path}: cannot be decoded ({reason}); replace the file or remove it from the data set"
         raise DataError("undecodable file", message) from None
 
 
-def _identified(file: BinaryIO) -> ImageFile:
-    """Opens an image as `Image.open` does, but with our limit: Pillow's MAX_IMAGE_PIXELS is global to the process."""
+def identified(file: BinaryIO) -> ImageFile:
+    """Opens an image as `Image.open` does, but with our limit: Pillow's MAX_IMAGE_PIXELS is global to the process.
+
+    Raises:
+        PIL.UnidentifiedImageError: If it is of no known format; other errors for damaged files.
+    """
     prefix = file.read(16)
     for load_plugins in (Image.preinit, Image.init):  # the common formats first, then all
         load_plugins()
@@ -107,23 +114,61 @@ def _identified(file: BinaryIO) -> ImageFile:
                     continue
                 file.seek(0)
                 image = factory(file, "")
-                if image.width * image.height > MOST_PIXELS:
-                    pixels = image.width * image.height
-                    raise Image.DecompressionBombError(f"{pixels} pixels exceed the limit of {MOST_PIXELS}")
+                require_pixels(image.width, image.height)
+                if image.format == "TIFF":
+                    image.info.pop("xmp", None)  # which could turn it
                 return image
-    if prefix.startswith((b"II*\0", b"MM\0*")):
+    if prefix[4:8] == b"ftyp" and prefix[8:12] in _HEIF_BRANDS:
+        return _heif(file)
+    if prefix.startswith(TIFF):
         raise UnidentifiedImageError("a TIFF of bands or values that are not read; save it as RGB in 8 bits")
     raise UnidentifiedImageError("cannot identify image file")
 
 
-def _require_plain_tiff(image: Image.Image) -> None:
-    """Raises ValueError if Pillow would read a TIFF wrongly without an error; hides its XMP, which could turn it."""
-    if image.format != "TIFF":
-        return
-    image.info.pop("xmp", None)
+def _require_shown_rightly(image: ImageFile) -> None:
     tags = image.tag_v2  # type: ignore[attr-defined]
-    bits, samples = set(tags.get(_BITS, (1,))), tags.get(_SAMPLES, 1)
-    if tags.get(_PLANES, 1) == _APART and samples > 1 and (bits, samples) != ({8}, 3):
-        raise ValueError(f"its {samples} planes lie one after another; save it with interleaved pixels, or as a PNG")
-    if image.mode in ("L", "RGB") and not _UNSIGNED.issuperset(tags.get(_FORMAT, (1,))):
-        raise ValueError("its values have a sign; save it with values from 0 to 255")
+    if fault := TiffLayout(tags, tags.prefix == b"II").fault(image.mode):
+        raise ValueError(fault)
+
+
+def _heif(file: BinaryIO) -> ImageFile:
+    """Opens a HEIC, whose decoder does not come with Pillow."""
+    require_decoder("is a HEIC", "pillow_heif")
+    from pillow_heif import HeifImageFile
+
+    file.seek(0)
+    image = HeifImageFile(file, "")
+    require_pixels(image.width, image.height)
+    return image
+
+
+def require_decoder(what: str, module: str) -> None:
+    """Raises ModuleNotFoundError, which `named_in_errors` explains, if an optional decoder is not installed.
+
+    Args:
+        what: The property of the file that takes it, after the file's name.
+        module: The name by which it is imported.
+    """
+    try:
+        require_packages(what, "extra", module)
+    except UserError as error:
+        raise ModuleNotFoundError(str(error)) from None
+
+
+def require_pixels(width: int, height: int) -> None:
+    """Raises PIL.Image.DecompressionBombError if an image has more than `MOST_PIXELS`."""
+    if width * height > MOST_PIXELS:
+        raise Image.DecompressionBombError(f"{width * height} pixels exceed the limit of {MOST_PIXELS}")
+
+
+def packed_palette(image: Image.Image) -> bytes:
+    """Returns the palette that an image stores, three bytes for each index from 0."""
+    return bytes(image.getpalette("RGB") or ())
+
+
+def palette_of(packed: bytes) -> np.ndarray:
+    """Returns the colours of all 256 indices, uint8 [256, 3]; those missing in the file are black."""
+    palette = np.zeros((256, 3), np.uint8)
+    stored = np.frombuffer(packed, np.uint8).reshape(-1, 3)
+    palette[: len(stored)] = stored
+    return palette

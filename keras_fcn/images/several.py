@@ -57,10 +57,15 @@ def decoded_alone(path: Path) -> Image.Image:
         DataError: If the file cannot be read or decoded to its last pixel, or holds several pictures.
     """
     with opened(path) as image:
-        if (count := pictures_in(image)) > 1:
-            which = f"{path}: holds {count} pictures, and nothing says which of them is the mask"
-            raise DataError(SEVERAL, f"{which}; save that as a file of its own")
+        require_alone(path, pictures_in(image))
         return displayed(image)
+
+
+def require_alone(path: Path, count: int) -> None:
+    """Raises DataError if the file of a mask holds more than one picture."""
+    if count > 1:
+        which = f"{path}: holds {count} pictures, and nothing says which of them is the mask"
+        raise DataError(SEVERAL, f"{which}; save that as a file of its own")
 
 
 def describe_several(counts: Mapping[str, int]) -> str:

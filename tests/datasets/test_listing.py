@@ -1,5 +1,6 @@
 """What lies in a data set's folders is read, or said to be left out."""
 
+import numpy as np
 import pytest
 from layouts import NAMES, require_truth, save, scene, write, write_camvid, write_cvat, write_folders, write_roboflow
 from PIL import Image
@@ -15,7 +16,7 @@ def convert(path, suffix):
     path.unlink()
 
 
-@pytest.mark.parametrize("suffix", [".tif", ".TIFF", ".webp", ".bmp", ".jfif", ".jpe"])
+@pytest.mark.parametrize("suffix", [".tif", ".TIFF", ".webp", ".bmp", ".jfif", ".jpe", ".gif", ".avif"])
 @pytest.mark.parametrize("writer", [write_cvat, write_folders, write_roboflow, write_camvid])
 def test_images_of_every_kind_are_read(tmp_path, writer, suffix):
     truth = writer(tmp_path)
@@ -34,12 +35,12 @@ def test_images_of_every_kind_are_read(tmp_path, writer, suffix):
 )
 def test_pictures_that_are_not_read_are_counted(tmp_path, writer, folder):
     writer(tmp_path)
-    for name in ("a.heic", "b.HEIC", "c.avif"):
+    for name in ("a.jxl", "b.JXL", "c.psd"):
         (tmp_path / folder / name).write_bytes(b"")
     findings = open_pairs(tmp_path, "train").findings
     assert [(finding.kind, finding.is_fatal, finding.count) for finding in findings] == [("not read", False, 3)]
     assert str(findings[0]) == (
-        f"{tmp_path / folder}: 2 .heic and 1 .avif files in it are not read; convert them to JPEGs or PNGs"
+        f"{tmp_path / folder}: 2 .jxl and 1 .psd files in it are not read; convert them to JPEGs or PNGs"
     )
     assert left_out(findings * 2, "DATA") == (
         "3 files are left out (3 x not read): python -m keras_fcn.check DATA says which and why"
@@ -47,24 +48,55 @@ def test_pictures_that_are_not_read_are_counted(tmp_path, writer, folder):
     assert left_out((), "DATA") == ""
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".TIFF", ".bmp", ".gif", ".npy"])
+@pytest.mark.parametrize("writer", [write_cvat, write_folders, write_roboflow, write_camvid])
+def test_masks_of_every_kind_are_read(tmp_path, writer, suffix):
+    truth = writer(tmp_path)
+    for split in ("train", "val"):
+        for mask in open_pairs(tmp_path, split).labels:
+            with Image.open(mask) as image:
+                if suffix != ".npy" or (writer is write_roboflow):
+                    image.save(mask.with_suffix(".tif" if suffix == ".npy" else suffix))
+                else:
+                    np.save(mask.with_suffix(suffix), np.asarray(image.convert("L" if image.mode == "L" else "RGB")))
+            mask.unlink()
+    pairs = open_pairs(tmp_path, "train")
+    assert pairs.findings == ()
+    require_truth(pairs, truth)
+
+
+def test_a_mask_is_read_as_a_png_if_it_is_there_as_one_and_as_others(tmp_path):
+    truth = write_folders(tmp_path)
+    for name in NAMES:
+        np.save(tmp_path / f"masks/{name}.npy", np.zeros((1, 1)))
+    pairs = open_pairs(tmp_path, "train")
+    require_truth(pairs, truth)
+    (finding,) = pairs.findings
+    line = f"{tmp_path / 'masks'}: 10 .npy files in it are not read, since .png has the same name"
+    assert (finding.kind, finding.count, str(finding)) == ("not read", 10, line)
+    convert(tmp_path / f"masks/{NAMES[0]}.png", ".tif")
+    with pytest.raises(UserError, match=r"kitchen.tif and kitchen.npy have the same name; rename or remove one$"):
+        open_pairs(tmp_path, "train")
+
+
 def test_masks_that_are_not_read_are_counted(tmp_path):
     write_folders(tmp_path)
     for name in NAMES[:3]:
-        convert(tmp_path / f"masks/{name}.png", ".tif")
+        convert(tmp_path / f"masks/{name}.png", ".webp")
     findings = open_pairs(tmp_path, "train").findings
     assert sorted((finding.kind, finding.count) for finding in findings) == [("not read", 3), *[("photo alone", 1)] * 3]
-    assert f"{tmp_path / 'masks'}: 3 .tif files in it are not read; convert them to PNGs" in map(str, findings)
+    assert f"{tmp_path / 'masks'}: 3 .webp files in it are not read; convert them to PNGs" in map(str, findings)
     for path in (tmp_path / "masks").glob("*.png"):
-        convert(path, ".bmp")
-    with pytest.raises(UserError, match=r"masks: holds no PNG masks, but 7 .bmp and 3 .tif; export the masks as PNGs$"):
+        convert(path, ".jpg")
+    with pytest.raises(UserError, match=r"masks: holds no masks, but 7 .jpg and 3 .webp; export the masks as PNGs$"):
         open_pairs(tmp_path, "train")
 
 
 def test_a_folder_of_unread_pictures_says_so(tmp_path):
     write_folders(tmp_path)
     for path in (tmp_path / "images").iterdir():
-        path.rename(path.with_suffix(".heic"))
-    with pytest.raises(UserError, match=r"images: holds no images, but 10 .heic; convert them to JPEGs or PNGs$"):
+        path.rename(path.with_suffix(".jxl"))
+    with pytest.raises(UserError, match=r"images: holds no images, but 10 .jxl; convert them to JPEGs or PNGs$"):
         open_pairs(tmp_path, "train")
 
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from export.graph import effort as graph
 from keras_fcn import UserError, read_image
-from keras_fcn.images import effort, photos, pillow
+from keras_fcn.images import photos, pillow
+from keras_fcn.images.headers import effort
 
 FILE = tf.TensorSpec([], tf.string)
 

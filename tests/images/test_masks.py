@@ -228,7 +228,7 @@ def test_colour_masks_of_every_kind(tmp_path, mode):
     [
         (Image.fromarray(COLORS.to_rgb(FEW)).convert("RGBA"), "15 of its 15 pixels are transparent"),
         (Image.fromarray(FEW).convert("LA"), "15 of its 15 pixels are transparent"),
-        (Image.fromarray(FEW.astype(np.uint16) * 256), "has pixels of mode I;16"),
+        (Image.fromarray(FEW.astype(np.uint16) * 256), "has values above 255"),
     ],
     ids=["RGBA", "LA", "16 bits"],
 )

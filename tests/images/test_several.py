@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_fcn.errors import DataError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.label_content import label_content
+from keras_fcn.images.label_files.content import label_content
 from keras_fcn.images.masks import read_label
 from keras_fcn.images.photos import as_image, inspect_image, read_image, read_remarked
 from keras_fcn.images.several import describe_several

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from kinds_of_files import PHOTOS, shown, write_photo
-from layouts import NAMES, write_cvat
+from layouts import NAMES, write_cvat, write_folders
 from PIL import Image
 
 from keras_fcn.datasets import Pairs, open_pairs
@@ -111,6 +111,21 @@ def test_images_of_every_kind_reach_the_network_as_viewers_show_them(tmp_path):
     for (image, label), photo in zip(seen, photos):
         np.testing.assert_array_equal(image[0], shown(photo), err_msg=photo.name)
         assert image.shape[:3] == label.shape
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".gif", ".npy"])
+def test_masks_of_every_kind_are_read(tmp_path, suffix):
+    truth = write_folders(tmp_path, NAMES[:3])
+    for mask in sorted((tmp_path / "masks").iterdir()):
+        ids = np.asarray(Image.open(mask))
+        if suffix == ".npy":
+            np.save(mask.with_suffix(suffix), ids.astype(np.int64))
+        else:
+            Image.fromarray(ids.astype(np.int32 if suffix == ".tif" else np.uint8)).save(mask.with_suffix(suffix))
+        mask.unlink()
+    pairs = open_pairs(tmp_path, "all")
+    for (_, label), name in zip(evaluation_dataset(pairs).as_numpy_iterator(), pairs.names, strict=True):
+        np.testing.assert_array_equal(label[0], truth[name])
 
 
 def test_names_in_any_script_can_be_read(tmp_path):

@@ -248,15 +248,15 @@ def test_linked_folders_are_followed_and_circles_end(folder):
 
 def test_what_is_left_out_is_told(folder):
     make_photos(folder, "in/a.png", "in/b.tif", "in/c.WEBP", "in/d.bmp")
-    for name in ("e.heic", "f.heic", "g.avif", "clip.mp4", "notes.txt", ".hidden.heic"):
+    for name in ("e.jxl", "f.jxl", "g.psd", "clip.mp4", "notes.txt", ".hidden.jxl"):
         (folder / "in" / name).write_bytes(b"")
     found = find_images(["in"])
     assert masks(found) == ["a.png", "b.png", "c.png", "d.png"]
-    line = "left out 2 .heic and 1 .avif (convert them to JPEGs or PNGs), 1 .mp4 (videos have to be named), 1 .txt"
+    line = "left out 2 .jxl and 1 .psd (convert them to JPEGs or PNGs), 1 .mp4 (videos have to be named), 1 .txt"
     assert (found.left_out, found.unread) == ([f"in: {line}"], 3)
     assert find_images(["in/a.png", "in/*.bmp"]).left_out == []
     for path in (folder / "in").glob("*.*"):
         if path.suffix.lower() in (".png", ".tif", ".webp", ".bmp"):
             path.unlink()
-    with pytest.raises(UserError, match=r"^in: holds no image \(.*\); left out 2 .heic and 1 .avif \(convert them"):
+    with pytest.raises(UserError, match=r"^in: holds no image \(.*\); left out 2 .jxl and 1 .psd \(convert them"):
         find_images(["in"])

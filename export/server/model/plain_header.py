@@ -6,7 +6,7 @@ import struct
 from typing import NamedTuple
 
 from export.graph.image_header import FileLimits
-from keras_fcn.images.effort import has_many_scans, has_many_texts
+from keras_fcn.images.headers.effort import has_many_scans, has_many_texts
 
 _TABLES = {0xFFC4, 0xFFC8, 0xFFCC}
 """The markers from 0xFFC0 to 0xFFCF that begin no frame (ITU T.81, table B.1)."""

@@ -12,13 +12,14 @@ from keras_fcn.datasets.labels.legend import NO_CLASS, Legend, shown
 from keras_fcn.datasets.labels.survey import BLACK, WHITE, Colors, remembered, sound_contents, stored_palettes
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, Color
-from keras_fcn.images.label_content import LabelContent
+from keras_fcn.images.label_files.content import LabelContent
+from keras_fcn.images.label_files.division import BY_256, BY_1000, choose_division
 
 IDS, COLORS, GREYS, BLACK_AND_WHITE, LINE_NUMBERS = "ids", "colors", "greys", "black_and_white", "line_numbers"
 
-READINGS = (IDS, COLORS, GREYS, BLACK_AND_WHITE, LINE_NUMBERS)
+READINGS = (IDS, COLORS, GREYS, BLACK_AND_WHITE, LINE_NUMBERS, BY_256, BY_1000)
 """Ways to read masks: by grey values or palette indices; by colours; by greys, whatever their palette index; white as
-the second of two classes; by the positions of labels in labelmap.txt."""
+the second of two classes; by the positions of labels in labelmap.txt; by values that number objects, too, divided."""
 
 
 def usual(legend: Legend, by_color: bool) -> str:
@@ -51,9 +52,13 @@ def choose_reading(masks: Sequence[Path], legend: Legend, by_color: bool) -> str
     Raises:
         UserError: If masks contradict each other or the legend.
     """
+    palettes, is_wide = stored_palettes(masks)
+    if is_wide:
+        values = {value for content in sound_contents(masks) for value in content.values}
+        if division := choose_division(values, masks[0].parent):
+            return division
     if legend.has_colors:
         return _by_labelmap(masks, legend)
-    palettes = stored_palettes(masks)
     settled = _number_alike(palettes) if not by_color else all(_is_palette_of(palette, legend) for palette in palettes)
     found = []
     for content in sound_contents(masks):
@@ -153,7 +158,7 @@ def _by_labelmap(masks: Sequence[Path], legend: Legend) -> str:
     for content in sound_contents(masks):
         new = Colors([content]).greys
         if content.colors or new is None:
-            by_index = legend.has_ids and _is_numbered(content, legend) and _number_alike(stored_palettes(masks))
+            by_index = legend.has_ids and _is_numbered(content, legend) and _number_alike(stored_palettes(masks)[0])
             return IDS if by_index else COLORS
         for grey in new - greys:
             if grey in of_color and (legend.ids[grey] == NO_CLASS or grey == VOID_LABEL):

@@ -9,7 +9,7 @@ from pathlib import Path
 from keras_fcn.errors import UserError
 
 _MASK_ENDING = re.compile(
-    r"(.+?)([_-](?i:masks?|labels?|gt|groundtruth|seg|segmentation|annotation)|_[LP]|\.(?i:jpe?g|png|tiff?|bmp|webp))"
+    r"(.+?)([_-](?i:masks?|labels?|gt|groundtruth|seg|segmentation|annotation)|_[LP]|\.(?i:jpe?g|png|tiff?|bmp|webp|gif|npy))"
 )
 """Endings of a mask's name, after that of its image."""
 

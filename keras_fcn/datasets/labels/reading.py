@@ -14,6 +14,7 @@ from keras_fcn.datasets.labels import choice
 from keras_fcn.datasets.labels.legend import NO_CLASS, Legend, shown
 from keras_fcn.errors import DataError
 from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.images.label_files.division import DIVISORS, NOTES
 from keras_fcn.images.masks import read_color_label, read_grey_label, read_label, read_value_label
 
 LabelReader = Callable[[Path], np.ndarray]
@@ -56,8 +57,8 @@ class Masks:
         legend, classes, reading = self.legend, self.legend.classes, reading or self.usual
         hint = legend.hint
         read: Callable[..., np.ndarray] = functools.partial(read_grey_label, ids=legend.ids)
-        if reading == choice.IDS:
-            read = functools.partial(read_value_label, ids=legend.ids)
+        if reading == choice.IDS or reading in DIVISORS:
+            read = functools.partial(read_value_label, ids=legend.ids, divisor=DIVISORS.get(reading, 1))
         elif reading == choice.COLORS:
             read = read_color_label if legend.has_colors else read_label
         elif reading == choice.BLACK_AND_WHITE:
@@ -85,7 +86,7 @@ class Masks:
         if reading == choice.IDS and (self.by_color or self.legend.has_colors):
             whose = f"those of {file}" if self.legend.has_colors else "VOC's"
             return f"palettes are not {whose}: indices, not colours, are ids"
-        return ""
+        return NOTES.get(reading, "")
 
 
 def reader(read: Callable[..., np.ndarray], *arguments: object) -> LabelReader:

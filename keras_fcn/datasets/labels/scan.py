@@ -7,13 +7,16 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from keras_fcn.datasets.labels.choice import require_one_palette
 from keras_fcn.datasets.labels.labelmap import EXAMPLE_LINE, LABELMAP
 from keras_fcn.datasets.labels.legend import shown
 from keras_fcn.datasets.labels.survey import BLACK, WHITE, Colors, contents, remembered
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable, Color
-from keras_fcn.images.label_content import LabelContent
+from keras_fcn.images.label_files.content import LabelContent
+from keras_fcn.images.label_files.division import DIVISORS, choose_division, class_part
 
 SHOWN_COLORS = 8
 MOST_CLASSES = 254
@@ -23,8 +26,10 @@ _SPARSE = 8  # beyond that, values of which less than one in this many occurs ar
 
 
 @remembered
-def scan_classes(masks: Sequence[Path], root: Path) -> ClassTable:
+def scan_classes(masks: Sequence[Path], root: Path) -> tuple[ClassTable, str]:
     """Returns `background`, `class1`, ... up to the largest id below 255 in masks of grey ids or palette indices.
+
+    The second is one of `DIVISORS` if the masks' values number objects, too; empty if not.
 
     Masks that cannot be decoded or hold other values are skipped; `inspect_pairs` reports them.
 
@@ -42,13 +47,15 @@ def scan_classes(masks: Sequence[Path], root: Path) -> ClassTable:
     _require_values(root, sound)
     colors = Colors(sound)
     require_one_palette(colors, f"write {root / LABELMAP}")
-    _require_ids(root, colors)
-    return ClassTable.named(["background", *(f"class{i}" for i in range(1, max(colors.values - {VOID_LABEL}) + 1))])
+    division = choose_division(colors.values, root)
+    used = set(class_part(np.array([*colors.values]), DIVISORS.get(division, 1)).tolist())
+    _require_ids(root, colors, sorted(used), bool(division))
+    names = ["background", *(f"class{i}" for i in range(1, max(used - {VOID_LABEL}) + 1))]
+    return ClassTable.named(names), division
 
 
-def _require_ids(root: Path, colors: Colors) -> None:
-    """Raises UserError if values are not clearly ids."""
-    used = sorted(colors.values)
+def _require_ids(root: Path, colors: Colors, used: list[int], are_divided: bool) -> None:
+    """Raises UserError if values are not clearly ids; `used` are what stands for classes in them."""
     ids = [value for value in used if value != VOID_LABEL]
     if max(ids, default=0) == 0 or (colors.colors == {BLACK, WHITE} and VOID_LABEL in used):
         raise UserError(
@@ -57,7 +64,7 @@ def _require_ids(root: Path, colors: Colors) -> None:
             "with the lines background:0,0,0:: and object:255,255,255::"
         )
     count = max(ids) + 1
-    if count > MOST_CLASSES or (count > _SMALL and len(ids) * _SPARSE < count):
+    if count > MOST_CLASSES or (count > _SMALL and len(ids) * _SPARSE < count and not are_divided):
         raise UserError(
             f"{root}: its masks hold {len(ids)} values up to {max(ids)}, which look like shades rather than class ids; "
             f"write {root / LABELMAP} with a line such as {EXAMPLE_LINE} for each colour, or classes.txt with the "

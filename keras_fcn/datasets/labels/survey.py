@@ -13,15 +13,18 @@ import numpy as np
 
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import Color
-from keras_fcn.images.label_content import LabelContent, label_content, stored_palette
-from keras_fcn.images.masks import palette_of
-from keras_fcn.images.photos import decoded_bytes
+from keras_fcn.images.label_files.content import LabelContent, label_content
+from keras_fcn.images.label_files.opening import label_bytes, label_header
+from keras_fcn.images.pillow import palette_of
 from keras_fcn.runs.known_files import KnownFiles, known_files
 from keras_fcn.system.machine import DECODING, decoding_threads
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 _FIRST, _CHUNK = 2, 64  # so many masks are decoded at first, since they mostly answer; then so many at a time
+
+_REMEMBERED = 1000
+"""Values of a mask that are remembered: more are no ids."""
 
 Answer = TypeVar("Answer")
 
@@ -82,11 +85,11 @@ def _content(path: Path, known: KnownFiles) -> LabelContent | DataError:
     if values is not None:
         return LabelContent(path, {value: ((red, green, blue), count) for value, (red, green, blue), count in values})
     try:
-        with DECODING.taking(decoded_bytes(path)):
+        with DECODING.taking(label_bytes(path)):
             content = label_content(path)
     except DataError as error:
         return error
-    if not content.colors:  # of which there may be many
+    if not content.colors and len(content.values) <= _REMEMBERED:  # of others there may be many
         known.put(path, "values", [[value, color, count] for value, (color, count) in content.values.items()])
     return content
 
@@ -96,17 +99,20 @@ def sound_contents(masks: Iterable[Path]) -> Iterator[LabelContent]:
     return (content for content in contents(masks) if isinstance(content, LabelContent))
 
 
-def stored_palettes(masks: Iterable[Path]) -> list[np.ndarray]:
-    """Returns the different palettes that masks store, each uint8 [N, 3]; only headers are read."""
+def stored_palettes(masks: Iterable[Path]) -> tuple[list[np.ndarray], bool]:
+    """Returns the different palettes that masks store, each uint8 [N, 3], and whether masks have more than 8 bits.
+
+    Only headers are read.
+    """
     found: dict[bytes, None] = {}
+    is_wide = False
     for path in masks:
-        try:
-            palette = stored_palette(path)
-        except DataError:
-            continue
-        if palette is not None:
-            found.setdefault(palette)
-    return [palette_of(palette)[: len(palette) // 3] for palette in found]
+        with contextlib.suppress(DataError):
+            header = label_header(path)
+            is_wide = is_wide or header.is_wide
+            if header.palette is not None:
+                found.setdefault(header.palette)
+    return [palette_of(palette)[: len(palette) // 3] for palette in found], is_wide
 
 
 class Colors:

@@ -19,6 +19,7 @@ from keras_fcn.datasets.pairs import Pairs, UnpairedError, reader, require_pairs
 from keras_fcn.datasets.splits import is_split, list_name, resolved, split_named, split_to_read
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
+from keras_fcn.images.label_files.division import DIVISORS, NOTES
 from keras_fcn.images.masks import read_value_label
 from keras_fcn.system.files import by_suffix
 
@@ -120,12 +121,12 @@ def with_classes(
         return dataclasses.replace(found(legend.classes, every_mask.reader()), masks=every_mask)
     notes = like_class_files(root)
     try:
-        classes = scan_classes(list_all(), root)
+        classes, division = scan_classes(list_all(), root)
     except UserError as error:
         raise UserError("; ".join([error.marked, *notes, *above(root)])) from None
     ids = (*range(classes.num_classes), *[_NONE] * (VOID_LABEL - classes.num_classes), VOID_LABEL)
-    pairs = found(classes, reader(read_value_label, classes, ids))
-    return dataclasses.replace(pairs, mask_notes=(*pairs.mask_notes, *notes))
+    pairs = found(classes, reader(read_value_label, classes, ids, DIVISORS.get(division, 1)))
+    return dataclasses.replace(pairs, mask_notes=(*pairs.mask_notes, *filter(None, [NOTES.get(division)]), *notes))
 
 
 def _wanted(folders: dict[str | None, FolderPair], split: str) -> tuple[str | None, bool]:

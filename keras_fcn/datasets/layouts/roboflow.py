@@ -15,6 +15,7 @@ from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import split_to_read
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.system.files import read_lines
 
 CLASS_FILE = "_classes.csv"
@@ -60,12 +61,12 @@ def _masks_in(folder: Path) -> Files:
 def images_and_masks(files: Files) -> tuple[Files, Files]:
     """Divides a folder's image files into images and masks, both by the image's name.
 
-    A mask is a PNG whose name ends in _mask, unless it has a mask itself: the image may show a face mask.
+    A mask is a file whose name ends in _mask, unless it is a JPEG or has a mask itself: the image may show a face mask.
     """
     masks = Files(
         (name.removesuffix(MASK_ENDING), path)
         for name, path in files.items()
-        if name.endswith(MASK_ENDING) and path.suffix.lower() == ".png" and name + MASK_ENDING not in files
+        if name.endswith(MASK_ENDING) and path.suffix.lower() in MASK_SUFFIXES and name + MASK_ENDING not in files
     )
     taken = set(masks.values())
     images = Files((name, path) for name, path in files.items() if path not in taken)

@@ -7,7 +7,7 @@ from mask_forms import GREYS, NAMES, PAINTS, camvid, folders, ids_of, one_line, 
 from PIL import Image
 
 from keras_fcn.datasets import open_pairs
-from keras_fcn.images.label_content import label_content
+from keras_fcn.images.label_files.content import label_content
 
 # labelmap.txt and grey masks
 

@@ -191,7 +191,5 @@ def test_masks_that_are_jpegs_are_refused(tmp_path):
     write_labelme(tmp_path, NAMES[:2])
     for path in sorted((tmp_path / "SegmentationClass").iterdir()):
         path.rename(path.with_suffix(".jpg"))
-    with pytest.raises(
-        UserError, match=r"SegmentationClass: holds no PNG masks, but 2 .jpg, whose colours are not exact"
-    ):
+    with pytest.raises(UserError, match=r"SegmentationClass: holds no masks, but 2 .jpg, whose colours are not exact"):
         open_pairs(tmp_path, "train")

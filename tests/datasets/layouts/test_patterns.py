@@ -151,7 +151,7 @@ WRONG = {
     "one mask for two": (("x/{name}_*.png", "y/{name}.png"), r"a_1.png and .*a_2.png are both 'a' .* have one mask"),
     "nothing pairs": (("x/{name}.png", "y/{name}.png"), r"none of the 2 images and 2 masks .* x/a_1.png and y/a.png"),
     "no split": (("{split}/{name}_1.png", "y/{name}.png"), "has no split 'val'; splits by the patterns: x"),
-    "no PNGs": (("x/{name}_1.png", "j/{name}.jpg"), r"masks='j/\{name\}.jpg' matches 1 .jpg, .* are PNGs: convert"),
+    "no PNGs": (("x/{name}_1.png", "j/{name}.jpg"), r"masks='j/\{name\}.jpg' matches 1 .jpg, .* are PNGs, TIFFs and"),
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from export.graph.image_bytes import IMAGE_BYTES, segment_files
 from export.graph.image_header import FileLimits, read_header
 from keras_fcn import read_image
-from keras_fcn.images.orientation import exif_orientation
+from keras_fcn.images.headers.orientation import exif_orientation
 
 MAX_PIXELS = 10_000
 LIMIT = f"the limit is {MAX_PIXELS} pixels (--max-pixels of the export)"

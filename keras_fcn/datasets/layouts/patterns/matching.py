@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.layouts.patterns.pattern import File, Pattern
-from keras_fcn.datasets.listing import MASK_SUFFIXES
 from keras_fcn.errors import UserError, argument
+from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
 from keras_fcn.system.files import by_suffix, walk_files
 
@@ -134,7 +134,11 @@ def _require(pattern: Pattern, files: Sequence[File], suffixes: tuple[str, ...],
         raise UserError(f"{given} matches nothing in {root}; {holds}")
     wrong = [file.path for file in files if file.path.suffix.lower() not in suffixes]
     if wrong:
-        wants = "images are JPEGs, PNGs, TIFFs, BMPs or WebPs" if ".jpg" in suffixes else "masks are PNGs"
+        wants = (
+            "images are JPEGs, PNGs and the like"
+            if suffixes is IMAGE_SUFFIXES
+            else "masks are PNGs, TIFFs and the like"
+        )
         raise UserError(f"{given} matches {by_suffix(wrong)}, such as {wrong[0]}; {wants}: convert them")
 
 
@@ -151,7 +155,7 @@ def inside(root: Path, path: Path) -> Path:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in (*IMAGE_SUFFIXES, *OTHER_PICTURES)
+    return path.suffix.lower() in (*IMAGE_SUFFIXES, *MASK_SUFFIXES, *OTHER_PICTURES)
 
 
 def _by_key(

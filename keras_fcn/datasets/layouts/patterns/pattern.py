@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from keras_fcn.datasets.listing import MASK_SUFFIXES, normal_name
+from keras_fcn.datasets.listing import normal_name
 from keras_fcn.errors import UserError, argument
+from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES
 from keras_fcn.system.files import entries_of
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from keras_fcn.datasets.labels.naming import common, file_of, file_texts, words_of
 from keras_fcn.datasets.layouts.patterns.matching import Patterns
 from keras_fcn.datasets.layouts.patterns.pattern import ANY_SUFFIX
-from keras_fcn.datasets.listing import MASK_SUFFIXES, normal_name
+from keras_fcn.datasets.listing import normal_name
 from keras_fcn.datasets.splits import is_split
+from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 
 _MOST_GROUPS, _FEW = 40, 8
 

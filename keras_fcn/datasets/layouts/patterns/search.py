@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_fcn.datasets.labels.survey import sound_contents
 from keras_fcn.datasets.layouts.folders import IMAGES, MASKS
 from keras_fcn.datasets.layouts.patterns.matching import Matched, Patterns, inside
 from keras_fcn.datasets.layouts.patterns.proposing import proposed
 from keras_fcn.datasets.splits import meant_split
-from keras_fcn.errors import UserError
-from keras_fcn.images.label_content import LabelContent
+from keras_fcn.errors import DataError, UserError
+from keras_fcn.images.label_files.content import LabelContent, label_content
+from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES
 from keras_fcn.system.files import walk_files
 
@@ -38,7 +39,7 @@ def search_patterns(root: Path) -> tuple[Patterns | None, str]:
         UserError: If several patterns fit: a mask may be the instances, the classes or another version of these; or the
             names of the masks say that they show something other than classes.
     """
-    paths = tuple(path for path in walk_files(root) if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = tuple(path for path in walk_files(root) if path.suffix.lower() in (*IMAGE_SUFFIXES, *MASK_SUFFIXES))
     return _searched(root, paths)
 
 
@@ -192,7 +193,11 @@ def _kind(paths: Sequence[Path]) -> int:
 
 def _some_contents(paths: Sequence[Path]) -> list[LabelContent]:
     """Returns what the first, the last, and a picture between hold."""
-    return list(sound_contents([paths[index] for index in sorted({0, len(paths) // 2, len(paths) - 1})]))
+    found = []
+    for index in sorted({0, len(paths) // 2, len(paths) - 1}):
+        with contextlib.suppress(DataError):
+            found.append(label_content(paths[index], is_exact=False))
+    return found
 
 
 def _described(matched: Matched) -> str:

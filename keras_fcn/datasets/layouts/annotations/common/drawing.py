@@ -18,8 +18,8 @@ from keras_fcn.datasets.listing import normal_name
 from keras_fcn.datasets.pairs import Pairs, reader
 from keras_fcn.errors import DataError, Remark, UserError
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.headers.orientation import turned
 from keras_fcn.images.masks import read_label
-from keras_fcn.images.orientation import turned
 from keras_fcn.images.photos import displayed_size, orientation_of
 from keras_fcn.system.machine import granted_cores
 from keras_fcn.system.progress import progress_bar

@@ -12,6 +12,7 @@ from typing import Any
 from keras_fcn.datasets.layouts import folders
 from keras_fcn.datasets.listing import inner_folders, normal_name
 from keras_fcn.errors import DataError, UserError
+from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.system.files import walk_files
 from keras_fcn.system.text import reason_of
 
@@ -142,8 +143,10 @@ def image_folders(root: Path, beside: Path, split: str) -> list[Path]:
 
 
 def holds_masks(root: Path) -> bool:
-    """Returns whether there is a folder of masks beside one of images, by their names, and PNGs in it."""
+    """Returns whether there is a folder of masks beside one of images, by their names, and masks in it."""
     if not folders.recognizes(root):
         return False
     named = [top / name for top in (root, *inner_folders(root)) for name in folders.MASKS]
-    return any(path.suffix.lower() == ".png" for folder in named if folder.is_dir() for path in walk_files(folder))
+    return any(
+        path.suffix.lower() in MASK_SUFFIXES for folder in named if folder.is_dir() for path in walk_files(folder)
+    )

@@ -1,0 +1,1 @@
+"""Label files of every kind: PNG, TIFF, BMP, GIF and NumPy's arrays."""
