@@ -82,7 +82,7 @@ class Raster:
         self._bands = self._chosen_bands()
         self._palette = self._colors() if self._interpretation[0] == "palette" else None
         self._is_inverted = dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
-        self.brightest = 0 if dataset.dtypes[0] == "uint16" else None
+        self.brightest = 0 if self._bytes == 2 and self._palette is None else None
 
     @property
     def place(self) -> dict[str, Any]:
@@ -126,6 +126,10 @@ class Raster:
             yield slice(top, min(top + rows, height)), slice(0, width)
 
     @property
+    def _bytes(self) -> int:
+        return np.dtype(self._dataset.dtypes[0]).itemsize
+
+    @property
     def _interpretation(self) -> list[str]:
         return [entry.name for entry in self._dataset.colorinterp]
 
@@ -152,8 +156,8 @@ class Raster:
         )
 
     def _colors(self) -> np.ndarray:
-        """Returns the colours of all 256 indices of a palette, uint8 [256, 3]."""
-        table, colors = self._dataset.colormap(1), np.zeros((256, 3), np.uint8)
+        """Returns the colours of all indices of a palette, uint8 [256, 3], or [65536, 3] of 16 bits."""
+        table, colors = self._dataset.colormap(1), np.zeros((1 << 8 * self._bytes, 3), np.uint8)
         for index, color in table.items():
             colors[index] = color[:3]
         return colors

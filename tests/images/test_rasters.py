@@ -45,13 +45,16 @@ def test_a_tiff_with_a_place_is_a_raster(tmp_path):
         (RGB[..., 0], {"photometric": "miniswhite"}, 255 - RGB[..., [0, 0, 0]]),
         (RGB[..., 0] % 2, {"colormap": {0: (1, 2, 3, 255), 1: (90, 80, 70, 255)}},
          np.array([[1, 2, 3], [90, 80, 70]], np.uint8)[RGB[..., 0] % 2]),
+        (np.uint16(RGB[..., 0]) % 2 + 300, {"colormap": {300: (1, 2, 3, 255), 301: (90, 80, 70, 255)}},
+         np.array([[1, 2, 3], [90, 80, 70]], np.uint8)[RGB[..., 0] % 2]),
         (DEEP, {}, (DEEP >> 8).astype(np.uint8)),
         (DEEP[..., 0], {"interleave": "band", "compress": "deflate"}, (DEEP[..., [0, 0, 0]] >> 8).astype(np.uint8)),
         (np.dstack([RGB, RGB[..., 0]]), {}, RGB),
         (np.dstack([DEEP[..., ::-1], DEEP]), {"colors": ["blue", "green", "red", *3 * ["undefined"]]},
          (DEEP >> 8).astype(np.uint8)),
     ],
-    ids=["rgb", "tiled", "planes", "grey", "white is 0", "palette", "16 bits", "16 bits grey", "alpha", "six bands"],
+    ids=["rgb", "tiled", "planes", "grey", "white is 0", "palette", "deep palette", "16 bits", "16 bits grey", "alpha",
+         "six bands"],
 )  # fmt: skip
 def test_bands_become_rgb(tmp_path, pixels, options, expected):
     path = write_geotiff(tmp_path / "a.tif", pixels, **options)
@@ -59,7 +62,8 @@ def test_bands_become_rgb(tmp_path, pixels, options, expected):
     with opened_raster(path) as raster:
         np.testing.assert_array_equal(raster[3:17, 20:50], expected[3:17, 20:50])
     assert displayed_size(path) == inspect_image(path).size == (40, 50)
-    assert inspect_image(path).brightest == (None if pixels.dtype == np.uint8 else pixels.max())
+    is_8_bits = pixels.dtype == np.uint8 or "colormap" in options
+    assert inspect_image(path).brightest == (None if is_8_bits else pixels.max())
     assert (orientation_of(path), decoded_bytes(path)) == (1, 40 * 50 * 3)
 
 
@@ -146,3 +150,26 @@ def test_a_folder_of_them_is_a_data_set(tmp_path):
     converted = open_pairs(tmp_path / "converted", "train").images + open_pairs(tmp_path / "converted", "val").images
     assert sorted(path.name for path in converted) == ["a.tif", "b.tif", "c.tif"]
     assert all(map(is_raster, converted))
+
+
+@needs_rasterio
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        ("uint8", {"nodata": 0}),
+        ("uint8", {"tiled": True, "blockxsize": 16, "blockysize": 16, "compress": "deflate", "predictor": 2}),
+        ("uint16", {"compress": "lzw"}),
+        ("int32", {}),
+        ("float32", {"nodata": -9999}),
+        ("uint8", {"colormap": {index: (*color, 255) for index, color in enumerate(ClassTable.numbered(3).colors)}}),
+    ],
+)
+def test_masks_may_be_geotiffs(tmp_path, dtype, options):
+    """As QGIS rasterizes them, say: in floats, and with 0 as nodata, which is the first class nevertheless."""
+    ids = RGB[..., 0] % 3
+    for name in "ab":
+        write_geotiff(tmp_path / "images" / f"{name}.tif", RGB)
+        write_geotiff(tmp_path / "masks" / f"{name}.tif", ids.astype(dtype), **options)
+    pairs = open_pairs(tmp_path, "all")
+    assert inspect_pairs(pairs).findings == ()
+    np.testing.assert_array_equal(pairs.read_label(pairs.labels[0]), ids)

@@ -12,13 +12,12 @@ import numpy as np
 
 from keras_fcn.drawing.palettes import picture_colors
 from keras_fcn.errors import Remark, UserError, argument
-from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.images.classes import VOID_LABEL, ClassTable
 from keras_fcn.images.depth import DARK, dark_ones, describe_dark
 from keras_fcn.images.rasters import Raster, Window, opened_raster
 from keras_fcn.images.several import SEVERAL, describe_several, pages_in
 from keras_fcn.inference.large import within_memory
 from keras_fcn.inference.predictor import Predictor
-from keras_fcn.inference.tiling import Tiled
 from keras_fcn.prediction.annotations.tally import Tally
 from keras_fcn.prediction.outputs import OUTPUTS, PICTURE_PIXELS, OutputStyle, Prediction, encode_table
 from keras_fcn.prediction.photos import segment
@@ -57,121 +56,171 @@ def predict_raster(
     Raises:
         UserError: If the raster cannot be read or a file cannot be written.
     """
-    location, targets, style = task.source.location, task.targets, style or OutputStyle()
-    is_cleaned = style.annotations.min_area > 0 or style.annotations.fill_holes > 0
-    by_blocks = tuple(output for output in _BY_BLOCKS if output != "geojson" or not is_cleaned)
-    with opened_raster(location) as raster, contextlib.ExitStack() as stack:
-        height, width = raster.shape[:2]
-        step = _step(height, width)
-        _require_whole(location, targets, step, by_blocks)
-        paths = {output: stack.enter_context(replaced_file(Path(target))) for output, target in targets.items()}
-        scratch = stack.enter_context(tempfile.TemporaryDirectory())
-        paths.setdefault("masks", Path(scratch, "mask.tif"))
-        tiled = predictor.tiles_of(height, width)
-        begin(1 if tiled is None else tiled.number(height, width))
-        drawn = any(output not in by_blocks for output in targets)
-        pictures = _Reduced(raster, step) if drawn else None
-        tally, missing = Tally(), 0
+    style = style or OutputStyle()
+    with opened_raster(task.source.location) as raster, contextlib.ExitStack() as stack:
+        work = _Work(predictor, task, style, raster)
+        work.require_whole()
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        paths = {output: stack.enter_context(replaced_file(Path(target))) for output, target in task.targets.items()}
+        mask = paths.get("masks", scratch / "mask.tif")
+        begin(1 if work.tiled is None else work.tiled.number(*raster.shape[:2]))
         with (
-            within_memory(location, f"add {argument('tile', (1024, 1024))}"),
-            _files(paths, raster, predictor) as files,
+            within_memory(task.source.location, f"add {argument('tile', (1024, 1024))}"),
+            new_mask(mask, raster, predictor.classes) as ids,
+            _new_probabilities(paths.get("probabilities"), raster, predictor.classes) as probabilities,
         ):
-            for window, ids, probabilities in _blocks(predictor, raster, "probabilities" in paths):
-                missing += _write(files, raster, window, ids, probabilities)
-                tally.add(ids, window[0].start, window[1].start)
-                if pictures is not None:
-                    pictures.add(window, ids)
+            for _ in work.write_blocks(ids, probabilities):
                 advance()
         for output, path in paths.items():
-            if output == "geojson":
-                mask, pixels = paths["masks"], tally.pixels
-                if pictures is not None and is_cleaned:
-                    ids = pictures.prediction(task, output, predictor, style).annotated
-                    mask, pixels = Path(scratch, "annotated.tif"), np.bincount(ids.ravel(), minlength=256)
-                    with new_mask(mask, raster, predictor.classes) as file:
-                        file.write((slice(0, height), slice(0, width)), ids[None])
-                try:
-                    write_outlines(path, mask, raster, predictor.classes, pixels)
-                except UserError as error:
-                    raise UserError(f"{location}: {error}") from None
-            elif output == "json":
-                path.write_bytes(encode_table(str(task.source.name), (height, width), tally, predictor.classes))
-            elif output not in by_blocks:
-                assert pictures is not None
-                prediction = pictures.prediction(task, output, predictor, style)
-                path.write_bytes(OUTPUTS[output].encode(prediction))
-        share = missing / (height * width)
-        return _remarks(location, raster, share, "geojson" in targets, None if predictor.is_tiled else tiled)
+            if output not in ("masks", "probabilities"):
+                work.write(output, path, mask, scratch)
+        return work.remarks()
+
+
+@contextlib.contextmanager
+def _new_probabilities(path: Path | None, raster: Raster, classes: ClassTable) -> Iterator[GeoTiff | None]:
+    """Creates the file of probabilities, if there is to be one."""
+    if path is None:
+        yield None
+        return
+    with new_probabilities(path, raster, classes) as file:
+        yield file
+
+
+class _Work:
+    """The prediction of a raster.
+
+    Args:
+        predictor: The model.
+        task: The raster's place and the files to write.
+        style: The style of pictures and annotations.
+        raster: The raster.
+
+    Attributes:
+        tiled: The tiles in which it is predicted; None if as a whole.
+    """
+
+    def __init__(self, predictor: Predictor, task: Task, style: OutputStyle, raster: Raster) -> None:
+        self._predictor, self._task, self._style, self._raster = predictor, task, style, raster
+        self._location, self._size = task.source.location, raster.shape[:2]
+        self._is_cleaned = style.annotations.min_area > 0 or style.annotations.fill_holes > 0
+        self._by_blocks = tuple(output for output in _BY_BLOCKS if output != "geojson" or not self._is_cleaned)
+        self._step = _step(*self._size)
+        self._pictures: _Reduced | None = None
+        self._tally, self._nodata = Tally(), 0
+        self.tiled = predictor.tiles_of(*self._size)
+
+    def require_whole(self) -> None:
+        """Raises UserError if one of the outputs takes a whole image, and the raster is too large for that."""
+        outputs = self._task.targets
+        unknown = [name for name in outputs if names.OUTPUTS[name].of_probabilities and name not in _BY_BLOCKS]
+        if unknown:
+            other = f"for which there is no {unknown[0]}; choose {argument('write')} probabilities"
+            raise UserError(f"{self._location}: is a GeoTIFF, {other}")
+        whole = [output for output in outputs if output not in (*_REDUCED, *self._by_blocks)]
+        if whole and self._step > 1:
+            least = " ".join(output for output in outputs if output not in whole) or "masks"
+            cleaned = f"geojson with {argument('min_area')} or {argument('fill_holes')}"
+            words = " and ".join(cleaned if output == "geojson" else output for output in whole)
+            raise UserError(
+                f"{self._location}: is too large for {words}, at most {PICTURE_PIXELS / 1e6:.0f} megapixels; choose "
+                f"{argument('write')} {least}"
+            )
+
+    def write_blocks(self, mask: GeoTiff, probabilities: GeoTiff | None) -> Iterator[None]:
+        """Writes class ids and probabilities, block by block; yields after each.
+
+        What is nodata in the raster is void in the mask, and NaN in the probabilities.
+        """
+        if any(output not in self._by_blocks for output in self._task.targets):
+            self._pictures = _Reduced(self._raster, self._step)
+        for window, ids, scores in self._blocks(probabilities is not None):
+            if self._raster.has_gaps:
+                missing = ~self._raster.valid(window)
+                self._nodata += int(missing.sum())
+                ids[missing] = VOID_LABEL
+                if scores is not None:
+                    scores[missing] = np.nan
+            mask.write(window, ids[None])
+            if probabilities is not None and scores is not None:
+                probabilities.write(window, np.moveaxis(scores, 2, 0))
+            self._tally.add(ids, window[0].start, window[1].start)
+            if self._pictures is not None:
+                self._pictures.add(window, ids)
+            yield
+
+    def _blocks(self, needs_scores: bool) -> Iterator[tuple[Window, np.ndarray, np.ndarray | None]]:
+        """Yields windows that cover the raster once, class ids uint8 [h, w] and probabilities float32 [h, w, C]."""
+        if self.tiled is None:
+            whole = slice(0, self._size[0]), slice(0, self._size[1])
+            ids, scores = segment(self._predictor, [self._raster[whole]], needs_scores)
+            yield whole, np.array(ids[0]), None if scores is None else np.array(scores[0])
+            return
+        for rows, columns, block in self.tiled.blocks(self._raster):
+            yield (rows, columns), np.array(self._predictor.decide(block)), block if needs_scores else None
+
+    def write(self, output: str, path: Path, mask: Path, scratch: Path) -> None:
+        """Writes an output that is made of the mask.
+
+        Args:
+            output: Its name.
+            path: The file.
+            mask: The GeoTIFF of class ids.
+            scratch: A folder for files that are needed meanwhile.
+
+        Raises:
+            UserError: If it cannot be encoded.
+        """
+        classes, name = self._predictor.classes, str(self._task.source.name)
+        try:
+            if output == "json":
+                path.write_bytes(encode_table(name, self._size, self._tally, classes))
+            elif output in self._by_blocks:
+                write_outlines(path, mask, self._raster, classes, self._tally.pixels)
+            elif output == "geojson":
+                ids, annotated = self._prediction(output).annotated, scratch / "annotated.tif"
+                with new_mask(annotated, self._raster, classes) as file:
+                    file.write((slice(0, len(ids)), slice(0, ids.shape[1])), ids[None])
+                write_outlines(path, annotated, self._raster, classes, np.bincount(ids.ravel(), minlength=256))
+            else:
+                path.write_bytes(OUTPUTS[output].encode(self._prediction(output)))
+        except UserError as error:
+            raise UserError(f"{self._location}: {error.marked}") from None
+
+    def _prediction(self, output: str) -> Prediction:
+        """Returns the prediction that an output is made of."""
+        assert self._pictures is not None
+        style, classes = self._style, self._predictor.classes
+        return Prediction(
+            str(self._task.source.name), self._pictures.image, self._pictures.ids, classes,
+            picture_colors(classes, style.palette), None, style.alpha, self._location, self._task.targets[output],
+            style.annotations,
+        )  # fmt: skip
+
+    def remarks(self) -> list[Remark]:
+        """Returns what should be looked at."""
+        location, remarks = self._location, []
+        if self.tiled is not None and not self._predictor.is_tiled:
+            text = f"{location}: was predicted in tiles, as {argument('tile', self.tiled.tile)} does"
+            remarks.append(Remark("tiles", text))
+        if self._nodata:
+            share = self._nodata / math.prod(self._size)
+            text = f"{location}: {share:.1%} of its pixels are nodata, and so void ({VOID_LABEL}) in what is written"
+            remarks.append(Remark("nodata", text))
+        if "geojson" in self._task.targets and self._raster.crs is None:
+            remarks.append(Remark("no CRS", f"{location}: says no CRS, so coordinates of its GeoJSON are pixels"))
+        brightest = self._raster.brightest
+        if brightest is not None and dark_ones({location: brightest}):
+            remarks.append(Remark(DARK, describe_dark({location: brightest})))
+        if (pages := pages_in(location)) > 1:
+            remarks.append(Remark(SEVERAL, describe_several({location: pages})))
+        return remarks
 
 
 def _step(height: int, width: int) -> int:
     """Returns which of a raster's pixels make a picture: every one, second, third ..."""
     step = math.ceil(math.sqrt(height * width / PICTURE_PIXELS))
     return step + (-(-height // step) * -(-width // step) > PICTURE_PIXELS)
-
-
-def _require_whole(location: str, outputs: dict[str, str], step: int, by_blocks: tuple[str, ...]) -> None:
-    """Raises UserError if one of the outputs takes a whole image, and the raster is too large for that."""
-    unknown = [name for name in outputs if names.OUTPUTS[name].of_probabilities and name not in _BY_BLOCKS]
-    if unknown:
-        raise UserError(
-            f"{location}: is a GeoTIFF, for which there is no {unknown[0]}; choose {argument('write')} probabilities"
-        )
-    whole = [output for output in outputs if output not in (*_REDUCED, *by_blocks)]
-    if whole and step > 1:
-        least = " ".join(output for output in outputs if output not in whole) or "masks"
-        cleaned = f"geojson with {argument('min_area')} or {argument('fill_holes')}"
-        words = " and ".join(cleaned if output == "geojson" else output for output in whole)
-        raise UserError(
-            f"{location}: is too large for {words}, at most {PICTURE_PIXELS / 1e6:.0f} megapixels; choose "
-            f"{argument('write')} {least}"
-        )
-
-
-@contextlib.contextmanager
-def _files(paths: dict[str, Path], raster: Raster, predictor: Predictor) -> Iterator[dict[str, GeoTiff]]:
-    with contextlib.ExitStack() as stack:
-        files = {"masks": stack.enter_context(new_mask(paths["masks"], raster, predictor.classes))}
-        if "probabilities" in paths:
-            new = new_probabilities(paths["probabilities"], raster, predictor.classes)
-            files["probabilities"] = stack.enter_context(new)
-        yield files
-
-
-def _blocks(
-    predictor: Predictor, raster: Raster, needs_probabilities: bool
-) -> Iterator[tuple[Window, np.ndarray, np.ndarray | None]]:
-    """Yields windows that cover the raster once, their class ids uint8 [h, w] and probabilities float32 [h, w, C]."""
-    height, width = raster.shape[:2]
-    tiled = predictor.tiles_of(height, width)
-    if tiled is None:
-        whole = slice(0, height), slice(0, width)
-        ids, probabilities = segment(predictor, [raster[whole]], needs_probabilities)
-        yield whole, np.array(ids[0]), None if probabilities is None else np.array(probabilities[0])
-        return
-    for rows, columns, block in tiled.blocks(raster):
-        yield (rows, columns), np.array(predictor.decide(block)), block if needs_probabilities else None
-
-
-def _write(
-    files: dict[str, GeoTiff], raster: Raster, window: Window, ids: np.ndarray, probabilities: np.ndarray | None
-) -> int:
-    """Writes a block; what is nodata in the raster becomes void in `ids`, and NaN in `probabilities`.
-
-    Returns:
-        The number of these pixels.
-    """
-    nodata = 0
-    if raster.has_gaps:
-        missing = ~raster.valid(window)
-        nodata = int(missing.sum())
-        ids[missing] = VOID_LABEL
-        if probabilities is not None:
-            probabilities[missing] = np.nan
-    files["masks"].write(window, ids[None])
-    if probabilities is not None:
-        files["probabilities"].write(window, np.moveaxis(probabilities, 2, 0))
-    return nodata
 
 
 class _Reduced:
@@ -195,29 +244,3 @@ class _Reduced:
         top, left = ((part.start + skipped) // self._step for part, skipped in zip(window, first))
         place = slice(top, top + chosen.shape[0]), slice(left, left + chosen.shape[1])
         self.image[place], self.ids[place] = self._raster[window][inner], chosen
-
-    def prediction(self, task: Task, output: str, predictor: Predictor, style: OutputStyle) -> Prediction:
-        """Returns the prediction that an output is made of."""
-        shown = picture_colors(predictor.classes, style.palette)
-        return Prediction(
-            str(task.source.name), self.image, self.ids, predictor.classes, shown, None, style.alpha,
-            task.source.location, task.targets[output], style.annotations,
-        )  # fmt: skip
-
-
-def _remarks(location: str, raster: Raster, nodata: float, is_outlined: bool, tiled: Tiled | None) -> list[Remark]:
-    """Returns remarks; `nodata` is the fraction of such pixels, `tiled` are tiles that nobody asked for."""
-    remarks = []
-    if tiled is not None:
-        text = f"{location}: was predicted in tiles, as {argument('tile', tiled.tile)} does"
-        remarks.append(Remark("tiles", text))
-    if nodata:
-        text = f"{location}: {nodata:.1%} of its pixels are nodata, and so void ({VOID_LABEL}) in what is written"
-        remarks.append(Remark("nodata", text))
-    if is_outlined and raster.crs is None:
-        remarks.append(Remark("no CRS", f"{location}: says no CRS, so coordinates of its GeoJSON are pixels"))
-    if raster.brightest is not None and dark_ones({location: raster.brightest}):
-        remarks.append(Remark(DARK, describe_dark({location: raster.brightest})))
-    if (pages := pages_in(location)) > 1:
-        remarks.append(Remark(SEVERAL, describe_several({location: pages})))
-    return remarks
