@@ -96,7 +96,9 @@ def test_windows_are_cut_again(pairs):
     """Those of a raster's blocks: a part of a part is one of the whole."""
     large = large_images(pairs, sizes_of(pairs))
     blocks = cut_large(pairs, large, (60, 80)).pairs
-    inner = cut_large(blocks, large_images(blocks, sizes_of(blocks)), (20, 40)).pairs
+    cut = cut_large(blocks, large_images(blocks, sizes_of(blocks)), (20, 40))
+    assert cut.gigabytes == pytest.approx(90 * 130 * 4 / 1e9)
+    inner = cut.pairs
     whole = np.asarray(Image.open(pairs.images[1]))
     for image in inner.images[1:-1]:
         top, left, size = image.stem.removeprefix("b_").split("_")

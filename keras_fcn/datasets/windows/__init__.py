@@ -26,6 +26,7 @@ from keras_fcn.images.rasters import is_raster, opened_raster
 from keras_fcn.images.windows import Window, is_window, pixels_in, read_pixels, read_window
 from keras_fcn.runs.known_files import known_files
 from keras_fcn.system.files import replaced_file
+from keras_fcn.system.progress import progress_bar
 
 LARGE = 1 << 25
 """Pixels of an image above which it is cut: scans of 48 megapixels, not what cameras give."""
@@ -107,29 +108,28 @@ def cut(pairs: Pairs, boxes: Callable[[Path], Sequence[Box] | None]) -> Cut:
     Raises:
         UserError: If a file cannot be decoded, or the windows cannot be written.
     """
-    images: list[Path] = []
-    labels: list[Path] = []
-    of_pair: dict[tuple[Path, Path], tuple[list[Path], list[Path]]] = {}
-    size = 0
+    chosen = {pair: boxes(pair[0]) for pair in zip(pairs.images, pairs.labels)}
     read_label = functools.partial(_read_ids, read_label=pairs.read_label)
-    for pair in zip(pairs.images, pairs.labels):
-        if pair not in of_pair:
-            found = boxes(pair[0])
-            if not found:
-                of_pair[pair] = ([pair[0]], [pair[1]]) if found is None else ([], [])
-            else:
+    windows: dict[tuple[Path, Path], list[tuple[Path, Path]]] = {}
+    sizes: dict[Path, int] = {}  # bytes of the files of pixels, some of which hold several windows of blocks
+    with progress_bar(sum(map(bool, chosen.values())), "image", "cutting images") as bar:
+        for pair, found in chosen.items():
+            if found:
                 whole, ids = _kept(pair[0], read_image), _kept(pair[1], read_label)
                 _require_alike(*pair, whole.window, ids.window)
-                of_pair[pair] = whole.write(found, pair[0]), ids.write(found, pair[0])
-                size += math.prod(whole.window.shape) + math.prod(ids.window.shape)
-        own = of_pair[pair]
-        images += own[0]
-        labels += own[1]
-    windows = [own[0] for own in of_pair.values() if own[0] and is_window(own[0][0])]
+                windows[pair] = list(zip(whole.write(found, pair[0]), ids.write(found, pair[0])))
+                sizes |= {each.folder: math.prod(each.window.shape) for each in (whole, ids)}
+                bar.update()
+    kept = [windows.get(pair, [pair] if chosen[pair] is None else []) for pair in zip(pairs.images, pairs.labels)]
+    images, labels = (tuple(own[place] for of_pair in kept for own in of_pair) for place in (0, 1))
+    changed = dataclasses.replace(pairs, images=images, labels=labels)
     if not windows:
-        return Cut(dataclasses.replace(pairs, images=tuple(images), labels=tuple(labels)))
-    changed = dataclasses.replace(pairs, images=tuple(images), labels=tuple(labels), read_label=read_label)
-    return Cut(changed, len(windows), sum(map(len, windows)), read_window(windows[0][0]).size, size / 1e9)
+        return Cut(changed)
+    changed = dataclasses.replace(changed, read_label=read_label)
+    first = next(iter(windows.values()))[0][0]
+    return Cut(
+        changed, len(windows), sum(map(len, windows.values())), read_window(first).size, sum(sizes.values()) / 1e9
+    )
 
 
 def overlapping(size: tuple[int, int], window: tuple[int, int]) -> Iterator[Box]:
