@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from keras_fcn.inference.graphs import likeliest
-from keras_fcn.network.layers import scaled_length
+from keras_fcn.network.initializers import Bilinear
+from keras_fcn.network.layers import Enlarge, scaled_length
 from keras_fcn.network.parts import Parts
 
 INPUT, OUTPUT = "images", "classes"
@@ -40,7 +43,7 @@ def class_graph(
     input_scale, upscore, scorer = parts.logits.input_scale, parts.heads[0], parts.scorer("normalized")
     # Logits to be resized have their classes in the last axis.
     is_classes_first = classes_first and input_scale == 1
-    convolve, stride = _last_upsampling(upscore, is_classes_first), upscore.strides[0]
+    convolve, stride = _last_upsampling(upscore, parts.logits.classes.num_classes, is_classes_first)
 
     def cropped(pixels: tf.Tensor, height, width) -> tf.Tensor:
         """Returns [N, height, width, C] of [N, H + 1, W + 1, s s C], whose pixels begin s/2 before the image's."""
@@ -69,26 +72,33 @@ def class_graph(
     return tf.function(lambda images: {OUTPUT: frozen(images)[0]}, input_signature=[spec])
 
 
-def _last_upsampling(layer: keras.layers.Conv2DTranspose, classes_first: bool):
-    """Returns the function from scores [N, H, W, C] to the logits of s s pixels each, shifted by s/2 pixels.
+def _last_upsampling(
+    layer: keras.layers.Conv2DTranspose | Enlarge, num_classes: int, classes_first: bool
+) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:
+    """Returns the function from scores [N, H, W, C] to the logits of s s pixels each, shifted by s/2 pixels, and s.
 
-    Logits are [N, H + 1, W + 1, s s, C], or [N, H + 1, W + 1, C, s s].
+    Logits are [N, H + 1, W + 1, s s, C], or [N, H + 1, W + 1, C, s s]. Bilinear resizing is the same with a kernel of
+    its own, but goes on beyond the border with the scores there instead of zeros.
     """
-    stride, num_classes = layer.strides[0], layer.filters
+    if isinstance(layer, Enlarge):
+        stride, beyond = layer.stride, "SYMMETRIC"
+        kernel = Bilinear(stride)((2 * stride, 2 * stride, num_classes, num_classes))
+    else:
+        stride, beyond, kernel = layer.strides[0], "CONSTANT", layer.kernel
     # Of the kernel's rows (columns), the second half belongs to the input before, the first to the one after:
     # [2 s, 2 s, C out, C in] is cut into halves, which are reversed to be the convolution's 2 x 2 positions, and
     # becomes [2, 2, C in, s s C out] or [2, 2, C in, C out s s].
-    kernel = np.asarray(layer.kernel).reshape(2, stride, 2, stride, num_classes, num_classes)
+    kernel = np.asarray(kernel).reshape(2, stride, 2, stride, num_classes, num_classes)
     order = (0, 2, 5, 4, 1, 3) if classes_first else (0, 2, 5, 1, 3, 4)
     kernel = kernel[::-1, :, ::-1].transpose(order).reshape(2, 2, num_classes, -1)
     pixels = (num_classes, stride**2) if classes_first else (stride**2, num_classes)
 
     def convolve(scores: tf.Tensor) -> tf.Tensor:
-        padded = tf.pad(scores, [[0, 0], [1, 1], [1, 1], [0, 0]])  # [N, H + 2, W + 2, C]
+        padded = tf.pad(scores, [[0, 0], [1, 1], [1, 1], [0, 0]], beyond)  # [N, H + 2, W + 2, C]
         logits = tf.nn.conv2d(padded, tf.constant(kernel), 1, "VALID")  # [N, H + 1, W + 1, s s C]
         return tf.reshape(logits, tf.stack([-1, *_lengths(logits), *pixels]))
 
-    return convolve
+    return convolve, stride
 
 
 def _lengths(tensor: tf.Tensor) -> list:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from keras_fcn.runs.names import BackboneName, ModelName
+from keras_fcn.runs.names import BackboneName, ModelName, OutputStride
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import write_json
 from keras_fcn.system.options import AT_LEAST_1, Options, Range, within
@@ -41,6 +41,9 @@ class SummaryOptions(Options):
     backbone: Annotated[BackboneName, arg(metavar="NAME")] = "resnet18_v2"
     """The network below the head, which computes the features."""
 
+    output_stride: OutputStride = 32
+    """The backbone's greatest stride; with 16 or 8, convolutions are dilated instead."""
+
     size: Annotated[tuple[int, int], _SIZE, arg(metavar="H W")] = (320, 480)
     """Height and width of the image in pixels."""
 
@@ -64,7 +67,9 @@ def main() -> None:
     from keras_fcn.network.cost.complexity import summarize
     from keras_fcn.network.fcn import build_fcn
 
-    network = build_fcn(options.model, options.backbone, options.num_classes)
+    network = build_fcn(
+        options.model, options.backbone, options.num_classes, output_stride=options.output_stride
+    )  # fmt: skip
     summary = summarize(network, options.size, options.batch_size)
     if options.json is not None:
         write_json(options.json, summary.to_dict())

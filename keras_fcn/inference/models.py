@@ -15,6 +15,8 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.graphs import ProbabilityFunction, Segment
 from keras_fcn.network.parts import class_table
+from keras_fcn.network.torchvision import read_torchvision
+from keras_fcn.network.weights.files import holds_tensors, read_weight_file
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import command_line
 from keras_fcn.system.files import lent_suffix, without_wildcards
@@ -41,13 +43,19 @@ def find_model(path: Path) -> Path:
 
 
 def load_model(path: Path) -> keras.Model:
-    """Loads a `.keras` file of one of our networks.
+    """Loads a `.keras` file of one of our networks, or a `.pth` or `.safetensors` file of one of torchvision's.
 
     Raises:
         UserError: If there is no such file, it is damaged, or it holds another kind of model.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a run folder or a .keras file")
+    if holds_tensors(path):
+        tensors = read_weight_file(path)
+        try:
+            return read_torchvision(tensors)
+        except UserError as error:
+            raise UserError(f"{path}: {error.marked}") from None
     try:
         with lent_suffix(path, ".keras") as named:
             model = keras.models.load_model(named, compile=False)

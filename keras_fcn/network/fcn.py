@@ -1,19 +1,21 @@
-"""The fully convolutional networks FCN-32s, FCN-16s and FCN-8s: one decoder over any backbone."""
+"""The fully convolutional networks FCN-32s, FCN-16s and FCN-8s: one decoder over any backbone; and other heads."""
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import layers
 
+from keras_fcn.errors import UserError, argument
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.network.backbones import Backbone, build_backbone, find_backbone
 from keras_fcn.network.initializers import Bilinear
-from keras_fcn.network.layers import Logits, PadToMultiple, ScaleImage
+from keras_fcn.network.layers import Enlarge, Logits, PadToMultiple, ScaleImage
 from keras_fcn.network.upscore import Upscore
-from keras_fcn.runs.names import NETWORKS
+from keras_fcn.runs.names import HEADS, NETWORKS
 
 UPSCORE_INITS: dict[str, Callable[[int], keras.initializers.Initializer]] = {
     "bilinear": Bilinear,
@@ -32,13 +34,14 @@ def build_fcn(
     context: bool = False,
     auxiliary: bool = False,
     input_scale: float = 1.0,
+    output_stride: int = 32,
 ) -> keras.Model:
     """Builds a fully convolutional network (Long, Shelhamer, Darrell, CVPR 2015, figure 3).
 
     The model takes decoded images of any height and width; it contains normalization and padding.
 
     Args:
-        model: "fcn32s", "fcn16s" or "fcn8s".
+        model: "fcn32s", "fcn16s" or "fcn8s", or a head of another network: "fcn", "deeplabv3" or "lraspp".
         backbone: A name in `keras_fcn.runs.names.BACKBONES`, or a custom backbone.
         num_classes: Number of classes, background included; 21, with VOC's names, if `classes` is not given either.
         classes: Names and colours of the classes, instead of `num_classes`.
@@ -51,6 +54,7 @@ def build_fcn(
         auxiliary: Whether the model has a second output for training, logits of an auxiliary head on P4, for a loss
             closer to the earlier layers (Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017, section 3.3).
         input_scale: The fraction of its size at which the network processes an image; see `with_input_scale`.
+        output_stride: The greatest stride of the backbone; see `build_backbone`.
 
     Returns:
         A functional model from images [N, H, W, 3], RGB in 0-255, to logits float32 [N, H, W, num_classes]; with
@@ -65,8 +69,10 @@ def build_fcn(
         >>> network.output_shape
         (None, None, None, 21)
     """
-    if model not in NETWORKS:
-        raise ValueError(f"model must be one of {', '.join(NETWORKS)}. Received: {model!r}")
+    if model not in NETWORKS | HEADS:
+        raise ValueError(f"model must be one of {', '.join(NETWORKS | HEADS)}. Received: {model!r}")
+    if context and model in HEADS:
+        raise UserError(f"{argument('context')} is for {', '.join(NETWORKS)}. Received: {argument('model', model)}")
     if upscore_init not in UPSCORE_INITS:
         raise ValueError(f"upscore_init must be one of {', '.join(UPSCORE_INITS)}. Received: {upscore_init!r}")
     if classes is None:
@@ -74,17 +80,23 @@ def build_fcn(
     if num_classes not in (None, classes.num_classes):
         raise ValueError(f"classes has {classes.num_classes} classes, but num_classes={num_classes}")
     backbone = find_backbone(backbone)
-    body = build_backbone(backbone, weights)
+    body = build_backbone(backbone, weights, output_stride)
     mean, std = np.array(backbone.mean), np.array(backbone.std)
 
     image = keras.Input((None, None, 3), name="image")
     normalized = layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name="normalization")(image)
     features = body(PadToMultiple(32, name="pad")(normalized))
-    top = _score(features["P5"], classes.num_classes, context)
-    scores = _decode(top, features, NETWORKS[model], UPSCORE_INITS[upscore_init])
+    if model in HEADS:
+        scores, stride = pkgutil.resolve_name(HEADS[model])(features, classes.num_classes, output_stride)
+        scores = Enlarge(stride, name=f"upscore{stride}")(scores)
+    else:
+        top = _score(features["P5"], classes.num_classes, context)
+        scores = _decode(top, features, NETWORKS[model], UPSCORE_INITS[upscore_init], output_stride)
     # Logits are float32 for the loss and argmax, also with mixed precision.
     logits = Logits(classes, dtype="float32", name="logits")([scores, image])
-    outputs = [logits, _auxiliary_logits(features["P4"], classes, image)] if auxiliary else logits
+    outputs = (
+        [logits, _auxiliary_logits(features["P4"], classes, image, min(16, output_stride))] if auxiliary else logits
+    )
     return with_input_scale(keras.Model(image, outputs, name=f"{model}_{backbone.name}"), input_scale)
 
 
@@ -124,29 +136,30 @@ def _score(feature, num_classes: int, context: bool):
     return layers.Add(name="fuse_context")([scores, pooled])
 
 
-def _decode(scores, features: dict, final_stride: int, initializer: Callable):
-    """Upsamples the scores at stride 32 to the padded image, with the paper's layer names.
+def _decode(scores, features: dict, final_stride: int, initializer: Callable, stride: int):
+    """Upsamples the scores at the stride of P5 to the padded image, with the paper's layer names.
 
     The skip connections are initialized with zeros, so FCN-16s and FCN-8s start as FCN-32s.
     """
-    num_classes, stride = scores.shape[-1], 32
-    for level, upscore in ((4, "upscore2"), (3, "upscore_pool4")):
-        if stride == final_stride:
+    num_classes, levels = scores.shape[-1], {4: "upscore2", 3: "upscore_pool4"}
+    for level, upscore in levels.items():
+        if final_stride > 2**level:
             break
-        scores = _upsample(scores, num_classes, 2, initializer(2), upscore)
+        if stride > 2**level:
+            scores = _upsample(scores, num_classes, 2, initializer(2), upscore)
+            stride //= 2
         skip = layers.Conv2D(num_classes, 1, kernel_initializer="zeros", name=f"score_pool{level}")
         scores = layers.Add(name=f"fuse_pool{level}")([scores, skip(features[f"P{level}"])])
-        stride //= 2
     return _upsample(scores, num_classes, stride, initializer(stride), f"upscore{stride}")
 
 
-def _auxiliary_logits(feature, classes: ClassTable, image):
-    """Returns logits of a feature at stride 16: a 3x3 and a 1x1 convolution, and upsampling without weights."""
+def _auxiliary_logits(feature, classes: ClassTable, image, stride: int):
+    """Returns logits of P4: a 3x3 and a 1x1 convolution, and upsampling without weights."""
     channels = max(feature.shape[-1] // 4, 1)
     x = layers.Conv2D(channels, 3, padding="same", use_bias=False, name="auxiliary_conv")(feature)
     x = layers.ReLU(name="auxiliary_relu")(layers.BatchNormalization(momentum=0.9, name="auxiliary_bn")(x))
     scores = layers.Conv2D(classes.num_classes, 1, name="auxiliary_score")(x)
-    scores = layers.UpSampling2D(16, interpolation="bilinear", name="auxiliary_upscore")(scores)
+    scores = layers.UpSampling2D(stride, interpolation="bilinear", name="auxiliary_upscore")(scores)
     return Logits(classes, dtype="float32", name="auxiliary_logits")([scores, image])
 
 

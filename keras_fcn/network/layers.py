@@ -67,6 +67,55 @@ def _resized(images, height, width):
 
 
 @keras.saving.register_keras_serializable(package="keras_fcn")
+class Enlarge(keras.layers.Layer):
+    """Enlarges features bilinearly by an integer, with half-pixel centres; beyond the border are the features there.
+
+    It takes features of any size in a graph, which `keras.layers.UpSampling2D` does not, and tensors of four axes only.
+
+    Input shape: [N, H, W, C]. Output shape: [N, stride * H, stride * W, C].
+
+    Args:
+        stride: The factor, at least 1.
+    """
+
+    def __init__(self, stride: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.stride = stride
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The factors of height and width."""
+        return self.stride, self.stride
+
+    def call(self, inputs):
+        """Returns the enlarged features."""
+        for axis in (1, 2):
+            inputs = self._enlarged(inputs, axis)
+        return inputs
+
+    def _enlarged(self, features, axis: int):
+        """Interpolates along an axis: the new positions of all features are joined along the next axis."""
+        lengths = [*ops.shape(features)]
+        border = [[1, 1] if number == axis else [0, 0] for number in range(4)]
+        padded = ops.pad(features, border, mode="symmetric")
+        before, after = (padded[:, :-2], padded[:, 2:]) if axis == 1 else (padded[:, :, :-2], padded[:, :, 2:])
+        offsets = [(position + 0.5) / self.stride - 0.5 for position in range(self.stride)]
+        parts = [features + ((before if offset < 0 else after) - features) * abs(offset) for offset in offsets]
+        lengths[axis] *= self.stride
+        return ops.reshape(ops.concatenate(parts, axis + 1), lengths)
+
+    def compute_output_shape(self, input_shape):
+        """Returns the shape with height and width times the factor, None where they are unknown."""
+        batch, height, width, channels = input_shape
+        height, width = (None if size is None else size * self.stride for size in (height, width))
+        return batch, height, width, channels
+
+    def get_config(self) -> dict:
+        """Returns the arguments of the constructor."""
+        return {**super().get_config(), "stride": self.stride}
+
+
+@keras.saving.register_keras_serializable(package="keras_fcn")
 class PadToMultiple(keras.layers.Layer):
     """Pads with zeros below and on the right until height and width are multiples of `multiple`.
 

@@ -9,9 +9,15 @@ import keras
 
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.network.layers import Logits
-from keras_fcn.runs.names import NETWORKS
 
-_SCORED_BY = {"P5": "score_fr", "P4": "score_pool4", "P3": "score_pool3"}
+_TAKEN_BY = {
+    "P5": ("score_fr", "head_conv", "aspp1_conv"),
+    "P4": ("score_pool4",),
+    "P3": ("score_pool3", "score_low"),
+}
+"""Layers that may be the first to take a feature, by level."""
+
+_UPSCORES = ("upscore32", "upscore16", "upscore8")
 _AUXILIARY = "auxiliary"
 
 
@@ -40,8 +46,17 @@ class Parts:
 
     @property
     def network(self) -> str:
-        """The name of the network without its backbone: "fcn32s", "fcn16s" or "fcn8s"."""
-        return {stride: name for name, stride in NETWORKS.items()}[self.heads[0].strides[0]]
+        """The name of the network without its backbone, such as "fcn8s"."""
+        if "head_conv" in self._layers:
+            kinds = {"aspp1_conv": "deeplabv3", "score_low": "lraspp"}
+            return next((name for layer, name in kinds.items() if layer in self._layers), "fcn")
+        skips = sum(name in self._layers for name in ("score_pool4", "score_pool3"))
+        return ("fcn32s", "fcn16s", "fcn8s")[skips]
+
+    @property
+    def output_stride(self) -> int:
+        """The greatest stride of the backbone."""
+        return 256 // self.backbone.compute_output_shape((1, 256, 256, 3))["P5"][1]
 
     @cached_property
     def backbone(self) -> keras.Model:
@@ -51,13 +66,19 @@ class Parts:
     @cached_property
     def heads(self) -> list[keras.layers.Layer]:
         """The layers that upsample scores to the padded image; that of an auxiliary head is the last."""
-        names = (*(f"upscore{stride}" for stride in NETWORKS.values()), f"{_AUXILIARY}_upscore")
+        names = (*_UPSCORES, f"{_AUXILIARY}_upscore")
         return [self._layers[name] for name in names if name in self._layers]
 
     @cached_property
     def levels(self) -> dict[str, keras.KerasTensor]:
         """The features that the heads use, by level, from P5 on."""
-        takers = {level: self._layers[name] for level, name in _SCORED_BY.items() if name in self._layers}
+        backbone = self.backbone
+        takers = {
+            level: self._layers[name]
+            for level, names in _TAKEN_BY.items()
+            for name in names
+            if name in self._layers and self._layers[name].input._keras_history.operation is backbone
+        }
         if f"{_AUXILIARY}_conv" in self._layers:
             takers.setdefault("P4", self._layers[f"{_AUXILIARY}_conv"])
         return {level: layer.input for level, layer in takers.items()}

@@ -48,10 +48,15 @@ class NetworkOptions(Options):
     """The network and its initial weights."""
 
     model: names.ModelName = "fcn8s"
-    """The network: the smaller the stride at which it upsamples its logits, the finer its outlines."""
+    """The network: the paper's FCNs, finer with a smaller stride at which logits are upsampled; or another head, as in
+    torchvision: `fcn`, `deeplabv3` or `lraspp`."""
 
     backbone: Annotated[names.BackboneName, arg(metavar="NAME", help_behavior_hint=_BACKBONES_HINT)] = "resnet18_v2"
     """The network below the head, which computes the features."""
+
+    output_stride: names.OutputStride = 32
+    """The backbone's greatest stride: with 16 or 8, convolutions of ResNet V1 and V1b (16: and MobileNetV3) are dilated
+    instead, for finer features in more time."""
 
     weights: Annotated[str, arg(metavar="FILE")] = "none"
     """The backbone's initial weights: `none` (random), `imagenet` (installed or downloaded), or a file: .keras,
@@ -69,8 +74,9 @@ class NetworkOptions(Options):
     objects fill the images, 0.25 for those of 12 megapixels. --scale sets the scale in training."""
 
     init_from: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
-    """Start from a trained run or .keras file of the same backbone: matching layers are copied, other score layers
-    start at 0. This is how FCN-16s starts from FCN-32s, and FCN-8s from FCN-16s."""
+    """Start from a trained run, a .keras file or torchvision's .pth of a network that segments, of the same backbone:
+    matching layers are copied, and the scores of classes of the same name; other scores start at 0. This is how
+    FCN-16s starts from FCN-32s, and FCN-8s from FCN-16s."""
 
     auxiliary: Annotated[float, NOT_NEGATIVE, arg(metavar="WEIGHT")] = 0.0
     """Train a second head on the features at stride 16, with this weight of its loss; 0.4, say."""
@@ -80,6 +86,9 @@ class NetworkOptions(Options):
         if self.init_from is not None and self.weights != "none":
             both = f"{argument('init_from')} and {argument('weights')}"
             raise UserError(f"{both} exclude each other: a run has the weights of its backbone")
+        if self.model in names.HEADS and (self.context or self.upscore_init != "bilinear"):
+            both = f"{argument('context')} and {argument('upscore_init')}"
+            raise UserError(f"{both} are for {', '.join(names.NETWORKS)}. Received: {argument('model', self.model)}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 NETWORKS = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}
-"""The networks, each with the stride at which its logits are upsampled to the image at once."""
+"""The networks of the FCN paper, each with the stride at which its logits are upsampled to the image at once."""
+
+HEADS = {
+    "fcn": "keras_fcn.network.heads:fcn_head",
+    "deeplabv3": "keras_fcn.network.heads:deeplabv3_head",
+    "lraspp": "keras_fcn.network.heads:lraspp_head",
+}
+"""Networks of other heads, each a "module:function" from features, the number of classes and the stride of P5 to scores
+and their stride."""
 
 
 class BackboneEntry(NamedTuple):
@@ -28,8 +36,9 @@ class BackboneEntry(NamedTuple):
     files: str = ""
 
 
-_RESNETS, _VGG, _APPLICATIONS, _LITE = (
-    f"keras_fcn.network.backbones.{name}" for name in ("resnets", "vgg", "applications", "efficientnet_lite")
+_RESNETS, _VGG, _APPLICATIONS, _LITE, _MOBILE = (
+    f"keras_fcn.network.backbones.{name}"
+    for name in ("resnets", "vgg", "applications", "efficientnet_lite", "mobilenet_v3")
 )
 _KERAS, _HUB = "keras.applications", "KerasHub"
 _TORCH, _GLUON = ".pth or .safetensors of torchvision or timm", ".params of MXNet Gluon's model zoo"
@@ -53,6 +62,7 @@ BACKBONES = {
     "resnet152_v1b": BackboneEntry(f"{_RESNETS}:bottleneck_v1", (3, 8, 36, 3), _HUB, _TORCH),
     "vgg16": BackboneEntry(f"{_VGG}:vgg16", (), _KERAS),
     "mobilenet_v2": BackboneEntry(f"{_APPLICATIONS}:mobilenet_v2", (), _KERAS, _FOLDED),
+    "mobilenet_v3_large": BackboneEntry(f"{_MOBILE}:mobilenet_v3_large", files=".pth or .safetensors of torchvision"),
     "efficientnet_lite0": BackboneEntry(f"{_LITE}:lite", (1.0, 1.0, f"{_PACKAGE}0{_MODEL}"), _INSTALLED, _ITS_FILE),
     "efficientnet_lite1": BackboneEntry(f"{_LITE}:lite", (1.0, 1.1, f"{_PACKAGE}1{_MODEL}"), _INSTALLED, _ITS_FILE),
     "efficientnet_lite2": BackboneEntry(f"{_LITE}:lite", (1.1, 1.2, f"{_PACKAGE}2{_MODEL}"), _INSTALLED, _ITS_FILE),
@@ -256,6 +266,7 @@ Unlabelled = Literal["leave_out", "background"]
 StrategyName = Literal["auto", "mirrored", "multiworker", "none"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 SwitchName = Literal["auto", "on", "off"]
+OutputStride = Literal[32, 16, 8]
 UpscoreInit = Literal["bilinear", "xavier"]
 
 if TYPE_CHECKING:
@@ -267,7 +278,7 @@ if TYPE_CHECKING:
     OutputName = str
     PaletteName = str
 else:  # what the command line takes
-    ModelName = Literal[tuple(NETWORKS)]
+    ModelName = Literal[(*NETWORKS, *HEADS)]
     BackboneName = Literal[tuple(BACKBONES)]
     LossName = Literal[tuple(LOSSES)]
     OptimizerName = Literal[tuple(OPTIMIZERS)]

@@ -79,8 +79,8 @@ def _ranges(options: type) -> list[tuple[str, Range]]:
     return found
 
 
-def _one_of(names: tuple[str, ...], is_several: bool) -> Range:
-    wanted = f"must be {'some' if is_several else 'one'} of {', '.join(names)}"
+def _one_of(names: tuple[Any, ...], is_several: bool) -> Range:
+    wanted = f"must be {'some' if is_several else 'one'} of {', '.join(map(str, names))}"
     return Range(lambda value: set(value if is_several else [value]) <= set(names), wanted)
 
 
@@ -114,7 +114,7 @@ def _as_kind(kind: Any, value: Any) -> Any:
     }  # fmt: skip
     if accepted.get(kind):
         return kind(value)
-    if kind in accepted or (origin is Literal and not isinstance(value, str)):
+    if kind in accepted or (origin is Literal and type(value) not in map(type, arguments)):
         raise TypeError(_WANTED.get(kind, f"one of {', '.join(map(str, arguments))}"))
     return value
 

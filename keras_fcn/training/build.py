@@ -209,6 +209,7 @@ class _Builder:
             classes=self.data.pairs.classes,
             upscore_init=network.upscore_init,
             context=network.context,
+            output_stride=network.output_stride,
             **options,
         )
 

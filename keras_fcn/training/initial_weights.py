@@ -7,12 +7,13 @@ import dataclasses
 import os
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from keras_fcn.errors import UserError, argument
+from keras_fcn.errors import MARK, UserError, argument
 from keras_fcn.inference.models import find_model, load_model
 from keras_fcn.network.backbones import Backbone, find_backbone, published
 from keras_fcn.network.parts import Parts
@@ -87,12 +88,13 @@ def _load(backbone: keras.Model, weights: str, entry: Backbone | None) -> Loaded
 def load_matching_layers(model: keras.Model, path: Path) -> LoadedWeights:
     """Copies the matching layers of a trained network; other score layers start at 0.
 
-    Layers match if they have the same name and shape and, in the head, the same classes. So FCN-16s starts with the
-    function of the FCN-32s, and FCN-8s with that of the FCN-16s (Long, Shelhamer, Darrell, CVPR 2015, section 4.2).
+    Layers match if they have the same name and shape and, where they upsample, the same classes. So FCN-16s starts with
+    the function of the FCN-32s, and FCN-8s with that of the FCN-16s (Long, Shelhamer, Darrell, CVPR 2015, section 4.2).
+    Of score layers, the scores of classes of the same name are copied.
 
     Args:
         model: A network of `build_fcn`.
-        path: A run folder or a `.keras` file with the same backbone.
+        path: A run folder, or a `.keras` or torchvision's `.pth` file of a network with the same backbone.
 
     Raises:
         UserError: If the network does not exist, or has another backbone.
@@ -101,19 +103,61 @@ def load_matching_layers(model: keras.Model, path: Path) -> LoadedWeights:
     source, parts = load_model(path), Parts(model)
     _load_from_fcn(parts.backbone, path, source)
     theirs = Parts(source)
-    decoder = theirs.decoder if theirs.logits.classes.names == parts.logits.classes.names else {}
-    taken, new = [parts.backbone.name], []
+    names, others = parts.logits.classes.names, theirs.logits.classes.names
+    kept = [name for name in names if name in others]
+    taken: list[str] = [parts.backbone.name]
+    new: list[str] = []
     for name, layer in parts.decoder.items():
-        shapes = [weight.shape for weight in layer.weights]
-        if name in decoder and shapes == [weight.shape for weight in decoder[name].weights]:
-            layer.set_weights(decoder[name].get_weights())
-            taken.append(name)
-            continue
-        new.append(name)
-        if isinstance(layer, keras.layers.Conv2D):  # a score layer; the others upsample
-            layer.set_weights([np.zeros(shape, np.float32) for shape in shapes])
+        other = theirs.decoder.get(name)
+        if _is_score(layer):
+            is_taken = _copy_scores(layer, other, names, others)
+        else:
+            is_taken = other is not None and _copy_weights(layer, other, is_of_classes=names != others)
+        (taken if is_taken else new).append(name)
     start = f"; {', '.join(new)} start anew" if new else ""
+    if kept and names != others and any(_is_score(parts.decoder[name]) for name in taken[1:]):
+        start += f"; scores are kept for {_listed(kept)}"
+        missing = [name for name in names if name not in others]
+        start += f", and start at 0 for {_listed(missing)}" if missing else ""
+    if parts.output_stride != theirs.output_stride:
+        start += f"; trained with {argument('output_stride', theirs.output_stride)}".replace(MARK, "")
     return LoadedWeights(f"{path}: {', '.join(taken)}{start}")
+
+
+def _is_score(layer: keras.layers.Layer) -> bool:
+    """Returns whether a layer of a decoder has a filter for each class."""
+    return isinstance(layer, keras.layers.Conv2D) and "score" in layer.name
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    """Returns names as a list, of many only the first."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _copy_scores(
+    layer: keras.layers.Conv2D, other: keras.layers.Conv2D | None, names: Sequence[str], others: Sequence[str]
+) -> bool:
+    """Copies the scores of classes that have the same name in both networks; returns whether there are any."""
+    values = [np.zeros(weight.shape, np.float32) for weight in layer.weights]
+    common = [name for name in names if name in others]
+    is_taken = bool(common) and other is not None and layer.kernel.shape[:-1] == other.kernel.shape[:-1]
+    if other is not None and is_taken:
+        ours, theirs = [names.index(name) for name in common], [others.index(name) for name in common]
+        for value, source in zip(values, other.get_weights()):
+            value[..., ours] = source[..., theirs]
+    layer.set_weights(values)
+    return is_taken
+
+
+def _copy_weights(layer: keras.layers.Layer, other: keras.layers.Layer, is_of_classes: bool) -> bool:
+    """Copies the weights of a layer of the same shapes; returns whether it is one."""
+    if isinstance(layer, keras.layers.Conv2DTranspose) and is_of_classes:  # from scores to scores of other classes
+        return False
+    if [weight.shape for weight in layer.weights] != [weight.shape for weight in other.weights]:
+        return False
+    layer.set_weights(other.get_weights())
+    return True
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:
@@ -161,11 +205,13 @@ def _downloads() -> Path:
 
 def _load_from_fcn(backbone: keras.Model, path: Path, source: keras.Model | None = None) -> None:
     source = source or load_model(path)
-    theirs = Parts(source).backbone
+    parts = Parts(source)
+    theirs = parts.backbone
     if theirs.name != backbone.name:
-        raise UserError(
-            f"{path}: is {source.name}, without the backbone {backbone.name}; choose its {argument('backbone')}"
-        )
+        stride = parts.output_stride
+        fitting = f"{argument('model', parts.network)}, {argument('backbone', theirs.name)}"
+        fitting += f" and {argument('output_stride', stride)}" if stride != 32 else ""
+        raise UserError(f"{path}: is {source.name}, without the backbone {backbone.name}; choose {fitting}")
     backbone.set_weights(theirs.get_weights())
 
 

@@ -108,7 +108,7 @@ def test_saved_models_load_in_another_process_and_on_another_backend(tmp_path, m
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": "fcn4s"}, "model must be one of fcn32s, fcn16s, fcn8s. Received: 'fcn4s'"),
+        ({"model": "fcn4s"}, "model must be one of fcn32s, fcn16s, fcn8s, fcn, deeplabv3, lraspp. Received: 'fcn4s'"),
         ({"backbone": "vgg"}, "backbone must be one of .* Received: 'vgg'"),
         ({"upscore_init": "zeros"}, "upscore_init must be one of bilinear, xavier. Received: 'zeros'"),
         ({"input_scale": 0}, "input_scale must be at least 0.0001. Received: 0"),

@@ -3,7 +3,7 @@ import pytest
 
 from keras_fcn.network.fcn import build_fcn
 from keras_fcn.network.parts import Parts
-from keras_fcn.runs.names import NETWORKS
+from keras_fcn.runs.names import HEADS, NETWORKS
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -22,6 +22,32 @@ def test_the_parts_are_the_layers_that_the_network_calls(name):
     assert all(tensor._keras_history.operation is parts.backbone for tensor in parts.levels.values())
     weights = [id(weight) for layer in parts.decoder.values() for weight in layer.weights]
     assert sorted(weights + [id(weight) for weight in parts.backbone.weights]) == sorted(map(id, network.weights))
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_other_heads_have_the_same_parts(name):
+    network = build_fcn(name, "mobilenet_v3_large", num_classes=3, output_stride=16, auxiliary=True)
+    parts = Parts(network)
+    assert (parts.network, parts.backbone.name, parts.output_stride) == (name, "mobilenet_v3_large", 16)
+    assert [head.size[0] for head in parts.heads] == [8 if name == "lraspp" else 16, 16]
+    assert {level: tensor.shape[-1] for level, tensor in parts.levels.items()} == {
+        "P5": 960, "P4": 112, **({"P3": 40} if name == "lraspp" else {})
+    }  # fmt: skip
+    image = keras.random.uniform((1, 40, 50, 3), 0, 255, seed=0)
+    features = parts.features(image)
+    inputs = {"image": image, "features": [features[level] for level in parts.levels]}
+    found = [keras.tree.flatten(parts.scorer(start)(given))[0] for start, given in inputs.items()]
+    assert float(keras.ops.max(keras.ops.abs(found[0] - found[1]))) < 1e-5
+
+
+@pytest.mark.parametrize(("stride", "shapes"), [(16, [(8, 12), (4, 6), (4, 6)]), (8, [(8, 12), (8, 12), (8, 12)])])
+def test_dilated_features_are_finer(stride, shapes):
+    """FCN-8s over them adds the same levels, and scores at stride 8."""
+    parts = Parts(build_fcn("fcn8s", "resnet18_v1", num_classes=3, output_stride=stride))
+    assert (parts.network, parts.output_stride, parts.heads[0].name) == ("fcn8s", stride, "upscore8")
+    features = parts.backbone.compute_output_shape((1, 64, 96, 3))
+    assert [tuple(features[level][1:3]) for level in ("P3", "P4", "P5")] == shapes
+    assert parts.scorer().compute_output_shape((1, 64, 96, 3)) == [(1, 8, 12, 3)]
 
 
 def test_each_part_of_the_network_leads_to_the_same_scores():

@@ -11,7 +11,7 @@ from keras_fcn.runs import names
 from keras_fcn.runs.config import TrainConfig
 
 TABLES = {
-    names.ModelName: names.NETWORKS,
+    names.ModelName: names.NETWORKS | names.HEADS,
     names.BackboneName: names.BACKBONES,
     names.LossName: names.LOSSES,
     names.OptimizerName: names.OPTIMIZERS,
@@ -20,7 +20,8 @@ TABLES = {
     names.PaletteName: names.PALETTES,
 }
 FUNCTIONS = [*names.BACKBONES.values(), *names.LOSSES.values(), *names.OPTIMIZERS.values(), *names.SCHEDULES.values(),
-             *names.LAYOUTS.values(), *names.OUTPUTS.values(), *names.PALETTES.values()]  # fmt: skip
+             *names.LAYOUTS.values(), *names.HEADS.values(),
+             *names.OUTPUTS.values(), *names.PALETTES.values()]  # fmt: skip
 
 
 @pytest.mark.parametrize("choices", TABLES)
@@ -43,7 +44,7 @@ def test_an_entry_finds_its_backbone_and_knows_whether_weights_are_published(nam
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"model": "unet"}, "model must be one of fcn32s, fcn16s, fcn8s. Received: unet"),
+        ({"model": "unet"}, "model must be one of fcn32s, fcn16s, fcn8s, fcn, deeplabv3, lraspp. Received: unet"),
         ({"loss": ("dice", "focal")}, "loss must be some of cross_entropy, dice, lovasz. Received: dice focal"),
     ],
 )

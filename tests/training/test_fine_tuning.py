@@ -122,14 +122,32 @@ def test_fcn16s_starts_from_fcn32s_and_fcn8s_from_fcn16s(tmp_path):
     np.testing.assert_array_equal(last.get_layer("score_pool4").kernel, middle.get_layer("score_pool4").kernel)
 
 
+def test_scores_of_classes_of_the_same_name_are_kept_and_others_start_at_0(tmp_path):
+    three = ClassTable.named(["background", "cat", "dog"])
+    source = build_fcn("fcn32s", classes=three)
+    randomized(source, 3)
+    source.save(tmp_path / "three.keras")
+    model = build_fcn("fcn32s", classes=ClassTable.named(["dog", "bird", "background", "cow"]))
+    loaded = load_matching_layers(model, tmp_path / "three.keras")
+    assert loaded.description.endswith(
+        "three.keras: resnet18_v2, score_fr; upscore32 start anew; scores are kept for dog, background, and start at 0 "
+        "for bird, cow"
+    )
+    for weight, theirs in zip(model.get_layer("score_fr").get_weights(), source.get_layer("score_fr").get_weights()):
+        np.testing.assert_array_equal(weight[..., [0, 2]], theirs[..., [2, 0]])
+        assert not np.any(weight[..., [1, 3]])
+    assert np.any(model.get_layer("upscore32").kernel)
+
+
 def test_scores_of_other_classes_start_at_0(tmp_path):
-    build_fcn("fcn32s", classes=ClassTable.numbered(3)).save(tmp_path / "three.keras")
-    for other in (ClassTable.numbered(4), ClassTable(("a", "b", "c"), ClassTable.numbered(3).colors)):
-        model = build_fcn("fcn32s", classes=other)
-        loaded = load_matching_layers(model, tmp_path / "three.keras")
-        assert loaded.description.endswith("three.keras: resnet18_v2; score_fr, upscore32 start anew")
-        assert not np.any(model.get_layer("score_fr").kernel)
-        assert np.any(model.get_layer("upscore32").kernel)
+    build_fcn("fcn32s", num_classes=3, auxiliary=True).save(tmp_path / "three.keras")
+    model = build_fcn("fcn32s", classes=ClassTable(("a", "b", "c"), ClassTable.numbered(3).colors), auxiliary=True)
+    loaded = load_matching_layers(model, tmp_path / "three.keras")
+    assert loaded.description.endswith(
+        "three.keras: resnet18_v2, auxiliary_conv, auxiliary_bn; score_fr, auxiliary_score, upscore32 start anew"
+    )
+    assert not np.any(model.get_layer("score_fr").kernel)
+    assert np.any(model.get_layer("auxiliary_conv").kernel)
 
 
 def test_a_run_of_another_backbone_is_refused(tmp_path):

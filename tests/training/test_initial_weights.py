@@ -56,7 +56,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
 def test_a_keras_file_that_was_cut_off_is_refused(trained, tmp_path, length):
     path = tmp_path / "cut.keras"
     path.write_bytes((trained / "best.keras").read_bytes()[:length])
-    assert_refused(path, "is a damaged .npz or .keras file")
+    assert_refused(path, "is a damaged .npz, .pth or .keras file")
 
 
 def test_a_keras_file_is_recognized_whatever_it_is_called(trained, tmp_path):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
+from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.names import BACKBONES
 
 BATCH_NORM_MOMENTUM = 0.9
@@ -37,6 +38,7 @@ class Backbone:
         std: Standard deviation of each RGB channel; see `mean`.
         load_imagenet: Loads published ImageNet weights into the model; None if there are none.
         name: The model's name; backbones of the table `keras_fcn.runs.names.BACKBONES` are named by it.
+        output_strides: The strides that P5 may have; `build` takes others than 32 as `output_stride`.
     """
 
     build: Callable
@@ -44,6 +46,7 @@ class Backbone:
     std: Color = (127.5, 127.5, 127.5)
     load_imagenet: Callable[[keras.Model], None] | None = None
     name: str = ""
+    output_strides: tuple[int, ...] = (32,)
 
 
 def find_backbone(backbone: str | Backbone) -> Backbone:
@@ -62,19 +65,22 @@ def find_backbone(backbone: str | Backbone) -> Backbone:
     return dataclasses.replace(pkgutil.resolve_name(entry.function)(*entry.arguments), name=backbone)
 
 
-def build_backbone(backbone: str | Backbone, weights: str | None = None) -> keras.Model:
+def build_backbone(backbone: str | Backbone, weights: str | None = None, output_stride: int = 32) -> keras.Model:
     """Builds a backbone.
 
     Args:
         backbone: A name in `keras_fcn.runs.names.BACKBONES`, or a custom backbone.
         weights: "imagenet" for the weights published by `keras.applications` or KerasHub, or None for random weights.
+        output_stride: The greatest stride, 32, 16 or 8: where others would halve P4 and P5, convolutions are dilated.
 
     Returns:
         A functional model with the backbone's name, from normalized float images [N, H, W, 3], H and W multiples of 32,
-        to a dict of features {"P3", "P4", "P5"}, where Pn is [N, H / 2 ** n, W / 2 ** n, channels].
+        to a dict of features {"P3", "P4", "P5"}, where Pn is [N, H / s, W / s, channels], s being 2 ** n or, if that is
+        less, `output_stride`.
 
     Raises:
-        ValueError: If the backbone's name is unknown, or no ImageNet weights are published for it.
+        ValueError: If the backbone's name is unknown, it has no such output stride, or no ImageNet weights are
+            published for it.
 
     Examples:
         >>> build_backbone("resnet18_v2").output["P3"].shape
@@ -82,7 +88,12 @@ def build_backbone(backbone: str | Backbone, weights: str | None = None) -> kera
     """
     entry = find_backbone(backbone)
     image = keras.Input((None, None, 3), name="normalized_image")
-    p3, p4, p5 = entry.build(image)
+    if output_stride not in entry.output_strides:
+        known = ", ".join(name for name in BACKBONES if output_stride in find_backbone(name).output_strides) or "none"
+        raise UserError(
+            f"{argument('output_stride', output_stride)} is for {known}. Received: {argument('backbone', entry.name)}"
+        )
+    p3, p4, p5 = entry.build(image, **({} if output_stride == 32 else {"output_stride": output_stride}))
     model = keras.Model(image, {"P3": p3, "P4": p4, "P5": p5}, name=entry.name)
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -92,6 +103,12 @@ def build_backbone(backbone: str | Backbone, weights: str | None = None) -> kera
             raise ValueError(f"no ImageNet weights are published for {entry.name}; they are for {published()}")
         entry.load_imagenet(model)
     return model
+
+
+def multiple_of_8(channels: float) -> int:
+    """Returns a number of channels rounded to a multiple of 8, at least 8 and 90% of it, as MobileNets round it."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def published() -> str:

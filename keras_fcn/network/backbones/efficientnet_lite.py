@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 from keras_fcn.errors import UserError, argument
-from keras_fcn.network.backbones import Backbone
+from keras_fcn.network.backbones import Backbone, multiple_of_8
 from keras_fcn.network.weights.assignment import assign_tensors
 from keras_fcn.network.weights.files import read_weight_file
 from keras_fcn.system.packages import require_packages
@@ -64,17 +64,11 @@ def build_efficientnet_lite(image, width: float, depth: float) -> list:
         is_scaled = 0 < stage < len(STAGES) - 1
         for index in range(math.ceil(depth * blocks) if is_scaled else blocks):
             step = stride if index == 0 else 1
-            x, expanded = _block(x, size, step, expansion, _scaled(filters, width), f"block{number}")
+            x, expanded = _block(x, size, step, expansion, multiple_of_8(filters * width), f"block{number}")
             if step == 2:
                 features.append(expanded)
             number += 1
     return [*features[-2:], _norm_relu(_convolve(x, 1280, 1, 1, "head"), "head")]
-
-
-def _scaled(filters: int, width: float) -> int:
-    """Returns scaled channels as a multiple of 8, at least 90% of them."""
-    rounded = max(8, int(filters * width + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * filters * width else rounded
 
 
 def _block(x, size: int, stride: int, expansion: int, filters: int, name: str) -> tuple:

@@ -28,10 +28,12 @@ def bottleneck_v1(*blocks: int) -> Backbone:
 
 def _resnet_v1(block: Callable, blocks: Sequence[int]) -> Backbone:
     build = functools.partial(build_resnet_v1, blocks=blocks, block=block)
-    return Backbone(build, IMAGENET_MEAN, IMAGENET_STD, load_kerashub_preset)
+    return Backbone(build, IMAGENET_MEAN, IMAGENET_STD, load_kerashub_preset, output_strides=(32, 16, 8))
 
 
-def build_resnet_v1(image, blocks: Sequence[int], block: Callable, width: int = 64) -> list:
+def build_resnet_v1(
+    image, blocks: Sequence[int], block: Callable, width: int = 64, output_stride: int = 32
+) -> list:  # fmt: skip
     """Builds the ResNets of torchvision and timm: (2, 2, 2, 2) of `basic_block_v1` is ResNet-18.
 
     Args:
@@ -39,15 +41,28 @@ def build_resnet_v1(image, blocks: Sequence[int], block: Callable, width: int = 
         blocks: Numbers of residual blocks in the four stages.
         block: `basic_block_v1` or `bottleneck_block_v1`.
         width: Channels of the stem and of the first stage's 3x3 convolutions; each stage doubles them.
+        output_stride: The greatest stride. Where a stage would go beyond it, its first block has no stride, and the
+            3x3 convolutions of all blocks after that are dilated by 2, or by 4 in the second such stage (Yu, Koltun,
+            Funkhouser: Dilated Residual Networks, CVPR 2017, as torchvision builds them).
 
     Returns:
         The features P3, P4 and P5: the outputs of the last three stages.
     """
     x = _stem(image, width)
-    features = []
+    features, reached, dilation = [], 4, 1
     for stage, count in enumerate(blocks):
+        before = dilation
+        if stage > 0 and reached == output_stride:
+            dilation *= 2
+        stride = 2 if stage > 0 and reached < output_stride else 1
+        reached *= stride
         for number in range(1, count + 1):
-            x = block(x, width << stage, _stride(stage, number), f"stage{stage + 1}_block{number}")
+            name = f"stage{stage + 1}_block{number}"
+            x = (
+                block(x, width << stage, stride, name, before)
+                if number == 1
+                else block(x, width << stage, 1, name, dilation)
+            )
         features.append(x)
     return features[1:]
 
@@ -73,7 +88,7 @@ def build_resnet_v2(image, blocks: Sequence[int], width: int = 64) -> list:
     return [*features, _norm_relu(x, "bn5", "relu5")]
 
 
-def basic_block_v1(x, filters: int, stride: int, name: str):
+def basic_block_v1(x, filters: int, stride: int, name: str, dilation: int = 1):
     """Adds a post-activation residual block of two 3x3 convolutions.
 
     BN comes after each convolution, ReLU after the first BN and after the sum, and a block that changes the shape
@@ -84,17 +99,19 @@ def basic_block_v1(x, filters: int, stride: int, name: str):
         filters: Channels of the output.
         stride: Stride of the first convolution and of the projection.
         name: Prefix of the layers' names.
+        dilation: Dilation of the 3x3 convolutions without stride.
 
     Returns:
         The block's output [N, H / stride, W / stride, filters].
     """
     shortcut = _projection_v1(x, filters, stride, name)
-    y = _norm_relu(_convolve(x, filters, 3, stride, f"{name}_conv1"), f"{name}_bn1", f"{name}_relu1")
-    y = _batch_norm(_convolve(y, filters, 3, 1, f"{name}_conv2"), f"{name}_bn2")
+    y = _convolve(x, filters, 3, stride, f"{name}_conv1", dilation)
+    y = _norm_relu(y, f"{name}_bn1", f"{name}_relu1")
+    y = _batch_norm(_convolve(y, filters, 3, 1, f"{name}_conv2", dilation), f"{name}_bn2")
     return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([shortcut, y]))
 
 
-def bottleneck_block_v1(x, filters: int, stride: int, name: str):
+def bottleneck_block_v1(x, filters: int, stride: int, name: str, dilation: int = 1):
     """Adds a post-activation residual block of a 1x1, a 3x3 and a 1x1 convolution.
 
     As in `basic_block_v1` (figure 5 right of the same paper), but with the stride in the 3x3 convolution: ResNet in
@@ -105,13 +122,14 @@ def bottleneck_block_v1(x, filters: int, stride: int, name: str):
         filters: Channels of the first two convolutions.
         stride: Stride of the 3x3 convolution and of the projection.
         name: Prefix of the layers' names.
+        dilation: Dilation of the 3x3 convolution without stride.
 
     Returns:
         The block's output [N, H / stride, W / stride, 4 * filters].
     """
     shortcut = _projection_v1(x, 4 * filters, stride, name)
     y = _norm_relu(_convolve(x, filters, 1, 1, f"{name}_conv1"), f"{name}_bn1", f"{name}_relu1")
-    y = _norm_relu(_convolve(y, filters, 3, stride, f"{name}_conv2"), f"{name}_bn2", f"{name}_relu2")
+    y = _norm_relu(_convolve(y, filters, 3, stride, f"{name}_conv2", dilation), f"{name}_bn2", f"{name}_relu2")
     y = _batch_norm(_convolve(y, 4 * filters, 1, 1, f"{name}_conv3"), f"{name}_bn3")
     return layers.ReLU(name=f"{name}_relu3")(layers.Add(name=f"{name}_add")([shortcut, y]))
 
@@ -171,11 +189,24 @@ def _batch_norm(x, name: str, **kwargs):
     return layers.BatchNormalization(epsilon=1e-5, name=name, **kwargs)(x)
 
 
-def _convolve(x, filters: int, size: int, stride: int, name: str):
-    """Convolves with symmetric padding, as Gluon and PyTorch do; Keras pads strided convolutions asymmetrically."""
-    padding = "same"
-    if stride > 1 and size > 1:
-        x, padding = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x), "valid"
-    return layers.Conv2D(
-        filters, size, stride, padding, use_bias=False, kernel_initializer="he_normal", name=name
-    )(x)  # fmt: skip
+def _convolve(x, filters: int, size: int, stride: int, name: str, dilation: int = 1):
+    x, padding = symmetric_padding(x, size, stride, name)
+    options = {"use_bias": False, "kernel_initializer": "he_normal"}
+    return layers.Conv2D(filters, size, stride, padding, dilation_rate=dilation, name=name, **options)(x)
+
+
+def symmetric_padding(x, size: int, stride: int, name: str) -> tuple:
+    """Pads the input of a convolution on both sides alike, as Gluon and PyTorch do; Keras does so without stride only.
+
+    Args:
+        x: [N, H, W, C].
+        size: The kernel's size.
+        stride: The convolution's stride.
+        name: The convolution's name.
+
+    Returns:
+        The input, and the padding that the convolution is to have, "same" or "valid".
+    """
+    if stride == 1 or size == 1:
+        return x, "same"
+    return layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x), "valid"

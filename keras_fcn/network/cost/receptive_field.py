@@ -16,7 +16,7 @@ _SAME_POSITION = frozenset((
 _POOLING = frozenset(("MaxPooling2D", "AveragePooling2D"))
 _CONVOLUTION = frozenset(("Conv2D", "DepthwiseConv2D"))
 _WHOLE = frozenset(("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten", "Reshape"))
-_OTHER = frozenset(("ZeroPadding2D", "Cropping2D", "Conv2DTranspose", "Logits", "ScaleImage"))
+_OTHER = frozenset(("ZeroPadding2D", "Cropping2D", "Conv2DTranspose", "Logits", "ScaleImage", "Enlarge"))
 KNOWN_KINDS = _SAME_POSITION | _POOLING | _CONVOLUTION | _WHOLE | _OTHER
 """Class names of the layers whose receptive field, multiply-accumulates and memory are known."""
 
@@ -184,6 +184,8 @@ def _after(call: Call, axis: int, taken: list[Windows]) -> Windows:
     windows = union(taken)
     if kind == "Concatenate" and layer.axis not in (-1, 3):
         raise ValueError(f"layer {layer.name!r} concatenates along axis {layer.axis}, not along channels")
+    if kind == "Enlarge":
+        return resample(windows, Fraction(layer.size[axis]))
     if kind == "ScaleImage":
         return resample(windows, exact_scale(layer.scale))
     if kind in _SAME_POSITION:

@@ -64,7 +64,20 @@ def assign_tensors(backbone: keras.Model, tensors: Tensors) -> Assigned:
     tensors = {
         re.sub(r"^resnetv2\d+_", "", name): tensor for name, tensor in tensors.items()
     }  # Gluon's counter of nets
-    convention = _recognize(tensors)
+    return assign_by(_recognize(tensors), backbone, tensors)
+
+
+def assign_by(convention: Convention, backbone: keras.Model, tensors: Tensors) -> Assigned:
+    """Assigns the tensors of a file of a known convention; see `assign_tensors`.
+
+    Args:
+        convention: The names of the tensors.
+        backbone: A model, of whose nested models no layer is assigned.
+        tensors: The tensors by name.
+
+    Raises:
+        UserError: As `assign_tensors`.
+    """
     if backbone.name not in convention.backbones:
         fitting = " or ".join(convention.backbones)
         received = argument("backbone", backbone.name)
@@ -91,6 +104,8 @@ def assign_tensors(backbone: keras.Model, tensors: Tensors) -> Assigned:
 
 
 def _recognize(tensors: Tensors) -> Convention:
+    if any(name.startswith("backbone.") for name in tensors) and any("classifier." in name for name in tensors):
+        raise UserError(f"holds a whole network of torchvision, not only a backbone; {argument('init_from')} takes it")
     for mark, title in OTHERS.items():
         if mark in tensors:
             raise UserError(f"holds {title}, which is no backbone here")
@@ -111,6 +126,9 @@ def _wanted(backbone: keras.Model, convention: Convention) -> Iterator[Wanted]:
             tensor = convention.prefix(layer.name, number) + convention.suffixes["kernel"]
             convert = _kernel_from_iohw if isinstance(layer, layers.DepthwiseConv2D) else _kernel_from_oihw
             yield Wanted(layer.name, "kernel", tensor, _same if convention.is_folded else convert)
+            if layer.use_bias:
+                bias = convention.prefix(layer.name, number) + convention.suffixes["bias"]
+                yield Wanted(layer.name, "bias", bias, _same)
         elif isinstance(layer, layers.BatchNormalization):
             prefix = convention.prefix(layer.name, number)
             weights = [name for name in BATCH_NORM if getattr(layer, name) is not None]

@@ -5,6 +5,7 @@ The first bytes tell the format. Sizes are checked against the file's size befor
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import struct
@@ -71,6 +72,17 @@ def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     if head[8:9] == b"{":
         return _read_safetensors(path)
     raise ValueError(f"is not {KINDS}")
+
+
+def holds_tensors(path: Path) -> bool:
+    """Returns whether a file is of PyTorch or safetensors, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head.startswith(_ZIP):
+        return head.startswith(_PICKLE) or head[8:9] == b"{"
+    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        return any(name.rpartition("/")[2] == DESCRIPTION for name in archive.namelist())
+    return False
 
 
 def _require_size(size: int) -> None:

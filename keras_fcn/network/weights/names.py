@@ -89,6 +89,25 @@ def _efficientnet_lite(layer: str, _number: int) -> str:
     return f"_blocks.{match[1]}.{f'_bn{number}' if match[3] else f'_{match[2]}_conv'}"
 
 
+_EXCITED = {4, 5, 6, 11, 12, 13, 14, 15}
+"""Numbers of the blocks of MobileNetV3-Large with squeeze-excitation."""
+
+
+def _mobilenet_v3(layer: str, _number: int) -> str:
+    """Returns torchvision's name of a layer of our MobileNetV3: "features.4.block.1.1" for "block4_depthwise_bn"."""
+    match = re.fullmatch(r"block(\d+)_(expand|depthwise|squeeze|excite|project)(_bn)?", layer)
+    if match is None:
+        kind, _, norm = layer.partition("_")
+        return f"features.{ {'stem': 0, 'head': 16}[kind] }.{1 if norm else 0}"
+    number, part, is_norm = int(match[1]), match[2], int(bool(match[3]))
+    parts = ["expand", "depthwise", "excite", "project"]
+    parts = [name for name in parts if not (name == "expand" and number == 1)]
+    parts = [name for name in parts if not (name == "excite" and number not in _EXCITED)]
+    if part in ("squeeze", "excite"):
+        return f"features.{number}.block.{parts.index('excite')}.fc{1 if part == 'squeeze' else 2}"
+    return f"features.{number}.block.{parts.index(part)}.{is_norm}"
+
+
 _LITES: dict[tuple[int, ...], str] = {(16, 320): "0", (21, 320): "1", (21, 352): "2", (24, 384): "3", (30, 448): "4"}
 
 
@@ -100,7 +119,7 @@ def _kind_of_lite(shapes: Shapes) -> str:
 
 
 _STATISTICS = {"moving_mean": ".running_mean", "moving_variance": ".running_var"}
-_TORCHVISION_SUFFIXES = {"kernel": ".weight", "gamma": ".weight", "beta": ".bias", **_STATISTICS}
+TORCHVISION_SUFFIXES = {"kernel": ".weight", "bias": ".bias", "gamma": ".weight", "beta": ".bias", **_STATISTICS}
 _TORCHVISION_IGNORED = r"fc\..*|.*\.num_batches_tracked"
 
 CONVENTIONS = (
@@ -110,7 +129,7 @@ CONVENTIONS = (
         ("resnet50_v1b", "resnet101_v1b", "resnet152_v1b"),
         _torchvision,
         is_folded=False,
-        suffixes=_TORCHVISION_SUFFIXES,
+        suffixes=TORCHVISION_SUFFIXES,
         ignored=_TORCHVISION_IGNORED,
     ),
     Convention(
@@ -119,7 +138,7 @@ CONVENTIONS = (
         ("resnet18_v1", "resnet34_v1"),
         _torchvision,
         is_folded=False,
-        suffixes=_TORCHVISION_SUFFIXES,
+        suffixes=TORCHVISION_SUFFIXES,
         ignored=_TORCHVISION_IGNORED,
     ),
     Convention(
@@ -149,12 +168,21 @@ CONVENTIONS = (
         image_shift="batchnorm0_beta",
     ),
     Convention(
+        "torchvision's MobileNetV3-Large",
+        "features.15.block.2.fc1.weight",
+        ("mobilenet_v3_large",),
+        _mobilenet_v3,
+        is_folded=False,
+        suffixes=TORCHVISION_SUFFIXES,
+        ignored=r"classifier\..*|.*\.num_batches_tracked",
+    ),
+    Convention(
         "EfficientNet-Lite of the package efficientnet-lite-pytorch",
         "_blocks.0._depthwise_conv.weight",
         ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
         _efficientnet_lite,
         is_folded=False,
-        suffixes=_TORCHVISION_SUFFIXES,
+        suffixes=TORCHVISION_SUFFIXES,
         ignored=r"_fc\..*|.*\.num_batches_tracked",
         kind=_kind_of_lite,
     ),

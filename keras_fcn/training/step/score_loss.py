@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.network.layers import Enlarge
 from keras_fcn.network.upscore import Upscore
 from keras_fcn.training.losses import SegmentationLoss
 
@@ -30,7 +31,7 @@ class ScoreLoss:
     """
 
     def __init__(
-        self, layer: Upscore | keras.layers.UpSampling2D, loss: SegmentationLoss, by_image: bool = True
+        self, layer: Upscore | Enlarge | keras.layers.UpSampling2D, loss: SegmentationLoss, by_image: bool = True
     ) -> None:
         self._layer, self._loss, self._by_image = layer, loss, by_image
         self._stride = (layer.strides if isinstance(layer, Upscore) else layer.size)[0]

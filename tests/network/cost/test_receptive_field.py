@@ -8,6 +8,7 @@ from keras import layers
 from keras_fcn import build_fcn
 from keras_fcn.network.cost.receptive_field import WHOLE_IMAGE, Windows, receptive_fields, slide, spread, union
 from keras_fcn.network.cost.trace import trace_model
+from keras_fcn.network.layers import Enlarge
 
 
 def make_positive(model):
@@ -62,6 +63,8 @@ SMALL = {
         layers.ZeroPadding2D(((2, 1), (0, 3))), conv(3, 2, "valid"), layers.Cropping2D(((1, 0), (0, 1)))
     ),
     "bilinear": lambda: build(conv(3, 2), conv(3, 2), up(8, 4)),
+    "resized": lambda: build(conv(3, 2), Enlarge(2)),
+    "resized by eight": lambda: build(conv(3, 4), Enlarge(8), layers.Cropping2D(((0, 1), (0, 0)))),
     "odd transposed": lambda: build(conv(3, 2), up(3, 2)),
     "valid transposed": lambda: build(conv(3, 2), up(4, 2, "valid"), conv(3)),
     "transposed with gaps": lambda: build(conv(5, 2), up(1, 2)),
