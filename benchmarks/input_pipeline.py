@@ -150,7 +150,7 @@ def large_pairs(pairs, folder: Path, options: BenchmarkOptions):
     for number in range(8):
         image, label = np.empty((side, side, 3), np.uint8), np.empty((side, side), np.uint8)
         for index, (top, left) in enumerate(itertools.product(range(0, side, 256), repeat=2)):
-            source = (number * 1000 + index) % len(pairs)
+            source = (8 * index + number) % len(pairs)
             tile = slice(top, min(top + 256, side)), slice(left, min(left + 256, side))
             shape = tuple(part.stop - part.start for part in tile)
             for whole, part in (

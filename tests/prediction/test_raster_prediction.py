@@ -145,6 +145,24 @@ def test_geojson_has_longitudes_and_latitudes_that_fill_the_mask_again(tmp_path,
     assert (170 < longitude < 180 and -40 < latitude < -35) if zone == "EPSG:2193" else 10 < longitude < 16
 
 
+@pytest.mark.parametrize(
+    ("zone", "left", "top", "size", "expected"),
+    [("EPSG:3832", 3_330_000, 100, 100, (179.9, 180.1)), ("EPSG:4326", 190, 1, 0.001, (-170, -169.88)),
+     ("EPSG:4326", -180, 60, 3, (-180, 180))],
+)  # fmt: skip
+def test_outlines_go_on_where_longitudes_begin_anew(tmp_path, predictor, zone, left, top, size, expected):
+    from rasterio.transform import from_origin
+
+    place = from_origin(left, top, size, size)
+    raster = write_geotiff(tmp_path / "a.tif", noise(40, 120, 3), crs=zone, transform=place)
+    predicted(predictor, raster, tmp_path, "masks", "geojson")
+    features = json.loads((tmp_path / "geojson" / "a.geojson").read_text())["features"]
+    rings = [np.array(ring) for f in features for polygon in f["geometry"]["coordinates"] for ring in polygon]
+    first, last = (function(np.concatenate(rings)[:, 0]) for function in (np.min, np.max))
+    assert expected[0] - 0.05 <= first < last <= expected[1] + 0.05
+    assert all(np.abs(np.diff(ring[:, 0])).max() <= 100 * 3 for ring in rings)
+
+
 def test_outlines_without_small_objects_are_those_of_the_image(tmp_path, predictor, monkeypatch):
     raster = write_geotiff(tmp_path / "a.tif", noise(90, 120, 3), crs=None)
     style = OutputStyle(annotations=AnnotationStyle(min_area=60, fill_holes=20))

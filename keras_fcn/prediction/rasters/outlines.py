@@ -122,14 +122,24 @@ def _locate(raster: Raster) -> Locate:
     from rasterio.errors import RasterioError
     from rasterio.warp import transform
 
-    def located(points: np.ndarray) -> np.ndarray:
+    def degrees(points: np.ndarray) -> np.ndarray:
         try:
             place = transform(raster.crs, _WGS84, *_moved(points, raster.transform).T)
         except RasterioError:
             place = np.full((2, 1), np.inf)
         if not np.isfinite(place).all():
             raise UserError("its coordinates have no longitude and latitude, which GeoJSON takes (RFC 7946)")
-        return np.round(np.stack(place, axis=1), _DIGITS)
+        return np.stack(place, axis=1)
+
+    height, width = raster.shape[:2]
+    middle = (degrees(np.array([[width / 2, height / 2]]))[0, 0] + 180) % 360 - 180
+
+    def located(points: np.ndarray) -> np.ndarray:
+        """Returns longitudes and latitudes; those of one raster go on beyond 180 degrees, lest outlines turn back."""
+        place = degrees(points)
+        away = place[:, 0] - middle
+        place[:, 0] -= 360 * ((away > 180).astype(int) - (away < -180))
+        return np.round(place, _DIGITS)
 
     return located
 
