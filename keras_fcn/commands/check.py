@@ -12,7 +12,8 @@ from tyro.conf import Positional, arg
 
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights
-from keras_fcn.datasets.inspection import images_in_both, label_remarks, require_labels
+from keras_fcn.datasets.inspection.labels import label_remarks, require_labels
+from keras_fcn.datasets.inspection.leaks import leaks
 from keras_fcn.drawing.panels import draw_check
 from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import VOID_LABEL
@@ -60,8 +61,8 @@ def main() -> int:
     inspected: list[tuple[Pairs, Inspection]] = []
     for pairs in open_splits(options.data, options.splits, **options.listing):
         with progress_bar(len(pairs), "pair", pairs.split) as bar:
-            inspection = inspect_pairs(pairs, bar.update)
-        both = [remark for earlier in inspected for remark in images_in_both(*earlier, pairs, inspection)]
+            inspection = inspect_pairs(pairs, bar.update, with_thumbnails=True)
+        both = [remark for earlier in inspected for remark in leaks(*earlier, pairs, inspection)]
         inspected.append((pairs, inspection))
         findings = (*inspection.findings, *both)
         inspection = dataclasses.replace(inspection, findings=findings)

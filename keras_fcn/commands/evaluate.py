@@ -82,7 +82,7 @@ class EvaluateOptions(SourceOptions):
             return DataOptions(data=str(self.data), val_split=self.split or "val", **self.listing | classes)
         is_given = self.layout != "auto" or self.images is not None or self.masks is not None
         listing = (self if is_given else trained.dataset).listing | classes
-        listing["blocks"] = self.blocks or trained.blocks
+        listing |= {"blocks": self.blocks or trained.blocks, "group_by": self.group_by or trained.group_by}
         listing["unlabelled"] = trained.unlabelled if self.unlabelled == "leave_out" else self.unlabelled
         return dataclasses.replace(trained.dataset, val_split=self.split or trained.val_split, **listing)
 

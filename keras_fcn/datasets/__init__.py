@@ -17,6 +17,7 @@ from keras_fcn.datasets.layouts.patterns.matching import Patterns
 from keras_fcn.datasets.layouts.patterns.reading import read_patterns
 from keras_fcn.datasets.layouts.patterns.search import search_patterns
 from keras_fcn.datasets.pairs import Pairs, UnpairedError
+from keras_fcn.datasets.splits.groups import group_images
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.datasets.windows.blocks import divided_by_blocks
 from keras_fcn.errors import UserError, argument
@@ -72,6 +73,7 @@ def open_pairs(
     merge: Sequence[str] = (),
     ignore_classes: Sequence[str] = (),
     drop: Sequence[str] = (),
+    group_by: str | None = None,
     already: Sequence[str] = (),
     blocks: int | None = None,
 ) -> Pairs:
@@ -92,6 +94,8 @@ def open_pairs(
         merge: Classes that become one, such as "cow+sheep=cattle"; "cow=cattle" renames one.
         ignore_classes: Classes whose pixels become void.
         drop: Classes whose pixels become background.
+        group_by: Which images belong together, and stay so where the data set has to be divided: a pattern of their
+            paths, such as "{group}_*"; a regular expression with (?P<group>...); or "FILE.csv:COLUMN".
         already: Names of classes; data that have these already keep them.
         blocks: The side in pixels of the blocks into which images are divided, a fifth of which becomes "val", for data
             that have no splits of their own.
@@ -99,16 +103,26 @@ def open_pairs(
     Raises:
         UserError: If a pattern matches nothing or a name is there twice, the folder is not such a data set, has no such
             split, its masks are not clear, there is no background for images without mask, or classes cannot be merged,
-            ignored or dropped so.
+            ignored or dropped so, or images have no group, or all the same.
     """
     root, patterns = _folder(data), Patterns.given(images, masks, layout)
+    if group_by is not None and blocks is not None:
+        both = f"{argument('group_by')} and {argument('blocks')}"
+        raise UserError(f"{both} exclude each other: blocks divide every image; leave one out")
     listed = _listed(root, split, layout, patterns) if blocks is None else _undivided(root, layout, patterns)
-    pairs = listed.chosen(reading)
+    is_divided = group_by is not None and listed.note != ""
+    pairs = (_listed(root, "all", layout, patterns) if is_divided else listed).chosen(reading)
     pairs = pairs.with_background() if unlabelled == "background" else pairs
     wanted = SourceOptions(merge=tuple(merge), ignore_classes=tuple(ignore_classes), drop=tuple(drop))
     if wanted.changes_classes and pairs.classes.names != tuple(already):
         pairs = pairs.with_classes(class_mapping(pairs.classes, wanted))
-    return pairs if blocks is None else divided_by_blocks(pairs, split, blocks, root)
+    if blocks is not None:
+        return divided_by_blocks(pairs, split, blocks, root)
+    if group_by is None:
+        return pairs
+    groups = group_images(group_by, root, (*pairs.images, *pairs.unlabelled))
+    pairs = dataclasses.replace(pairs, group_of=groups)
+    return pairs.divided(split, group_by) if is_divided else pairs
 
 
 def _undivided(root: Path, layout: str, patterns: Patterns | None) -> Pairs:

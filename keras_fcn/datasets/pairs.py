@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from keras_fcn.datasets.foreign import foreign_format
 from keras_fcn.datasets.labels.choice import COLORS
+from keras_fcn.datasets.labels.legend import shown
 from keras_fcn.datasets.labels.mapping import ClassMapping
 from keras_fcn.datasets.labels.naming import masks_of_images, naming_note
 from keras_fcn.datasets.labels.reading import LabelReader, Masks, reader
 from keras_fcn.datasets.listing import Files
 from keras_fcn.datasets.splits import followers, resolved, split_of
+from keras_fcn.datasets.splits.groups import groups_of_val
 from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import displayed_size
@@ -45,6 +47,7 @@ class Pairs:
         mask_notes: What was understood of the masks and their classes and is worth a line each; human-readable.
         stored_classes: The classes of the label files, where `classes` are what these become; None without a change.
         label_ids: The id that each of the 256 ids in a label file becomes; empty without a change.
+        group_of: The group of each image, of images that belong together; empty if they are not grouped.
     """
 
     layout: str
@@ -62,6 +65,7 @@ class Pairs:
     mask_notes: tuple[str, ...] = ()
     stored_classes: ClassTable | None = None
     label_ids: tuple[int, ...] = ()
+    group_of: Mapping[Path, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def found(
@@ -231,6 +235,27 @@ class Pairs:
             unlabelled=(),
         )
 
+    def divided(self, split: str, group_by: str) -> Pairs:
+        """Returns one split, "train" or "val", of pairs that lack any, each group on one side.
+
+        Args:
+            split: The split.
+            group_by: What makes the groups, for the note and error messages.
+
+        Raises:
+            UserError: If all are of one group.
+        """
+        groups = [self.group_of[image] for image in self.images]
+        chosen = groups_of_val(groups, group_by)
+        kept = [index for index, group in enumerate(groups) if (group in chosen) == (split == "val")]
+        images, labels = (tuple(paths[index] for index in kept) for paths in (self.images, self.labels))
+        unlabelled = tuple(image for image in self.unlabelled if (self.group_of[image] in chosen) == (split == "val"))
+        note = (
+            f"{sum(group in chosen for group in groups)} of the {len(groups)} images are val: {len(chosen)} of "
+            f"{len(set(groups))} groups by {group_by}, chosen by their names ({shown(sorted(chosen))})"
+        )
+        return dataclasses.replace(self, split=split, images=images, labels=labels, unlabelled=unlabelled, note=note)
+
     def with_classes(self, mapping: ClassMapping) -> Pairs:
         """Returns the pairs with the classes of a mapping, by which every label goes when it is read."""
         return dataclasses.replace(
@@ -295,6 +320,6 @@ def _note(names: list[str], source: Path) -> str:
     if len(val) > 1 and 2 * (count := followers(val, train)) > len(val):
         note += (
             f"; {count} of these {len(val)} are neighbours of training images by number: if they are frames of a "
-            "video, divide it yourself, or the metrics are too good"
+            "video, keep it in one split (--group-by), or the metrics are too good"
         )
     return note

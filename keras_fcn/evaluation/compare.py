@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fcn.datasets import Pairs, inspect_pairs
-from keras_fcn.datasets.inspection import label_remarks
+from keras_fcn.datasets.inspection.labels import label_remarks
 from keras_fcn.drawing.comparison import draw_comparison
 from keras_fcn.errors import Remark
 from keras_fcn.evaluation.evaluate import evaluate, require_same_classes

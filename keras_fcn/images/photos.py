@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -146,8 +147,18 @@ class Inspected:
     pictures: int = 1
 
 
-def inspect_image(path: Path) -> Inspected:
+Look: TypeAlias = Callable[[Image.Image, int], object]
+"""Takes a decoded image, a JPEG perhaps reduced to not less than `LOOKED_AT`, and its EXIF orientation."""
+
+LOOKED_AT = (64, 64)
+
+
+def inspect_image(path: Path, look: Look | None = None) -> Inspected:
     """Returns the properties of an image file, after a check that it can be decoded.
+
+    Args:
+        path: The file.
+        look: Is called with the image, unless it is a GeoTIFF or a window, of which no more than a part is in memory.
 
     Raises:
         DataError: If the file cannot be decoded to its last pixel, or has values of 32 bits.
@@ -158,12 +169,15 @@ def inspect_image(path: Path) -> Inspected:
         return _inspect_raster(path)
     with opened(path) as image:
         size, turn, is_deep, pictures = image.size, orientation(image), has_16_bits(image), pictures_in(image)
-        # A JPEG is decoded to an eighth of its size, but all its data are read; others would give a small copy of it.
-        is_reduced = image.format in ("JPEG", "MPO") and image.draft("RGB", (1, 1))
+        # A JPEG is decoded to an eighth of its size, or more if somebody looks, but all its data are read; others would
+        # give a small copy of it.
+        is_reduced = image.format in ("JPEG", "MPO") and image.draft("RGB", LOOKED_AT if look else (1, 1))
         require_known_range(image)
         load(image)
         width, height = size if is_reduced else image.size  # TIFF files have been turned
         most = brightest(image) if is_deep else None
+        if look is not None:
+            look(image, turn)
         return Inspected((width, height) if turn >= 5 else (height, width), turn, most, pictures)
 
 

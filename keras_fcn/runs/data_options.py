@@ -47,11 +47,16 @@ class SourceOptions(Options):
     """Divide images, one raster even, into blocks of at most N x N pixels, a fifth of which is val; for data that have
     no splits of their own."""
 
+    group_by: Annotated[str | None, arg(metavar="GROUPS", help_behavior_hint="")] = None
+    """Images that belong together, frames of a video or tiles of a scene, stay in one split where the program divides:
+    a pattern of their paths, '{group}_*' or '{group}/*'; a regular expression with (?P<group>...); or FILE.csv:COLUMN,
+    whose first column names images."""
+
     @property
     def listing(self) -> dict[str, Any]:
         """Returns how the pairs are listed, as arguments of `keras_fcn.open_pairs` beside `data`."""
         found = {"layout": self.layout, "images": self.images, "masks": self.masks, "unlabelled": self.unlabelled}
-        return {**found, "blocks": self.blocks, **self.wanted_classes}
+        return {**found, "blocks": self.blocks, "group_by": self.group_by, **self.wanted_classes}
 
     @property
     def wanted_classes(self) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,9 @@ import numpy as np
 
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights, repeat_factors
-from keras_fcn.datasets.inspection import images_in_both, label_remarks, left_out, require_labels
+from keras_fcn.datasets.inspection import left_out
+from keras_fcn.datasets.inspection.labels import label_remarks, require_labels
+from keras_fcn.datasets.inspection.leaks import leaks
 from keras_fcn.datasets.windows import large_images
 from keras_fcn.errors import Remark
 from keras_fcn.images.classes import ClassTable
@@ -85,7 +87,7 @@ def open_training_data(
         inspection.require_sound()
     require_labels(pairs, inspections[0])
     findings = [finding for inspection in inspections for finding in inspection.findings]
-    findings += images_in_both(pairs, inspections[0], validation, inspections[1])
+    findings += leaks(pairs, inspections[0], validation, inspections[1])
     about_files = (str(finding) for finding in findings if isinstance(finding, Remark))
     about_labels = (*label_remarks(pairs, inspections[0], True), *label_remarks(validation, inspections[1], False))
     for remark in (*about_files, *about_labels):

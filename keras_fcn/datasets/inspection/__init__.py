@@ -10,22 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_fcn.datasets.labels.legend import shown
+from keras_fcn.datasets.inspection.thumbnails import thumbnail, thumbnails_of
 from keras_fcn.datasets.labels.reading import LabelReader, described
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, Remark
-from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.images.depth import DARK, dark_ones, describe_dark
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES, label_bytes, label_orientation
-from keras_fcn.images.photos import IMAGE_SUFFIXES, Inspected, decoded_bytes, inspect_image
+from keras_fcn.images.photos import IMAGE_SUFFIXES, Inspected, Look, decoded_bytes, inspect_image
 from keras_fcn.images.several import SEVERAL, describe_several
 from keras_fcn.runs.known_files import KnownFiles, known_files
 from keras_fcn.system.machine import DECODING, decoding_threads
-
-MOST_VOID = 0.2
-"""Fraction of void pixels that borders explain: about 6% in VOC's masks, 12% where much is left unlabelled."""
-
-_SHOWN_FILES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +33,7 @@ class Inspection:
         findings: All faults, those of the listing first.
         contents: The `content_digest` of the image of each sound pair; empty for the others.
         label_contents: The same of the label files.
+        thumbnails: Those of the images, uint8 [N, SIDE, SIDE], if they were asked for; uint8 [0, SIDE, SIDE] otherwise.
     """
 
     is_sound: np.ndarray
@@ -47,6 +42,7 @@ class Inspection:
     findings: tuple[DataError, ...]
     contents: tuple[str, ...] = ()
     label_contents: tuple[str, ...] = ()
+    thumbnails: np.ndarray = dataclasses.field(default_factory=lambda: thumbnails_of([]))
 
     def require_sound(self) -> None:
         """Raises the first fatal finding, if any, with the number of others."""
@@ -76,14 +72,17 @@ def left_out(findings: Iterable[DataError], data: str) -> str:
     return what if counts else ""
 
 
-def inspect_pairs(pairs: Pairs, advance: Callable[[], object] = lambda: None) -> Inspection:
+def inspect_pairs(
+    pairs: Pairs, advance: Callable[[], object] = lambda: None, with_thumbnails: bool = False
+) -> Inspection:
     """Decodes and checks every pair once, on all cores; those in `known_files` are not decoded again.
 
     Args:
         pairs: The pairs to check.
         advance: Called after every pair, for a progress bar.
+        with_thumbnails: Whether to make thumbnails of the images, too.
     """
-    inspector = _Inspector(known_files(), pairs.read_label)
+    inspector = _Inspector(known_files(), pairs.read_label, with_thumbnails)
 
     def inspect(image: Path, label: Path) -> _Content | DataError:
         try:
@@ -106,26 +105,11 @@ def inspect_pairs(pairs: Pairs, advance: Callable[[], object] = lambda: None) ->
     findings += _remarks(pairs, contents)
     digests = [contents[index].digests if index in contents else ("", "") for index in range(len(pairs))]
     images, labels = (tuple(of_pair[place] for of_pair in digests) for place in (0, 1))
-    return Inspection(is_sound, sizes, pixels, tuple(findings), images, labels)
-
-
-def images_in_both(train: Pairs, trained: Inspection, val: Pairs, evaluated: Inspection) -> list[Remark]:
-    """Returns a remark if images of a split have the contents of training images, whatever the names of the files are.
-
-    Args:
-        train: The training split.
-        trained: The result of `inspect_pairs` for it.
-        val: Another split.
-        evaluated: The result of `inspect_pairs` for that.
-    """
-    first = dict(zip(reversed(trained.contents), reversed(train.images)))
-    evaluated_images = zip(val.images, evaluated.contents)
-    both = [(image, first[digest]) for image, digest in evaluated_images if digest and digest in first]
-    if not both:
-        return []
-    same = f"{both[0][0]}: is the same image as {both[0][1]} of {train.split}"
-    figures = f"of the {len(val)} images of {val.split}, {len(both)} are in {train.split}"
-    return [Remark("in both splits", f"{same}; {figures}, so its metrics are too good: keep each image in one split")]
+    inspection = Inspection(is_sound, sizes, pixels, tuple(findings), images, labels)
+    if not with_thumbnails:
+        return inspection
+    texts = [contents[index].thumbnail if index in contents else "" for index in range(len(pairs))]
+    return dataclasses.replace(inspection, thumbnails=thumbnails_of(texts))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,12 +121,14 @@ class _Content:
         photo: The properties of the image.
         is_turned_alone: Whether the image has an EXIF orientation that its size does not show, and its mask has none.
         digests: The `content_digest` of the image and of the label file.
+        thumbnail: That of the image, as text, if it was asked for.
     """
 
     pixels: np.ndarray
     photo: Inspected
     is_turned_alone: bool
     digests: tuple[str, str]
+    thumbnail: str
 
 
 class _Inspector:
@@ -151,10 +137,11 @@ class _Inspector:
     Args:
         known: What is known about their files.
         read_label: Decodes a label file.
+        with_thumbnails: Whether to make thumbnails of the images, too.
     """
 
-    def __init__(self, known: KnownFiles, read_label: LabelReader) -> None:
-        self._known, self._read_label = known, read_label
+    def __init__(self, known: KnownFiles, read_label: LabelReader, with_thumbnails: bool) -> None:
+        self._known, self._read_label, self._with_thumbnails = known, read_label, with_thumbnails
         text = described(read_label)
         is_lasting = " at 0x" not in text  # the address of an object is another in the next process
         self._kind = f"label {hashlib.sha256(text.encode()).hexdigest()[:16]}" if is_lasting else ""
@@ -166,7 +153,7 @@ class _Inspector:
             DataError: If a file has a fault, or they are of different sizes.
         """
         known = self._known
-        photo = Inspected(*known.find(image, "image", lambda: _look_at_image(image)))
+        photo, thumbnail = self._photo(image)
         size, (shape, counts) = photo.size, known.find(label, self._kind, lambda: self._look_at_label(label))
         if [*shape] != [*size]:
             raise DataError(
@@ -180,7 +167,20 @@ class _Inspector:
         pixels = np.zeros(256, np.int64)
         for index, count in counts:
             pixels[index] = count
-        return _Content(pixels, photo, is_turned_alone, (known.digest(image), known.digest(label)))
+        return _Content(pixels, photo, is_turned_alone, (known.digest(image), known.digest(label)), thumbnail)
+
+    def _photo(self, image: Path) -> tuple[Inspected, str]:
+        """Returns the properties of an image, and its thumbnail."""
+        if not self._with_thumbnails:
+            return Inspected(*self._known.find(image, "image", lambda: _look_at_image(image))), ""
+        thumbnails: list[str] = []
+
+        def look() -> list:
+            found = _look_at_image(image, lambda pixels, turn: thumbnails.append(thumbnail(pixels, turn)))
+            return [found, *thumbnails]
+
+        found, *texts = self._known.find(image, "image and thumbnail", look)
+        return Inspected(*found), "".join(texts)
 
     def _look_at_label(self, label: Path) -> list:
         """Returns height and width, and the ids with their numbers of pixels."""
@@ -190,9 +190,9 @@ class _Inspector:
         return [[*ids.shape], [[index, int(counts[index])] for index in np.flatnonzero(counts).tolist()]]
 
 
-def _look_at_image(image: Path) -> tuple:
+def _look_at_image(image: Path, look: Look | None = None) -> tuple:
     with DECODING.taking(decoded_bytes(image)):
-        return dataclasses.astuple(inspect_image(image))
+        return dataclasses.astuple(inspect_image(image, look))
 
 
 def _turned(label: Sequence[int], image: Sequence[int]) -> str:
@@ -217,69 +217,3 @@ def _remarks(pairs: Pairs, contents: dict[int, _Content]) -> list[Remark]:
             )
         )
     return remarks
-
-
-def require_labels(pairs: Pairs, inspection: Inspection) -> None:
-    """Raises DataError if there is nothing to learn: a single class, or nothing but void.
-
-    Args:
-        pairs: A split.
-        inspection: The result of `inspect_pairs` for it.
-    """
-    if pairs.classes.num_classes < 2:
-        name = pairs.classes.names[0]
-        raise DataError(
-            "one class",
-            f"{_source(pairs)}: names one class, {name!r}, which every pixel would be; name the background, too",
-        )
-    pixels = inspection.pixels.sum(axis=0)
-    if pixels.any() and not np.delete(pixels, VOID_LABEL).any():
-        raise DataError(
-            "all void",
-            f"{pairs.labels[0].parent}: all {pixels.sum():,} pixels of the {len(pairs)} masks of {pairs.split} are "
-            f"void ({VOID_LABEL}); export masks of class ids",
-        )
-
-
-def label_remarks(pairs: Pairs, inspection: Inspection, is_training: bool) -> list[str]:
-    """Returns what is worth knowing about the labels before training, in whole lines with figures.
-
-    Args:
-        pairs: A split.
-        inspection: The result of `inspect_pairs` for it.
-        is_training: Whether classes without pixels are worth a line.
-    """
-    pixels = inspection.pixels.sum(axis=0)
-    lines = [_absent(pairs, pixels)] if is_training and pixels.any() else []
-    void = np.flatnonzero(inspection.is_sound & (inspection.pixels[:, :VOID_LABEL].sum(axis=1) == 0))
-    if len(void):
-        names = [pairs.labels[index].name for index in void[:_SHOWN_FILES]]
-        more = ", ..." if len(void) > _SHOWN_FILES else ""
-        lines.append(f"{len(void)} of {len(pairs)} masks of {pairs.split} are all void: {', '.join(names)}{more}")
-    share = pixels[VOID_LABEL] / max(1, pixels.sum())
-    if share > MOST_VOID:
-        lines.append(
-            f"{share:.1%} of the pixels of {pairs.split} are void, more than borders explain: they count nowhere"
-        )
-    return [line for line in lines if line]
-
-
-def _absent(pairs: Pairs, pixels: np.ndarray) -> str:
-    """Returns the classes without a pixel, what the masks hold instead, and what to do if they are others' classes."""
-    names = pairs.classes.names
-    absent = [name for index, name in enumerate(names) if not pixels[index]]
-    if not absent:
-        return ""
-    held = [(int(count), name) for count, name in zip(pixels, names) if count]
-    held += [(int(pixels[VOID_LABEL]), "void")] if pixels[VOID_LABEL] else []
-    shares = [f"{name} {count / pixels.sum():.1%}" for count, name in sorted(held, key=lambda item: -item[0])]
-    legend = pairs.masks.legend if pairs.masks is not None else None
-    hint = f"; {legend.hint}" if legend is not None and not legend.is_own else ""
-    return (
-        f"{len(absent)} of {len(names)} classes {'has' if len(absent) == 1 else 'have'} no pixel in {pairs.split} "
-        f"({shown(absent)}); its {len(pairs)} masks hold {shown(shares)}{hint}"
-    )
-
-
-def _source(pairs: Pairs) -> str:
-    return pairs.masks.legend.source if pairs.masks is not None else str(pairs.labels[0].parent)

@@ -83,9 +83,13 @@ def split_of(names: Sequence[str], split: str, source: Path) -> list[str]:
     if len(names) < 2:
         fix = f"or {argument('blocks', 1024)}, which divides its image" if names else "put them there"
         raise UserError(f"{source}: holds {len(names)} pairs of image and mask; training needs at least two, {fix}")
-    by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode(errors="surrogateescape")).digest())
-    validation = set(by_hash[: max(1, round(VAL_FRACTION * len(names)))])
+    validation = set(by_hash(names)[: max(1, round(VAL_FRACTION * len(names)))])
     return [name for name in names if (name in validation) == (split == "val")]
+
+
+def by_hash(names: Iterable[str]) -> list[str]:
+    """Returns names in the order of their hashes, which is the same on every machine."""
+    return sorted(names, key=lambda name: hashlib.sha256(name.encode(errors="surrogateescape")).digest())
 
 
 def followers(names: Iterable[str], others: Iterable[str]) -> int:
@@ -152,17 +156,17 @@ def _listed_mask(path: Path, text: str, masks: Mapping[str, Path]) -> Path | Non
     """Returns the mask that a list's second column names: below a folder above the list, or as one of `masks`."""
     inner = text.lstrip("/")
     named = [Path(text)] * text.startswith("/") + [folder / inner for folder in list(path.parents)[:4]]
-    return masks.get(_bare(inner)) or next((file for file in named if file.is_file()), None)
+    return masks.get(bare_name(inner)) or next((file for file in named if file.is_file()), None)
 
 
 def _ending_of(text: str, names: Collection[str]) -> str | None:
     """Returns the longest end of a path, without suffix or with it, that is one of `names`."""
     parts = text.replace("\\", "/").split("/")
     ends = ("/".join(parts[start:]) for start in range(len(parts)))
-    return next((name for end in ends for name in (end, _bare(end)) if name in names), None)
+    return next((name for end in ends for name in (end, bare_name(end)) if name in names), None)
 
 
-def _bare(name: str) -> str:
+def bare_name(name: str) -> str:
     """Returns a name without the suffix of a picture."""
     stem, dot, suffix = name.rpartition(".")
     return stem if stem and dot + suffix.lower() in (*IMAGE_SUFFIXES, *MASK_SUFFIXES) else name

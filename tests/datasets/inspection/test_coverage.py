@@ -5,7 +5,7 @@ import pytest
 from layouts import save, write
 
 from keras_fcn.datasets import inspect_pairs, open_pairs
-from keras_fcn.datasets.inspection import label_remarks, require_labels
+from keras_fcn.datasets.inspection.labels import label_remarks, require_labels
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 
