@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
+from keras_fcn.datasets.layouts.annotations.common.cache import Later, packed
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
 from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs, no_areas
 from keras_fcn.datasets.layouts.annotations.common.files import Images, beginning, files_named, holds_masks
@@ -43,7 +44,7 @@ def read_cvat_images(root: Path, split: str) -> Pairs:
     labels = list(dict.fromkeys(label for content in contents.values() for label in content.labels))
     classes, indices = class_table(files[0], labels)
     ids = dict(zip(labels, indices))
-    parts: dict[str, list[tuple[Path, dict, list]]] = {}
+    parts: dict[str, list[tuple[Path, dict, Later]]] = {}
     for path, content in contents.items():
         for image, shapes in content.images:
             name = image.get("subset") or content.subset or split_of_file(root, path) or ""
@@ -54,8 +55,8 @@ def read_cvat_images(root: Path, split: str) -> Pairs:
     others: list[tuple[str, str]] = []
     for name in names:
         finders = {path: Images.near(root, path, name) for path in files}
-        for path, image, shapes in parts[name]:
-            source = f"{path}: image {image.get('id')}"
+        for path, image, kept in parts[name]:
+            source, shapes = f"{path}: image {image.get('id')}", kept.read()
             others += [(source, kind) for kind, _ in shapes if kind not in AREAS]
             item = _annotation(source, image, shapes, finders[path], ids)
             alone.append(item) if isinstance(item, Path) else found.append(item)
@@ -114,7 +115,7 @@ class _Content:
     Attributes:
         labels: The names of its labels, in its order.
         subset: The subset of its task, or nothing.
-        images: Of each image its attributes, and of each of its shapes the tag and the attributes.
+        images: Of each image its attributes, and the tag and the attributes of each of its shapes.
 
     Raises:
         UserError: If it is not XML, declares a document type, which may define entities, or is not of images.
@@ -123,8 +124,10 @@ class _Content:
     def __init__(self, path: Path) -> None:
         self.labels: list[str] = []
         self.subset = ""
-        self.images: list[tuple[dict[str, str], list[tuple[str, dict[str, str]]]]] = []
-        self._path, self._tags, self._text, self._label = path, list[str](), "", dict[str, str]()
+        self.images: list[tuple[dict[str, str], Later]] = []
+        self._shapes: list[tuple[str, dict[str, str]]] = []
+        self._path, self._tags, self._text = path, list[str](), ""
+        self._label, self._image = dict[str, str](), dict[str, str]()
         parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.StartDoctypeDeclHandler = self._refuse
@@ -151,9 +154,9 @@ class _Content:
             what = "tracks of a video" if tag == "track" else f"<{tag}>"
             raise UserError(f"{self._path}: holds {what}; export it as 'CVAT for images 1.1'")
         if self._tags[1:] == ["image"]:
-            self.images.append((attributes, []))
+            self._image, self._shapes = attributes, []
         elif self._tags[1:-1] == ["image"] and tag != "tag":
-            self.images[-1][1].append((tag, attributes))
+            self._shapes.append((tag, attributes))
 
     def _take(self, text: str) -> None:
         self._text += text
@@ -166,6 +169,8 @@ class _Content:
             if "parent" not in self._label and self._label.get("name"):  # a part of a skeleton has a parent
                 self.labels.append(self._label["name"])
             self._label = {}
+        elif self._tags[1:] == ["image"]:
+            self.images.append((self._image, packed(self._shapes)))
         elif tag == "subset" and self._tags[-2] in ("task", "job"):
             self.subset = self._text.strip()
         self._tags.pop()

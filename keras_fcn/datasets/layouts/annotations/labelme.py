@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from keras_fcn.datasets.layouts.annotations.common.cache import packed
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
 from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs
 from keras_fcn.datasets.layouts.annotations.common.files import (
@@ -98,7 +99,8 @@ def _content(path: Path) -> dict | DataError | None:
         return DataError(
             "size mismatch", f"{path}: imageHeight and imageWidth must be numbers; save it again in labelme"
         )
-    return {key: content.get(key) for key in ("version", "shapes", "imagePath", "imageHeight", "imageWidth")}
+    about = {key: content.get(key) for key in ("version", "imagePath", "imageHeight", "imageWidth")}
+    return about | {"labels": list(dict.fromkeys(shape["label"] for shape in shapes)), "shapes": packed(shapes)}
 
 
 def _labels(root: Path, contents: dict[Path, Any]) -> tuple[Path, list[str]]:
@@ -106,14 +108,14 @@ def _labels(root: Path, contents: dict[Path, Any]) -> tuple[Path, list[str]]:
     for name in LABELS:
         if (root / name).is_file():
             return root / name, [line for line in read_lines(root / name) if line]
-    used = {shape["label"] for content in contents.values() if isinstance(content, dict) for shape in content["shapes"]}
+    used = {label for content in contents.values() if isinstance(content, dict) for label in content["labels"]}
     return root, sorted(used)
 
 
 def _annotation(root: Path, path: Path, content: Any, ids: dict[str, int]) -> Annotation | DataError | None:
     if not isinstance(content, dict):
         return content
-    unknown = next((shape["label"] for shape in content["shapes"] if shape["label"] not in ids), None)
+    unknown = next((label for label in content["labels"] if label not in ids), None)
     if unknown is not None:
         return DataError("unknown label", f"{path}: {unknown!r} is none of the labels of the data set; add it there")
     try:
@@ -124,6 +126,6 @@ def _annotation(root: Path, path: Path, content: Any, ids: dict[str, int]) -> An
     version = tuple(map(int, re.findall(r"\d+", str(content["version"]))[:2]))
     shapes = tuple(
         (ids[shape["label"]], shape.get("shape_type"), shape.get("points"), shape.get("mask"), version)
-        for shape in content["shapes"]
+        for shape in content["shapes"].read()
     )
     return Annotation(image, str(path), shapes, (height, width) if height and width else None)

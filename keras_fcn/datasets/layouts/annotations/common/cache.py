@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import pickle
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -62,24 +64,28 @@ class Later:
         return bool(self.digest)
 
 
-def digest_of(shapes: object) -> str:
-    """Returns a hash of shapes, which are `Later`, or of the types that JSON has, and tuples."""
-    if isinstance(shapes, Later):
-        return shapes.digest
-    return hashlib.sha256(pickle.dumps(shapes, protocol=5)).hexdigest()
+def packed(shapes: Any) -> Later:
+    """Returns shapes of the types that JSON has, and tuples, in a tenth of their memory."""
+    content = pickle.dumps(shapes, protocol=5)
+    digest = hashlib.sha256(content).hexdigest() if shapes else ""
+    return Later(digest, functools.partial(_unpacked, zlib.compress(content, 1)))
 
 
-def mask_path(shapes: object, size: tuple[int, int], turn: int, classes: ClassTable, draw: Draw) -> Path:
+def _unpacked(content: bytes) -> Any:
+    return pickle.loads(zlib.decompress(content))
+
+
+def mask_path(shapes: Later, size: tuple[int, int], turn: int, classes: ClassTable, draw: Draw) -> Path:
     """Returns the path of a mask in the cache, which these arguments determine.
 
     Args:
-        shapes: What is drawn, as for `digest_of`.
+        shapes: What is drawn.
         size: Height and width.
         turn: The EXIF orientation by which the mask is turned when it is drawn.
         classes: The classes.
         draw: The function that draws it.
     """
-    by = (_VERSION, f"{draw.__module__}.{draw.__qualname__}", size, turn, classes, digest_of(shapes))
+    by = (_VERSION, f"{draw.__module__}.{draw.__qualname__}", size, turn, classes, shapes.digest)
     return _path("masks", hashlib.sha256(repr(by).encode()).hexdigest(), ".png")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from keras_fcn.datasets.inspection import require_sound
-from keras_fcn.datasets.layouts.annotations.common.cache import Draw, Later, mask_path, store_mask
+from keras_fcn.datasets.layouts.annotations.common.cache import Draw, Later, mask_path, packed, store_mask
 from keras_fcn.datasets.listing import normal_name
 from keras_fcn.datasets.pairs import Pairs, reader
 from keras_fcn.errors import DataError, Remark, UserError
@@ -32,15 +32,19 @@ class Annotation:
     Attributes:
         image: The image.
         source: The file and the place in it, for error messages.
-        shapes: What the format's `Draw` takes, of the types that JSON has, and tuples, or `Later`; empty for background
-            alone.
+        shapes: What the format's `Draw` takes, of the types that JSON has, and tuples, which is packed, or `Later`;
+            empty for background alone.
         size: Height and width of the image by that file; None if it does not say.
     """
 
     image: Path
     source: str
-    shapes: Sequence[Any] | Later
+    shapes: Any
     size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.shapes, Later):
+            object.__setattr__(self, "shapes", packed(self.shapes))
 
 
 def draw_pairs(
@@ -188,8 +192,7 @@ def _size(annotation: Annotation) -> tuple[tuple[int, int], int]:
 
 def _drawn(annotation: Annotation, size: tuple[int, int], draw: Draw) -> np.ndarray:
     try:
-        shapes = annotation.shapes
-        return draw(shapes.read() if isinstance(shapes, Later) else shapes, size)
+        return draw(annotation.shapes.read(), size)
     except DataError as fault:
         raise DataError(fault.kind, f"{annotation.source}: {fault}") from None
 
