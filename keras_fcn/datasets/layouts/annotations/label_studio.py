@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from keras_fcn.datasets.layouts.annotations.common.cache import Later, packed
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
 from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs
 from keras_fcn.datasets.layouts.annotations.common.files import (
@@ -15,8 +17,8 @@ from keras_fcn.datasets.layouts.annotations.common.files import (
     beginning,
     holds_masks,
     json_files,
-    read_json,
 )  # fmt: skip
+from keras_fcn.datasets.layouts.annotations.common.pieces import opened_json
 from keras_fcn.datasets.layouts.annotations.common.splits import by_split, files_to_read
 from keras_fcn.datasets.layouts.annotations.raster.label_studio import draw_label_studio
 from keras_fcn.datasets.pairs import Pairs
@@ -58,19 +60,15 @@ def read_label_studio(root: Path, split: str) -> Pairs:
     files = by_split(root, _files(root), "Label Studio's JSON")
     names, divide = files_to_read(root, files, split)
     tasks = {name: _tasks(path) for name, path in files.items()}
-    results = {
-        name: [_results(f"{files[name]}: task {task.get('id')}", task) for task in tasks[name]] for name in tasks
-    }
-    known = [result for found in results.values() for result in found if isinstance(result, list)]
-    labels = sorted({label for regions in known for region in regions for label in _labels(region)})
+    labels = sorted({label for found in tasks.values() for task in found for label in task.labels})
     classes, indices = class_table(files[names[0]], labels)
     ids = dict(zip(labels, indices))
     found: list[Annotation | DataError] = []
     alone: list[Path] = []
     for name in names:
         images = Images.near(root, files[name], name)
-        for task, result in zip(tasks[name], results[name]):
-            item = _annotation(f"{files[name]}: task {task.get('id')}", task, result, images, ids)
+        for task in tasks[name]:
+            item = _annotation(task, images, ids)
             alone.append(item) if isinstance(item, Path) else found.append(item)
     return draw_pairs("Label Studio's JSON", split, root, found, classes, draw_label_studio, divide, alone)
 
@@ -80,19 +78,43 @@ def _files(root: Path) -> list[Path]:
     return sorted(path for path, start in starts if _TASKS.match(start) and any(key in start for key in _KEYS))
 
 
-def _tasks(path: Path) -> list[dict]:
-    tasks = read_json(path)
-    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise UserError(f"{path}: is no list of tasks; export them as JSON")
-    ids = [task.get("id") for task in tasks]
-    twice = next((each for each in ids if each is not None and ids.count(each) > 1), None) if _repeats(ids) else None
-    if twice is not None:
-        raise UserError(f"{path}: task {twice!r} is there more than once; export it again")
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What is kept of a task.
+
+    Attributes:
+        source: The file and the task, for error messages.
+        texts: The texts of its data, one of which is the image's address.
+        regions: Its regions, a fault, or None without annotation.
+        labels: The labels of its regions.
+    """
+
+    source: str
+    texts: list[str]
+    regions: Later | DataError | None
+    labels: list[str]
+
+
+def _tasks(path: Path) -> list[_Task]:
+    tasks, seen = [], set()
+    with opened_json(path) as pieces:
+        for task, *_ in pieces.entries():
+            if not isinstance(task, dict):
+                raise UserError(f"{path}: is no list of tasks; export them as JSON")
+            key = repr(task.get("id"))
+            if key in seen and task.get("id") is not None:
+                raise UserError(f"{path}: task {key} is there more than once; export it again")
+            seen.add(key)
+            source = f"{path}: task {task.get('id')}"
+            data = task["data"] if isinstance(task.get("data"), dict) else task
+            texts = [value for value in data.values() if isinstance(value, str)]
+            result = _results(source, task)
+            if isinstance(result, list):
+                labels = list(dict.fromkeys(label for region in result for label in _labels(region)))
+                tasks.append(_Task(source, texts, packed(result), labels))
+            else:
+                tasks.append(_Task(source, texts, result, []))
     return tasks
-
-
-def _repeats(ids: list) -> bool:
-    return len(set(map(repr, ids))) < len(ids)
 
 
 def _results(source: str, task: dict) -> list[dict] | DataError | None:
@@ -136,14 +158,14 @@ def _labels(region: dict) -> list[str]:
     return [label for labels in lists for label in labels if isinstance(label, str)]
 
 
-def _annotation(
-    source: str, task: dict, regions: list[dict] | DataError | None, images: Images, ids: dict[str, int]
-) -> Annotation | DataError | Path:
+def _annotation(task: _Task, images: Images, ids: dict[str, int]) -> Annotation | DataError | Path:
     """Returns what is drawn on a task's image, a fault, or the image alone if nobody has annotated it."""
-    if isinstance(regions, DataError):
-        return regions
+    source, kept = task.source, task.regions
+    if isinstance(kept, DataError):
+        return kept
+    regions = None if kept is None else kept.read()
     try:
-        image = _image(source, task, images)
+        image = _image(source, task.texts, images)
         if regions is None:
             return image
         shapes = tuple(_shape(source, region, ids) for region in regions if not _is_bare(region, regions))
@@ -186,11 +208,9 @@ def _shape(source: str, region: dict, ids: dict[str, int]) -> tuple[int, dict[st
     )
 
 
-def _image(source: str, task: dict, images: Images) -> Path:
+def _image(source: str, texts: list[str], images: Images) -> Path:
     """Returns a task's image by the end of its address, with or without what Label Studio writes before its name."""
-    inner = task.get("data")
-    data = inner if isinstance(inner, dict) else task
-    addresses = [value for value in data.values() if isinstance(value, str) and re.search(r"[./\\]", value)]
+    addresses = [text for text in texts if re.search(r"[./\\]", text)]
     names = [name for address in addresses for name in _names(address)]
     for name in names:
         try:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from keras_fcn.datasets.layouts.annotations.common.cache import Later, packed
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
 from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs, no_areas
 from keras_fcn.datasets.layouts.annotations.common.files import (
@@ -17,8 +18,8 @@ from keras_fcn.datasets.layouts.annotations.common.files import (
     files_named,
     holds_masks,
     json_files,
-    read_json,
 )  # fmt: skip
+from keras_fcn.datasets.layouts.annotations.common.pieces import opened_json
 from keras_fcn.datasets.layouts.annotations.common.splits import by_split, files_to_read
 from keras_fcn.datasets.layouts.annotations.raster.via import AREAS, draw_via
 from keras_fcn.datasets.pairs import Pairs
@@ -54,20 +55,19 @@ def read_via(root: Path, split: str, attribute: str = "") -> Pairs:
     files = by_split(root, _files(root), "JSON or CSV of VIA's")
     require_packages("the layout via", "extra", "pycocotools")
     names, divide = files_to_read(root, files, split)
-    contents = {name: _content(path) for name, path in files.items()}
-    images = {name: _images(files[name], content) for name, content in contents.items()}
-    attribute = _attribute(root, [each for found in images.values() for each in found], attribute)
-    labels = _labels(contents, images, attribute)
+    contents = {name: _Content(path) for name, path in files.items()}
+    attribute = _attribute(root, list(contents.values()), attribute)
+    labels = _labels(list(contents.values()), attribute)
     classes, indices = class_table(files[names[0]], list(labels.values()))
     ids = dict(zip(labels, indices))
     found: list[Annotation | DataError] = []
     others: list[tuple[str, str]] = []
     for name in names:
         finder = Images.near(root, files[name], name)
-        for image in images[name]:
-            source = f"{files[name]}: image {image['filename']!s:.80}"
-            others += [(source, _kind(region)) for region in image["regions"] if _kind(region) not in AREAS]
-            found.append(_annotation(source, image, finder, attribute, ids))
+        for filename, kept in contents[name].images:
+            source, regions = f"{files[name]}: image {filename!s:.80}", kept.read()
+            others += [(source, _kind(region)) for region in regions if _kind(region) not in AREAS]
+            found.append(_annotation(source, filename, regions, finder, attribute, ids))
     found += no_areas(others)
     return draw_pairs("VIA's regions", split, root, found, classes, draw_via, divide)
 
@@ -77,12 +77,54 @@ def _files(root: Path) -> list[Path]:
     return sorted([*found, *(path for path in files_named(root, ".csv") if _TABLE.match(beginning(path)))])
 
 
-def _content(path: Path) -> dict:
-    """Returns a project: the images of an export of annotations, or of a table, are those of a project, too."""
-    content = _table(path) if path.suffix == ".csv" else read_json(path)
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: is no project or export of VIA's; save it again")
-    return content if _IMAGES in content else {_IMAGES: content}
+class _Content:
+    """What a project says, or an export of annotations or a table, whose images are those of a project, too.
+
+    Attributes:
+        images: Of each image its name, and a list of its regions.
+        values: What regions have for each attribute.
+        attributes: What the project says of its attributes, of any form.
+
+    Raises:
+        UserError: If it cannot be read, or an image has no regions of VIA's form.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.images: list[tuple[Any, Later]] = []
+        self.values: dict[str, dict[str, None]] = {}
+        self.attributes: Any = None
+        self._path = path
+        if path.suffix == ".csv":
+            for key, image in _table(path).items():
+                self._take(key, image)
+            return
+        with opened_json(path) as pieces:
+            for key in pieces.members():
+                if key == _IMAGES and pieces.next() == "{":
+                    for inner in pieces.members():
+                        self._take(inner, pieces.value()[0])
+                elif key == _ATTRIBUTES:
+                    self.attributes = pieces.value()[0]
+                elif key == _IMAGES:
+                    raise UserError(f"{path}: has no images in {_IMAGES}; save it again")
+                elif key.startswith("_via_"):
+                    pieces.value()
+                else:
+                    self._take(key, pieces.value()[0])
+
+    def _take(self, key: str, image: Any) -> None:
+        regions = image.get("regions") if isinstance(image, dict) else None
+        regions = list(regions.values()) if isinstance(regions, dict) else regions  # VIA 1 numbers them
+        parts = ("shape_attributes", "region_attributes")
+        if not isinstance(regions, list) or not all(
+            isinstance(region, dict) and all(isinstance(region.get(part), dict) for part in parts) for region in regions
+        ):
+            what = f"the image {key!r:.80} has no list of regions with {' and '.join(parts)}"
+            raise UserError(f"{self._path}: {what}; save it again")
+        for region in regions:
+            for attribute, value in region["region_attributes"].items():
+                self.values.setdefault(attribute, {}).update(dict.fromkeys(_values(value)))
+        self.images.append((image.get("filename"), packed(regions)))
 
 
 def _table(path: Path) -> dict[str, dict]:
@@ -101,33 +143,12 @@ def _table(path: Path) -> dict[str, dict]:
     return images
 
 
-def _images(path: Path, content: dict) -> list[dict]:
-    """Returns the images of a project, each with a list of its regions, which VIA 1 numbers."""
-    images = content[_IMAGES]
-    if not isinstance(images, dict):
-        raise UserError(f"{path}: has no images in {_IMAGES}; save it again")
-    found = []
-    for key, image in images.items():
-        regions = image.get("regions") if isinstance(image, dict) else None
-        regions = list(regions.values()) if isinstance(regions, dict) else regions
-        parts = ("shape_attributes", "region_attributes")
-        if not isinstance(regions, list) or not all(
-            isinstance(region, dict) and all(isinstance(region.get(part), dict) for part in parts) for region in regions
-        ):
-            raise UserError(
-                f"{path}: the image {key!r:.80} has no list of regions with {' and '.join(parts)}; save it again"
-            )
-        found.append({"filename": image.get("filename"), "regions": regions})
-    return found
-
-
-def _attribute(root: Path, images: list[dict], attribute: str) -> str:
+def _attribute(root: Path, contents: list[_Content], attribute: str) -> str:
     """Returns the attribute that names classes: the one given, else the only one that the regions have."""
     named: dict[str, set[str]] = {}
-    for image in images:
-        for region in image["regions"]:
-            for key, value in region["region_attributes"].items():
-                named.setdefault(key, set()).add(str(value))
+    for content in contents:
+        for key, values in content.values.items():
+            named.setdefault(key, set()).update(values)
     if attribute in named or (not attribute and len(named) == 1):
         return attribute or next(iter(named))
     if not named:
@@ -138,26 +159,24 @@ def _attribute(root: Path, images: list[dict], attribute: str) -> str:
     raise UserError(f"{root}: there {which} of regions; say which names classes, such as {fix} ({shown})")
 
 
-def _labels(contents: dict[str, dict], images: dict[str, list[dict]], attribute: str) -> dict[str, str]:
+def _labels(contents: list[_Content], attribute: str) -> dict[str, str]:
     """Returns the names of classes by the values that mean them.
 
     They are the options of the attribute, which may have names of their own, and without such all values of regions.
     """
     options: dict[str, str] = {}
-    for content in contents.values():
-        about: Any = content.get(_ATTRIBUTES)
+    for content in contents:
+        about = content.attributes
         for key in ("region", attribute, "options"):
             about = about.get(key) if isinstance(about, dict) else None
         for value, name in about.items() if isinstance(about, dict) else ():
             options.setdefault(value, name.strip() if isinstance(name, str) and name.strip() else value)
-    regions = (region for found in images.values() for image in found for region in image["regions"])
-    used = {value for region in regions for value in _values(region, attribute)}
+    used = {value for content in contents for value in content.values.get(attribute, ())}
     return options or {value: value for value in sorted(used)}
 
 
-def _values(region: dict, attribute: str) -> list[str]:
-    """Returns what an attribute says: a text, or of a checkbox the names that are ticked."""
-    value = region["region_attributes"].get(attribute)
+def _values(value: Any) -> list[str]:
+    """Returns what an attribute of a region says: a text, or of a checkbox the names that are ticked."""
     if isinstance(value, dict):
         return [name for name, is_ticked in value.items() if is_ticked]
     return [str(value).strip()] if isinstance(value, (str, int)) and str(value).strip() else []
@@ -168,18 +187,18 @@ def _kind(region: dict) -> str:
 
 
 def _annotation(
-    source: str, image: dict, images: Images, attribute: str, ids: dict[str, int]
+    source: str, filename: Any, regions: list[dict], images: Images, attribute: str, ids: dict[str, int]
 ) -> Annotation | DataError:
-    areas = [region for region in image["regions"] if _kind(region) in AREAS]
+    areas = [region for region in regions if _kind(region) in AREAS]
     try:
-        return Annotation(images.find(source, image["filename"]), source, tuple(_shapes(source, areas, attribute, ids)))
+        return Annotation(images.find(source, filename), source, tuple(_shapes(source, areas, attribute, ids)))
     except DataError as fault:
         return fault
 
 
 def _shapes(source: str, areas: list[dict], attribute: str, ids: dict[str, int]) -> Iterator[tuple[int, dict]]:
     for region in areas:
-        values, kind = _values(region, attribute), _kind(region)
+        values, kind = _values(region["region_attributes"].get(attribute)), _kind(region)
         if len(values) != 1 or values[0] not in ids:
             said = f"{attribute} {', '.join(map(repr, values))}" if values else f"no {attribute}"
             fix = "choose one of its options" if values else "give it one"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import array
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_fcn.datasets.layouts.annotations.common.files import read_json
-from keras_fcn.datasets.layouts.annotations.common.pieces import Taker, read_lists
+from keras_fcn.datasets.layouts.annotations.common.pieces import opened_json
 from keras_fcn.errors import UserError
+
+Taker = Callable[[Any, int, int], None]
+"""Takes an entry of a list, and where in the file it begins and ends, in bytes."""
 
 
 def scan(path: Path, take: Taker) -> list[dict]:
@@ -33,13 +36,15 @@ def scan(path: Path, take: Taker) -> list[dict]:
         take(entry, start, end)
 
     takers: dict[str, Taker] = {"images": take_image, "annotations": take_object}
-    try:
-        found = read_lists(path, takers)
-    except UserError:
-        raise
-    except (OSError, ValueError, RecursionError):
-        found = set()
-        read_json(path)
+    found = set()
+    with opened_json(path) as pieces:
+        for key in pieces.members():
+            if key in takers and pieces.next() == "[":
+                found.add(key)
+                for entry in pieces.entries():
+                    takers[key](*entry)
+            else:
+                pieces.value()
     for key in takers:
         if key not in found:
             _entry(path, key, None)

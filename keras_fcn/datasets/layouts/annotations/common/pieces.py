@@ -3,63 +3,45 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from keras_fcn.datasets.layouts.annotations.common.files import read_json
+from keras_fcn.errors import UserError
 
 _PIECE = 1 << 20
 """Bytes that are decoded at a time; more where an entry has more."""
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 
-Taker = Callable[[Any, int, int], None]
-"""Takes an entry of a list, and where in the file it begins and ends, in bytes."""
 
-
-def read_lists(path: Path, takers: Mapping[str, Taker]) -> set[str]:
-    """Reads lists in the object that a JSON file is, and holds no more than an entry of them at a time.
-
-    Args:
-        path: The file, in UTF-8.
-        takers: What takes the entries of the list of each key.
-
-    Returns:
-        The keys that are there, and lists.
+@contextlib.contextmanager
+def opened_json(path: Path) -> Iterator[Pieces]:
+    """Opens a JSON file in UTF-8, which the block must read to its end.
 
     Raises:
-        OSError: If it cannot be read.
-        ValueError: If it is no JSON, or no object.
-        RecursionError: If values are nested too deeply.
+        UserError: If it cannot be read, is no JSON, or not of the form that the block reads.
     """
-    with path.open("rb") as file:
-        pieces, found = _Pieces(file), set[str]()
-        pieces.expect("{")
-        more = pieces.next() != "}" or not pieces.expect("}")
-        while more:
-            key = pieces.value()[0]
-            pieces.expect(":")
-            if key in takers and pieces.next() == "[":
-                found.add(key)
-                _read_list(pieces, takers[key])
-            else:
-                pieces.value()
-            more = pieces.expect(",}") == ","
-        if pieces.next():
-            raise ValueError("text after the object")
-    return found
+    try:
+        with path.open("rb") as file:
+            pieces = Pieces(file)
+            yield pieces
+            if pieces.next():
+                raise _OtherForm("more than one value")
+    except (OSError, _OtherForm, json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        read_json(path)  # says what is wrong, and where
+        raise UserError(f"{path}: is JSON of another form; export it again") from None
 
 
-def _read_list(pieces: _Pieces, take: Taker) -> None:
-    pieces.expect("[")
-    more = pieces.next() != "]" or not pieces.expect("]")
-    while more:
-        take(*pieces.value())
-        more = pieces.expect(",]") == ","
+class _OtherForm(Exception):  # noqa: N818 -- it does not leave this file
+    """Another letter than the form of the file wants."""
 
 
-class _Pieces:
+class Pieces:
     """Reads values of JSON one after the other.
 
     Bytes are decoded as Latin-1, in which JSON's signs are what they are in UTF-8, and a letter is a byte.
@@ -86,16 +68,36 @@ class _Pieces:
                 return ""
             self._load(_PIECE)
 
-    def expect(self, letters: str) -> str:
+    def members(self) -> Iterator[str]:
+        """Yields the keys of an object; the value of each must be read before the next."""
+        self._expect("{")
+        more = self.next() != "}" or not self._expect("}")
+        while more:
+            if self.next() != '"':
+                raise _OtherForm("a key is no text")
+            key = self.value()[0]
+            self._expect(":")
+            yield key
+            more = self._expect(",}") == ","
+
+    def entries(self) -> Iterator[tuple[Any, int, int]]:
+        """Yields the entries of a list, each as `value` returns it."""
+        self._expect("[")
+        more = self.next() != "]" or not self._expect("]")
+        while more:
+            yield self.value()
+            more = self._expect(",]") == ","
+
+    def _expect(self, letters: str) -> str:
         """Takes the next letter, which must be one of `letters`, and returns it."""
         letter = self.next()
         if not letter or letter not in letters:
-            raise ValueError(f"{letter!r} instead of one of {letters}")
+            raise _OtherForm(f"{letter!r} instead of one of {letters}")
         self._place += 1
         return letter
 
     def value(self) -> tuple[Any, int, int]:
-        """Returns the next value, and where it begins and ends."""
+        """Returns the next value, and where in the file it begins and ends, in bytes."""
         self.next()
         length = _PIECE
         while True:

@@ -1,15 +1,19 @@
-"""COCO's JSON of any size: read entry by entry, and not again at the next start."""
+"""JSON of any size is read entry by entry; COCO's is not read again at the next start."""
 
+import importlib
 import json
 import tracemalloc
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
 from layouts import save
 
 from keras_fcn.datasets import open_pairs
-from keras_fcn.datasets.layouts.annotations.coco import index
+from keras_fcn.datasets.layouts.annotations.coco import contents, index
 from keras_fcn.datasets.layouts.annotations.common import pieces
+from keras_fcn.errors import UserError
+from keras_fcn.runs.names import LAYOUTS
 
 
 def put(root, squares, **image):
@@ -60,10 +64,13 @@ def test_entries_are_those_of_json(tmp_path, monkeypatch, piece, separators):
     monkeypatch.setattr(pieces, "_PIECE", piece)
     text = json.dumps(CONTENT, ensure_ascii=False, separators=separators).encode()
     (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + text)
-    found = {key: [] for key in "abcd"}
-    takers = {key: lambda *given, key=key: found[key].append(given) for key in found}
-    assert pieces.read_lists(tmp_path / "a.json", takers) == {"a", "b", "d"}
+    found = {}
+    with pieces.opened_json(tmp_path / "a.json") as opened:
+        for key in opened.members():
+            is_list = opened.next() == "["
+            found[key] = list(opened.entries()) if is_list else opened.value()[0]
     assert {key: [entry for entry, *_ in found[key]] for key in "abd"} == {key: CONTENT[key] for key in "abd"}
+    assert {key: found[key] for key in ("info", "c")} == {key: CONTENT[key] for key in ("info", "c")}
     content = (tmp_path / "a.json").read_bytes()
     assert [json.loads(content[start:end]) for _, start, end in found["a"]] == CONTENT["a"]
 
@@ -71,26 +78,47 @@ def test_entries_are_those_of_json(tmp_path, monkeypatch, piece, separators):
 def test_json_that_breaks_off_anywhere_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(pieces, "_PIECE", 10)
     text = json.dumps(CONTENT)
-    for end in range(len(text)):
-        (tmp_path / "a.json").write_text(text[:end], encoding="utf-8")
-        with pytest.raises(ValueError):  # noqa: PT011 -- json's own
-            pieces.read_lists(tmp_path / "a.json", {})
-    for more in ("}", " x", "{}"):
-        (tmp_path / "a.json").write_text(text + more, encoding="utf-8")
-        with pytest.raises(ValueError):  # noqa: PT011
-            pieces.read_lists(tmp_path / "a.json", {})
+    for broken in (*(text[:end] for end in range(len(text))), f"{text}}}", f"{text} x", f"{text}{{}}"):
+        (tmp_path / "a.json").write_text(broken, encoding="utf-8")
+        with (
+            pytest.raises(UserError, match=r"a.json: is not JSON \("),
+            pieces.opened_json(tmp_path / "a.json") as opened,
+        ):
+            assert all(opened.value() for _ in opened.members())
+    (tmp_path / "a.json").write_text("[{}]", encoding="utf-8")
+    with pytest.raises(UserError, match="is JSON of another form"), pieces.opened_json(tmp_path / "a.json") as opened:
+        list(opened.members())
 
 
-def test_memory_does_not_grow_with_the_polygons(tmp_path, monkeypatch):
+def polygons(form, number):
+    """An image with twenty polygons of thirty points, as an entry of its file."""
+    points = [[0.5 + each, 1.5 * each] for each in range(30)]
+    if form == "via":
+        shape = {"name": "polygon", "all_points_x": [x for x, _ in points], "all_points_y": [y for _, y in points]}
+        regions = [{"shape_attributes": shape, "region_attributes": {"kind": "cat"}}] * 20
+        return {"filename": "0.png", "size": number, "regions": regions}
+    results = [{"original_width": 12, "value": {"points": points, "polygonlabels": ["cat"]}}] * 20
+    return {"id": number, "data": {"image": "/0.png"}, "annotations": [{"result": results}]}
+
+
+@pytest.mark.parametrize("form", ["coco", "via", "label_studio"])
+def test_memory_does_not_grow_with_the_polygons(tmp_path, monkeypatch, form):
     monkeypatch.setattr(pieces, "_PIECE", 1 << 16)
-    root = put(tmp_path, [1, 1])
-    about = json.loads((root / "instances.json").read_text(encoding="utf-8"))
-    polygon = [number + 0.5 for number in range(60)]
-    objects = [about["annotations"][0] | {"id": number, "segmentation": [polygon]} for number in range(5000)]
-    path = root / "instances.json"
-    path.write_text(json.dumps(about | {"annotations": objects}), encoding="utf-8")
+    save(tmp_path / "0.png", np.zeros((9, 12, 3), np.uint8))
+    if form == "coco":
+        entry = {"image_id": 0, "category_id": 1, "segmentation": [[number + 0.5 for number in range(60)]]}
+        content = {"images": [{"id": 0, "file_name": "0.png"}], "categories": [{"id": 1, "name": "cat"}]}
+        content["annotations"] = [entry | {"id": number} for number in range(2000)]
+    else:
+        content = [polygons(form, number) for number in range(100)]
+    content = {f"{number}.png": entry for number, entry in enumerate(content)} if form == "via" else content
+    path = tmp_path / f"{form}.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    module = importlib.import_module(LAYOUTS[form].function.partition(":")[0])
+    monkeypatch.setattr(contents if form == "coco" else module, "draw_pairs", lambda *given: None)
+    read = resolve_name(LAYOUTS[form].function)
     tracemalloc.start()
-    index.list_objects(path, {1: 1})
+    read(tmp_path, "all")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < path.stat().st_size / 2
+    assert peak < path.stat().st_size
