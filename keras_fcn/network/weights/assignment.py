@@ -82,10 +82,9 @@ def assign_by(convention: Convention, backbone: keras.Model, tensors: Tensors) -
         fitting = " or ".join(convention.backbones)
         received = argument("backbone", backbone.name)
         raise UserError(f"holds {convention.title}, for {argument('backbone')} {fitting}. Received: {received}")
-    if convention.kind:
-        kind = convention.kind({name: tensor.shape for name, tensor in tensors.items()})
-        if kind != backbone.name:
-            raise UserError(f"holds {kind}, not {argument('backbone', backbone.name)}")
+    kind = convention.kind({name: tensor.shape for name, tensor in tensors.items()})
+    if kind and kind != backbone.name:
+        raise UserError(f"holds {kind}, not {argument('backbone', backbone.name)}")
     wanted = list(_wanted(backbone, convention))
     absent = _absent_layers(wanted, tensors, convention.may_lack)
     wanted = [item for item in wanted if item.layer not in absent]

@@ -23,7 +23,8 @@ class Convention:
         ignored: A regular expression for tensors that no backbone has, such as the classifier's.
         image_shift: A tensor that is added to the normalized images, which the backbone has no weight for.
         may_lack: A regular expression for our layers that such a file may lack.
-        kind: Returns the name of the backbone that a file is for from the shapes of its tensors; None if names tell.
+        kind: Returns the name of the network from the shapes of its tensors, that of a backbone or of another network
+            with tensors of the same names; "" if only names tell.
     """
 
     title: str
@@ -35,7 +36,7 @@ class Convention:
     ignored: str
     image_shift: str = ""
     may_lack: str = ""
-    kind: Callable[[Shapes], str] | None = None
+    kind: Callable[[Shapes], str] = lambda shapes: ""
 
 
 def _torchvision(layer: str, _number: int = 0) -> str:
@@ -119,6 +120,19 @@ def _kind_of_lite(shapes: Shapes) -> str:
 
 
 _STATISTICS = {"moving_mean": ".running_mean", "moving_variance": ".running_var"}
+
+
+def _kind_of_bottlenecks(shapes: Shapes) -> str:
+    """Returns the name of networks whose first stage is wider than their stem; "" for a ResNet."""
+    stem, width, inner = (
+        (*shapes.get(f"{name}.weight", ()), 0, 0)[axis]
+        for name, axis in (("conv1", 0), ("layer1.0.conv1", 0), ("layer1.0.conv2", 1))
+    )
+    if width == stem:
+        return ""
+    return "a Wide ResNet" if inner == width else "a ResNeXt"
+
+
 TORCHVISION_SUFFIXES = {"kernel": ".weight", "bias": ".bias", "gamma": ".weight", "beta": ".bias", **_STATISTICS}
 _TORCHVISION_IGNORED = r"fc\..*|.*\.num_batches_tracked"
 
@@ -131,6 +145,7 @@ CONVENTIONS = (
         is_folded=False,
         suffixes=TORCHVISION_SUFFIXES,
         ignored=_TORCHVISION_IGNORED,
+        kind=_kind_of_bottlenecks,
     ),
     Convention(
         "torchvision's or timm's ResNet-18 or -34",
@@ -212,6 +227,10 @@ OTHERS = {
     "conv1.0.weight": "a ResNet with three convolutions as its stem, such as timm's resnet50d",
     "layer1.0.se.fc1.weight": "a ResNet with squeeze-excitation, such as timm's seresnet50",
     "_blocks.0._se_reduce.weight": "EfficientNet with squeeze-excitation",
+    "features.1.conv.0.0.weight": "torchvision's MobileNetV2, whose padding is not that of mobilenet_v2",
+    "features.1.0.block.0.0.weight": "torchvision's EfficientNet",
+    "features.1.block.1.fc1.weight": "torchvision's MobileNetV3-Small",
+    "features.28.weight": "torchvision's VGG16",
     "blocks.0.0.conv_dw.weight": "timm's EfficientNet or MobileNet, in which padding and normalization differ "
     "(efficientnet_lite0, tf_efficientnet_lite0) and are not told by the file",
 }

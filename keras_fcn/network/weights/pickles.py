@@ -74,6 +74,7 @@ class _Machine:
         self._stack: list[Any] = []
         self._below: list[list[Any]] = []  # stacks set aside by marks
         self._memo: dict[int, Any] = {}
+        self._taken = 0  # values in arguments of calls
 
     def pop(self) -> Any:
         return self._stack.pop()
@@ -165,6 +166,10 @@ class _Machine:
 
     def _reduce(self) -> None:
         arguments, function = self.pop(), self.pop()
+        # One long list may be the argument of many calls.
+        self._taken += sum(len(value) for value in arguments if isinstance(value, (list, tuple)))
+        if self._taken > LARGEST:
+            raise ValueError("its pickle calls functions with more values than it has bytes")
         self._stack.append(function(*arguments))
 
     _newobj = _reduce

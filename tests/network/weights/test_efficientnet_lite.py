@@ -8,6 +8,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -119,6 +120,8 @@ def test_weights_of_another_size_are_named(lite0, number):
             {"_blocks.0._se_reduce.weight": ()},
             r"holds EfficientNet with squeeze-excitation, which is no backbone here$",
         ),
+        ({"features.1.conv.0.0.weight": ()}, r"holds torchvision's MobileNetV2, whose padding is not that of"),
+        ({"features.28.weight": ()}, r"holds torchvision's VGG16, which is no backbone here$"),
         ({"conv1.0.weight": (), "layer1.0.conv3.weight": ()}, r"holds a ResNet with three convolutions .* resnet50d,"),
         (
             {"layer1.0.se.fc1.weight": (), "layer1.0.conv3.weight": ()},
@@ -129,3 +132,15 @@ def test_weights_of_another_size_are_named(lite0, number):
 def test_near_architectures_are_named(lite0, tensors, message):
     with pytest.raises(UserError, match=message):
         assign_tensors(lite0, {name: np.zeros(shape, np.float32) for name, shape in tensors.items()})
+
+
+@pytest.mark.parametrize(("inner", "message"), [(128, "holds a Wide ResNet, not"), (4, "holds a ResNeXt, not")])
+def test_wider_resnets_are_named(inner, message):
+    shapes = {"conv1": (64, 3, 7, 7), "layer1.0.conv1": (128, 64, 1, 1), "layer1.0.conv2": (128, inner, 3, 3)}
+    tensors = {f"{name}.weight": np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    image = keras.Input((1,))
+    with pytest.raises(UserError, match=message):
+        assign_tensors(
+            keras.Model(image, image, name="resnet50_v1b"),
+            {**tensors, "layer1.0.conv3.weight": np.zeros((256, 128, 1, 1), np.float32)},
+        )

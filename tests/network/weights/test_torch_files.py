@@ -244,6 +244,17 @@ def test_pickles_are_of_limited_length(tmp_path, monkeypatch):
         read(tmp_path, long)
 
 
+def test_one_list_is_not_the_argument_of_many_calls(tmp_path):
+    """A list of 100,000 numbers and 100,000 calls would take hours; ordered dicts of Python 2 had lists of pairs."""
+    pairs = b"ccollections\nOrderedDict\nq\x00h\x00](](X\x01\x00\x00\x00aK\x01ee\x85R"
+    with pytest.raises(UserError, match=r"holds 'a', which is a int|must hold one state dict"):
+        read(tmp_path, zip_file(TENSORS, data_pkl=PICKLE + pairs + b"."))
+    pair = b"](X\x01\x00\x00\x00aK\x01eq\x02"
+    long = b"ccollections\nOrderedDict\nq\x00" + pair + b"](" + b"h\x02" * 100_000 + b"eq\x01"
+    with pytest.raises(UserError, match="its pickle calls functions with more values than it has bytes"):
+        read(tmp_path, zip_file(TENSORS, data_pkl=PICKLE + long + b"h\x00h\x01\x85R" * 100_000 + b"."))
+
+
 def test_large_storages_are_not_read_before_their_tensors(tmp_path):
     """A tensor of 1,000 numbers in a storage of 5 million takes no memory for the others."""
     numbers = np.zeros(5_000_000, np.float32)
