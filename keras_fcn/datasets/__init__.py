@@ -12,11 +12,13 @@ from keras_fcn.datasets.download import download_voc2012, unpack_voc2012
 from keras_fcn.datasets.foreign import contents, foreign_format
 from keras_fcn.datasets.inspection import Inspection, inspect_pairs
 from keras_fcn.datasets.labels.mapping import class_mapping
+from keras_fcn.datasets.labels.naming import UnpairedError
 from keras_fcn.datasets.layouts import folders, voc
 from keras_fcn.datasets.layouts.patterns.matching import Patterns
 from keras_fcn.datasets.layouts.patterns.reading import read_patterns
 from keras_fcn.datasets.layouts.patterns.search import search_patterns
-from keras_fcn.datasets.pairs import Pairs, UnpairedError
+from keras_fcn.datasets.listing import holds_pictures, inner_folders
+from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits.groups import group_images
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.datasets.windows.blocks import divided_by_blocks
@@ -241,9 +243,10 @@ def _refuse(root: Path, near: str = "") -> NoReturn:
 
 
 def _inner(root: Path) -> Path | None:
-    """Returns the only folder in a folder that is in a known layout."""
+    """Returns the only folder in a folder that is in a known layout, unless others hold pictures, too."""
     inner = [path for path in sorted(root.iterdir()) if path.is_dir() and _recognized(path)]
-    return inner[0] if len(inner) == 1 else None
+    others = [folder for folder in inner_folders(root) if folder not in inner]
+    return inner[0] if len(inner) == 1 and not any(map(holds_pictures, others)) else None
 
 
 _FOLDERS = (*folders.IMAGES, *folders.MASKS, "jpegimages", "segmentationclass", "imagesets", "trainannot", "valannot")

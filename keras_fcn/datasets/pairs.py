@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_fcn.datasets.foreign import foreign_format
 from keras_fcn.datasets.labels.choice import COLORS
 from keras_fcn.datasets.labels.legend import shown
 from keras_fcn.datasets.labels.mapping import ClassMapping
-from keras_fcn.datasets.labels.naming import masks_of_images, naming_note
+from keras_fcn.datasets.labels.naming import masks_of_images, naming_note, require_pairs
 from keras_fcn.datasets.labels.reading import LabelReader, Masks, reader
 from keras_fcn.datasets.listing import Files
 from keras_fcn.datasets.splits import followers, resolved, split_of
@@ -21,10 +20,6 @@ from keras_fcn.datasets.splits.groups import groups_of_val
 from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import displayed_size
-
-
-class UnpairedError(UserError):
-    """Folders of images and masks none of which belong together by their names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,27 +281,6 @@ def _read_or_background(path: Path, read_label: LabelReader, without: frozenset[
 def _read_mapped(path: Path, read_label: LabelReader, ids: tuple[int, ...]) -> np.ndarray:
     """Reads a label file to the ids that its own become."""
     return np.array(ids, np.uint8)[read_label(path)]
-
-
-def require_pairs(source: Path, images: dict[str, Path], masks: dict[str, Path]) -> list[str]:
-    """Returns the names of the images that have a mask, in order.
-
-    Raises:
-        UserError: If there is none; `source` is the folder to name.
-    """
-    labelled = masks_of_images(images, masks)
-    names = [name for name in images if name in labelled]
-    if not names:
-        both = f"{len(images)} images and {len(masks)} masks"
-        such = _such_as(images, masks)
-        fix = foreign_format(next(iter(masks.values()), source).parent) or "name each mask like its image"
-        raise UnpairedError(f"{source}: none of its {both} have the same name{such}; {fix}")
-    return names
-
-
-def _such_as(images: dict[str, Path], masks: dict[str, Path]) -> str:
-    names = [next(iter(files.values())).name for files in (images, masks) if files]
-    return f" (such as {' and '.join(names)})" if len(names) > 1 else ""
 
 
 def _left_out(*listings: dict[str, Path]) -> tuple[DataError, ...]:

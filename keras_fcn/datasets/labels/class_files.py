@@ -22,6 +22,9 @@ from keras_fcn.system.files import entries_of
 CLASS_FILES = (LABELMAP, "classes.txt", "class_names.txt")
 """Names of files that are lists of classes whatever they hold, so that any fault in them is an error."""
 
+_OTHERS = (".xlsx", ".xls", ".ods", ".xml", ".pbtxt", ".html", ".pdf", ".docx")
+"""Suffixes of files that are not read, and named."""
+
 _LISTS, _DOCUMENTS = (".txt", ".names"), (".json", ".yaml", ".yml")
 _TABLES = (*_LISTS, ".csv", ".tsv")
 
@@ -97,7 +100,12 @@ def _candidates(folder: Path, most: int | None = None) -> list[Path]:
     for entry in entries_of(folder):
         stem, dot, suffix = entry.name.rpartition(".")
         suffix = dot + suffix.lower()
-        if stem and suffix in (*_TABLES, *_DOCUMENTS) and not entry.name.startswith(".") and not is_split(stem):
+        if (
+            stem
+            and suffix in (*_TABLES, *_DOCUMENTS, *_OTHERS)
+            and not entry.name.startswith(".")
+            and not is_split(stem)
+        ):
             found.setdefault(suffix, []).append(folder / entry.name)
     groups = [group for group in found.values() if most is None or len(group) <= most]
     paths = [path for group in groups for path in group if len(group) <= _FEW or _is_named(path)]
@@ -116,6 +124,8 @@ def _read(path: Path) -> _Found:
     """
     must, entries = path.name.lower() in CLASS_FILES, None
     try:
+        if path.suffix.lower() in _OTHERS:
+            return _Found(path, None, ": save it as CSV")
         if path.suffix.lower() in _DOCUMENTS:
             entries = document_entries(path, _is_named(path))
         elif path.name.lower() == LABELMAP or is_labelmap(path):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from keras_fcn.datasets.foreign import foreign_format
 from keras_fcn.errors import UserError
 
 _MASK_ENDING = re.compile(
@@ -15,6 +16,10 @@ _MASK_ENDING = re.compile(
 
 _BREAKS = re.compile(r"([_\-. ]+|(?<=[^\W\d_])(?=\d))")
 """Where words of a name end: at blanks and the like, and before numbers."""
+
+
+class UnpairedError(UserError):
+    """Folders of images and masks none of which belong together by their names."""
 
 
 def masks_of_images(images: Iterable[str], masks: Mapping[str, Path]) -> dict[str, Path]:
@@ -40,6 +45,27 @@ def masks_of_images(images: Iterable[str], masks: Mapping[str, Path]) -> dict[st
     return {image: masks[mask] for image, mask in _paired(*rule, images, masks).items()} if rule else found
 
 
+def require_pairs(source: Path, images: dict[str, Path], masks: dict[str, Path]) -> list[str]:
+    """Returns the names of the images that have a mask, in order.
+
+    Raises:
+        UserError: If there is none; `source` is the folder to name.
+    """
+    labelled = masks_of_images(images, masks)
+    names = [name for name in images if name in labelled]
+    if not names:
+        both = f"{len(images)} images and {len(masks)} masks"
+        such = _such_as(images, masks)
+        fix = foreign_format(next(iter(masks.values()), source).parent) or "name each mask like its image"
+        raise UnpairedError(f"{source}: none of its {both} have the same name{such}; {fix}")
+    return names
+
+
+def _such_as(images: dict[str, Path], masks: dict[str, Path]) -> str:
+    names = [next(iter(files.values())).name for files in (images, masks) if files]
+    return f" (such as {' and '.join(names)})" if len(names) > 1 else ""
+
+
 def naming_note(images: Iterable[str], masks: Mapping[str, Path]) -> str:
     """Returns the rule by which `masks_of_images` found masks of other names, human-readable; mostly nothing."""
     images = set(images)
@@ -59,7 +85,7 @@ def naming_rule(images: Iterable[str], masks: Iterable[str]) -> tuple[str, str] 
     if not images or len(masks) < 2:
         return None
     middle = masks[len(masks) // 2]
-    image = max(images, key=lambda name: _in_common(name, middle))
+    image = max(images, key=lambda name: in_common(name, middle))
     texts = file_texts(file_of(image), file_of(middle))
     if texts is None or any("*" in text for text in texts):
         return None
@@ -86,16 +112,22 @@ def _between(text: str, name: str) -> tuple[str, str] | None:
     return (folder, file[len(start) : len(file) - len(end)]) if is_fitting else None
 
 
-def _in_common(image: str, mask: str) -> int:
+def in_common(image: str, mask: str) -> int:
     """Returns how many letters the words have that two names begin and end with alike."""
-    first, second = words_of(file_of(image)), words_of(file_of(mask))
+    image, mask = file_of(image), file_of(mask)
+    first, second = words_of(image), words_of(mask)
     start, end = common(first, second)
-    return len("".join(second[:start] + second[len(second) - end :]))
+    return max(len("".join(second[:start] + second[len(second) - end :])), extends(mask, image) * len(image))
 
 
 def file_of(name: str) -> str:
     """Returns a name without its folders."""
     return name.rpartition("/")[2]
+
+
+def extends(mask: str, image: str) -> bool:
+    """Returns whether a mask's name is its image's and letters, without a break between, as in 0001m."""
+    return mask.startswith(image) and mask[len(image) :].isalpha()
 
 
 def words_of(name: str) -> list[str]:
@@ -116,7 +148,7 @@ def file_texts(image: str, mask: str) -> tuple[str, str] | None:
     first, second = words_of(image), words_of(mask)
     start, end = common(first, second)
     if not start and not end:
-        return None
+        return ("{name}", f"{{name}}{mask[len(image) :]}") if extends(mask, image) else None
     middles = [words[start : len(words) - end] for words in (first, second)]
     before, after = first[:start], first[len(first) - end :]
     if before and not before[-1].strip("_-. ") and (after or any(middles)):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from keras_fcn.datasets.labels.class_files import above, find_legend, like_class_files
 from keras_fcn.datasets.labels.legend import shown
-from keras_fcn.datasets.labels.naming import masks_of_images
+from keras_fcn.datasets.labels.naming import UnpairedError, masks_of_images, require_pairs
 from keras_fcn.datasets.labels.reading import LabelReader, Masks
 from keras_fcn.datasets.labels.scan import scan_classes
 from keras_fcn.datasets.labels.survey import all_masks
 from keras_fcn.datasets.layouts.voc import LISTS, read_lists, unlisted
 from keras_fcn.datasets.listing import Files, holds_pictures, images_by_stem, inner_folders, masks_by_stem, pictures_in
-from keras_fcn.datasets.pairs import Pairs, UnpairedError, reader, require_pairs
+from keras_fcn.datasets.pairs import Pairs, reader
 from keras_fcn.datasets.splits import is_split, list_name, resolved, split_named, split_to_read
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable

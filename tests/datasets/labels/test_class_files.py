@@ -60,6 +60,9 @@ FORMS = {
         IDS, COLORS,
     ),
     "side.json": ('{"CLASSES": ["road", "sky"], "PALETTE": [[128, 64, 128], [70, 130, 180]]}', FIRST, COLORS),
+    "channels.json": ('[{"name": "sky", "color": {"r": 70, "g": 130, "b": 180}}]', {0: "sky"}, {SKY: "sky"}),
+    "RUGD_colormap.txt": ("0 void 0 0 0\n7 road 128 64 128\n8 sky 70 130 180\n", IDS, COLORS),
+    "kitti.yaml": ("labels: {7: road, 8: sky}\ncolor_map: {7: [128, 64, 128], 8: [70, 130, 180]}\n", IDS, COLORS),
     "nested.json": ('{"info": {"data": {"classes": {"road": {"value": 7}, "sky": {"value": 8}}}}}', IDS, None),
     "meta.json": (
         '{"classes": [{"title": "road", "color": "#804080", "id": 999}, {"name": "sky", "color": "#4682B4", "id": 9}]}',
@@ -108,6 +111,7 @@ NOT_UNDERSTOOD = {
     "class_ids.csv": ("id,name\n1,cat\n256,dog\n", ": line 3: values of classes are 0 to 254, 255 is void"),
     "labels.json": ('{"cat', r": cannot be read as JSON \("),
     "categories.json": ('{"cat": 1, "dog": 1}', r": \['dog'\]: the value 1 is already that of \['cat'\]; change one"),
+    "label_map.pbtxt": ("item { id: 1 name: 'cat' }", ": save it as CSV"),
     "class.yaml": ("a: [\n", r": cannot be read as YAML \("),
 }  # fmt: skip
 

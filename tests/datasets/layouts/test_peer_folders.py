@@ -132,6 +132,27 @@ def test_names_that_differ_in_known_folders_are_paired_by_their_rule(tmp_path):
     assert "none of its 3 images and 3 masks have the same name" in refused(tmp_path)
 
 
+FURTHER = {
+    "letters at the end": ("{name}.jpg", "masks/{name}m.png"),
+    "splits twice": ("{split}/{split}-org-img/{name}.jpg", "{split}/{split}-label-img/{name}_lab.png"),
+    "videos": ("uavid_{split}/*/Images/{name}.png", "uavid_{split}/*/Labels/{name}.png"),
+    "levels of labels": ("leftImg8bit/{split}/*/{name}_leftImg8bit.png", "gtFine/{split}/*/{name}_gtFine_l3Ids.png"),
+    "two suffixes": ("img/{name}.jpg", "img/{name}.jpg.png"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FURTHER)
+def test_further_names_are_found(case, tmp_path):
+    patterns = FURTHER[case]
+    for split in ("train", "val"):
+        for number in range(3 if split == "train" else 1):
+            values = {"name": f"00{number}", "split": split}
+            image, mask = (text.replace("*", f"seq{number % 2}").format(**values) for text in patterns)
+            photos(tmp_path, image)
+            masks(tmp_path, mask)
+    assert opened(tmp_path)[1].endswith(f"--images '{patterns[0]}' --masks '{patterns[1]}'")
+
+
 def test_masks_of_voc_with_another_ending(tmp_path):
     photos(tmp_path, "JPEGImages/a1.jpg", "JPEGImages/a2.jpg", "JPEGImages/b1.jpg")
     masks(tmp_path, *(f"SegmentationClass/{name}_seg8.png" for name in ("a1", "a2", "b1")))

@@ -65,9 +65,11 @@ def test_train_ids_are_taken_as_they_are(tmp_path):
 def test_cityscapes_without_such_masks_is_one_line(tmp_path):
     write_cityscapes(tmp_path, "abcdefgh", kinds=())
     with pytest.raises(UserError, match=r"gtFine/train: holds no masks whose names end in _gtFine_labelIds.png"):
-        open_pairs(tmp_path, "train")
+        open_pairs(tmp_path, "train", "cityscapes")
     with pytest.raises(UserError, match=r"has no split 'test'; folders of gtFine: train, val"):
-        open_pairs(tmp_path, "test")
+        open_pairs(tmp_path, "test", "cityscapes_all")
+    with pytest.raises(UserError, match=r"is in no known layout"):  # instances and pictures of colours alone
+        open_pairs(tmp_path, "train")
 
 
 def test_ade20k_without_its_names_says_so(tmp_path):

@@ -154,7 +154,9 @@ def _of_item(place: str, item: Any, number: int | None = None, key: str = "", na
     words = (named, *_NAMES)
     name = next((fields[word] for word in words if is_name(fields.get(word))), key if number is None else None)
     value = next((fields[word] for word in _VALUES if _is_id(fields.get(word))), number)
-    color = next((found for word in _SHADES if (found := color_of(fields.get(word)))), _channels(fields))
+    shades = (fields.get(word) for word in _SHADES)
+    colors = (_channels(shade) if isinstance(shade, Mapping) else color_of(shade) for shade in shades)
+    color = next(filter(None, colors), _channels(fields))
     return Entry(place, str(name), value, color) if is_name(name) else None
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from keras_fcn.datasets.labels.naming import common, file_of, file_texts, words_of
+from keras_fcn.datasets.labels.naming import common, file_of, file_texts, in_common, words_of
 from keras_fcn.datasets.layouts.patterns.matching import Patterns
 from keras_fcn.datasets.layouts.patterns.pattern import ANY_SUFFIX
 from keras_fcn.datasets.listing import normal_name
@@ -78,12 +78,11 @@ def _patterns(images: str, masks: str) -> Patterns:
 
 def _partner(mask: str, images: Sequence[str]) -> str | None:
     """Returns the image whose name has most in common with a mask's; None without a word in common."""
-    words, folders = words_of(_stem(mask)), mask.split("/")[:-1]
+    stem, folders = _stem(mask), mask.split("/")[:-1]
 
     def likeness(image: str) -> tuple[int, int]:
-        start, end = common(words_of(_stem(image)), words)
         same = sum(first == second for first, second in zip(image.split("/")[:-1], folders))
-        return len("".join(words[:start] + words[len(words) - end :])), same
+        return in_common(_stem(image), stem), same
 
     best = max((image for image in images if image != mask), key=likeness, default=None)
     is_alike = best is not None and (likeness(best)[0] or (folders and best.split("/")[:-1] == folders))

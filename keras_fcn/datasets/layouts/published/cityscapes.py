@@ -14,6 +14,7 @@ from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import split_to_read
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.classes import VOID_LABEL, ClassTable, Color
+from keras_fcn.system.files import walk_files
 
 IMAGES, FINE, COARSE = "leftImg8bit", "gtFine", "gtCoarse"
 IDS, TRAIN_IDS = "labelIds", "labelTrainIds"
@@ -68,8 +69,11 @@ ALL_CLASSES = ClassTable.named([name for name, _, _ in _TABLE])
 
 
 def recognizes(root: Path) -> bool:
-    """Returns whether the folder has images and masks of Cityscapes."""
-    return (root / IMAGES).is_dir() and any((root / name).is_dir() for name in (FINE, COARSE))
+    """Returns whether the folder has images of Cityscapes, and masks named as its are."""
+    folders = [root / name for name in (FINE, COARSE) if (root / name).is_dir()]
+    ends = tuple(f"_{kind}.png".lower() for kind in (IDS, TRAIN_IDS))
+    names = (path.name for folder in folders for path in walk_files(folder))
+    return (root / IMAGES).is_dir() and any(name.lower().endswith(ends) for name in names)
 
 
 def read_cityscapes(root: Path, split: str) -> Pairs:
