@@ -92,6 +92,16 @@ def test_another_image_of_the_same_name_has_windows_of_its_own(pairs):
     assert first.read_bytes() != other.read_bytes()
 
 
+def test_windows_do_not_tell_how_they_were_read(pairs):
+    """Their contents are a run's data: a later version may read the same masks by another function."""
+    large = large_images(pairs, sizes_of(pairs))
+    otherwise = dataclasses.replace(pairs, read_label=lambda path: pairs.read_label(path))
+    first, second = (cut_large(each, large, (40, 60)).pairs for each in (pairs, otherwise))
+    assert first.labels != second.labels
+    for one, other in zip(first.labels[1:-1], second.labels[1:-1], strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
 def test_windows_are_cut_again(pairs):
     """Those of a raster's blocks: a part of a part is one of the whole."""
     large = large_images(pairs, sizes_of(pairs))

@@ -31,7 +31,7 @@ from keras_fcn.system.progress import progress_bar
 LARGE = 1 << 25
 """Pixels of an image above which it is cut: scans of 48 megapixels, not what cameras give."""
 
-_VERSION = 1  # another one where the same files are decoded otherwise than before
+_VERSION = 2  # another one where the same files are decoded otherwise than before
 
 _WINDOW = re.compile(r"(_\d+){2}_\d+x\d+$")
 """The end of a window's name."""
@@ -175,7 +175,7 @@ def _kept(path: Path, read: Callable[[Path], np.ndarray]) -> _Whole:
     """Decodes a file and keeps its pixels, unless they are there."""
     if is_window(path):
         return _Whole(path.parent, read_window(path))
-    words = described(read)
+    words = "image" if read is read_image else described(read)
     is_lasting = " at 0x" not in words
     decoded = None if is_lasting else read(path)
     content = known_files().digest(path) if decoded is None else hashlib.sha256(decoded.tobytes()).hexdigest()
@@ -186,26 +186,36 @@ def _kept(path: Path, read: Callable[[Path], np.ndarray]) -> _Whole:
         return _Whole(folder, read_window(whole))
     with _hinting():
         with replaced_file(pixels_in(folder)) as temporary:
-            shape = _write(temporary, path, read) if decoded is None else _write_array(temporary, decoded)
-        window = Window(name, shape, (0, 0, shape[0], shape[1]))
+            shape, digest = _write(temporary, _parts(path, read) if decoded is None else iter([decoded]))
+        window = Window(digest, shape, (0, 0, shape[0], shape[1]))
         with replaced_file(whole) as temporary:
             window.write(temporary)
     return _Whole(folder, window)
 
 
-def _write(target: Path, path: Path, read: Callable[[Path], np.ndarray]) -> tuple[int, ...]:
-    """Writes the pixels of a file, those of a GeoTIFF window by window; returns their shape."""
+def _parts(path: Path, read: Callable[[Path], np.ndarray]) -> Iterator[np.ndarray]:
+    """Yields the decoded rows of a file, those of a GeoTIFF window by window."""
     if read is not read_image or not is_raster(path):
-        return _write_array(target, read(path))
-    with opened_raster(path) as raster, target.open("wb") as file:
+        yield read(path)
+        return
+    with opened_raster(path) as raster:
         for window in raster.windows():
-            file.write(raster[window].data)
-        return raster.shape
+            yield raster[window]
 
 
-def _write_array(target: Path, pixels: np.ndarray) -> tuple[int, ...]:
-    np.ascontiguousarray(pixels).tofile(target)
-    return pixels.shape
+def _write(target: Path, parts: Iterator[np.ndarray]) -> tuple[tuple[int, ...], str]:
+    """Writes rows of pixels; returns the shape of all of them, and a digest.
+
+    The digest goes into the windows, by whose contents runs know their data: it must not depend on how they were read.
+    """
+    rows, digest, rest = 0, hashlib.sha256(), tuple[int, ...]()
+    with target.open("wb") as file:
+        for part in parts:
+            content = np.ascontiguousarray(part).data
+            file.write(content)
+            digest.update(content)
+            rows, rest = rows + len(part), part.shape[1:]
+    return (rows, *rest), digest.hexdigest()
 
 
 @contextlib.contextmanager
