@@ -20,10 +20,15 @@ from keras_fcn.pipeline.transforms import (
     random_flip,
     random_rotation,
     random_scaled_crop,
+    random_turn,
 )
+from keras_fcn.runs import names
 from keras_fcn.system.options import BELOW_1, SCALES, SIZE, Options, within
 
 Augment: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+_AXES = {"horizontal": (1,), "vertical": (0,), "both": (0, 1), "turns": (0, 1)}
+"""Axes along which a `flip` mirrors: 0 top to bottom, 1 left to right."""
 
 AUGMENT_FAULT = "returned an image and a label of different sizes"
 """TensorFlow's error if a function of one's own does so."""
@@ -36,7 +41,8 @@ class Augmentation(Options):
     Attributes:
         crop_size: Height and width of the samples in pixels.
         scale: The smallest and the largest scale factor before cropping.
-        flip: Whether half of the samples are mirrored left to right.
+        flip: How samples are mirrored, one of `names.Flip`: each way half of them, left to right for "horizontal";
+            "turns" turns them by quarters, too. True is "horizontal", False "none".
         rotate: The largest rotation angle in degrees.
         color_jitter: Strength of changes of brightness, contrast and saturation, from 0 (none) to less than 1.
         augment: A function that is applied first: from an image uint8 [H, W, 3], its label uint8 [H, W] and a seed,
@@ -48,10 +54,14 @@ class Augmentation(Options):
 
     crop_size: Annotated[tuple[int, int], SIZE]
     scale: Annotated[tuple[float, float], SCALES] = (1.0, 1.0)
-    flip: bool = True
+    flip: names.Flip = "horizontal"
     rotate: Annotated[float, within(0, 180, " degrees")] = 0.0
     color_jitter: Annotated[float, BELOW_1] = 0.0
     augment: Augment | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flip", names.OLD_FLIPS.get(str(self.flip).lower(), self.flip))
+        super().__post_init__()
 
     def __call__(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns an augmented image uint8 [height, width, 3] and its label uint8 [height, width].
@@ -67,15 +77,21 @@ class Augmentation(Options):
         rotation_seed, crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 4))
         if self.rotate:
             image, label = random_rotation(image, label, self.rotate, rotation_seed)
-        if self.scale == (1, 1):
-            image, label = random_crop(image, label, self.crop_size, crop_seed)
+        if self.flip == "turns":
+            image, label = random_turn(image, label, self.crop_size, flip_seed, self._cropped, crop_seed)
         else:
-            image, label = random_scaled_crop(image, label, self.crop_size, self.scale, crop_seed)
-        if self.flip:
-            image, label = random_flip(image, label, flip_seed)
+            image, label = self._cropped(image, label, self.crop_size, crop_seed)
+        if self.flip != "none":
+            image, label = random_flip(image, label, flip_seed, _AXES[self.flip])
         if self.color_jitter:
             image = random_color_jitter(image, self.color_jitter, color_seed)
         return image, label
+
+    def _cropped(self, image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], seed: tf.Tensor):
+        """Returns a crop of this size."""
+        if self.scale == (1, 1):
+            return random_crop(image, label, size, seed)
+        return random_scaled_crop(image, label, size, self.scale, seed)
 
     def _augmented(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         assert self.augment is not None

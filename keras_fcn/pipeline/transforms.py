@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import tensorflow as tf
@@ -14,6 +15,9 @@ PAD_COLOR = (124, 116, 104)
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma of a colour (ITU-R BT.601)."""
+
+Crop: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tuple[int, int], tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+"""Cuts a crop of image and label, of a size and by a seed."""
 
 Size: TypeAlias = "tuple[int, int] | tf.Tensor"
 """Height and width in pixels."""
@@ -150,14 +154,48 @@ def random_color_jitter(image: tf.Tensor, strength: float, seed: tf.Tensor) -> t
     return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
 
 
-def random_flip(image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mirrors image and label left to right with a probability of one half.
+def random_flip(
+    image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor, axes: Sequence[int] = (1,)
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mirrors image and label along each of some axes with a probability of one half.
 
     Args:
         image: uint8 [H, W, 3].
         label: uint8 [H, W].
-        seed: Integers [2]; the same seed gives the same decision.
+        seed: Integers [2]; the same seed gives the same decisions.
+        axes: 0 is top to bottom, 1 left to right.
     """
-    flip = tf.random.stateless_uniform([], seed) < 0.5
+    for axis, number in zip(axes, tf.unstack(tf.random.stateless_uniform([len(axes)], seed))):
+        image, label = _mirrored(image, label, axis, number < 0.5)
+    return image, label
+
+
+def _mirrored(image: tf.Tensor, label: tf.Tensor, axis: int, flip: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     # tf.reverse: a slice with a step of -1 takes 30 times as long.
-    return tf.cond(flip, lambda: (tf.reverse(image, [1]), tf.reverse(label, [1])), lambda: (image, label))
+    return tf.cond(flip, lambda: (tf.reverse(image, [axis]), tf.reverse(label, [axis])), lambda: (image, label))
+
+
+def random_turn(
+    image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], seed: tf.Tensor, crop: Crop, crop_seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Crops image and label and transposes them with a probability of one half.
+
+    Mirrored along both axes afterwards, each half of the time, they are in one of eight positions, all as frequent.
+
+    Args:
+        image: uint8 [H, W, 3].
+        label: uint8 [H, W].
+        size: Height and width of the result, in pixels.
+        seed: Integers [2]; the same seed gives the same decision.
+        crop: Cuts a crop of a size, by a seed.
+        crop_seed: The seed of the crop.
+    """
+    height, width = size
+
+    def turned() -> tuple[tf.Tensor, tf.Tensor]:
+        pixels, ids = crop(image, label, (width, height), crop_seed)
+        return tf.transpose(pixels, [1, 0, 2]), tf.transpose(ids)
+
+    turn = tf.random.stateless_uniform([], tf.random.fold_in(seed, 1)) < 0.5
+    image, label = tf.cond(turn, turned, lambda: crop(image, label, size, crop_seed))
+    return tf.ensure_shape(image, [height, width, 3]), tf.ensure_shape(label, [height, width])

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from tyro.conf import FlagConversionOff, OmitArgPrefixes, arg
 
@@ -25,6 +25,7 @@ from keras_fcn.system.options import (
     hint,
     named_unknown,
     number,
+    one_of,
     within,
 )  # fmt: skip
 
@@ -101,14 +102,19 @@ class AugmentationOptions(Options):
     scale: Annotated[tuple[float, float], SCALES, arg(metavar="MIN MAX")] = (1.0, 1.0)
     """Scale each training image by a random factor between these before it is cropped; 0.5 2 is usual."""
 
-    flip: Annotated[bool, FlagConversionOff] = True
-    """Flip half of the training crops horizontally."""
+    flip: Annotated[names.Flip, one_of(get_args(names.Flip), names.OLD_FLIPS)] = "horizontal"
+    """Mirror half of the training crops: `horizontal`, left to right; `vertical`, for pictures without an up; `both`,
+    either way; `turns` turns them by quarters, too, so that all eight positions are as frequent; `none`."""
 
     rotate: Annotated[float, within(0, 180, " degrees"), arg(metavar="DEGREES")] = 0.0
     """Rotate each training image by a random angle up to this."""
 
     color_jitter: Annotated[float, BELOW_1, arg(metavar="FRACTION")] = 0.0
     """Change brightness, contrast and saturation of each training crop by a random fraction up to this."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flip", names.OLD_FLIPS.get(str(self.flip).lower(), self.flip))
+        super().__post_init__()
 
 
 @dataclasses.dataclass(frozen=True)

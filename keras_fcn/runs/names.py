@@ -261,6 +261,10 @@ PALETTES = {
 }
 """Palettes of drawings, each a "module:function" from a class table to as many colours."""
 
+Flip = Literal["none", "horizontal", "vertical", "both", "turns"]
+OLD_FLIPS = dict.fromkeys(("true", "yes", "on"), "horizontal") | dict.fromkeys(("false", "no", "off"), "none")
+"""What flips of earlier versions, which knew only these two, are now."""
+
 Balance = Literal["none", "weights", "sampling"]
 Unlabelled = Literal["leave_out", "background"]
 StrategyName = Literal["auto", "mirrored", "multiworker", "none"]

@@ -7,7 +7,7 @@ import difflib
 import math
 import numbers
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -169,6 +169,17 @@ HEIGHT_WIDTH = PrimitiveConstructorSpec(
     str_from_instance=lambda value: [] if value is None else [str(size) for size in value],
 )
 """Reads `tuple[int, int] | None`, a height and a width."""
+
+
+def one_of(names: tuple[str, ...], aliases: Mapping[str, str]) -> PrimitiveConstructorSpec:
+    """Returns the parser of one of several names, or of an alias in any case."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=f"{{{','.join(names)}}}",
+        instance_from_str=lambda words: aliases.get(words[0].lower(), words[0]),
+        is_instance=lambda value: isinstance(value, str),
+        str_from_instance=lambda value: [value],
+    )
 
 
 def number(metavar: str) -> PrimitiveConstructorSpec:

@@ -1,4 +1,6 @@
+import collections
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from keras_fcn.pipeline import batches as pipeline
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.transforms import PAD_COLOR
 from keras_fcn.prediction.notebook import show
+from keras_fcn.runs.names import Flip
 
 REPEATABLE = settings(deadline=None, derandomize=True, database=None)
 EVERYTHING = Augmentation((64, 80), scale=(0.5, 2.0), rotate=20, color_jitter=0.3)
@@ -36,7 +39,7 @@ recipes = st.builds(
     Augmentation,
     crop_size=st.tuples(st.integers(12, 90), st.integers(12, 90)),
     scale=st.tuples(st.floats(0.5, 2), st.floats(0.5, 2)).map(lambda pair: (min(pair), max(pair))),
-    flip=st.booleans(),
+    flip=st.sampled_from(get_args(Flip)),
     rotate=st.one_of(st.just(0.0), st.floats(1, 180)),
     color_jitter=st.just(0.0),
 )
@@ -91,6 +94,43 @@ def test_the_plain_recipe_leaves_pixels_as_they_are(toy):
     same, same_label = recipe(tf.constant(image), tf.constant(label), tf.constant([1, 2]))
     np.testing.assert_array_equal(same, image)
     np.testing.assert_array_equal(same_label, label)
+
+
+@pytest.mark.parametrize(
+    ("flip", "positions"), [("none", 1), ("horizontal", 2), ("vertical", 2), ("both", 4), ("turns", 8)]
+)
+def test_each_position_is_as_frequent(flip, positions):
+    """Of the eight of a square, told by its corners; the image and its label stay together."""
+    ids = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    image, recipe = tf.constant(np.repeat(ids[..., None], 3, axis=2)), tf.function(Augmentation((4, 4), flip=flip))
+    counts = collections.Counter[bytes]()
+    for seed in range(400):
+        pixels, label = (part.numpy() for part in recipe(image, tf.constant(ids), tf.constant([seed, 5])))
+        np.testing.assert_array_equal(pixels[..., 0], label)
+        counts[label.tobytes()] += 1
+    turned = [np.rot90(each, number) for each in (ids, ids.T) for number in range(4)]
+    mirrored = {"none": [ids], "horizontal": [ids, ids[:, ::-1]], "vertical": [ids, ids[::-1]]}
+    mirrored |= {"both": [ids, ids[:, ::-1], ids[::-1], ids[::-1, ::-1]], "turns": turned}
+    assert set(counts) == {each.tobytes() for each in mirrored[flip]}
+    assert len(counts) == positions
+    assert min(counts.values()) > 0.6 * 400 / positions
+
+
+def test_crops_that_are_turned_keep_their_size():
+    ids = np.arange(240, dtype=np.uint8).reshape(12, 20)
+    recipe = Augmentation((6, 12), flip="turns")
+    found = {recipe(tf.constant(np.stack([ids] * 3, -1)), tf.constant(ids), tf.constant([seed, 1]))[1].numpy().tobytes()
+             for seed in range(20)}  # fmt: skip
+    steps = {tuple(np.diff(np.frombuffer(each, np.uint8).reshape(6, 12).astype(int))[0, :2]) for each in found}
+    assert steps == {(1, 1), (-1, -1), (20, 20), (-20, -20)}
+
+
+def test_flips_of_earlier_versions_are_the_same_samples():
+    assert (Augmentation((4, 4), flip=True).flip, Augmentation((4, 4), flip=False).flip) == ("horizontal", "none")
+    for seed in range(8):
+        pair = tf.constant([seed, 3])
+        one, several = tf.random.stateless_uniform([], pair), tf.random.stateless_uniform([1], pair)
+        assert one == several[0]
 
 
 def test_show_draws_the_samples_that_the_recipe_makes(toy):

@@ -120,7 +120,7 @@ def test_a_run_cannot_be_resumed_as_another(run, words):
         ("crop_size: [[32, 32]]", "crop_size in line 1 takes a value or a list of values$"),
         ("optimizer: {name: sgd}", "optimizer in line 1 takes a value or a list of values, such as sgd"),
         ("[seed]: 1", "is neither YAML nor JSON|holds no settings"),
-        ("flip: maybe", "invalid choice 'maybe' for argument '--flip'"),
+        ("flip: maybe", "flip must be one of none, horizontal, vertical, both, turns. Received: maybe"),
     ],
 )
 def test_a_wrong_config_file_is_named(tmp_path, text, message):
@@ -131,8 +131,9 @@ def test_a_wrong_config_file_is_named(tmp_path, text, message):
 
 TYPED = [
     ("xla: on", "xla", "on"), ("data: yes", "data", "yes"), ("seed: 010", "seed", 10), ("data: 007", "data", "007"),
-    ("data: 12:30", "data", "12:30"), ("data: 2024-01-02", "data", "2024-01-02"), ("flip: no", "flip", False),
-    ("flip: 'Off'", "flip", False), ("context: true", "context", True), ('{"context": true}', "context", True),
+    ("data: 12:30", "data", "12:30"), ("data: 2024-01-02", "data", "2024-01-02"), ("flip: no", "flip", "none"),
+    ("flip: 'Off'", "flip", "none"), ("flip: true", "flip", "horizontal"), ("flip: turns", "flip", "turns"),
+    ("context: true", "context", True), ('{"context": true}', "context", True),
     ("loss: dice", "loss", ("dice",)), ("crop_size: ~", "crop_size", None), ("rotate: 5", "rotate", 5.0),
     ("learning_rate: 1e-3", "learning_rate", 0.001), ("weights: none", "weights", "none"),
 ]  # fmt: skip
@@ -152,7 +153,8 @@ def test_a_setting_in_a_file_is_what_stands_there(tmp_path, text, name, value):
         ("epochs", np.int64(3), 3),
         ("learning_rate", 1, 1.0),
         ("scale", (1, np.float32(2)), (1.0, 2.0)),
-        ("flip", np.False_, False),
+        ("flip", np.False_, "none"),
+        ("context", np.True_, True),
         ("data", Path("images"), "images"),
         ("init_from", "runs/a", Path("runs/a")),
         ("loss", "dice", ("dice",)),
@@ -165,7 +167,8 @@ def test_values_from_python_are_normalized_as_the_command_line_does(name, given,
 @pytest.mark.parametrize(
     ("name", "value", "line"),
     [
-        ("flip", "no", "flip must be True or False. Received: 'no'"),
+        ("context", "no", "context must be True or False. Received: 'no'"),
+        ("flip", "left", "flip must be one of none, horizontal, vertical, both, turns. Received: left"),
         ("epochs", 3.0, "epochs must be a whole number. Received: 3.0"),
         ("epochs", True, "epochs must be a whole number. Received: True"),
         ("learning_rate", "1e-3", "learning_rate must be a number, or None. Received: '1e-3'"),
