@@ -4,6 +4,7 @@ In one run, in turn, on all cores: ours (the first pass over the pairs and later
 thread pool as it is often written, and the floor, which only decodes JPEGs by libjpeg-turbo (OpenCV) and masks by
 Pillow. Ratios are medians of the ratios within a round. By processor time, other programs hardly affect them, but they
 exclude waiting. With `--large 100`, windows of large images are read, too. Needs Linux and opencv-python-headless.
+With `--masks .png .tif .npy`, masks of these kinds are timed beside the data set's own.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ class BenchmarkOptions:
     large: int | None = None
     """Also time the windows of eight images of so many megapixels, put together from those of the data set."""
 
+    masks: tuple[str, ...] = ()
+    """Suffixes such as .png .tif .npy: the masks are also written as grey ids in files of these kinds, and timed."""
+
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """The JSON file to write the results to."""
 
@@ -81,6 +85,24 @@ class Watch:
         ]
         ticks = sum(int(number) for stat in stats for number in stat.rpartition(")")[2].split()[11:13])
         return np.array([time.perf_counter(), time.process_time() + ticks / os.sysconf("SC_CLK_TCK")])
+
+
+def rewritten(pairs, suffix: str, folder: Path):
+    """Returns the pairs with masks of grey ids that are written into a folder, in files of one kind."""
+    from PIL import Image
+
+    from keras_fcn.datasets.pairs import reader
+    from keras_fcn.images.masks import read_value_label
+
+    written = {}
+    for label in dict.fromkeys(pairs.labels):
+        path, ids = folder / f"{len(written)}{suffix}", pairs.read_label(label)
+        np.save(path, ids) if suffix == ".npy" else Image.fromarray(ids).save(path)
+        written[label] = path
+    count = pairs.classes.num_classes
+    read = reader(read_value_label, pairs.classes, (*range(count), *[254] * (255 - count), 255))
+    labels = tuple(written[label] for label in pairs.labels)
+    return dataclasses.replace(pairs, labels=labels, read_label=read, palette_means_colors=False, masks=None)
 
 
 def floor_seconds(pool: ProcessPoolExecutor, paths: list[tuple[Path, Path]]) -> np.ndarray:
@@ -202,6 +224,7 @@ def main() -> None:
     os.environ["KERAS_FCN_CACHE"] = scratch.name
     large = None if options.large is None else large_pairs(pairs, Path(scratch.name), options)
     peak_megabytes()
+    others = {suffix: rewritten(pairs, suffix, Path(scratch.name)) for suffix in options.masks}
     rounds: list[dict[str, np.ndarray]] = []
     for _ in range(options.rounds):
         floor = floor_seconds(pool, paths)
@@ -210,6 +233,7 @@ def main() -> None:
             peak = peak_megabytes()
         plain = plain_seconds(paths, pairs.classes, options)
         rounds.append({"floor": floor, "ours, first pass": first, "ours, later": later, "Pillow and NumPy": plain})
+        rounds[-1] |= {f"ours, {suffix} masks": our_seconds(other, options)[1] for suffix, other in others.items()}
         if large is not None:
             chosen = [index % len(large) for index in range(count)]
             parts = ([part[index] for index in chosen] for part in (large.images, large.labels))
@@ -230,10 +254,10 @@ def report(rounds: list[dict[str, np.ndarray]], count: int, megabytes: float, op
         rate = count / np.median([each[name][0] for each in rounds])
         results[name] = {"pairs_per_second": rate, "of_floor": ratios[0], "of_floor_by_processor": ratios[1]}
     print(f"{count} pairs, crop {options.crop_size[0]}x{options.crop_size[1]}, {os.cpu_count()} cores, medians")
-    print(f"{'':<18}{'pairs/s':>8}{'of the floor':>15}{'by processor time':>20}")
+    print(f"{'':<20}{'pairs/s':>8}{'of the floor':>15}{'by processor time':>20}")
     for name, row in results.items():
         rate, by_clock, by_processor = row.values()
-        print(f"{name:<18}{rate:>8.0f}{by_clock:>15.2f}{by_processor:>20.2f}")
+        print(f"{name:<20}{rate:>8.0f}{by_clock:>15.2f}{by_processor:>20.2f}")
     if options.large is not None:
         steps = np.median([each["ours, windows"] / each["ours, later"] for each in rounds], axis=0)
         by_clock, by_processor = (f"{value:.2f}" for value in steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ import tensorflow as tf
 from keras_fcn.datasets import Pairs, inspect_pairs
 from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.photos import is_plain_jpeg, read_image
+from keras_fcn.images.windows import is_window
 from keras_fcn.pipeline.augmentation import AUGMENT_FAULT, Augmentation
 from keras_fcn.pipeline.palette_png import decode_indices, has_palette_of
 from keras_fcn.system.machine import granted_cores
@@ -145,7 +147,7 @@ class _Reader:
     """Reads pairs inside a `tf.data` graph.
 
     TensorFlow decodes most files exactly as Pillow does, and without Python's global lock. The headers, which the
-    constructor reads, tell for which files this holds; Pillow decodes the others, and those that have changed since.
+    constructor reads, tell for which files this holds; Pillow and others decode the rest, and what has changed since.
 
     Args:
         pairs: The pairs to read.
@@ -154,48 +156,76 @@ class _Reader:
     def __init__(self, pairs: Pairs) -> None:
         self._pairs, self._stored = pairs, pairs.stored_classes or pairs.classes
         paths = list(zip(pairs.images, pairs.labels))
+        ways = [self._way(*pair) for pair in paths]
         self._paths = tf.constant([[os.fsencode(path) for path in pair] for pair in paths])
-        self._is_plain = tf.constant([self._can_be_plain(*pair) for pair in paths])
-        self._fingerprints = tf.constant(_fingerprints_of(paths))
+        self._ways = tf.constant(ways)
+        self._fingerprints = tf.constant(_fingerprints_of([pair[: max(1, way)] for pair, way in zip(paths, ways)]))
 
     def __call__(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Decodes pair `index` to an image uint8 [H, W, 3] and its label uint8 [H, W]; their sizes are equal."""
-        image, label = tf.cond(
-            self._is_plain[index], lambda: self._decode_unchanged(index), lambda: self._decode_by_pillow(index)
-        )
+        ways = (self._decode_by_pillow, self._decode_image, self._decode_both)
+        image, label = tf.switch_case(self._ways[index], [functools.partial(way, index) for way in ways])
         image.set_shape([None, None, 3])
         label.set_shape([None, None])
         fits = tf.reduce_all(tf.shape(image)[:2] == tf.shape(label)) & (tf.size(label) > 0)
         with tf.control_dependencies([tf.debugging.Assert(fits, [_PAIR, tf.cast(index, tf.int32)])]):
             return tf.identity(image), tf.identity(label)
 
-    def _can_be_plain(self, image: Path, label: Path) -> bool:
-        return self._pairs.palette_means_colors and has_palette_of(label, self._stored) and is_plain_jpeg(image)
+    def _way(self, image: Path, label: Path) -> int:
+        """Returns how many files of a pair TensorFlow decodes as Pillow does: none, the image, or both."""
+        is_palette = self._pairs.palette_means_colors and has_palette_of(label, self._stored)
+        return 1 + is_palette if not is_window(image) and is_plain_jpeg(image) else 0
 
-    def _decode_unchanged(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        files = [tf.io.read_file(path) for path in tf.unstack(self._paths[index])]
-        starts = [[tf.strings.substr(file, 0, _START), tf.as_string(tf.strings.length(file))] for file in files]
-        is_unchanged = _hash(tf.strings.join([*starts[0], *starts[1]])) == self._fingerprints[index]
-        return tf.cond(is_unchanged, lambda: self._decode_plain(*files), lambda: self._decode_by_pillow(index))
+    def _decode_image(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        file = tf.io.read_file(self._paths[index, 0])
+        is_unchanged = self._is_unchanged(index, file)
+        return tf.cond(
+            is_unchanged, lambda: (_decode_jpeg(file), self._read_label(index)), lambda: self._decode_by_pillow(index)
+        )
 
-    def _decode_plain(self, image: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # INTEGER_ACCURATE gives the same pixels as Pillow; the default differs by up to 5 levels.
-        pixels = tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE")
-        ids = decode_indices(label, self._stored)
+    def _decode_both(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image, label = (tf.io.read_file(path) for path in tf.unstack(self._paths[index]))
+        is_unchanged = self._is_unchanged(index, image, label)
+        return tf.cond(
+            is_unchanged,
+            lambda: (_decode_jpeg(image), self._decode_label(label)),
+            lambda: self._decode_by_pillow(index),
+        )
+
+    def _is_unchanged(self, index: tf.Tensor, *files: tf.Tensor) -> tf.Tensor:
+        starts = [(tf.strings.substr(file, 0, _START), tf.as_string(tf.strings.length(file))) for file in files]
+        return _hash(tf.strings.join([part for start in starts for part in start])) == self._fingerprints[index]
+
+    def _decode_label(self, file: tf.Tensor) -> tf.Tensor:
+        ids = decode_indices(file, self._stored)
         if self._pairs.label_ids:
             ids = tf.gather(tf.constant(self._pairs.label_ids, tf.uint8), tf.cast(ids, tf.int32))
-        return pixels, ids
+        return ids
+
+    def _read_label(self, index: tf.Tensor) -> tf.Tensor:
+        @tf.autograph.experimental.do_not_convert  # plain Python, which autograph would make slower
+        def read(index: np.ndarray) -> np.ndarray:
+            try:
+                return self._pairs.read_label(self._pairs.labels[index])
+            except DataError:  # reported by `explain_failure`: Python must not raise in a thread of TensorFlow
+                return np.zeros((0, 0), np.uint8)
+
+        return tf.numpy_function(read, [index], tf.uint8)
 
     def _decode_by_pillow(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        @tf.autograph.experimental.do_not_convert  # plain Python, which autograph would make slower
-        def decode(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        @tf.autograph.experimental.do_not_convert
+        def decode(index: np.ndarray) -> np.ndarray:
             try:
-                return read_image(self._pairs.images[index]), self._pairs.read_label(self._pairs.labels[index])
-            except DataError:  # reported by `explain_failure`: Python must not raise in a thread of TensorFlow
-                return np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8)
+                return read_image(self._pairs.images[index])
+            except DataError:
+                return np.zeros((0, 0, 3), np.uint8)
 
-        image, label = tf.numpy_function(decode, [index], [tf.uint8, tf.uint8])
-        return image, label
+        return tf.numpy_function(decode, [index], tf.uint8), self._read_label(index)
+
+
+def _decode_jpeg(file: tf.Tensor) -> tf.Tensor:
+    # INTEGER_ACCURATE gives the same pixels as Pillow; the default differs by up to 5 levels.
+    return tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def _fingerprints_of(pairs: Sequence[Sequence[Path]]) -> np.ndarray:

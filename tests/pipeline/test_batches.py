@@ -68,7 +68,7 @@ def test_labels_are_cropped_and_flipped_with_their_images(toy):
 def test_ids_go_by_the_mapping_of_classes_in_the_graph(toy):
     before, pairs = open_pairs(toy, "val"), open_pairs(toy, "val", merge=["cat+dog=pet"], ignore_classes=["background"])
     ids = np.array(pairs.label_ids, np.uint8)
-    assert _Reader(pairs)._is_plain.numpy().all()
+    assert (_Reader(pairs)._ways.numpy() == 2).all()
     for (_, label), path in zip(evaluation_dataset(pairs), before.labels, strict=True):
         np.testing.assert_array_equal(label[0], ids[before.read_label(path)])
         assert (label.numpy() == 255).any()

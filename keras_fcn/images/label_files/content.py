@@ -50,7 +50,7 @@ def label_content(path: Path, is_exact: bool = True) -> LabelContent:
             different, counts = np.unique(values, return_counts=True)
             pixels = zip(different.tolist(), counts.tolist())
             return LabelContent(path, {value: ((value, value, value), count) for value, count in pixels})
-        counts = np.bincount(values.ravel(), minlength=256)
+        counts = np.array(Image.fromarray(values).histogram())
         palette = _palette(image)
     return LabelContent(
         path, {value: (palette[value], int(counts[value])) for value in np.flatnonzero(counts).tolist()}

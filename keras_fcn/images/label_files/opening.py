@@ -25,6 +25,8 @@ MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".npy")
 WHITE_OF_16_BITS = 65535
 """The greatest value of 16 bits, read as 255: void, or the white of black-and-white masks."""
 
+_MOST = 1 << 30  # Pillow keeps values of 31 bits
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _HEADER, _DEPTH, _COLOR_TYPE = 33, 24, 25  # signature and IHDR; the bit depth and color type in it (PNG, 11.2.1)
 _GREY, _PALETTE = 0, 3  # color types
@@ -98,11 +100,11 @@ def _image_of(values: np.ndarray) -> Image.Image:
     if values.dtype.kind == "f":
         values = values.astype(np.float32) if values.dtype.itemsize < 4 else values
         _require(np.isfinite(values) & (np.rint(values) == values), values)
-    _require((values >= 0) & (values < 1 << 31), values)
-    if values.dtype.itemsize > 1:
+    if values.min() < 0 or values.max() > _MOST:
+        _require((values >= 0) & (values <= _MOST), values)
+    if values.max() >= WHITE_OF_16_BITS:
         values = np.where(values == WHITE_OF_16_BITS, 255, values)
-    kind = np.uint8 if values.max(initial=0) <= 255 else np.int32
-    return Image.fromarray(np.ascontiguousarray(values, kind))
+    return Image.fromarray(np.ascontiguousarray(values, np.uint8 if values.max() <= 255 else np.int32))
 
 
 def _colors(values: np.ndarray) -> np.ndarray:

@@ -1,0 +1,91 @@
+"""TIFF images of every kind, written by tifffile: shown as they are meant, or refused by name."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tifffile
+from kinds_of_files import PIXELS
+from PIL import Image
+
+from keras_fcn.errors import DataError
+from keras_fcn.images.photos import inspect_image, read_image
+
+LAYOUTS = [(None, "<", None), (None, ">", None), ("zlib", "<", (16, 16)), ("zlib", ">", None)]
+UNSIGNED, OTHERS = ["u1", "u2"], ["u4", "u8", "i1", "i2", "i4", "f2", "f4", "f8"]
+FORMS = {  # photometric, samples, planes
+    "grey": ("minisblack", 1, None),
+    "inverted": ("miniswhite", 1, None),
+    "colours": ("rgb", 3, "contig"),
+    "planes": ("rgb", 3, "separate"),
+    "alpha": ("rgb", 4, "contig"),
+    "planes and alpha": ("rgb", 4, "separate"),
+    "inks": ("separated", 4, "contig"),
+    "two bands": ("minisblack", 2, "contig"),
+    "five bands": ("minisblack", 5, "contig"),
+}
+
+
+def shown(form, values):
+    """Returns upper bytes [H, W, samples] as RGB."""
+    if form in ("grey", "inverted"):
+        return np.repeat(values if form == "grey" else 255 - values, 3, axis=2)
+    return np.asarray(Image.fromarray(values, "CMYK").convert("RGB")) if form == "inks" else values[..., :3]
+
+
+def refused(path):
+    """Returns the line of both readers about a file."""
+    lines = set()
+    for read in (read_image, inspect_image):
+        with pytest.raises(DataError) as caught:
+            read(path)
+        lines.add(str(caught.value))
+    (line,) = lines
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_images_are_shown_as_they_are_meant_or_refused(tmp_path, form):
+    path = tmp_path / "a.tif"
+    photometric, samples, planes = FORMS[form]
+    upper = np.concatenate([PIXELS, PIXELS[::-1]], axis=2)[..., :samples]
+    found = set()
+    cases = [*itertools.product(UNSIGNED, LAYOUTS), *itertools.product(OTHERS, LAYOUTS[::3])]
+    for kind, (compression, order, tile) in cases:
+        values = upper.astype(np.uint16) * 256 + 77 if kind == "u2" else (upper // 2 if kind == "i1" else upper)
+        values = np.moveaxis(values, -1, 0) if planes == "separate" else values[..., 0] if samples == 1 else values
+        options = {"planarconfig": planes} if planes else {}
+        tifffile.imwrite(
+            path, values.astype(kind), photometric=photometric, compression=compression, byteorder=order, tile=tile,
+            metadata=None, **options,
+        )  # fmt: skip
+        if kind in OTHERS or form in ("two bands", "five bands"):
+            assert "cannot be decoded (" in refused(path), (kind, order, compression)
+            continue
+        try:
+            pixels = read_image(path)
+        except DataError:
+            found.add((kind, "refused"))
+            assert "it has 0 for white" in (line := refused(path)) or "planes lie" in line or "not read" in line
+        else:
+            found.add((kind, "read"))
+            np.testing.assert_array_equal(pixels, shown(form, upper), err_msg=f"{kind} {order} {compression}")
+    both = {(kind, "read") for kind in UNSIGNED}
+    one = {("u1", "read"), ("u2", "refused")}
+    none = {(kind, "refused") for kind in UNSIGNED}
+    expected = {"inverted": one, "planes": one, "planes and alpha": none, "two bands": set(), "five bands": set()}
+    assert found == expected.get(form, both)
+
+
+def test_12_bits_are_refused(tmp_path):
+    entries = [(256, 8), (257, 1), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1), (279, 12)]
+    directory = b"".join(
+        np.array([tag, 3], "<u2").tobytes() + np.array([1, value], "<u4").tobytes() for tag, value in entries
+    )
+    (tmp_path / "a.tif").write_bytes(
+        b"II*\0\x14\0\0\0" + bytes(range(12)) + bytes([len(entries), 0]) + directory + bytes(4)
+    )
+    assert "it has values of 12 bits, which would be read wrongly; save it as a PNG of 16 bits" in refused(
+        tmp_path / "a.tif"
+    )
