@@ -26,7 +26,7 @@ from keras_fcn.system.files import by_suffix
 IMAGES = ("images", "image", "imgs", "img", "photos")
 MASKS = (
     "masks", "mask", "labels", "label", "annotations", "annotation", "gt", "groundtruth", "ground_truth",
-    "segmentation",
+    "segmentation", "manual", "manual1", "1st_manual",
 )  # fmt: skip
 """Names of the folders, in lower case; those of a data set may be in upper case."""
 

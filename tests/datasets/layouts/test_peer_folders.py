@@ -173,6 +173,23 @@ def test_lists_of_paddleseg(tmp_path):
     assert open_pairs(tmp_path, "train").classes.names == ("background", "disc", "cup")
 
 
+def test_lists_name_images_of_all_regions(tmp_path):
+    for region in ("aachen", "tonga"):
+        photos(tmp_path, *(f"{region}/images/{region}_{n}.png" for n in (1, 2)))
+        masks(tmp_path, *(f"{region}/labels/{region}_{n}.png" for n in (1, 2)))
+    write(tmp_path / "train.txt", "aachen_1.png\ntonga_1.png\naachen_2.png\n")
+    write(tmp_path / "val.txt", "tonga_2.png\n")
+    assert opened(tmp_path, "val")[0] == [("tonga/images/tonga_2.png", "tonga/labels/tonga_2.png")]
+    assert len(opened(tmp_path)[0]) == 3
+
+
+def test_masks_of_the_field_of_view_beside_those_of_an_expert_are_no_guess(tmp_path):
+    photos(tmp_path, "training/images/21_training.png", "training/images/22_training.png")
+    masks(tmp_path, "training/mask/21_training_mask.png", "training/mask/22_training_mask.png", ids=(0, 255))
+    masks(tmp_path, "training/1st_manual/21_manual1.png", "training/1st_manual/22_manual1.png", ids=(0, 1))
+    assert re.search("training/mask and .*1st_manual both hold masks; move one", refused(tmp_path))
+
+
 def test_other_folders_beside_known_ones_are_named(tmp_path):
     for split in ("train", "val"):
         photos(tmp_path, *(f"{split}/images/{n}.jpg" for n in "ab"), f"{split}/overlays/a.jpg")

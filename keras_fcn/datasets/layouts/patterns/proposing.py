@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,16 +15,15 @@ from keras_fcn.datasets.listing import normal_name
 from keras_fcn.datasets.splits import is_split
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 
-_MOST_GROUPS, _FEW = 40, 8
+_MOST_GROUPS, _FEWEST_VALUES, _MOST_VALUES = 40, 6, 8
 
 
-def proposed(root: Path, paths: Sequence[Path], any_suffix: bool = False) -> Iterator[Patterns]:
+def proposed(root: Path, paths: Sequence[Path]) -> Iterator[Patterns]:
     """Yields patterns that pair some pictures of different folders or names, each once.
 
     Args:
         root: The folder of the data set.
         paths: Its pictures.
-        any_suffix: Whether images, masks or both have any suffix of pictures.
     """
     names = [normal_name(path.relative_to(root).as_posix()) for path in paths]
     groups = _groups(names)
@@ -36,10 +36,16 @@ def proposed(root: Path, paths: Sequence[Path], any_suffix: bool = False) -> Ite
             continue
         image = _partner(mask, images)
         for texts in _texts(image, mask) if image else ():
-            for written in _with_any_suffix(*texts) if any_suffix else (texts,):
-                if written not in seen and written[0] != written[1]:
-                    seen.add(written)
-                    yield _patterns(*written)
+            if texts not in seen and texts[0] != texts[1]:
+                seen.add(texts)
+                yield _patterns(*texts)
+
+
+def with_any_suffix(patterns: Patterns) -> list[Patterns]:
+    """Returns patterns with any suffix of images, of masks, or of both."""
+    images, masks = patterns.images.text, patterns.masks.text
+    first, second = (text.rpartition(".")[0] + ANY_SUFFIX for text in (images, masks))
+    return [_patterns(*texts) for texts in ((first, masks), (images, second), (first, second)) if texts[0] != texts[1]]
 
 
 def _groups(names: Sequence[str]) -> list[list[str]]:
@@ -49,9 +55,10 @@ def _groups(names: Sequence[str]) -> list[list[str]]:
     for feature in features:
         for place, text in feature.items():
             values.setdefault(place, set()).add(text)
+    few = min(_MOST_VALUES, max(_FEWEST_VALUES, math.isqrt(len(names))))
     groups: dict[tuple, list[str]] = {}
     for name, feature in zip(names, features):
-        key = tuple((place, text) for place, text in feature.items() if len(values[place]) <= _FEW)
+        key = tuple((place, text) for place, text in feature.items() if len(values[place]) <= few)
         groups.setdefault(key, []).append(name)
     return list(groups.values())
 
@@ -62,12 +69,6 @@ def _features(name: str) -> dict[int, str]:
     words = ["#" if word.isdecimal() else word for word in words_of(stem)]
     about_name = {-1: suffix.lower(), -2: words[0], -3: words[-1], -4: str(len(words))}
     return {place: _with_split(folder) for place, folder in enumerate(folders)} | about_name
-
-
-def _with_any_suffix(images: str, masks: str) -> list[tuple[str, str]]:
-    """Returns patterns whose images, masks or both have any suffix."""
-    first, second = (text.rpartition(".")[0] + ANY_SUFFIX for text in (images, masks))
-    return [(first, masks), (images, second), (first, second)]
 
 
 def _patterns(images: str, masks: str) -> Patterns:

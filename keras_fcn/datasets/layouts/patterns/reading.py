@@ -45,22 +45,29 @@ def read_patterns(root: Path, split: str, patterns: Patterns, needs_masks: bool 
         _require_files(root, patterns, matched, split)
     wanted, divide = _wanted(root, patterns, matched, split)
     of_split = matched.of_split(wanted)
-    images = Files((of_split.name(image), image.path) for image, _ in of_split.pairs)
-    images |= {of_split.name(file): file.path for file in of_split.images}
-    images = Files(sorted(images.items(), key=lambda item: item[1]))
-    masks = Files((of_split.name(image), mask.path) for image, mask in of_split.pairs)
+    lists = {} if matched.splits else split_lists(root)
+    images, masks = _files(of_split, bool(lists))
     if not masks:
         raise UserError(f"{root}: none of the {len(images)} images of the split {wanted!r} has a mask by {patterns}")
     masks.left_out = tuple(
         DataError("mask alone", f"{file.path}: has no image; it is ignored until you add one", is_fatal=False)
         for file in of_split.masks
     )
-    if not matched.splits and (lists := split_lists(root)):
+    if lists:
         images, masks, divide = listed_files(lists, split, images, masks)
     found = functools.partial(Pairs.found, "images and masks by patterns", split, root, images, masks, divide=divide)
     every_mask = tuple(sorted(mask.path for _, mask in matched.pairs))
     pairs = with_classes(root, functools.partial(list, every_mask), found)
     return dataclasses.replace(pairs, mask_notes=(*pairs.mask_notes, *_unmatched(matched, root)))
+
+
+def _files(matched: Matched, is_listed: bool) -> tuple[Files, Files]:
+    """Returns images and masks by name; as lists name them, without folders, if they are listed and all names differ."""
+    files = [*(image for image, _ in matched.pairs), *matched.images]
+    is_alone = is_listed and len({file.name for file in files}) == len(files)
+    named = [(file.name if is_alone else matched.name(file), file.path) for file in files]
+    masks = Files((name, mask.path) for (name, _), (_, mask) in zip(named, matched.pairs))
+    return Files(sorted(named, key=lambda item: item[1])), masks
 
 
 def _unmatched(matched: Matched, root: Path) -> tuple[str, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.layouts.folders import IMAGES, MASKS
 from keras_fcn.datasets.layouts.patterns.matching import Matched, Patterns, inside
-from keras_fcn.datasets.layouts.patterns.proposing import proposed
+from keras_fcn.datasets.layouts.patterns.proposing import proposed, with_any_suffix
 from keras_fcn.datasets.splits import meant_split
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.label_files.content import LabelContent, label_content
@@ -45,10 +45,10 @@ def search_patterns(root: Path) -> tuple[Patterns | None, str]:
 
 @functools.lru_cache(maxsize=2)
 def _searched(root: Path, paths: tuple[Path, ...]) -> tuple[Patterns | None, str]:
-    matches = _matches(root, paths, any_suffix=False)
+    matches = _matches(root, paths, proposed(root, paths))
     fits, is_complete = _fits(root, paths, matches)
     if not is_complete:
-        matches += _matches(root, paths, any_suffix=True)
+        matches += _matches(root, paths, (each for patterns, _ in matches for each in with_any_suffix(patterns)))
         fits, is_complete = _fits(root, paths, matches)
     sound = [fit for fit in fits if _kind(_masks(fit[1])) == _MASKS]
     if len(fits) > 1 and (objects := _masks_of_objects(root, paths)):
@@ -69,7 +69,7 @@ def _searched(root: Path, paths: tuple[Path, ...]) -> tuple[Patterns | None, str
         )
     if objects := _masks_of_objects(root, paths):
         return None, objects
-    near = [fit for fit in matches if _kind(_masks(fit[1])) == _MASKS]
+    near = [fit for fit in matches if len(fit[1].pairs) > 1 and _kind(_masks(fit[1])) == _MASKS]
     if not near:
         return None, ""
     patterns, matched = max(near, key=lambda fit: len(fit[1].pairs))
@@ -77,8 +77,9 @@ def _searched(root: Path, paths: tuple[Path, ...]) -> tuple[Patterns | None, str
     return None, f"{patterns} would pair {count} of its {len(paths)} pictures; give that if the others are no data"
 
 
-def _matches(root: Path, paths: Sequence[Path], any_suffix: bool) -> Fits:
-    found = ((each, _matched(each, root, paths)) for each in proposed(root, paths, any_suffix))
+def _matches(root: Path, paths: Sequence[Path], proposals: Iterable[Patterns]) -> Fits:
+    """Returns the patterns that pair pictures."""
+    found = ((each, _matched(each, root, paths)) for each in proposals)
     return [(each, matched) for each, matched in found if matched]
 
 
@@ -88,7 +89,11 @@ def _fits(root: Path, paths: Sequence[Path], matches: Fits) -> tuple[Fits, bool]
     for patterns, matched in matches:
         splits = _splits(root, _used(matched))
         alone = [file.path for file in (*matched.images, *matched.masks)]
-        if not matched.masks and all(_is_of_other_split(root, path, splits) for path in alone):
+        if (
+            len(matched.pairs) > 1
+            and not matched.masks
+            and all(_is_of_other_split(root, path, splits) for path in alone)
+        ):
             whole.append((patterns, matched))
     fits = _of_photos(_different(whole))
     complete = [fit for fit in fits if _leaves_no_masks(root, paths, fit[1])]
@@ -158,7 +163,7 @@ def _matched(patterns: Patterns, root: Path, paths: Sequence[Path]) -> Matched |
         matched = patterns.matched(root, paths)
     except UserError:
         return None
-    return matched if len(matched.pairs) > 1 else None
+    return matched if matched.pairs else None
 
 
 def _different(fits: Fits) -> Fits:
