@@ -62,7 +62,7 @@ def read_patterns(root: Path, split: str, patterns: Patterns, needs_masks: bool 
 
 
 def _files(matched: Matched, is_listed: bool) -> tuple[Files, Files]:
-    """Returns images and masks by name; by that without folders, as lists have it, if they are listed and all differ."""
+    """Returns images and masks by name; by that without folders, as lists have it, if all of these differ."""
     files = [*(image for image, _ in matched.pairs), *matched.images]
     is_alone = is_listed and len({file.name for file in files}) == len(files)
     named = [(file.name if is_alone else matched.name(file), file.path) for file in files]
