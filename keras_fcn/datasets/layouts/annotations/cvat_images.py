@@ -170,7 +170,7 @@ class _Content:
                 self.labels.append(self._label["name"])
             self._label = {}
         elif self._tags[1:] == ["image"]:
-            self.images.append((self._image, packed(self._shapes)))
+            self.images.append((self._image, packed(str(self._path), self._shapes)))
         elif tag == "subset" and self._tags[-2] in ("task", "job"):
             self.subset = self._text.strip()
         self._tags.pop()

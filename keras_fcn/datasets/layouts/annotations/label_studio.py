@@ -111,7 +111,7 @@ def _tasks(path: Path) -> list[_Task]:
             result = _results(source, task)
             if isinstance(result, list):
                 labels = list(dict.fromkeys(label for region in result for label in _labels(region)))
-                tasks.append(_Task(source, texts, packed(result), labels))
+                tasks.append(_Task(source, texts, packed(source, result), labels))
             else:
                 tasks.append(_Task(source, texts, result, []))
     return tasks

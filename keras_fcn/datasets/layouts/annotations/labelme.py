@@ -100,7 +100,11 @@ def _content(path: Path) -> dict | DataError | None:
             "size mismatch", f"{path}: imageHeight and imageWidth must be numbers; save it again in labelme"
         )
     about = {key: content.get(key) for key in ("version", "imagePath", "imageHeight", "imageWidth")}
-    return about | {"labels": list(dict.fromkeys(shape["label"] for shape in shapes)), "shapes": packed(shapes)}
+    try:
+        kept = packed(str(path), shapes)
+    except DataError as fault:
+        return fault
+    return about | {"labels": list(dict.fromkeys(shape["label"] for shape in shapes)), "shapes": kept}
 
 
 def _labels(root: Path, contents: dict[Path, Any]) -> tuple[Path, list[str]]:

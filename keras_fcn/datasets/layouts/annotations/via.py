@@ -124,7 +124,7 @@ class _Content:
         for region in regions:
             for attribute, value in region["region_attributes"].items():
                 self.values.setdefault(attribute, {}).update(dict.fromkeys(_values(value)))
-        self.images.append((image.get("filename"), packed(regions)))
+        self.images.append((image.get("filename"), packed(f"{self._path}: image {key!s:.80}", regions)))
 
 
 def _table(path: Path) -> dict[str, dict]:

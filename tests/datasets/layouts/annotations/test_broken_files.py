@@ -39,3 +39,15 @@ def test_junk(tmp_path, layout):
             inspect_pairs(open_pairs(tmp_path, "train", layout)).require_sound()
             refused -= 1
     assert refused > 5
+
+
+@pytest.mark.parametrize("depth", [700, 100_000])
+@pytest.mark.parametrize("layout", [name for name in annotated.WRITERS if name not in ("yolo", "cvat_images")])
+def test_values_that_are_nested_deeply(tmp_path, layout, depth):
+    annotated.WRITERS[layout](tmp_path, list("abcdefgh"))
+    path = min(tmp_path.rglob("ann/*.json"), default=min(tmp_path.rglob("*.json")))
+    text = path.read_text(encoding="utf-8")
+    place = text.rindex("{", 0, text.rindex(":"))
+    path.write_text(f'{text[:place]}{{"deep": {"[" * depth}{"]" * depth}, {text[place + 1 :]}', encoding="utf-8")
+    with contextlib.suppress(UserError):
+        inspect_pairs(open_pairs(tmp_path, "train", layout)).require_sound()

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import write_label
 from keras_fcn.system.files import replaced_file
@@ -64,9 +64,20 @@ class Later:
         return bool(self.digest)
 
 
-def packed(shapes: Any) -> Later:
-    """Returns shapes of the types that JSON has, and tuples, in a tenth of their memory."""
-    content = pickle.dumps(shapes, protocol=5)
+def packed(source: str, shapes: Any) -> Later:
+    """Returns shapes of the types that JSON has, and tuples, in a tenth of their memory.
+
+    Args:
+        source: The file and the place in it, for error messages.
+        shapes: The shapes.
+
+    Raises:
+        DataError: If they are nested too deeply.
+    """
+    try:
+        content = pickle.dumps(shapes, protocol=5)
+    except RecursionError:
+        raise DataError("shape", f"{source}: has shapes that are nested too deeply; export it again") from None
     digest = hashlib.sha256(content).hexdigest() if shapes else ""
     return Later(digest, functools.partial(_unpacked, zlib.compress(content, 1)))
 

@@ -44,7 +44,7 @@ class Annotation:
 
     def __post_init__(self) -> None:
         if not isinstance(self.shapes, Later):
-            object.__setattr__(self, "shapes", packed(self.shapes))
+            object.__setattr__(self, "shapes", packed(self.source, self.shapes))
 
 
 def draw_pairs(
