@@ -11,6 +11,7 @@ import tyro
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.headers.effort import MOST_SCANS, MOST_TEXTS
+from keras_fcn.runs.lock import locked
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.files import require_writable
 from keras_fcn.system.options import AT_LEAST_1, NOT_NEGATIVE, Options, Range
@@ -76,8 +77,16 @@ def export_saved_model(
         The folder of the new version, and the comparisons. The folder is written atomically, after it was compared.
 
     Raises:
-        UserError: If the folder cannot be written to, or the export's results differ from the model's.
+        UserError: If the folder cannot be written to, another process exports to it, or the export's results differ
+            from the model's.
     """
+    directory = Path(directory)
+    _versions(directory)
+    with locked(directory / ".lock", f"is exporting to {directory}; start this again when it has ended"):
+        return _export(model, directory, (max_pixels, max_scans, max_texts))
+
+
+def _export(model: keras.Model, directory: Path, limits: tuple[int, int, int]) -> tuple[Path, list[Comparison]]:
     import tensorflow as tf
 
     from export.graph.image_header import FileLimits
@@ -91,9 +100,8 @@ def export_saved_model(
     from keras_fcn.system.files import new_folder, without_wildcards, write_json, written
     from keras_fcn.system.text import reason_of
 
-    directory = Path(directory)
     number = 1 + max((int(path.name) for path in _versions(directory)), default=0)
-    metadata = Metadata(model.name, number, class_table(model), FileLimits(max_pixels, max_scans, max_texts))
+    metadata = Metadata(model.name, number, class_table(model), FileLimits(*limits))
     version = directory / str(number)
     with written(version), new_folder(version) as folder:
         module = tf.Module()
