@@ -148,7 +148,9 @@ def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str
         rows.append((name, *cells, f"{weight:.2f}"))
     lines += [table(("class", *headers, "weight"), rows)]
     for split, summary in summaries.items():
-        absent = [name for name in pairs.classes.names if not summary["images"][name] and split != first]
+        absent = [
+            name for name in pairs.classes.names if summaries[first]["images"][name] > 0 == summary["images"][name]
+        ]
         lines += [f"In no image of {split}: {', '.join(absent)}"] if absent else []
         lines += summary["remarks"]
     return "\n".join([*lines, f"Weights: median frequency, from {first}; --balance weights trains with them."])
@@ -179,17 +181,29 @@ def choose_examples(pixels: np.ndarray, count: int) -> list[int]:
 
 
 def format_findings(summaries: dict[str, dict]) -> str:
-    """Returns all findings, counted by kind, the first of each split in full."""
-    lines = []
-    for split, summary in summaries.items():
-        findings = summary["findings"]
-        kinds = sorted({finding["kind"] for finding in findings})
-        counts = [f"{sum(each['count'] for each in findings if each['kind'] == kind)} x {kind}" for kind in kinds]
-        lines += ["", f"Findings in {split}: {', '.join(counts) or 'none'}"]
-        lines += [f"  {finding['message']}" for finding in findings[:SHOWN_FINDINGS]]
-        if len(findings) > SHOWN_FINDINGS:
-            lines += [f"  ... and {len(findings) - SHOWN_FINDINGS} more; --json FILE writes all of them"]
-    return "\n".join(lines)
+    """Returns all findings, counted by kind, the first of each split in full; those of every split once."""
+    of_splits = {split: summary["findings"] for split, summary in summaries.items()}
+    everywhere = [
+        finding for finding in next(iter(of_splits.values())) if all(finding in found for found in of_splits.values())
+    ]
+    if len(of_splits) < 2 or not everywhere:
+        return "\n".join(line for split, findings in of_splits.items() for line in _of_split(split, findings))
+    own = {split: [finding for finding in found if finding not in everywhere] for split, found in of_splits.items()}
+    lines = _of_split(" and ".join(of_splits), everywhere)
+    return "\n".join(
+        [*lines, *(line for split, findings in own.items() if findings for line in _of_split(split, findings))]
+    )
+
+
+def _of_split(split: str, findings: list[dict]) -> list[str]:
+    """Returns the lines on the findings of a split."""
+    kinds = sorted({finding["kind"] for finding in findings})
+    counts = [f"{sum(each['count'] for each in findings if each['kind'] == kind)} x {kind}" for kind in kinds]
+    lines = ["", f"Findings in {split}: {', '.join(counts) or 'none'}"]
+    lines += [f"  {finding['message']}" for finding in findings[:SHOWN_FINDINGS]]
+    if len(findings) > SHOWN_FINDINGS:
+        lines += [f"  ... and {len(findings) - SHOWN_FINDINGS} more; --json FILE writes all of them"]
+    return lines
 
 
 def _read(examples: list[tuple[Pairs, int]]) -> list[tuple[str, np.ndarray, np.ndarray]]:

@@ -83,7 +83,9 @@ def named_in_errors(path: Path | str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DataError("missing file", f"{path}: no such file") from None
+        path = Path(path)
+        what = f"leads to {path.readlink()}, which does not exist" if path.is_symlink() else "no such file"
+        raise DataError("missing file", f"{path}: {what}") from None
     except Image.DecompressionBombError as error:
         pixels, most = re.findall(r"\d+", str(error))[:2]
         message = f"{path}: claims {pixels} pixels, but at most {most} are decoded; cut it into parts"
@@ -120,9 +122,19 @@ def identified(file: BinaryIO) -> ImageFile:
                 return image
     if prefix[4:8] == b"ftyp" and prefix[8:12] in _HEIF_BRANDS:
         return _heif(file)
+    raise UnidentifiedImageError(_unidentified(prefix))
+
+
+def _unidentified(prefix: bytes) -> str:
+    """Returns what a file seems to be that Pillow does not know, by its first 16 bytes."""
+    if not prefix:
+        return "it is empty"
     if prefix.startswith(TIFF):
-        raise UnidentifiedImageError("a TIFF of bands or values that are not read; save it as RGB in 8 bits")
-    raise UnidentifiedImageError("cannot identify image file")
+        return "a TIFF of bands or values that are not read; save it as RGB in 8 bits"
+    if prefix == b"version https://":
+        return "it is a pointer of Git LFS: git lfs pull brings the file"
+    is_page = prefix.lstrip().lower().startswith((b"<!doctype", b"<html"))
+    return "it is a web page" if is_page else "cannot identify image file"
 
 
 def _require_shown_rightly(image: ImageFile) -> None:

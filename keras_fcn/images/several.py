@@ -21,6 +21,8 @@ SEVERAL = "several pictures"
 _KIND, _REDUCED, _TRANSPARENCY = 254, 1, 4
 """TIFF's tag NewSubfileType, and its bits for a smaller copy and for a mask of another page (TIFF 6.0, page 36)."""
 
+_ICONS = (".ico", ".icns", ".cur")
+
 _MOST_PAGES = 1 << 16
 """So many are counted, lest a damaged file is read for ever."""
 
@@ -78,7 +80,8 @@ def describe_several(counts: Mapping[str, int]) -> str:
     files = f"{first}: holds {most} pictures"
     if len(counts) > 1:
         files = f"{first} and {len(counts) - 1} more: hold up to {most} pictures each"
-    return f"{files}, of which the first is read, of an icon the largest; save the others as files of their own"
+    which = "largest" if first.lower().endswith(_ICONS) else "first"
+    return f"{files}, of which the {which} is read; save the others as files of their own if they are meant"
 
 
 def _pages(file: BinaryIO) -> int:

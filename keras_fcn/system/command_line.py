@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -63,6 +64,7 @@ def run_command(command: Callable[[], int | None]) -> None:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     _escape_what_terminals_lack()
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # they name no file: what matters of it is our own line
     try:
         sys.exit(command() or 0)
     except UserError as error:

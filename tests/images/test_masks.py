@@ -250,6 +250,21 @@ def test_masks_are_turned_by_their_own_orientation(tmp_path):
         np.testing.assert_array_equal(ids, np.rot90(FEW, -1))
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "it is a pointer of Git LFS"),
+        (b"\n<!DOCTYPE html><title>404</title>", "it is a web page"),
+        (b"something else altogether", "cannot identify image file"),
+    ],
+)
+def test_what_is_no_image_is_told(tmp_path, content, reason):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(UserError, match=rf"a\.jpg: cannot be decoded \({reason}"):
+        read_image(tmp_path / "a.jpg")
+
+
 def test_a_file_shorter_than_what_formats_look_at_is_named(tmp_path):
     Image.init()  # all formats, as after a file of a rare one
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff")

@@ -37,8 +37,8 @@ def test_several_pictures_are_counted_and_the_first_is_read(tmp_path, suffix):
     np.testing.assert_array_equal(image, read_image(several))
     assert (remark.kind, str(remark)) == (
         "several pictures",
-        f"{several}: holds 3 pictures, of which the first is read, of an icon the largest; save the others as files of "
-        "their own",
+        f"{several}: holds 3 pictures, of which the first is read; save the others as files of their own if "
+        "they are meant",
     )
     with pytest.warns(UserWarning, match="holds 3 pictures"):
         as_image(several)
@@ -59,7 +59,9 @@ def test_pages_of_a_geotiff_are_counted(tmp_path):
 
 def test_an_icon_is_read_at_its_largest(tmp_path):
     icon = save(tmp_path / "a.ico", np.tile(FIRST[:16, :16], (4, 4, 1)), sizes=[(16, 16), (64, 64)])
-    assert (inspect_image(icon).pictures, read_image(icon).shape) == (2, (64, 64, 3))
+    image, remark = read_remarked(icon)
+    assert (inspect_image(icon).pictures, image.shape) == (2, (64, 64, 3))
+    assert "a.ico: holds 2 pictures, of which the largest is read" in str(remark)
 
 
 def test_previews_overviews_and_transparency_are_no_pictures(tmp_path):

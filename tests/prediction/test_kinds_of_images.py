@@ -55,6 +55,6 @@ def test_images_that_should_be_looked_at_are_predicted_and_remarked(predictor, t
     assert output.err == (
         f"note: {photos}/0001.png: is nearly black: no value of 16 bits is above 3,071 of 65,535, which is read as 11 "
         "of 255; multiply by 16 if these are values of 12 bits (and 1 more image)\n"
-        f"note: {photos}/0002.tif: holds 2 pictures, of which the first is read, of an icon the largest; save the "
-        "others as files of their own\n"
+        f"note: {photos}/0002.tif: holds 2 pictures, of which the first is read; save the others as files "
+        "of their own if they are meant\n"
     )
