@@ -93,7 +93,7 @@ def open_training_data(
     for remark in (*about_files, *about_labels):
         report(f"Remark   {remark}")
     if omitted := left_out(findings, options.arguments):
-        report(f"         {omitted}")
+        report(f"Files    {omitted}")
     pixels, validated = (found.pixels[:, : pairs.classes.num_classes] for found in inspections)
     return TrainingData(
         pairs.repeated(repeat_factors(pixels)) if balance == "sampling" else pairs,
