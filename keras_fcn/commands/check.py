@@ -148,9 +148,8 @@ def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str
         rows.append((name, *cells, f"{weight:.2f}"))
     lines += [table(("class", *headers, "weight"), rows)]
     for split, summary in summaries.items():
-        absent = [
-            name for name in pairs.classes.names if summaries[first]["images"][name] > 0 == summary["images"][name]
-        ]
+        trained, images = summaries[first]["images"], summary["images"]
+        absent = [name for name in pairs.classes.names if trained[name] and not images[name]]
         lines += [f"In no image of {split}: {', '.join(absent)}"] if absent else []
         lines += summary["remarks"]
     return "\n".join([*lines, f"Weights: median frequency, from {first}; --balance weights trains with them."])
@@ -183,16 +182,16 @@ def choose_examples(pixels: np.ndarray, count: int) -> list[int]:
 def format_findings(summaries: dict[str, dict]) -> str:
     """Returns all findings, counted by kind, the first of each split in full; those of every split once."""
     of_splits = {split: summary["findings"] for split, summary in summaries.items()}
-    everywhere = [
-        finding for finding in next(iter(of_splits.values())) if all(finding in found for found in of_splits.values())
-    ]
-    if len(of_splits) < 2 or not everywhere:
-        return "\n".join(line for split, findings in of_splits.items() for line in _of_split(split, findings))
-    own = {split: [finding for finding in found if finding not in everywhere] for split, found in of_splits.items()}
-    lines = _of_split(" and ".join(of_splits), everywhere)
-    return "\n".join(
-        [*lines, *(line for split, findings in own.items() if findings for line in _of_split(split, findings))]
-    )
+    messages = [{finding["message"] for finding in findings} for findings in of_splits.values()]
+    common = set.intersection(*messages) if len(messages) > 1 else set()
+    lines, first = [], next(iter(of_splits.values()))
+    if common:
+        shared = [finding for finding in first if finding["message"] in common]
+        lines += _of_split(" and ".join(of_splits), shared)
+    for split, findings in of_splits.items():
+        own = [finding for finding in findings if finding["message"] not in common]
+        lines += _of_split(split, own) if own or not common else []
+    return "\n".join(lines)
 
 
 def _of_split(split: str, findings: list[dict]) -> list[str]:

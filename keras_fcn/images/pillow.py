@@ -84,7 +84,9 @@ def named_in_errors(path: Path | str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         path = Path(path)
-        what = f"leads to {path.readlink()}, which does not exist" if path.is_symlink() else "no such file"
+        what = "no such file"
+        if path.is_symlink():
+            what = f"leads to {path.readlink()}, which does not exist; put that back, or remove the link"
         raise DataError("missing file", f"{path}: {what}") from None
     except Image.DecompressionBombError as error:
         pixels, most = re.findall(r"\d+", str(error))[:2]

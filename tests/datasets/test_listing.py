@@ -141,5 +141,7 @@ def test_a_link_to_a_missing_image_is_a_fault(tmp_path):
     write_folders(tmp_path)
     (tmp_path / "images/f.jpg").unlink()
     (tmp_path / "images/f.jpg").symlink_to("gone.jpg")
-    with pytest.raises(UserError, match=r"images/f.jpg: leads to gone.jpg, which does not exist$"):
+    with pytest.raises(
+        UserError, match=r"images/f.jpg: leads to gone.jpg, which does not exist; put that back, or remove the link$"
+    ):
         inspect_pairs(open_pairs(tmp_path, "all")).require_sound()
