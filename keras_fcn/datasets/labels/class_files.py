@@ -12,7 +12,7 @@ from keras_fcn.datasets.labels.class_names import holds_names, read_class_names
 from keras_fcn.datasets.labels.labelmap import LABELMAP, is_labelmap, read_labelmap
 from keras_fcn.datasets.labels.legend import Legend
 from keras_fcn.datasets.labels.lists.documents import document_entries
-from keras_fcn.datasets.labels.lists.entries import agreed, legend_of
+from keras_fcn.datasets.labels.lists.entries import agreed, are_plain, legend_of
 from keras_fcn.datasets.labels.lists.tables import table_entries
 from keras_fcn.datasets.listing import inner_folders
 from keras_fcn.datasets.splits import is_split
@@ -59,15 +59,21 @@ def find_legend(root: Path, inner: bool = True) -> Legend | None:
         UserError: If two contradict each other, or one has a fault.
     """
     if legends := _legends(_candidates(root)):
-        return functools.reduce(agreed, legends)
+        legend = functools.reduce(agreed, legends)
+        path = Path(legend.source)
+        return legend if _is_named(path) else _noted(legend, path.name)
     folders = inner_folders(root)[:_MOST_FOLDERS] if inner else []
     inside = [path for folder in folders for path in _candidates(folder, most=_ALONE)]
     legends = _legends(filter(_is_named, inside))
     if not legends:
         return None
     legend = functools.reduce(agreed, legends)
-    note = f"classes are those of {Path(legend.source).relative_to(root)}"
-    return dataclasses.replace(legend, notes=(note, *legend.notes))
+    return _noted(legend, Path(legend.source).relative_to(root).as_posix())
+
+
+def _noted(legend: Legend, name: str) -> Legend:
+    """Returns a legend that says which file it is of."""
+    return dataclasses.replace(legend, notes=(f"classes are those of {name}", *legend.notes))
 
 
 def like_class_files(root: Path) -> tuple[str, ...]:
@@ -133,11 +139,13 @@ def _read(path: Path) -> _Found:
             return _Found(path, read_labelmap(path))
         else:
             entries = table_entries(path)
-            if entries is None or not (any(entry.color for entry in entries) or _is_named(path)):
+            is_table = entries is not None and (any(entry.color for entry in entries) or are_plain(entries))
+            if not is_table and not (entries and _is_named(path)):
                 is_list = must or (_is_named(path) and path.suffix.lower() in _LISTS and holds_names(path))
                 return _Found(path, read_class_names(path) if is_list else None)
         return _Found(path, legend_of(path, entries) if entries else None)
     except UserError as error:
-        if must or isinstance(error, DataError) or (entries and any(entry.color for entry in entries)):
+        is_clear = isinstance(error, DataError) and (entries is None or _is_named(path))
+        if must or is_clear or (entries and any(entry.color for entry in entries)):
             raise
         return _Found(path, None, f": {str(error).removeprefix(f'{path}: ')}")

@@ -27,6 +27,8 @@ FORMS = {
     "classes.csv": ("id,name\n7,road\n8,sky\n", IDS, None),
     "labels.tsv": ("#Idx\tRatio\tName\n7\t0.1\troad  \n8\t0.2\tsky\n", IDS, None),
     "_classes.csv": ("Pixel Value, Class\n7, road\n8, sky\n", IDS, None),
+    "any.csv": ("id,name\n7,road\n8,sky\n", IDS, None),
+    "any.json": ('{"7": "road", "8": "sky"}', IDS, None),
     "cityscapes.csv": (
         "name,id,trainId,color\nroad,7,0,#804080\nego vehicle,1,255,#000000\nsky,8,1,#4682B4\nstatic,4,255,#000000\n",
         {1: "ego vehicle", 4: "static", **IDS}, None,
@@ -87,6 +89,9 @@ def test_forms_are_read_by_content(tmp_path, name):
 
 
 NONE = {
+    "people.csv": "id,name\n1,Ada\n1000,Bob\n",
+    "images.csv": "id,name\n1,img_001\n2,img_002\n",
+    "images.json": '{"1": "img_001", "2": "img_002"}',
     "readme.txt": "Two classes\n128 and 64\n",
     "boxes.txt": "a.jpg 1 2 3\nb.jpg 4 5 6\n",
     "notes.csv": "name,size\nroad,7\nsky,8\n",
@@ -108,7 +113,6 @@ def test_other_files_are_no_classes(tmp_path, name):
 NOT_UNDERSTOOD = {
     "labels.csv": ("image,label\na.jpg,cat\nb.jpg,cat\n", ""),
     "classes.csv": ("id,name\n1,cat\n2,cat\n", ": line 3: the name 'cat' is already that of line 2; change one"),
-    "class_ids.csv": ("id,name\n1,cat\n256,dog\n", ": line 3: values of classes are 0 to 254, 255 is void"),
     "labels.json": ('{"cat', r": cannot be read as JSON \("),
     "categories.json": ('{"cat": 1, "dog": 1}', r": \['dog'\]: the value 1 is already that of \['cat'\]; change one"),
     "label_map.pbtxt": ("item { id: 1 name: 'cat' }", ": save it as CSV"),
@@ -131,6 +135,8 @@ def test_what_looks_like_classes_and_is_not_understood_is_named(tmp_path, name):
 WRONG = {
     "a colour": ({"a.csv": "name,r,g,b\na,1,2,300\nb,1,2,3\n"}, "line 2: 'a' has no colour of three numbers from"),
     "a colour twice": ({"a.csv": "name,r,g,b\na,1,2,3\nb,1,2,3\n"}, "line 3: the colour 1,2,3 is already that of"),
+    "a large value": ({"class.csv": "id,class\n1,cat\n256,dog\n"}, "line 3: values of classes are 0 to 254, 255 is void"),
+    "255": ({"labels.json": '{"0": "cat", "255": "dog"}'}, r"labels.json: \['255'\]: values of classes are 0 to 254"),
     "two voids": ({"a.csv": "name,r,g,b\nvoid,1,2,3\nignore,1,2,4\n"}, "line 2 and line 3 are both void"),
     "other names": ({"classes.txt": "a\nb\n", "b.yaml": "names: [a, c]"}, "b.yaml and .*txt contradict .*: 'b' is in"),
     "other values": ({"classes.txt": "a\nb\n", "b.yaml": "names: [b, a]"}, "contradict .*: the value of 'b' is 0 and"),

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from keras_fcn.datasets.labels.lists.entries import Entry, color_of, is_name
+from keras_fcn.datasets.labels.lists.entries import Entry, are_plain, color_of, is_name
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import Color
 from keras_fcn.system.text import reason_of
@@ -59,12 +59,19 @@ def document_entries(path: Path, is_named: bool) -> list[Entry] | None:
     """
     content = _content(path)
     found = _entries(content)
-    if found and (is_named or (isinstance(content, list) and all(entry.color for entry in found))):
+    if found and (is_named or _is_clear(content, found)):
         return found
     if isinstance(content, Mapping) and "labelmapping" in map(_bare, content):
         fix = "name the masks' own values there"
         raise DataError("label mapping", f"{path}: has a mapping of labels, which is not read; {fix}")
     return _nested(content, _DEPTH)
+
+
+def _is_clear(content: Any, entries: list[Entry]) -> bool:
+    """Returns whether entries are classes whatever the file is called: a list with colours, or names by numbers."""
+    if isinstance(content, list):
+        return all(entry.color for entry in entries)
+    return all(str(key).isdecimal() for key in content) and are_plain(entries)
 
 
 def _content(path: Path) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from keras_fcn.datasets.labels.labelmap import legend_of_colors
 from keras_fcn.datasets.labels.legend import Legend, bare, is_void
-from keras_fcn.errors import UserError
+from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import VOID_LABEL, Color
 from keras_fcn.images.photos import IMAGE_SUFFIXES
 
@@ -41,6 +41,12 @@ def is_name(text: object) -> bool:
     return any(letter.isalpha() for letter in text) and not text.lower().endswith(IMAGE_SUFFIXES)
 
 
+def are_plain(entries: Sequence[Entry]) -> bool:
+    """Returns whether each class has a value, and a name without digits, such as images seldom have."""
+    has_values = all(entry.value is not None for entry in entries)
+    return has_values and not any(letter.isdigit() for entry in entries for letter in entry.name)
+
+
 def color_of(value: object) -> Color | None:
     """Returns the colour that a list of three numbers, `#rrggbb` or `r, g, b` means; None if it means none."""
     if isinstance(value, str):
@@ -63,7 +69,8 @@ def legend_of(path: Path, entries: Sequence[Entry]) -> Legend:
     the values or places are the ids. A class named void, ignore or unlabeled is void; values below 0 are in no mask.
 
     Raises:
-        UserError: If a name, a value or a colour is there twice, some classes alone have one, or a value is too large.
+        UserError: If a name, a value or a colour is there twice, or some classes alone have one.
+        DataError: If a value is too large.
     """
     entries = [entry for entry in entries if entry.value is None or entry.value >= 0]
     _require_all(path, entries, "whole number", [entry.value is not None for entry in entries])
@@ -76,7 +83,8 @@ def legend_of(path: Path, entries: Sequence[Entry]) -> Legend:
     _require_once(path, entries, "value", values)
     for entry, value in zip(entries, values):
         if value > VOID_LABEL or (value == VOID_LABEL and not is_void(entry.name)):
-            raise UserError(f"{path}: {entry.place}: values of classes are 0 to 254, 255 is void. Received: {value}")
+            message = f"{path}: {entry.place}: values of classes are 0 to 254, 255 is void. Received: {value}"
+            raise DataError("id out of range", message)
     if has_colors and has_ids and len({entry.color for entry in entries}) < len(entries):
         has_colors = False  # such as Cityscapes', where a pole and a group of poles look alike: values tell them apart
     names = {value: entry.name for value, entry in zip(values, entries)}
