@@ -78,14 +78,18 @@ def read_window(path: str | Path) -> Window:
         return Window(content["content"], tuple(content["shape"]), (top, left, bottom, right))
 
 
-def read_pixels(path: str | Path) -> np.ndarray:
+def read_pixels(path: str | Path, box: tuple[int, int, int, int] | None = None) -> np.ndarray:
     """Reads the pixels of a window, uint8 [h, w, 3] or, of a mask, [h, w].
+
+    Args:
+        path: The window.
+        box: First row and column, last row and column + 1 of a part of it; all of it if not given.
 
     Raises:
         DataError: If they cannot be read.
     """
     window, pixels = read_window(path), pixels_in(Path(path).parent)
-    top, left, bottom, right = window.box
+    top, left, bottom, right = (window if box is None else window.within(box)).box
     with named_in_errors(pixels):
         if pixels.stat().st_size != np.prod(window.shape):
             raise DataError("undecodable file", f"{pixels}: is cut off; remove it, it is made anew")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Annotated, TypeAlias
 
@@ -62,6 +63,14 @@ class Augmentation(Options):
     def __post_init__(self) -> None:
         object.__setattr__(self, "flip", names.OLD_FLIPS.get(str(self.flip).lower(), self.flip))
         super().__post_init__()
+
+    @property
+    def reach(self) -> tuple[int, int] | None:
+        """Height and width of what a crop is taken from; None if the whole image is rotated or changed before."""
+        if self.rotate or self.augment is not None:
+            return None
+        height, width = self.crop_size
+        return math.ceil(height / self.scale[0]), math.ceil(width / self.scale[0])
 
     def __call__(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns an augmented image uint8 [height, width, 3] and its label uint8 [height, width].

@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_fcn.datasets import Pairs, inspect_pairs
 from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.photos import is_plain_jpeg, read_image
-from keras_fcn.images.windows import is_window
+from keras_fcn.images.windows import is_window, read_pixels, read_window
 from keras_fcn.pipeline.augmentation import AUGMENT_FAULT, Augmentation
 from keras_fcn.pipeline.palette_png import decode_indices, has_palette_of
 from keras_fcn.system.machine import granted_cores
@@ -25,6 +25,9 @@ PARALLEL_READS = granted_cores()
 
 _PAIR = "unreadable pair"
 """Stands before a pair's index in TensorFlow's error."""
+
+_PART = 3
+"""The way to read a window; those below are how many files of a pair TensorFlow decodes."""
 
 _START = 4096
 """Bytes at the start of a file that tell, with its size, whether it is what it was: EXIF data begin there."""
@@ -50,13 +53,14 @@ def training_dataset(
     Returns:
         Batches of images uint8 [batch_size, height, width, 3] and labels uint8 [batch_size, height, width].
     """
-    read = _Reader(pairs)
+    read = _Reader(pairs, augmentation.reach)
 
     @tf.autograph.experimental.do_not_convert
     def load(sample: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         index = shuffled_index(sample, len(pairs), seed)
         drawn = sample - sample % len(pairs) + index  # as if each epoch were in order, as `augmented_dataset` is
-        image, label = augmentation(*read(index), tf.stack([seed, drawn]))
+        own_seed = tf.stack([seed, drawn])
+        image, label = augmentation(*read(index, own_seed), own_seed)
         return image, _require_classes(label, pairs.classes.num_classes)
 
     # The range never ends; repeat() gives the dataset infinite cardinality.
@@ -83,11 +87,12 @@ def augmented_dataset(
     Returns:
         Batches like those of `training_dataset`.
     """
-    read = _Reader(pairs)
+    read = _Reader(pairs, augmentation.reach)
 
     @tf.autograph.experimental.do_not_convert
     def load(sample: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image, label = augmentation(*read(sample % len(pairs)), tf.stack([seed, sample]))
+        own_seed = tf.stack([seed, sample])
+        image, label = augmentation(*read(sample % len(pairs), own_seed), own_seed)
         return image, _require_classes(label, pairs.classes.num_classes)
 
     samples = tf.data.Dataset.range(len(pairs) * passes)
@@ -151,20 +156,29 @@ class _Reader:
 
     Args:
         pairs: The pairs to read.
+        reach: Height and width of the parts that are read of windows; all of a window if not given.
     """
 
-    def __init__(self, pairs: Pairs) -> None:
-        self._pairs, self._stored = pairs, pairs.stored_classes or pairs.classes
+    def __init__(self, pairs: Pairs, reach: tuple[int, int] | None = None) -> None:
+        self._pairs, self._stored, self._reach = pairs, pairs.stored_classes or pairs.classes, reach
         paths = list(zip(pairs.images, pairs.labels))
         ways = [self._way(*pair) for pair in paths]
         self._paths = tf.constant([[os.fsencode(path) for path in pair] for pair in paths])
         self._ways = tf.constant(ways)
         self._fingerprints = tf.constant(_fingerprints_of([pair[: max(1, way)] for pair, way in zip(paths, ways)]))
 
-    def __call__(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Decodes pair `index` to an image uint8 [H, W, 3] and its label uint8 [H, W]; their sizes are equal."""
+    def __call__(self, index: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Decodes pair `index` to an image uint8 [H, W, 3] and its label uint8 [H, W]; their sizes are equal.
+
+        Args:
+            index: The index.
+            seed: Integers [2], by which a part of a window is chosen.
+        """
         ways = (self._decode_by_pillow, self._decode_image, self._decode_both)
-        image, label = tf.switch_case(self._ways[index], [functools.partial(way, index) for way in ways])
+        branches = [functools.partial(way, index) for way in ways]
+        if seed is not None and self._reach is not None:
+            branches.append(functools.partial(self._read_part, index, tf.random.stateless_uniform([2], seed)))
+        image, label = tf.switch_case(self._ways[index], branches)
         image.set_shape([None, None, 3])
         label.set_shape([None, None])
         fits = tf.reduce_all(tf.shape(image)[:2] == tf.shape(label)) & (tf.size(label) > 0)
@@ -172,9 +186,11 @@ class _Reader:
             return tf.identity(image), tf.identity(label)
 
     def _way(self, image: Path, label: Path) -> int:
-        """Returns how many files of a pair TensorFlow decodes as Pillow does: none, the image, or both."""
+        """Returns how many files of a pair TensorFlow decodes as Pillow does, none, the image, or both; or `_PART`."""
+        if is_window(image):
+            return _PART if self._reach is not None else 0
         is_palette = self._pairs.palette_means_colors and has_palette_of(label, self._stored)
-        return 1 + is_palette if not is_window(image) and is_plain_jpeg(image) else 0
+        return 1 + is_palette if is_plain_jpeg(image) else 0
 
     def _decode_image(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         file = tf.io.read_file(self._paths[index, 0])
@@ -211,6 +227,28 @@ class _Reader:
                 return np.zeros((0, 0), np.uint8)
 
         return tf.numpy_function(read, [index], tf.uint8)
+
+    def _read_part(self, index: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Reads a part of a window that is as large as what a crop is taken from.
+
+        Args:
+            index: The index of the pair.
+            place: float32 [2], 0-1, of the part between top and bottom, and between left and right.
+        """
+
+        @tf.autograph.experimental.do_not_convert
+        def read(index: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            try:
+                image, label = read_window(self._pairs.images[index]), self._pairs.read_label(self._pairs.labels[index])
+                size = [min(length, most) for length, most in zip(image.size, self._reach or image.size)]
+                top, left = (int(part * (have - taken + 1)) for part, have, taken in zip(place, image.size, size))
+                box = top, left, top + size[0], left + size[1]
+                return read_pixels(self._pairs.images[index], box), label[top : box[2], left : box[3]]
+            except DataError:
+                return np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8)
+
+        image, label = tf.numpy_function(read, [index, place], [tf.uint8, tf.uint8])
+        return image, label
 
     def _decode_by_pillow(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         @tf.autograph.experimental.do_not_convert

@@ -8,6 +8,7 @@ from keras_fcn.datasets import inspect_pairs, windows
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.datasets.windows import large_images
 from keras_fcn.images.photos import read_image
+from keras_fcn.images.windows import read_pixels
 from keras_fcn.pipeline import batches
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.training.build import build_training
@@ -50,9 +51,35 @@ def test_a_step_decodes_no_large_image_and_resumes_exactly(data, monkeypatch):
     for before, after in zip(whole[4:], resumed, strict=True):
         for one, other in zip(before, after, strict=True):
             np.testing.assert_array_equal(one, other)
-    images = [read_image(image) for image in data.large]
-    views = [np.lib.stride_tricks.sliding_window_view(image[..., 0], (16, 32)) for image in images]
-    rest = [image for image in data.pairs.images if image not in data.large]
-    views += [np.lib.stride_tricks.sliding_window_view(read_image(image)[..., 0], (16, 32)) for image in rest]
-    crop = whole[0][0][0, ..., 0]
-    assert any((view[..., 0, 0] == crop[0, 0]).any() and (view == crop).all(axis=(2, 3)).any() for view in views)
+    images, labels = (np.concatenate(parts) for parts in zip(*whole))
+    wholes = [
+        (read_image(image), data.pairs.read_label(label)) for image, label in zip(data.pairs.images, data.pairs.labels)
+    ]
+    for image, label in zip(images, labels, strict=True):
+        assert any(is_crop(image, label, *of) for of in wholes)
+
+
+def is_crop(image, label, whole, whole_label):
+    """Whether pixels and class ids are those of one place of an image."""
+    rows, columns = np.nonzero((whole[: -len(image), : -len(image[0])] == image[0, 0]).all(axis=-1))
+    places = (np.s_[top : top + len(image), left : left + len(image[0])] for top, left in zip(rows, columns))
+    return any((whole[place] == image).all() and (whole_label[place] == label).all() for place in places)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "reach"),
+    [
+        (Augmentation((16, 32)), (16, 32)),
+        (Augmentation((16, 32), scale=(0.6, 2.0)), (27, 54)),
+        (Augmentation((16, 32), rotate=5.0), None),
+        (Augmentation((16, 32), augment=lambda image, label, seed: (image, label)), None),
+    ],
+)
+def test_what_a_crop_is_taken_from_is_read_and_no_more(data, augmentation, reach, monkeypatch):
+    cut = windows.cut_large(data.pairs, data.large, (60, 120)).pairs
+    read = []
+    monkeypatch.setattr(batches, "read_pixels", lambda path, box: read.append(box) or read_pixels(path, box))
+    taken(batches.training_dataset(cut, augmentation, 2, seed=0), 4)
+    sizes = {(bottom - top, right - left) for top, left, bottom, right in read}
+    assert sizes == (set() if reach is None else {reach})
+    assert reach is None or len(set(read)) > len(read) / 2
