@@ -13,12 +13,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_fcn.errors import MARK, UserError, argument
+from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.models import find_model, load_model
 from keras_fcn.network.backbones import Backbone, find_backbone, published
 from keras_fcn.network.parts import Parts
 from keras_fcn.network.weights.assignment import assign_tensors
 from keras_fcn.network.weights.files import KINDS, read_weight_file
+from keras_fcn.runs.names import NETWORKS
 from keras_fcn.system.files import lent_suffix
 from keras_fcn.system.text import reason_of
 
@@ -90,7 +91,7 @@ def load_matching_layers(model: keras.Model, path: Path) -> LoadedWeights:
 
     Layers match if they have the same name and shape and, where they upsample, the same classes. So FCN-16s starts with
     the function of the FCN-32s, and FCN-8s with that of the FCN-16s (Long, Shelhamer, Darrell, CVPR 2015, section 4.2).
-    Of score layers, the scores of classes of the same name are copied.
+    Of score layers, the scores of classes of the same name are copied. Of a network with another head, the backbone is.
 
     Args:
         model: A network of `build_fcn`.
@@ -103,12 +104,14 @@ def load_matching_layers(model: keras.Model, path: Path) -> LoadedWeights:
     source, parts = load_model(path), Parts(model)
     _load_from_fcn(parts.backbone, path, source)
     theirs = Parts(source)
+    is_alike = parts.network == theirs.network or {parts.network, theirs.network} <= set(NETWORKS)
+    decoder = theirs.decoder if is_alike else {}
     names, others = parts.logits.classes.names, theirs.logits.classes.names
     kept = [name for name in names if name in others]
     taken: list[str] = [parts.backbone.name]
     new: list[str] = []
     for name, layer in parts.decoder.items():
-        other = theirs.decoder.get(name)
+        other = decoder.get(name)
         if _is_score(layer):
             is_taken = _copy_scores(layer, other, names, others)
         else:
@@ -120,7 +123,7 @@ def load_matching_layers(model: keras.Model, path: Path) -> LoadedWeights:
         missing = [name for name in names if name not in others]
         start += f", and start at 0 for {_listed(missing)}" if missing else ""
     if parts.output_stride != theirs.output_stride:
-        start += f"; trained with {argument('output_stride', theirs.output_stride)}".replace(MARK, "")
+        start += f"; trained with an output stride of {theirs.output_stride}"
     return LoadedWeights(f"{path}: {', '.join(taken)}{start}")
 
 

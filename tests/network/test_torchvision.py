@@ -8,10 +8,9 @@ import json
 import numpy as np
 import pytest
 from conftest import ROOT
-from drawn_weights import draw_image, draw_weights
 from safetensors.numpy import save_file
 from tiny_runs import silent, tiny
-from torch_files import state_dict, zip_file
+from torch_files import draw_image, draw_weights, state_dict, zip_file
 
 from keras_fcn import ClassTable, build_fcn
 from keras_fcn.errors import UserError
@@ -77,7 +76,8 @@ def test_another_head_or_stride_takes_the_backbone_and_says_so(lraspp):
     model = build_fcn("fcn16s", "mobilenet_v3_large", num_classes=21)
     loaded = load_matching_layers(model, lraspp)
     assert loaded.description.endswith(
-        ".pth: mobilenet_v3_large; score_fr, upscore2, score_pool4, upscore16 start anew; trained with output_stride=16"
+        ".pth: mobilenet_v3_large; score_fr, upscore2, score_pool4, upscore16 start anew; trained with an "
+        "output stride of 16"
     )
     theirs = Parts(load_model(lraspp)).backbone.get_weights()
     for weight, expected in zip(Parts(model).backbone.get_weights(), theirs, strict=True):

@@ -146,7 +146,9 @@ class _Machine:
 
     def _update(self, items: list[Any]) -> None:
         target = self._require(dict)
-        for key, value in zip(items[::2], items[1::2], strict=True):
+        if len(items) % 2:
+            raise TypeError
+        for key, value in zip(items[::2], items[1::2]):
             target[plain_key(key)] = value
 
     def _require(self, kind: type) -> Any:

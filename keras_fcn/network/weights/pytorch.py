@@ -210,6 +210,8 @@ def _described(stream: io.BytesIO, find: Callable[[Any], _Storage]) -> dict[Any,
 
 
 def _ordered_dict(items: Any = ()) -> dict[Any, Any]:
+    if not all(isinstance(item, (list, tuple)) and len(item) == 2 for item in items):
+        raise TypeError
     return {plain_key(key): value for key, value in items}
 
 

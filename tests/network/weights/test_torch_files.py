@@ -212,6 +212,11 @@ WRONG = {
         zip_file(TENSORS, data_pkl=PICKLE + b"\x8d" + struct.pack("<Q", 2**62) + b"a."),
         "its pickle is damaged before byte",
     ),
+    "a key without a value": (zip_file(TENSORS, data_pkl=PICKLE + b"}(K\x01u."), "its pickle is damaged before byte 7"),
+    "pairs of three": (
+        zip_file(TENSORS, data_pkl=PICKLE + b"ccollections\nOrderedDict\n](](K\x01K\x02K\x03ee\x85R."),
+        "its pickle is damaged before byte",
+    ),
     "a call of a number": (zip_file(TENSORS, data_pkl=PICKLE + b"K\x01)R."), "its pickle is damaged before byte 6"),
     "a module": (
         zip_file(TENSORS, data_pkl=PICKLE + b"(X\x06\x00\x00\x00moduleNNNtQ."),
