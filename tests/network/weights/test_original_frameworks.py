@@ -26,10 +26,10 @@ def narrow_backbone(name):
 @pytest.mark.parametrize(
     ("name", "weights", "features"),
     [
-        ("resnet18_v2", "gluon_resnet18_v2.params", "gluon_resnet18_v2.npz"),
-        ("resnet18_v2", "gluon_resnet18_v2_counted.params", "gluon_resnet18_v2.npz"),
-        ("resnet18_v2", "gluon_resnet18_v2_exported.params", "gluon_resnet18_v2.npz"),
-        ("resnet18_v2", "gluon_resnet18_v2_numpy_shapes.params", "gluon_resnet18_v2.npz"),
+        ("resnet18_v2", "gluon/gluon_resnet18_v2.params", "gluon/gluon_resnet18_v2.npz"),
+        ("resnet18_v2", "gluon/gluon_resnet18_v2_counted.params", "gluon/gluon_resnet18_v2.npz"),
+        ("resnet18_v2", "gluon/gluon_resnet18_v2_exported.params", "gluon/gluon_resnet18_v2.npz"),
+        ("resnet18_v2", "gluon/gluon_resnet18_v2_numpy_shapes.params", "gluon/gluon_resnet18_v2.npz"),
         ("resnet18_v1", "torchvision_resnet18.safetensors", "torchvision_resnet18.npz"),
         ("resnet50_v1b", "torchvision_resnet50.safetensors", "torchvision_resnet50.npz"),
     ],
