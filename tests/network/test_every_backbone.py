@@ -13,8 +13,8 @@ from keras_fcn.training.initial_weights import load_backbone_weights
 from keras_fcn.training.step.batch_norm import batch_norms
 
 DEEP = ("resnet101", "resnet152", "resnet34_v2", "efficientnet_v2_b3", "efficientnet_v2_s", "vgg16",
-        "efficientnet_lite1", "efficientnet_lite2")  # fmt: skip
-"""Deeper versions of tested networks, and one of 134 million weights; `make test-slow` tests them."""
+        "efficientnet_lite1", "efficientnet_lite2", "mobilenet_v3_large")  # fmt: skip
+"""Deeper versions of tested networks, one of 134 million weights, and one that others test, too: `make test-slow`."""
 
 EVERY = [pytest.param(name, marks=[pytest.mark.slow] if name.startswith(DEEP) else [], id=name) for name in BACKBONES]
 LEVELS = ("P3", "P4", "P5")
