@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights
+from keras_fcn.datasets.balance.drawn import drawn_shares
 from keras_fcn.datasets.inspection.labels import label_remarks, require_labels
 from keras_fcn.datasets.inspection.leaks import leaks
 from keras_fcn.drawing.panels import draw_check
@@ -23,6 +24,7 @@ from keras_fcn.system.files import require_writable, write_json
 from keras_fcn.system.options import Range
 from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.text import table
+from keras_fcn.training.inputs.data import default_crop_size
 
 FINDINGS, SHOWN_FINDINGS, PICTURED = 1, 20, 6
 
@@ -69,6 +71,12 @@ def main() -> int:
         summaries[pairs.split] = summarize(pairs, inspection, is_training=not summaries)
         shown = inspection.pixels[:, : pairs.classes.num_classes]
         examples += [(pairs, index) for index in choose_examples(shown, max(1, PICTURED // len(options.splits)))]
+    first, inspection = inspected[0]
+    if inspection.is_sound.any():
+        crop_size = default_crop_size(inspection.sizes)
+        summaries[first.split]["drawn"] = {
+            "crop_size": crop_size, "rare": drawn_shares(first, inspection, crop_size)
+        }  # fmt: skip
     print(format_summaries(options.data, pairs, summaries))
     print(format_findings(summaries))
     if options.picture is None:
@@ -152,7 +160,17 @@ def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str
         absent = [name for name in pairs.classes.names if trained[name] and not images[name]]
         lines += [f"In no image of {split}: {', '.join(absent)}"] if absent else []
         lines += summary["remarks"]
-    return "\n".join([*lines, f"Weights: median frequency, from {first}; --balance weights trains with them."])
+    lines.append(f"Weights: median frequency, from {first}; --balance weights trains with them.")
+    return "\n".join([*lines, *_drawn(summaries[first].get("drawn"))])
+
+
+def _drawn(drawn: dict | None) -> list[str]:
+    """Returns what crops show of rare classes, in a line."""
+    if not drawn or not drawn["rare"]:
+        return []
+    size = "x".join(map(str, drawn["crop_size"]))
+    shares = [f"{name} {each['evenly']:.2%}, {each['windows']:.2%}" for name, each in drawn["rare"].items()]
+    return [f"Rare, of the pixels of crops of {size} drawn evenly and with --balance windows: {'; '.join(shares)}."]
 
 
 def _fraction(summary: dict, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import Annotated, TypeAlias
@@ -22,6 +23,7 @@ from keras_fcn.pipeline.transforms import (
     random_rotation,
     random_scaled_crop,
     random_turn,
+    rotated_position,
 )
 from keras_fcn.runs import names
 from keras_fcn.system.options import BELOW_1, SCALES, SIZE, Options, within
@@ -72,35 +74,43 @@ class Augmentation(Options):
         height, width = self.crop_size
         return math.ceil(height / self.scale[0]), math.ceil(width / self.scale[0])
 
-    def __call__(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def __call__(
+        self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor, near: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns an augmented image uint8 [height, width, 3] and its label uint8 [height, width].
 
         Args:
             image: uint8 [H, W, 3].
             label: uint8 [H, W].
             seed: Integers [2]; the same seed gives the same sample.
+            near: Row and column of a pixel that the crop shows, int32 [2]; any if it is None, or negative.
         """
         if self.augment is not None:
             own_seed, seed = tf.unstack(tf.random.split(seed, 2))
             image, label = self._augmented(image, label, own_seed)
         rotation_seed, crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 4))
         if self.rotate:
+            if near is not None:
+                near = rotated_position(near, tf.shape(label), self.rotate, rotation_seed)
             image, label = random_rotation(image, label, self.rotate, rotation_seed)
+        crop = functools.partial(self._cropped, near=near)
         if self.flip == "turns":
-            image, label = random_turn(image, label, self.crop_size, flip_seed, self._cropped, crop_seed)
+            image, label = random_turn(image, label, self.crop_size, flip_seed, crop, crop_seed)
         else:
-            image, label = self._cropped(image, label, self.crop_size, crop_seed)
+            image, label = crop(image, label, self.crop_size, crop_seed)
         if self.flip != "none":
             image, label = random_flip(image, label, flip_seed, _AXES[self.flip])
         if self.color_jitter:
             image = random_color_jitter(image, self.color_jitter, color_seed)
         return image, label
 
-    def _cropped(self, image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], seed: tf.Tensor):
+    def _cropped(
+        self, image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], seed: tf.Tensor, near: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns a crop of this size."""
         if self.scale == (1, 1):
-            return random_crop(image, label, size, seed)
-        return random_scaled_crop(image, label, size, self.scale, seed)
+            return random_crop(image, label, size, seed, near)
+        return random_scaled_crop(image, label, size, self.scale, seed, near)
 
     def _augmented(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         assert self.augment is not None

@@ -13,10 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.datasets import Pairs, inspect_pairs
+from keras_fcn.datasets.balance.rare import RarePositions
 from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.photos import is_plain_jpeg, read_image
 from keras_fcn.images.windows import is_window, read_pixels, read_window
 from keras_fcn.pipeline.augmentation import AUGMENT_FAULT, Augmentation
+from keras_fcn.pipeline.near import near_rare
 from keras_fcn.pipeline.palette_png import decode_indices, has_palette_of
 from keras_fcn.system.machine import granted_cores
 
@@ -34,7 +36,13 @@ _START = 4096
 
 
 def training_dataset(
-    pairs: Pairs, augmentation: Augmentation, batch_size: int, seed: int, first_sample: int = 0, every: int = 1
+    pairs: Pairs,
+    augmentation: Augmentation,
+    batch_size: int,
+    seed: int,
+    first_sample: int = 0,
+    every: int = 1,
+    rare: RarePositions | None = None,
 ) -> tf.data.Dataset:
     """Streams shuffled and augmented pairs without end.
 
@@ -49,18 +57,19 @@ def training_dataset(
         seed: Seed of the order and the augmentation.
         first_sample: Index of the first sample.
         every: Distance between samples; each of `n` workers takes every n-th sample of the stream.
+        rare: Positions of rare classes, around which a part of the crops is drawn; none if None.
 
     Returns:
         Batches of images uint8 [batch_size, height, width, 3] and labels uint8 [batch_size, height, width].
     """
-    read = _Reader(pairs, augmentation.reach)
+    read, near = _Reader(pairs, augmentation.reach if rare is None else None), near_rare(rare)
 
     @tf.autograph.experimental.do_not_convert
     def load(sample: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         index = shuffled_index(sample, len(pairs), seed)
         drawn = sample - sample % len(pairs) + index  # as if each epoch were in order, as `augmented_dataset` is
         own_seed = tf.stack([seed, drawn])
-        image, label = augmentation(*read(index, own_seed), own_seed)
+        image, label = augmentation(*read(index, own_seed), own_seed, near(index, own_seed))
         return image, _require_classes(label, pairs.classes.num_classes)
 
     # The range never ends; repeat() gives the dataset infinite cardinality.
@@ -73,7 +82,12 @@ def training_dataset(
 
 
 def augmented_dataset(
-    pairs: Pairs, augmentation: Augmentation, batch_size: int, seed: int, passes: int
+    pairs: Pairs,
+    augmentation: Augmentation,
+    batch_size: int,
+    seed: int,
+    passes: int,
+    rare: RarePositions | None = None,
 ) -> tf.data.Dataset:
     """Streams augmented pairs in order, with another augmentation in each epoch.
 
@@ -83,16 +97,17 @@ def augmented_dataset(
         batch_size: Samples per batch; the last batch may be smaller.
         seed: Seed of the augmentation.
         passes: Number of epochs.
+        rare: As for `training_dataset`.
 
     Returns:
         Batches like those of `training_dataset`.
     """
-    read = _Reader(pairs, augmentation.reach)
+    read, near = _Reader(pairs, augmentation.reach if rare is None else None), near_rare(rare)
 
     @tf.autograph.experimental.do_not_convert
     def load(sample: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        own_seed = tf.stack([seed, sample])
-        image, label = augmentation(*read(sample % len(pairs), own_seed), own_seed)
+        index, own_seed = sample % len(pairs), tf.stack([seed, sample])
+        image, label = augmentation(*read(index, own_seed), own_seed, near(index, own_seed))
         return image, _require_classes(label, pairs.classes.num_classes)
 
     samples = tf.data.Dataset.range(len(pairs) * passes)

@@ -54,7 +54,9 @@ def _extended(pixels: tf.Tensor, missing: tf.Tensor, color: tf.Tensor) -> tf.Ten
     return tf.reshape(tf.concat([pixels, below], axis=0), [height + missing[0], width + missing[1], channels])
 
 
-def random_crop(image: tf.Tensor, label: tf.Tensor, size: Size, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def random_crop(
+    image: tf.Tensor, label: tf.Tensor, size: Size, seed: tf.Tensor, near: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Crops image and label to the same random window; pads them if they are smaller than the window.
 
     Args:
@@ -62,13 +64,21 @@ def random_crop(image: tf.Tensor, label: tf.Tensor, size: Size, seed: tf.Tensor)
         label: uint8 [H, W].
         size: Height and width of the window, in pixels.
         seed: Integers [2]; the same seed gives the same window.
+        near: Row and column that the window has to hold, int32 [2]; none if it is None, or negative.
 
     Returns:
         uint8 [height, width, 3] and [height, width].
     """
     height, width = tf.unstack(tf.minimum(tf.shape(label), size))
-    positions = tf.cast(tf.shape(label) - [height, width] + 1, tf.float32)
-    top, left = tf.unstack(tf.cast(tf.random.stateless_uniform([2], seed) * positions, tf.int32))
+    low, high = tf.constant([0, 0]), tf.shape(label) - [height, width]
+    if near is not None:
+        is_near = near[0] >= 0
+        low, high = (
+            tf.where(is_near, tf.maximum(near - [height, width] + 1, 0), low),
+            tf.where(is_near, tf.minimum(near, high), high),
+        )
+    positions = tf.cast(high - low + 1, tf.float32)
+    top, left = tf.unstack(low + tf.cast(tf.random.stateless_uniform([2], seed) * positions, tf.int32))
     image = image[top : top + height, left : left + width]
     image, label = pad_to_size(image, label[top : top + height, left : left + width], size)
     # The reshape moves no data: it gives the graph a static shape where `size` is static.
@@ -76,7 +86,12 @@ def random_crop(image: tf.Tensor, label: tf.Tensor, size: Size, seed: tf.Tensor)
 
 
 def random_scaled_crop(
-    image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], scale: tuple[float, float], seed: tf.Tensor
+    image: tf.Tensor,
+    label: tf.Tensor,
+    size: tuple[int, int],
+    scale: tuple[float, float],
+    seed: tf.Tensor,
+    near: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Crops a random window of random size and resizes it to `size`: image bilinearly, label by nearest neighbour.
 
@@ -89,6 +104,7 @@ def random_scaled_crop(
         size: Height and width of the result, in pixels.
         scale: The smallest and the largest factor, greater than 0.
         seed: Integers [2]; the same seed gives the same crop.
+        near: As for `random_crop`.
 
     Returns:
         uint8 [height, width, 3] and [height, width].
@@ -97,9 +113,29 @@ def random_scaled_crop(
     low, high = math.log(scale[0]), math.log(scale[1])
     factor = tf.exp(low + (high - low) * tf.random.stateless_uniform([], scale_seed))
     window = tf.maximum(tf.cast(tf.round(tf.constant(size, tf.float32) / factor), tf.int32), 1)
-    image, label = random_crop(image, label, window, crop_seed)
+    image, label = random_crop(image, label, window, crop_seed, near)
     image = tf.cast(tf.round(tf.image.resize(image, size)), tf.uint8)
     return image, tf.image.resize(label[..., None], size, "nearest")[..., 0]
+
+
+def _angle(degrees: float, seed: tf.Tensor) -> tf.Tensor:
+    return tf.random.stateless_uniform([], seed, -1, 1) * math.radians(degrees)
+
+
+def rotated_position(near: tf.Tensor, shape: tf.Tensor, degrees: float, seed: tf.Tensor) -> tf.Tensor:
+    """Returns where `random_rotation` moves a position, inside the image; a negative one stays.
+
+    Args:
+        near: Row and column, int32 [2].
+        shape: Height and width of the image.
+        degrees: As for `random_rotation`.
+        seed: As for `random_rotation`.
+    """
+    angle, centre = _angle(degrees, seed), tf.cast(shape - 1, tf.float32) / 2
+    y, x = tf.unstack(tf.cast(near, tf.float32) - centre)
+    moved = tf.stack([tf.cos(angle) * y - tf.sin(angle) * x, tf.sin(angle) * y + tf.cos(angle) * x]) + centre
+    inside = tf.clip_by_value(tf.cast(tf.round(moved), tf.int32), 0, shape - 1)
+    return tf.where(near[0] >= 0, inside, near)
 
 
 def random_rotation(image: tf.Tensor, label: tf.Tensor, degrees: float, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -114,8 +150,8 @@ def random_rotation(image: tf.Tensor, label: tf.Tensor, degrees: float, seed: tf
     Returns:
         uint8 [H, W, 3], resampled bilinearly, and [H, W], by nearest neighbour.
     """
-    angle = tf.random.stateless_uniform([], seed, -1, 1) * math.radians(degrees)
-    cos, sin, shape = tf.cos(angle), tf.sin(angle), tf.shape(label)
+    angle, shape = _angle(degrees, seed), tf.shape(label)
+    cos, sin = tf.cos(angle), tf.sin(angle)
     y, x = tf.unstack(tf.cast(shape - 1, tf.float32) / 2)
     # An output pixel's position in the input: (a0 x + a1 y + a2, b0 x + b1 y + b2).
     matrix = tf.stack([cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y, 0.0, 0.0])[None]

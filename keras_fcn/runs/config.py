@@ -149,7 +149,8 @@ class LossOptions(Options):
     0.25, say."""
 
     balance: names.Balance = "none"
-    """Balance rare classes: by `weights` in the loss, or by `sampling` their images more often."""
+    """Balance rare classes: by `weights` in the loss, by `sampling` their images more often, or by drawing a third of
+    the crops around their pixels (`windows`)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

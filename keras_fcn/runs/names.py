@@ -265,7 +265,7 @@ Flip = Literal["none", "horizontal", "vertical", "both", "turns"]
 OLD_FLIPS = dict.fromkeys(("true", "yes", "on"), "horizontal") | dict.fromkeys(("false", "no", "off"), "none")
 """What flips of earlier versions, which knew only these two, are now."""
 
-Balance = Literal["none", "weights", "sampling"]
+Balance = Literal["none", "weights", "sampling", "windows"]
 Unlabelled = Literal["leave_out", "background"]
 StrategyName = Literal["auto", "mirrored", "multiworker", "none"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_fcn.datasets.balance.rare import RarePositions, rare_positions
 from keras_fcn.datasets.windows import Cut, cut_large
 from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.watch import Watch, build_watch, watched_classes
@@ -199,7 +200,16 @@ class _Builder:
             optimization.batch_size,
             optimization.accumulate,
             optimization.freeze_backbone,
+            self.rare,
         )
+
+    @functools.cached_property
+    def rare(self) -> RarePositions | None:
+        """The positions of rare classes, around which a part of the crops is drawn."""
+        if self.config.objective.balance == "windows" and self.own.augment is not None:
+            both = f"{argument('balance', 'windows')} and {argument('augment')}"
+            raise UserError(f"{both} exclude each other: the function may move what the crop is to show")
+        return rare_positions(self.cut.pairs, self.data.rare) if self.data.rare else None
 
     def network(self, **options) -> keras.Model:
         network = self.config.network

@@ -79,7 +79,8 @@ def run_training(
             keras.utils.set_random_seed(config.seed)
             if config.deterministic:
                 tf.config.experimental.enable_op_determinism()
-            training = build_training(config, data, strategy, initial_weights, own, opening.has_checkpoint)
+            with remembering(opening.beginning.known):
+                training = build_training(config, data, strategy, initial_weights, own, opening.has_checkpoint)
             report(training.description)
             run = opening.run(training, data, strategy, report)
             finished = f", finished in epoch {int(training.finished_epochs)}" if training.is_finished else ""

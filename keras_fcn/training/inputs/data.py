@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights, repeat_factors
+from keras_fcn.datasets.balance.rare import rare_classes
 from keras_fcn.datasets.inspection import left_out
 from keras_fcn.datasets.inspection.labels import label_remarks, require_labels
 from keras_fcn.datasets.inspection.leaks import leaks
@@ -31,6 +32,7 @@ class TrainingData:
         pairs: The training data; with `balance="sampling"`, images of rare classes several times.
         validation: The validation data.
         crop_size: Height and width of the training crops, in pixels.
+        rare: With `balance="windows"`, the ids of the rare classes, around which a part of the crops is drawn.
         class_weights: With `balance="weights"`, the weight of a pixel of each class in the loss.
         contents: The contents of the training images, as `Inspection` has them.
         fingerprint: The data as a run keeps them to be resumed with the same; None if nobody asks for it.
@@ -43,6 +45,7 @@ class TrainingData:
     validation: Pairs
     crop_size: tuple[int, int]
     class_weights: tuple[float, ...] | None = None
+    rare: tuple[int, ...] = ()
     contents: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
     validation_sizes: np.ndarray | None = None
@@ -95,11 +98,17 @@ def open_training_data(
     if omitted := left_out(findings, options.arguments):
         report(f"Files    {omitted}")
     pixels, validated = (found.pixels[:, : pairs.classes.num_classes] for found in inspections)
+    rare = rare_classes(pixels) if balance == "windows" else ()
+    if balance == "windows":
+        shares = [f"{pairs.classes.names[index]} {pixels[:, index].sum() / pixels.sum():.2%}" for index in rare]
+        how = ": a third of the crops of images that show them is drawn around them" if rare else ""
+        report(f"Rare     {', '.join(shares) or 'no class is'}{how}")
     return TrainingData(
         pairs.repeated(repeat_factors(pixels)) if balance == "sampling" else pairs,
         validation,
         crop_size or default_crop_size(inspections[0].sizes),
         tuple(class_weights(pixels).tolist()) if balance == "weights" else None,
+        rare,
         inspections[0].contents,
         _fingerprint(pairs, inspections[0], validation, inspections[1]),
         inspections[1].sizes,

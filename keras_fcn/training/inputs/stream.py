@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_fcn.datasets import Pairs
+from keras_fcn.datasets.balance.rare import RarePositions
 from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.batches import augmented_dataset, explain_failure, shuffled_index, training_dataset
@@ -29,6 +30,7 @@ class TrainingStream:
         batch_size: Images of a batch, over all devices.
         accumulate: Batches of a step.
         frozen_epochs: Epochs in which the backbone is frozen.
+        rare: Positions of rare classes, around which a part of the crops is drawn; none if None.
 
     Attributes:
         images_per_step: Images of a step, over all devices and accumulated batches.
@@ -45,10 +47,12 @@ class TrainingStream:
         batch_size: int,
         accumulate: int = 1,
         frozen_epochs: int = 0,
+        rare: RarePositions | None = None,
     ) -> None:
         self._pairs, self.augmentation, self._strategy = pairs, augmentation, strategy
         self._workers = Workers(strategy)
         self._seed, self._batch_size, self._accumulate, self.frozen_epochs = seed, batch_size, accumulate, frozen_epochs
+        self._rare = rare
         self.images_per_step = batch_size * accumulate
         self.steps_per_epoch = math.ceil(len(pairs) / self.images_per_step)
         self.plan: Plan | None = None
@@ -81,7 +85,9 @@ class TrainingStream:
         """
         if self.plan and step < self._frozen_steps:
             self._cache = FeatureCache(features, self.plan)
-            batches = augmented_dataset(self._pairs, self.augmentation, self._batch_size, self._seed, self.plan.draws)
+            batches = augmented_dataset(
+                self._pairs, self.augmentation, self._batch_size, self._seed, self.plan.draws, self._rare
+            )
             with explain_failure(self._pairs):
                 self._cache.fill(self._features, batches)
         self._batches = self._open(step)
@@ -120,10 +126,13 @@ class TrainingStream:
         if self._cache:
             batches = self._cache.dataset(self._batch_size, self._seed, first_index)
         else:
-            batches = training_dataset(self._pairs, self.augmentation, self._batch_size, self._seed, first_index)
+            batches = self._stream(self._batch_size, first_index)
         return distribute(batches, self._strategy)
 
     def _shard(self, first: int) -> tf.data.Dataset:
         """Returns this worker's shard, every n-th image for n workers, in batches of one device."""
         workers, size = self._workers, self._batch_size // self._strategy.num_replicas_in_sync
-        return training_dataset(self._pairs, self.augmentation, size, self._seed, first + workers.index, workers.count)
+        return self._stream(size, first + workers.index, workers.count)
+
+    def _stream(self, batch_size: int, first: int, every: int = 1) -> tf.data.Dataset:
+        return training_dataset(self._pairs, self.augmentation, batch_size, self._seed, first, every, self._rare)

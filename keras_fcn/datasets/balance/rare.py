@@ -1,0 +1,107 @@
+"""Positions of rare classes, around which a part of the training crops is drawn."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from keras_fcn.datasets.labels.reading import described
+from keras_fcn.datasets.pairs import Pairs
+from keras_fcn.images.label_files.opening import label_bytes
+from keras_fcn.runs.known_files import known_files
+from keras_fcn.system.machine import DECODING, decoding_threads
+
+PART = 1 / 3
+"""Fraction of the crops of images with rare classes that is drawn around one of their pixels, as nnU-Net does
+(Isensee et al., Nature Methods 2021)."""
+
+FRACTION = 0.5
+"""A class is rare if it has less than this fraction of the pixels that it would have if all classes had as many."""
+
+POSITIONS = 32
+"""Positions that are kept of each rare class in an image."""
+
+
+def rare_classes(pixels: np.ndarray) -> tuple[int, ...]:
+    """Returns the ids of the classes that are rare.
+
+    Args:
+        pixels: Pixel counts of each image and class, int [N, num_classes].
+    """
+    total = pixels.sum(axis=0)
+    even = total.sum() / max(1, np.count_nonzero(total))
+    return tuple(np.flatnonzero((total > 0) & (total < FRACTION * even)).tolist())
+
+
+@dataclasses.dataclass(frozen=True)
+class RarePositions:
+    """Positions of pixels of rare classes, each class as often as another of the same image.
+
+    Attributes:
+        positions: Row and column, int32 [M, 2].
+        first: Index of the first position of each image, and at last M, int32 [N + 1].
+    """
+
+    positions: np.ndarray
+    first: np.ndarray
+
+
+def rare_positions(pairs: Pairs, rare: Sequence[int]) -> RarePositions:
+    """Finds positions of rare classes in each label file, once; those in `known_files` are not decoded again.
+
+    Args:
+        pairs: The pairs.
+        rare: The ids of the classes.
+
+    Raises:
+        DataError: If a file cannot be decoded.
+    """
+    known, by = known_files(), f"{described(pairs.read_label)} {list(rare)} {POSITIONS}"
+    kind = "" if " at 0x" in by else f"rare {hashlib.sha256(by.encode()).hexdigest()[:16]}"
+
+    def look(label: Path) -> list[list[int]]:
+        with DECODING.taking(label_bytes(label)):
+            return sampled_positions(pairs.read_label(label), rare)
+
+    unique = list(dict.fromkeys(pairs.labels))
+    with decoding_threads() as threads:
+        found = dict(zip(unique, threads.map(lambda label: known.find(label, kind, lambda: look(label)), unique)))
+    of_pairs = [np.array(found[label], np.int32).reshape(-1, 2) for label in pairs.labels]
+    first = np.cumsum([0, *map(len, of_pairs)]).astype(np.int32)
+    return RarePositions(np.concatenate([np.zeros((0, 2), np.int32), *of_pairs]), first)
+
+
+def sampled_positions(ids: np.ndarray, rare: Sequence[int]) -> list[list[int]]:
+    """Returns row and column of `POSITIONS` pixels of each rare class that a label shows, always the same ones.
+
+    Args:
+        ids: uint8 [H, W].
+        rare: The ids of the classes.
+    """
+    positions: list[list[int]] = []
+    random = np.random.default_rng(0)
+    for index in rare:
+        places = np.flatnonzero(ids == index)
+        if len(places):
+            chosen = random.choice(places, min(POSITIONS, len(places)), replace=False)
+            rows, columns = np.divmod(np.resize(np.sort(chosen), POSITIONS), ids.shape[1])
+            positions += np.stack([rows, columns], axis=1).tolist()
+    return positions
+
+
+def window_start(position: int, window: int, length: int, number: float) -> int:
+    """Returns where a window begins along one side: anywhere, or so that it holds a position.
+
+    Args:
+        position: The position, -1 for none.
+        window: Side of the window in pixels, at most `length`.
+        length: Side of the image.
+        number: At random, 0 to less than 1.
+    """
+    low = max(0, position - window + 1) if position >= 0 else 0
+    high = min(position, length - window) if position >= 0 else length - window
+    return low + int(number * (high - low + 1))
