@@ -15,6 +15,7 @@ import wrapt
 
 if TYPE_CHECKING:
     from keras_fcn.datasets import Pairs, open_pairs
+    from keras_fcn.datasets.layouts.writing import write_pairs
     from keras_fcn.datasets.toy import draw_scene, draw_toy_dataset
     from keras_fcn.errors import UserError
     from keras_fcn.evaluation.evaluate import evaluate
@@ -68,6 +69,7 @@ __all__ = [
     "train",
     "training_dataset",
     "write_label",
+    "write_pairs",
 ]
 
 _HOME = {
@@ -99,6 +101,7 @@ _HOME = {
     "train": "training.train",
     "training_dataset": "pipeline.batches",
     "write_label": "images.masks",
+    "write_pairs": "datasets.layouts.writing",
 }
 
 

@@ -14,11 +14,11 @@ from tyro.conf import Positional, arg
 from keras_fcn.commands.to_coco import changed_ids, write_coco
 from keras_fcn.datasets import Pairs, open_splits
 from keras_fcn.datasets.inspection import left_out, require_sound
-from keras_fcn.datasets.labels.labelmap import LABELMAP, read_labelmap
+from keras_fcn.datasets.labels.labelmap import LABELMAP
 from keras_fcn.datasets.layouts.listed import IMAGES, MASKS
 from keras_fcn.datasets.layouts.voc import LISTS
+from keras_fcn.datasets.layouts.writing import write_classes
 from keras_fcn.errors import UserError
-from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import write_label
 from keras_fcn.images.windows import copy_image
 from keras_fcn.runs.data_options import SourceOptions
@@ -88,7 +88,7 @@ def _write_voc(root: Path, splits: list[Pairs], names: dict[Path, str], advance:
         names: The name of each image, without suffix; it may have folders.
         advance: Called after every pair.
     """
-    _write_classes(root / LABELMAP, splits[0].classes)
+    write_classes(root / LABELMAP, splits[0].classes)
     (root / LISTS).mkdir(parents=True)
 
     def write_pair(pairs: Pairs, image: Path, label: Path) -> None:
@@ -102,19 +102,3 @@ def _write_voc(root: Path, splits: list[Pairs], names: dict[Path, str], advance:
             (root / LISTS / f"{pairs.split}.txt").write_text(lines, encoding="utf-8")
             for _ in threads.map(write_pair, [pairs] * len(pairs), pairs.images, pairs.labels):
                 pass
-
-
-def _write_classes(path: Path, classes: ClassTable) -> None:
-    """Writes labelmap.txt, and reads it back.
-
-    Raises:
-        UserError: If it cannot hold a class name.
-    """
-    rows = [*zip(classes.names, classes.colors), ("void", classes.void_color)]
-    lines = [f"{name}:{','.join(map(str, color))}::" for name, color in rows]
-    path.write_text("\n".join(["# label:color_rgb:parts:actions", *lines, ""]), encoding="utf-8")
-    wrong = next((name for name in classes.names if any(letter in name for letter in ":\n\r")), None)
-    read = None if wrong else read_labelmap(path).classes
-    if read is None or set(zip(read.names, read.colors)) != set(zip(classes.names, classes.colors)):
-        wrong = wrong or next(name for name in classes.names if read is None or name not in read.names)
-        raise UserError(f"{LABELMAP} cannot hold the class name {wrong!r}; rename it in the data set")
