@@ -38,7 +38,7 @@ def class_part(values: np.ndarray, divisor: int) -> np.ndarray:
 def choose_division(values: Iterable[int], folder: Path) -> str:
     """Returns one of `DIVISORS` for the values of all masks; nothing if these are ids.
 
-    Numbers of objects are few and begin at 0 or 1, so only the right divisor leaves small remainders.
+    Numbers of objects leave hardly any out, so only the right divisor has small remainders.
 
     Args:
         values: The values in use.
