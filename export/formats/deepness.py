@@ -53,15 +53,19 @@ def score_graph(model: keras.Model, size: tuple[int, int] | None) -> Any:
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+    from keras_fcn.inference.graphs import softmax_at
+    from keras_fcn.network.parts import Parts
+
     height, width = size or (TILE, TILE)
     spec = tf.TensorSpec([None, 3, height, width], tf.float32, name="images")
+    temperature = Parts(model).logits.temperature
 
     @tf.function(input_signature=[spec])
     def scores(images: tf.Tensor) -> tf.Tensor:
         pixels = tf.round(tf.transpose(images, (0, 2, 3, 1)) * 255)  # the very bytes that were divided by 255
         logits = keras.tree.flatten(model(pixels, training=False))[0]
         logits = tf.ensure_shape(tf.cast(logits, tf.float32), [None, height, width, logits.shape[-1]])
-        return tf.transpose(tf.nn.softmax(logits), (0, 3, 1, 2))
+        return tf.transpose(softmax_at(temperature, logits), (0, 3, 1, 2))
 
     frozen = convert_variables_to_constants_v2(scores.get_concrete_function())
     return tf.function(lambda images: {"probabilities": frozen(images)[0]}, input_signature=[spec])

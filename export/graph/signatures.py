@@ -13,8 +13,9 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from export.graph.image_bytes import IMAGE_BYTES, segment_files
 from export.graph.image_header import FileLimits
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.inference.graphs import IMAGES, for_any_number, likeliest
+from keras_fcn.inference.graphs import IMAGES, for_any_number, likeliest, softmax_at
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
+from keras_fcn.network.parts import Parts
 
 FILE_SIGNATURE, METADATA_SIGNATURE = "serving_default", "metadata"
 """The signatures from image files to masks as PNG files, and from nothing to the metadata."""
@@ -64,7 +65,7 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.typ
         metadata: The metadata of the SavedModel.
     """
     num_classes = metadata.classes.num_classes
-    logits = _logits(model)
+    logits, temperature = _logits(model), Parts(model).logits.temperature
 
     def segment(images: tf.Tensor) -> tf.Tensor:
         return likeliest(logits(images))
@@ -79,7 +80,7 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.typ
 
     @tf.function(input_signature=[IMAGES])
     def to_probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": tf.nn.softmax(logits(images))}
+        return {"probabilities": softmax_at(temperature, logits(images))}
 
     return {
         FILE_SIGNATURE: from_files,

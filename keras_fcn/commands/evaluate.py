@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
-from keras_fcn.errors import UserError, first_of_each_kind
+from keras_fcn.errors import UserError, argument, first_of_each_kind
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.data_options import DataOptions, SourceOptions
@@ -43,6 +43,13 @@ class EvaluateOptions(SourceOptions):
     trimap: Annotated[int, NOT_NEGATIVE, arg(metavar="D")] = 5
     """Compute the mean IoU of the pixels at most D from a boundary of the ground truth, too; 0 does not."""
 
+    calibration: Annotated[bool, FlagCreatePairsOff] = False
+    """Compute how far probabilities can be trusted, the temperature that would calibrate them, and curves of precision
+    and recall (calibration.png)."""
+
+    keep_temperature: Annotated[bool, FlagCreatePairsOff] = False
+    """Keep that temperature in the run's best model or the .keras file; exports made from then on have it, too."""
+
     worst: Annotated[int, NOT_NEGATIVE, arg(metavar="N")] = 5
     """List so many images with the lowest mean IoU, and draw them in worst.png."""
 
@@ -64,6 +71,12 @@ class EvaluateOptions(SourceOptions):
         super().__post_init__()
         if self.submission is not None and len(self.models) > 1:
             raise UserError(f"--submission takes the predictions of one model. Received: {len(self.models)}")
+
+        if self.keep_temperature and (len(self.models) > 1 or not self.inference.is_plain):
+            raise UserError(
+                f"{argument('keep_temperature')} is for one model, without flips, scales, tiles, "
+                f"{argument('temperature')} and {argument('threshold')}; leave them out"
+            )
 
     def dataset(self) -> DataOptions:
         """Returns the data to evaluate on, with `val_split`: those given or, without them, those of the first run.
@@ -128,6 +141,7 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     from keras_fcn.datasets import open_pairs
     from keras_fcn.datasets.inspection import left_out, require_sound
     from keras_fcn.evaluation.compare import evaluate_models
+    from keras_fcn.inference.models import find_model, keep_temperature, require_changeable
     from keras_fcn.system.files import write_json
 
     reading, known = options.reading(data), options.known_classes()
@@ -137,7 +151,10 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
         print(omitted, file=sys.stderr)
     if options.data is not None:
         print("".join(f"{note}\n" for note in (pairs.note, *pairs.mask_notes) if note), end="", file=sys.stderr)
-    evaluated = evaluate_models(options.models, options.inference, pairs, options.trimap)
+    is_calibrated = options.calibration or options.keep_temperature
+    if options.keep_temperature:
+        require_changeable(find_model(options.models[0]))
+    evaluated = evaluate_models(options.models, options.inference, pairs, options.trimap, is_calibrated)
     for remark in evaluated.remarks:
         print(remark, file=sys.stderr)
     for model in options.models:
@@ -148,6 +165,11 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
                 file=sys.stderr,
             )
     print(evaluated.tables(options.worst))
+    calibration = evaluated.evaluations[0].calibration
+    if options.keep_temperature and calibration is not None:
+        kept, factor = find_model(options.models[0]), calibration.temperature
+        keep_temperature(kept, factor)
+        print(f"{kept}: its temperature was multiplied by {factor:.3f}; export it again to have it there")
     if options.json is not None:
         write_json(options.json, evaluated.to_json())
     if options.out is not None:

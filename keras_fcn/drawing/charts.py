@@ -102,7 +102,7 @@ def _draw_class_iou(
     """Draws one line per class; the legend sorts the classes by their last value, the best first."""
     axes = part.subplots()
     colors = dict(zip(classes.names, classes.colors))
-    styles = _line_styles([colors[name] for name in series])
+    styles = line_styles([colors[name] for name in series])
     last = {name: 100 * values[~np.isnan(values)][-1] for name, values in series.items()}
     order = sorted(series, key=lambda name: -last[name])
     crowded = {"marker": None, "linewidth": 0.9} if legend_columns > 1 else {}
@@ -114,10 +114,10 @@ def _draw_class_iou(
         [lines[name] for name in order], order, loc="outside right upper", ncols=legend_columns, fontsize="small",
         frameon=False, handlelength=3,
     )  # fmt: skip
-    name_entries(legend, [f"{last[name]:4.1f}  {_shortened(name)}" for name in order])
+    name_entries(legend, [f"{last[name]:4.1f}  {shortened(name)}" for name in order])
 
 
-def _line_styles(colors: Sequence[Color]) -> list[tuple[tuple[float, float, float], str]]:
+def line_styles(colors: Sequence[Color]) -> list[tuple[tuple[float, float, float], str]]:
     """Returns a line colour that is visible on white for each class, with a line style that separates similar colours.
 
     Args:
@@ -153,7 +153,7 @@ def draw_confusion(path: Path, matrix: np.ndarray, classes: ClassTable) -> None:
     occurs = matrix.any(axis=0) | matrix.any(axis=1)
     shown = np.flatnonzero(occurs if occurs.any() else ~occurs)
     counts = matrix[np.ix_(shown, shown)]
-    names = [_shortened(classes.names[index]) for index in shown]
+    names = [shortened(classes.names[index]) for index in shown]
     with np.errstate(invalid="ignore"):
         percent = 100 * counts / counts.sum(axis=1, keepdims=True)
     side = max(2.6, (_CELL if len(names) <= _CELLS_WITH_NUMBERS else _SMALL_CELL) * len(names))
@@ -208,6 +208,6 @@ def _compact(count: float) -> str:
     return f"{count:.{digits}f}{('', 'k', 'M', 'G', 'T')[unit]}"
 
 
-def _shortened(name: str) -> str:
+def shortened(name: str) -> str:
     """Returns a name, truncated if it is too long for a chart."""
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

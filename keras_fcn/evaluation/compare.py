@@ -15,6 +15,7 @@ from keras_fcn.evaluation.pictures import draw_evaluation
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.evaluation.tables import (
     comparison_rows,
+    format_calibration,
     format_comparison,
     format_metrics,
     format_worst,
@@ -54,7 +55,10 @@ class EvaluatedModels:
             return format_comparison(self.names, self.evaluations)
         (evaluation,) = self.evaluations
         shown = evaluation.worst_images(worst)
-        return format_metrics(evaluation) + (f"\n\n{format_worst(shown)}" if shown else "")
+        parts = [format_metrics(evaluation)]
+        parts += [format_calibration(evaluation)] if evaluation.calibration else []
+        parts += [format_worst(shown)] if shown else []
+        return "\n\n".join(parts)
 
     def to_json(self) -> dict:
         """Returns the evaluation of one model; of several, "models", a list of them with the "model" of each."""
@@ -82,7 +86,7 @@ class EvaluatedModels:
 
 
 def evaluate_models(
-    models: Sequence[Path], inference: InferenceOptions, pairs: Pairs, trimap_width: int
+    models: Sequence[Path], inference: InferenceOptions, pairs: Pairs, trimap_width: int, calibrate: bool = False
 ) -> EvaluatedModels:
     """Evaluates models on the same pairs, once all models are loaded and the pairs are checked.
 
@@ -91,6 +95,7 @@ def evaluate_models(
         inference: Flipping, scales and tiles.
         pairs: The pairs to evaluate on.
         trimap_width: As for `evaluate`.
+        calibrate: Whether to count probabilities, too.
 
     Raises:
         UserError: If a model cannot be loaded or has other classes than the data, or a pair cannot be read.
@@ -104,7 +109,9 @@ def evaluate_models(
     evaluations = []
     for path, predictor in zip(models, predictors):
         with progress_bar(len(pairs), "image", path.name) as bar:
-            evaluations.append(evaluate(predictor.segment_any_size, pairs, bar.update, trimap_width=trimap_width))
+            counted = predictor if calibrate else None
+            found = evaluate(predictor.segment_any_size, pairs, bar.update, None, trimap_width, counted)
+            evaluations.append(found)
     lines = [predictor.limits.describe(inspection.sizes) for predictor in predictors if predictor.limits]
     remarks = [str(finding) for finding in inspection.findings if isinstance(finding, Remark)]
     remarks += label_remarks(pairs, inspection, is_training=False)

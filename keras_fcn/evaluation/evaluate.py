@@ -10,11 +10,13 @@ import tensorflow as tf
 
 from keras_fcn.datasets import Pairs
 from keras_fcn.errors import UserError, argument
+from keras_fcn.evaluation.calibration import Calibrator
 from keras_fcn.evaluation.metrics import SegmentationMetrics, TrimapMetrics, confusion_matrix
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.evaluation.trimap import trimap
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.large import within_memory
+from keras_fcn.inference.predictor import Predictor
 from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure
 
 
@@ -48,6 +50,7 @@ def evaluate(
     after_image: Callable[[], object] = lambda: None,
     workers: Workers | None = None,
     trimap_width: int = 0,
+    calibrated: Predictor | None = None,
 ) -> Evaluation:
     """Evaluates a model on every pair, each at its own size. Only the counts of a prediction are kept.
 
@@ -57,6 +60,7 @@ def evaluate(
         after_image: Called after each image.
         workers: The processes that the pairs are sharded over; `after_image` is called equally often in each.
         trimap_width: Pixels on either side of true boundaries for the trimap metrics; 0 for none.
+        calibrated: The predictor that segments, if its probabilities are to be counted, too: by this process alone.
 
     Returns:
         The metrics, from the sum of the images' confusion matrices.
@@ -69,11 +73,14 @@ def evaluate(
     shard = pairs.shard(workers.index, workers.count)
     total, near = np.zeros((2, len(names), len(names)), np.int64)
     ious = np.zeros(len(pairs))
+    calibrator = Calibrator(len(names), len(pairs)) if calibrated else None
     with explain_failure(shard):
         for number, (images, labels) in enumerate(evaluation_dataset(shard) if len(shard) else ()):
             height, width = images.shape[1:3]
             with within_memory(f"an image of {height}x{width} pixels", "evaluate.py --tile 512 512 takes less"):
-                label, prediction = labels.numpy(), np.asarray(segment(images))
+                label = labels.numpy()
+                prediction = _counted(calibrated, calibrator, images, label) if calibrated else segment(images)
+                prediction = np.asarray(prediction)
             matrix = confusion_matrix(label, prediction, len(names))
             ious[workers.index + number * workers.count] = SegmentationMetrics.from_confusion_matrix(matrix).mean_iou
             total += matrix
@@ -88,7 +95,16 @@ def evaluate(
         confusion_matrix=total,
         image_mean_iou=dict(zip(pairs.names, ious.tolist())),
         trimap=_trimap_metrics(near, trimap_width) if trimap_width else None,
+        calibration=calibrator.result() if calibrator else None,
     )
+
+
+def _counted(predictor: Predictor, calibrator: Calibrator | None, images: tf.Tensor, label: np.ndarray) -> tf.Tensor:
+    """Returns the class ids of an image, uint8 [1, H, W], after counting its probabilities."""
+    assert calibrator is not None
+    probabilities = predictor.score(images)
+    calibrator.add(label[0], np.asarray(probabilities)[0])
+    return predictor.decide(probabilities)
 
 
 def _trimap_metrics(matrix: np.ndarray, width: int) -> TrimapMetrics:

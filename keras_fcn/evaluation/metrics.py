@@ -48,6 +48,11 @@ class SegmentationMetrics:
     precision: tuple[float, ...]
     recall: tuple[float, ...]
 
+    @property
+    def dice(self) -> tuple[float, ...]:
+        """Returns 2 IoU / (1 + IoU) of each class, which is its Dice coefficient, or F1 score; NaN as `iou` is."""
+        return tuple(2 * iou / (1 + iou) for iou in self.iou)
+
     @classmethod
     def from_confusion_matrix(cls, matrix: np.ndarray) -> SegmentationMetrics:
         """Computes the metrics from [true class, predicted class] pixel counts; NaN where no pixel was counted."""

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.datasets import Pairs
+from keras_fcn.drawing.calibration import draw_calibration
 from keras_fcn.drawing.charts import draw_confusion
 from keras_fcn.drawing.panels import draw_worst
 from keras_fcn.evaluation.results import Evaluation
@@ -27,6 +28,12 @@ def draw_evaluation(folder: Path, segment: Segment, pairs: Pairs, evaluation: Ev
         worst: The most images in worst.png.
     """
     draw_confusion(folder / "confusion.png", evaluation.confusion_matrix, pairs.classes)
+    if found := evaluation.calibration:
+        curves = {
+            name: (found.precision[index], found.recall[index], float(found.average_precision[index]))
+            for index, name in enumerate(evaluation.class_names)
+        }
+        draw_calibration(folder / "calibration.png", found.bins, found.ece, curves, pairs.classes)
     shown = evaluation.worst_images(worst)
     if shown:
         indices = [pairs.names.index(name) for name, _ in shown]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_fcn.errors import UserError
+from keras_fcn.evaluation.calibration import Calibration
 from keras_fcn.evaluation.metrics import SegmentationMetrics, TrimapMetrics
 
 
@@ -28,6 +29,7 @@ class Evaluation:
         confusion_matrix: Pixels by true class (rows) and predicted class (columns), int64 [classes, classes].
         image_mean_iou: By its name in `Pairs.names`, the mean IoU of each image alone; NaN if it has no valid pixel.
         trimap: The metrics near true boundaries, if they were computed.
+        calibration: How far probabilities can be trusted, if it was computed.
     """
 
     class_names: tuple[str, ...]
@@ -35,6 +37,7 @@ class Evaluation:
     confusion_matrix: np.ndarray
     image_mean_iou: dict[str, float]
     trimap: TrimapMetrics | None = None
+    calibration: Calibration | None = None
 
     @functools.cached_property
     def metrics(self) -> SegmentationMetrics:
@@ -54,6 +57,7 @@ class Evaluation:
             "confusion_matrix": self.confusion_matrix.tolist(),
             "image_mean_iou": _by_name(self.image_mean_iou, self.image_mean_iou.values()),
             **({"trimap": _by_class(self.trimap, self.class_names)} if self.trimap else {}),
+            **({"calibration": self.calibration.to_json(self.class_names)} if self.calibration else {}),
         }
 
     def __getitem__(self, name: str) -> Any:

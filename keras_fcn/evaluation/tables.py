@@ -7,6 +7,7 @@ import string
 import textwrap
 from collections.abc import Sequence
 
+import numpy as np
 from tabulate import SEPARATING_LINE
 
 from keras_fcn.errors import UserError
@@ -44,6 +45,23 @@ def format_metrics(evaluation: Evaluation) -> str:
     if trimap:
         rows += [f"Trimap: the pixels at most {trimap.width} from a boundary in the ground truth."]
     return "\n".join(rows + _absent([name for name in classes if name not in shown]))
+
+
+def format_calibration(evaluation: Evaluation) -> str:
+    """Returns the calibration of an evaluation, and each class' best threshold, as a table, in percent."""
+    found = evaluation.calibration
+    assert found is not None
+    at_best = np.nan_to_num(found.dice, nan=-1.0).max(axis=1)
+    columns = (evaluation.metrics.dice, found.average_precision, found.thresholds, at_best)
+    cells = [
+        [name, _percent(dice), _percent(area), f"{threshold:.3f}", _percent(best)]
+        for name, dice, area, threshold, best in zip(evaluation.class_names, *columns)
+        if not math.isnan(threshold)
+    ]
+    titles = ("class", "Dice", "average precision", "best threshold", "Dice at it")
+    best = f"at the temperature that fits best, {found.temperature:.3f}, {_percent(found.tempered_ece)}"
+    line = f"Expected calibration error {_percent(found.ece)}; {best}."
+    return "\n".join([table(titles, cells), *textwrap.wrap(line, 78)])
 
 
 def format_worst(worst: Sequence[tuple[str, float]]) -> str:

@@ -1,4 +1,4 @@
-"""Probabilities averaged over variants of an image: mirrored, smaller, larger."""
+"""Probabilities at a temperature, and averaged over variants of an image: mirrored, smaller, larger."""
 
 from __future__ import annotations
 
@@ -6,7 +6,22 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from keras_fcn.inference.graphs import ProbabilityFunction
+from keras_fcn.inference.graphs import ProbabilityFunction, softmax_at
+
+_LEAST = 1e-37
+"""What probabilities of 0 are taken for, where logarithms are wanted."""
+
+
+def tempered(probabilities: ProbabilityFunction, temperature: float) -> ProbabilityFunction:
+    """Returns the probabilities of a network whose logits are divided by a temperature.
+
+    Logarithms of probabilities are logits, but for a number that all classes have in common.
+    """
+
+    def divided(images: tf.Tensor) -> tf.Tensor:
+        return softmax_at(temperature, tf.math.log(tf.maximum(probabilities(images), _LEAST)))
+
+    return divided
 
 
 def with_flip(probabilities: ProbabilityFunction) -> ProbabilityFunction:

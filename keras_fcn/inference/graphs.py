@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_fcn.network.parts import Parts
+
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
 """The input of the graphs."""
 
@@ -42,6 +44,11 @@ def for_any_number(network: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor)
     return network(tf.ensure_shape(filled, IMAGES.shape))[:number, :height, :width]
 
 
+def softmax_at(temperature: float, logits: tf.Tensor) -> tf.Tensor:
+    """Returns probabilities float32 [..., C] of logits at a temperature (Guo et al., ICML 2017, section 4.2)."""
+    return tf.nn.softmax(logits if temperature == 1 else logits / temperature)
+
+
 def segmenter(model: keras.Model) -> Segment:
     """Returns the graph from images uint8 [N, H, W, 3] of any size to class ids uint8 [N, H, W]."""
     logits = _inference(model)
@@ -55,11 +62,11 @@ def segmenter(model: keras.Model) -> Segment:
 
 def probability_function(model: keras.Model) -> ProbabilityFunction:
     """Returns the graph from images uint8 [N, H, W, 3] of any size to probabilities float32 [N, H, W, C]."""
-    logits = _inference(model)
+    logits, temperature = _inference(model), Parts(model).logits.temperature
 
     @tf.function(input_signature=[IMAGES])
     def probabilities(images: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(for_any_number(logits, images))
+        return softmax_at(temperature, for_any_number(logits, images))
 
     return probabilities
 

@@ -14,12 +14,12 @@ import tensorflow as tf
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.graphs import ProbabilityFunction, Segment
-from keras_fcn.network.parts import class_table
+from keras_fcn.network.parts import Parts, class_table
 from keras_fcn.network.torchvision import read_torchvision
 from keras_fcn.network.weights.files import holds_tensors, read_weight_file
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import command_line
-from keras_fcn.system.files import lent_suffix, without_wildcards
+from keras_fcn.system.files import lent_suffix, replaced_file, without_wildcards
 from keras_fcn.system.text import reason_of
 
 LABELS_FILE = Path("assets.extra/labels.json")
@@ -40,6 +40,26 @@ def find_model(path: Path) -> Path:
     if path.is_file():
         return path
     return _best_model(RunFolder(path)) if RunFolder(path).config.is_file() else _newest_version(path)
+
+
+def require_changeable(path: Path) -> None:
+    """Raises UserError if a model is not in a `.keras` file."""
+    if path.is_dir():
+        raise UserError(f"{path}: is a SavedModel, which stays as it is; give its run, and export that again")
+    if holds_tensors(path):
+        raise UserError(f"{path}: is a file of another program, which stays as it is; give a run or a .keras file")
+
+
+def keep_temperature(path: Path, temperature: float) -> None:
+    """Multiplies the temperature in a `.keras` file, by which its logits are divided where they become probabilities.
+
+    Raises:
+        UserError: If it cannot be loaded or written.
+    """
+    model = load_model(path)
+    Parts(model).logits.temperature *= temperature
+    with replaced_file(path) as temporary:
+        model.save(temporary)
 
 
 def load_model(path: Path) -> keras.Model:

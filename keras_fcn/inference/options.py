@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, arg
 
 from keras_fcn.errors import UserError, argument
-from keras_fcn.system.options import HEIGHT_WIDTH, Options, Range
+from keras_fcn.system.options import HEIGHT_WIDTH, POSITIVE, Options, Range
 
 TILE_MULTIPLE = 32
 """Tiles begin at multiples of the networks' largest stride, so that their features align with the whole image's."""
@@ -24,6 +24,28 @@ _SCALES = Range(
     lambda scales: bool(scales) and all(0 < scale < math.inf for scale in scales),
     "must be one or more factors greater than 0",
 )
+
+
+def threshold_of(text: str) -> tuple[str, float]:
+    """Returns the class and its least probability that a text NAME=VALUE says; names may hold "=", too.
+
+    Raises:
+        ValueError: If it says none above 0 and up to 1.
+    """
+    name, _, value = text.rpartition("=")
+    if not name or not 0 < float(value) <= 1:
+        raise ValueError(text)
+    return name, float(value)
+
+
+def _are_thresholds(texts: tuple[str, ...]) -> bool:
+    try:
+        return len({name for name, _ in map(threshold_of, texts)}) == len(texts)
+    except ValueError:
+        return False
+
+
+_THRESHOLDS = Range(_are_thresholds, "takes NAME=VALUE, each class once, and values above 0 and up to 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +68,12 @@ class InferenceOptions(Options):
     overlap: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 320, at most half a tile)")] = None
     """Pixels by which neighbouring tiles overlap, a multiple of 32."""
 
+    temperature: Annotated[float, POSITIVE, arg(metavar="T")] = 1.0
+    """Divide logits by this before they become probabilities; evaluate.py --calibration says which fits."""
+
+    threshold: Annotated[tuple[str, ...], _THRESHOLDS, arg(metavar="NAME=P ...", help_behavior_hint="")] = ()
+    """Give pixels to a class where its probability is at least this, however probable others are: crack=0.3."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.tile is not None:
@@ -63,8 +91,9 @@ class InferenceOptions(Options):
 
     @property
     def is_plain(self) -> bool:
-        """True if each image is predicted once, as a whole."""
-        return not self.is_averaged and self.tile is None
+        """True if each image is predicted once, as a whole, and each pixel gets its most probable class."""
+        is_as_trained = self.temperature == 1 and not self.threshold
+        return is_as_trained and not self.is_averaged and self.tile is None
 
     @property
     def is_averaged(self) -> bool:

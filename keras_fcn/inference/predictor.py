@@ -11,7 +11,7 @@ import numpy as np
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import as_image
-from keras_fcn.inference.averaging import with_flip, with_scales
+from keras_fcn.inference.averaging import tempered, with_flip, with_scales
 from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.graphs import ProbabilityFunction, Segment, probability_function, segmenter
 from keras_fcn.inference.large import WholeImages
@@ -95,10 +95,12 @@ class Predictor:
         Raises:
             UserError: If the options need probabilities, and the model returns classes only.
         """
-        decision = decision or Decision()
+        decision = (decision or Decision()).with_thresholds(options.threshold, self.classes.names)
         if options.is_plain and decision.is_plain:
             return self
         probabilities = self.score
+        if options.temperature != 1:
+            probabilities = tempered(probabilities, options.temperature)
         if options.scales != (1.0,):
             probabilities = with_scales(probabilities, options.scales)
         if options.flip:

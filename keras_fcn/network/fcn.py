@@ -120,7 +120,7 @@ def with_input_scale(network: keras.Model, scale: float) -> keras.Model:
         if isinstance(layer, layers.Rescaling):
             inputs = resize(inputs)
         if isinstance(layer, Logits):
-            layer = Logits(layer.classes, scale, dtype="float32", name=layer.name)
+            layer = Logits(layer.classes, scale, layer.temperature, dtype="float32", name=layer.name)
         return layer(inputs, **options)
 
     return keras.models.clone_model(network, clone_function=lambda layer: layer, call_function=call)

@@ -162,11 +162,14 @@ class Logits(keras.layers.Layer):
     Args:
         classes: A `ClassTable`, or the result of its `to_dict`.
         input_scale: The fraction of the image's size at which the network processed it.
+        temperature: The number by which logits are divided where they become probabilities; not in this layer.
     """
 
-    def __init__(self, classes: ClassTable | dict, input_scale: float = 1.0, **kwargs) -> None:
+    def __init__(
+        self, classes: ClassTable | dict, input_scale: float = 1.0, temperature: float = 1.0, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
-        self.input_scale = input_scale
+        self.input_scale, self.temperature = input_scale, temperature
         self.classes = classes if isinstance(classes, ClassTable) else ClassTable.from_dict(classes)
 
     def call(self, inputs):
@@ -188,7 +191,9 @@ class Logits(keras.layers.Layer):
 
     def get_config(self) -> dict:
         """Returns the arguments of the constructor."""
-        return {**super().get_config(), "classes": self.classes.to_dict(), "input_scale": self.input_scale}
+        config = {**super().get_config(), "classes": self.classes.to_dict(), "input_scale": self.input_scale}
+        # Versions that know no temperature read files without one.
+        return config if self.temperature == 1 else {**config, "temperature": self.temperature}
 
 
 def _cropped(scores, height, width):
