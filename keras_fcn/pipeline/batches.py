@@ -46,9 +46,8 @@ def training_dataset(
 ) -> tf.data.Dataset:
     """Streams shuffled and augmented pairs without end.
 
-    Every sample is a function of the seed, the epoch and the pair alone. Sample i of the stream is in epoch
-    i // len(pairs), and each epoch has its own order. So a stream that starts at `first_sample` continues exactly like
-    one that started at 0. Batches may span two epochs, so no pair is dropped and every batch is full.
+    Sample i is in epoch i // len(pairs), and a function of the seed, the epoch and the pair alone: a stream that starts
+    at `first_sample` continues like one that started at 0. Batches may span two epochs, so each is full.
 
     Args:
         pairs: The pairs to read.
@@ -82,13 +81,9 @@ def training_dataset(
 
 
 def augmented_dataset(
-    pairs: Pairs,
-    augmentation: Augmentation,
-    batch_size: int,
-    seed: int,
-    passes: int,
+    pairs: Pairs, augmentation: Augmentation, batch_size: int, seed: int, passes: int,
     rare: RarePositions | None = None,
-) -> tf.data.Dataset:
+) -> tf.data.Dataset:  # fmt: skip
     """Streams augmented pairs in order, with another augmentation in each epoch.
 
     Args:
