@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights
-from keras_fcn.datasets.balance.drawn import drawn_shares
+from keras_fcn.datasets.balance.drawn import IMAGES, drawn_shares
 from keras_fcn.datasets.inspection.labels import label_remarks, require_labels
 from keras_fcn.datasets.inspection.leaks import leaks
 from keras_fcn.drawing.panels import draw_check
@@ -170,7 +170,8 @@ def _drawn(drawn: dict | None) -> list[str]:
         return []
     size = "x".join(map(str, drawn["crop_size"]))
     shares = [f"{name} {each['evenly']:.2%}, {each['windows']:.2%}" for name, each in drawn["rare"].items()]
-    return [f"Rare, of the pixels of crops of {size} drawn evenly and with --balance windows: {'; '.join(shares)}."]
+    what = f"Rare, of the pixels of crops of {size} drawn evenly and with --balance windows"
+    return [f"{what}: {'; '.join(shares)} (of {IMAGES} images at most)."]
 
 
 def _fraction(summary: dict, name: str) -> str:

@@ -22,7 +22,7 @@ def drawn_shares(pairs: Pairs, inspection: Inspection, crop_size: tuple[int, int
         crop_size: Height and width of the crops.
 
     Returns:
-        Nothing without rare classes, or if no image is larger than a crop.
+        Nothing without rare classes in the images that are looked at, or if no image is larger than a crop.
     """
     num_classes = pairs.classes.num_classes
     rare = rare_classes(inspection.pixels[:, :num_classes])
@@ -46,4 +46,5 @@ def drawn_shares(pairs: Pairs, inspection: Inspection, crop_size: tuple[int, int
     return {
         pairs.classes.names[index]: {"evenly": float(shares[0, index]), "windows": float(shares[1, index])}
         for index in rare
+        if shares[:, index].any()
     }
