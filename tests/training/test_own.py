@@ -108,7 +108,7 @@ def test_a_run_takes_parts_of_ones_own_and_is_resumed_with_the_same(toy, tmp_pat
     own = {"backbone": Backbone(build_plain, name="plain"), "loss": summed_errors, "augment": darken}
     trained = keras_fcn.train(config, **own, run_dir=run, report=lines.append)
     (description,) = (line for line in lines if "fcn32s over plain" in line)
-    assert description.endswith("Loss     summed_errors")
+    assert "\nLoss     summed_errors\n" in description
     assert trained.model.name == "fcn32s_plain"
     kept = json.loads((run / "config.json").read_text())
     assert kept["own"] == {"loss": "summed_errors", "augment": "darken", "backbone": "plain"}
