@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_fcn.datasets.labels.choice import require_one_palette
+from keras_fcn.datasets.labels.choice import BLACK_AND_WHITE, require_one_palette
 from keras_fcn.datasets.labels.labelmap import EXAMPLE_LINE, LABELMAP
 from keras_fcn.datasets.labels.legend import shown
 from keras_fcn.datasets.labels.survey import BLACK, WHITE, Colors, contents, remembered
@@ -29,7 +29,8 @@ _SPARSE = 8  # beyond that, values of which less than one in this many occurs ar
 def scan_classes(masks: Sequence[Path], root: Path) -> tuple[ClassTable, str]:
     """Returns `background`, `class1`, ... up to the largest id below 255 in masks of grey ids or palette indices.
 
-    The second is one of `DIVISORS` if the masks' values number objects, too; empty if not.
+    The second is how masks are read that hold other values than ids: one of `DIVISORS` if they number objects, too,
+    `BLACK_AND_WHITE` if all of them hold nothing but 0 and 255, which are background and one class; else it is empty.
 
     Masks that cannot be decoded or hold other values are skipped; `inspect_pairs` reports them.
 
@@ -46,6 +47,8 @@ def scan_classes(masks: Sequence[Path], root: Path) -> tuple[ClassTable, str]:
         raise next(content for content in found if isinstance(content, DataError))
     _require_values(root, sound)
     colors = Colors(sound)
+    if _is_black_and_white(colors):
+        return ClassTable.named(["background", "class1"]), BLACK_AND_WHITE
     require_one_palette(colors, f"write {root / LABELMAP}")
     division = choose_division(colors.values, root)
     used = set(class_part(np.array([*colors.values]), DIVISORS.get(division, 1)).tolist())
@@ -54,19 +57,24 @@ def scan_classes(masks: Sequence[Path], root: Path) -> tuple[ClassTable, str]:
     return ClassTable.named(names), division
 
 
+def _is_black_and_white(colors: Colors) -> bool:
+    """Returns whether masks hold black and white, the white of some of them as 255: no id, but a class beside black."""
+    return colors.colors == {BLACK, WHITE} and VOID_LABEL in colors.values
+
+
 def _require_ids(root: Path, colors: Colors, used: list[int], are_divided: bool) -> None:
     """Raises UserError if values are not clearly ids; `used` are what stands for classes in them."""
     ids = [value for value in used if value != VOID_LABEL]
-    if max(ids, default=0) == 0 or (colors.colors == {BLACK, WHITE} and VOID_LABEL in used):
+    if max(ids, default=0) == 0:
         raise UserError(
-            f"{root}: its masks hold only {' and '.join(map(str, used))}, and {VOID_LABEL} means void; for "
-            f"black-and-white masks write {root / 'classes.txt'} with two names, that of 0 first, or {root / LABELMAP} "
-            "with the lines background:0,0,0:: and object:255,255,255::"
+            f"{root}: its masks hold only {' and '.join(map(str, used))}, and {VOID_LABEL} means void, so nothing is "
+            f"left to learn; write {root / 'classes.txt'} with the names of all ids from 0 if other masks will hold more"
         )
     count = max(ids) + 1
     if count > MOST_CLASSES or (count > _SMALL and len(ids) * _SPARSE < count and not are_divided):
         raise UserError(
-            f"{root}: its masks hold {len(ids)} values up to {max(ids)}, which look like shades rather than class ids; "
+            f"{root}: its masks hold {len(ids)} values up to {max(ids)} ({shown(list(map(str, ids)))}"
+            f"{', and 255 for void' * (VOID_LABEL in used)}), which look like shades rather than class ids; "
             f"write {root / LABELMAP} with a line such as {EXAMPLE_LINE} for each colour, or classes.txt with the "
             "names of all ids from 0"
         )

@@ -7,8 +7,9 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from keras_fcn.datasets.labels.choice import BLACK_AND_WHITE
 from keras_fcn.datasets.labels.class_files import above, find_legend, like_class_files
-from keras_fcn.datasets.labels.legend import shown
+from keras_fcn.datasets.labels.legend import Legend, shown
 from keras_fcn.datasets.labels.naming import UnpairedError, masks_of_images, require_pairs
 from keras_fcn.datasets.labels.reading import LabelReader, Masks
 from keras_fcn.datasets.labels.scan import scan_classes
@@ -117,16 +118,25 @@ def with_classes(
         UserError: If the classes are unclear.
     """
     if legend := find_legend(root):
-        every_mask = Masks(legend, list_all)
-        return dataclasses.replace(found(legend.classes, every_mask.reader()), masks=every_mask)
+        return _with_legend(legend, list_all, found)
     notes = like_class_files(root)
     try:
         classes, division = scan_classes(list_all(), root)
     except UserError as error:
         raise UserError("; ".join([error.marked, *notes, *above(root)])) from None
+    if division == BLACK_AND_WHITE:
+        legend = Legend.of_values(root / "no classes.txt names them", dict(enumerate(classes.names)))
+        return _with_legend(dataclasses.replace(legend, notes=notes), list_all, found)
     ids = (*range(classes.num_classes), *[_NONE] * (VOID_LABEL - classes.num_classes), VOID_LABEL)
     pairs = found(classes, reader(read_value_label, classes, ids, DIVISORS.get(division, 1)))
     return dataclasses.replace(pairs, mask_notes=(*pairs.mask_notes, *filter(None, [NOTES.get(division)]), *notes))
+
+
+def _with_legend(
+    legend: Legend, list_all: Callable[[], Sequence[Path]], found: Callable[[ClassTable, LabelReader], Pairs]
+) -> Pairs:
+    every_mask = Masks(legend, list_all)
+    return dataclasses.replace(found(legend.classes, every_mask.reader()), masks=every_mask)
 
 
 def _wanted(folders: dict[str | None, FolderPair], split: str) -> tuple[str | None, bool]:

@@ -56,6 +56,23 @@ def test_black_and_white_of_every_kind(tmp_path, draw):
     require(folders(tmp_path, draw, "background\ncrack\n"), lambda name: np.minimum(ids_of(name), 1))
 
 
+@pytest.mark.parametrize("draw", [white, lambda name: white(name).convert("1" if name in "ab" else "L")])
+def test_black_and_white_without_a_file_of_classes_are_background_and_one_class(tmp_path, draw):
+    pairs = require(folders(tmp_path, draw, ""), lambda name: np.minimum(ids_of(name), 1))
+    assert pairs.classes.names == ("background", "class1")
+    assert pairs.reading == "black_and_white"
+    expected = "masks hold only 0 and 255: 0 is 'background', 255 is 'class1' (no classes.txt names them)"
+    assert pairs.mask_notes == (expected,)
+
+
+def test_a_third_value_beside_black_and_white_is_an_error_that_lists_values(tmp_path):
+    def draw(name):
+        return Image.fromarray(np.where(ids_of(name) == 2, 128, np.asarray(white(name))).astype(np.uint8))
+
+    message = one_line(folders(tmp_path, draw, ""))
+    assert "hold 2 values up to 128 (0, 128, and 255 for void), which look like shades rather than class ids" in message
+
+
 @pytest.mark.parametrize(
     ("labelmap", "order"),
     [
