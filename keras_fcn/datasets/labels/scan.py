@@ -68,7 +68,7 @@ def _require_ids(root: Path, colors: Colors, used: list[int], are_divided: bool)
     if max(ids, default=0) == 0:
         raise UserError(
             f"{root}: its masks hold only {' and '.join(map(str, used))}, and {VOID_LABEL} means void, so nothing is "
-            f"left to learn; write {root / 'classes.txt'} with the names of all ids from 0 if other masks will hold more"
+            f"left to learn; write {root / 'classes.txt'} with the names of all ids from 0 if other masks hold more"
         )
     count = max(ids) + 1
     if count > MOST_CLASSES or (count > _SMALL and len(ids) * _SPARSE < count and not are_divided):
