@@ -71,7 +71,10 @@ class EvaluateOptions(SourceOptions):
         super().__post_init__()
         if self.submission is not None and len(self.models) > 1:
             raise UserError(f"--submission takes the predictions of one model. Received: {len(self.models)}")
-
+        counted = ("calibration", "keep_temperature", "merge", "ignore_classes", "drop", "blocks", "group_by")
+        if self.submission is not None and (given := [name for name in counted if getattr(self, name)]):
+            both = f"{argument('submission')} and {argument(given[0])}"
+            raise UserError(f"{both} exclude each other: the server has the masks and VOC's classes; leave one out")
         if self.keep_temperature and (len(self.models) > 1 or not self.inference.is_plain):
             raise UserError(
                 f"{argument('keep_temperature')} is for one model, without flips, scales, tiles, "

@@ -102,7 +102,10 @@ def evaluate(
 def _counted(predictor: Predictor, calibrator: Calibrator | None, images: tf.Tensor, label: np.ndarray) -> tf.Tensor:
     """Returns the class ids of an image, uint8 [1, H, W], after counting its probabilities."""
     assert calibrator is not None
-    probabilities = predictor.score(images)
+    limits, score = predictor.limits, predictor.score
+    if limits is not None and images.shape[1] * images.shape[2] > limits.most_pixels:
+        score = limits.tiled(score).probabilities
+    probabilities = score(images)
     calibrator.add(label[0], np.asarray(probabilities)[0])
     return predictor.decide(probabilities)
 

@@ -67,12 +67,15 @@ class Augmentation(Options):
         super().__post_init__()
 
     @property
+    def taken(self) -> tuple[int, int]:
+        """The largest height and width that a crop has in the image, before it is scaled and turned."""
+        sides = (max(self.crop_size),) * 2 if self.flip == "turns" else self.crop_size
+        return math.ceil(sides[0] / self.scale[0]), math.ceil(sides[1] / self.scale[0])
+
+    @property
     def reach(self) -> tuple[int, int] | None:
         """Height and width of what a crop is taken from; None if the whole image is rotated or changed before."""
-        if self.rotate or self.augment is not None:
-            return None
-        height, width = self.crop_size
-        return math.ceil(height / self.scale[0]), math.ceil(width / self.scale[0])
+        return None if self.rotate or self.augment is not None else self.taken
 
     def __call__(
         self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor, near: tf.Tensor | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -183,18 +182,21 @@ class _Builder:
     @functools.cached_property
     def cut(self) -> Cut:
         """The training data with windows in place of large images; any crop fits into one of them."""
-        smallest = min(1.0, self.config.augmentation.scale[0])
-        height, width = (2 * math.ceil(length / smallest) for length in self.data.crop_size)
+        height, width = (2 * max(lengths) for lengths in zip(self.augmentation.taken, self.data.crop_size))
         return cut_large(self.data.pairs, self.data.large, (height, width))
 
-    def stream(self) -> TrainingStream:
-        options, optimization = self.config.augmentation, self.config.optimization
-        augmentation = Augmentation(
+    @functools.cached_property
+    def augmentation(self) -> Augmentation:
+        options = self.config.augmentation
+        return Augmentation(
             self.data.crop_size, options.scale, options.flip, options.rotate, options.color_jitter, self.own.augment
         )
+
+    def stream(self) -> TrainingStream:
+        optimization = self.config.optimization
         return TrainingStream(
             self.cut.pairs,
-            augmentation,
+            self.augmentation,
             self.strategy,
             self.config.run.seed,
             optimization.batch_size,

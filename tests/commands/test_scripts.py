@@ -57,8 +57,9 @@ def test_help_names_every_option():
     shown = Call("train.py", "--help")
     assert shown.status == 0
     for option in (
-        "--data", "--split", "--model {fcn32s,fcn16s,fcn8s,fcn,deeplabv3,lraspp}", "--backbone", "--weights", "--epochs", "--batch-size",
-        "--crop-size H W", "--learning-rate", "--weight-decay", "--seed", "--run-dir", "--resume", "--config",
+        "--data", "--split", "--model {fcn32s,fcn16s,fcn8s,fcn,deeplabv3,lraspp}", "--backbone", "--weights",
+        "--epochs", "--batch-size", "--crop-size H W", "--learning-rate", "--weight-decay",
+        "--seed", "--run-dir", "--resume", "--config",
     ):  # fmt: skip
         assert option in shown.out
     assert "The data to train and evaluate on." in shown.out
@@ -167,6 +168,10 @@ def test_evaluation_refuses_wrong_input(trained, voc):
         ([], "evaluate.py needs a run folder or a model"),
         ([trained, "--data", voc, "--trimap", "-1"], "--trimap must not be negative. Received: -1"),
         ([trained, trained, "--submission", "x.tgz"], "--submission takes the predictions of one model. Received: 2"),
+        (
+            [trained, "--submission", "x.tgz", "--keep-temperature"],
+            "--submission and --keep-temperature exclude each other",
+        ),
         ([trained, "--data", voc, "--tile", "100", "64"], "--tile takes multiples of 32"),
     ]:
         call = Call("evaluate.py", *words)

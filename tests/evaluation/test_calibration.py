@@ -8,8 +8,12 @@ import pytest
 from conftest import Call
 from PIL import Image
 
+from keras_fcn.datasets import open_pairs
 from keras_fcn.evaluation.calibration import BINS, Calibrator, fitted_temperature
+from keras_fcn.evaluation.evaluate import evaluate
+from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.models import load_model
+from keras_fcn.inference.predictor import Predictor
 from keras_fcn.network.parts import Parts
 
 NAMES = ("background", "crack", "stain", "nothing")
@@ -113,6 +117,22 @@ def test_without_pixels_there_is_no_temperature():
     calibrator = Calibrator(2, 1)
     calibrator.add(np.full((2, 2), 255, np.uint8), np.full((2, 2, 2), 0.5, np.float32))
     assert np.isnan(calibrator.result().ece)
+
+
+def test_large_images_are_counted_in_tiles(toy):
+    tiles = []
+
+    def score(images):
+        tiles.append(images.shape[1:3])
+        return np.full((*images.shape[:3], count), 1 / count, np.float32)
+
+    pairs = open_pairs(toy, "val").shard(0, 100)
+    count = pairs.classes.num_classes
+    predictor = Predictor(lambda images: None, pairs.classes, score)
+    predictor.limits = WholeImages(64, 64 * 64)
+    assert evaluate(None, pairs, calibrated=predictor).calibration.ece > 0
+    assert len(tiles) > 1
+    assert max(map(max, tiles)) <= 64
 
 
 def test_the_command_shows_draws_and_keeps(trained, tmp_path):

@@ -42,7 +42,7 @@ def drawn_shares(pairs: Pairs, inspection: Inspection, crop_size: tuple[int, int
                 starts = [window_start(*each, random.random()) for each in zip(near, window, ids.shape)]
                 (top, left), (height, width) = starts, window
                 of_kind += np.bincount(ids[top : top + height, left : left + width].ravel(), minlength=256)
-    shares = counts[:, :VOID_LABEL] / counts[:, :VOID_LABEL].sum(axis=1, keepdims=True)
+    shares = counts[:, :VOID_LABEL] / np.maximum(counts[:, :VOID_LABEL].sum(axis=1, keepdims=True), 1)  # all void
     return {
         pairs.classes.names[index]: {"evenly": float(shares[0, index]), "windows": float(shares[1, index])}
         for index in rare

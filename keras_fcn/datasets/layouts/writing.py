@@ -17,6 +17,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import write_label
 from keras_fcn.images.photos import as_image, displayed_size
+from keras_fcn.images.pillow import named_in_errors
 from keras_fcn.system.files import new_folder, written
 
 
@@ -85,7 +86,9 @@ def _ids_of(label: Any) -> np.ndarray:
     """Returns the class ids of a label, integers [H, W]."""
     if isinstance(label, (str, Path)):
         label = Path(label).read_bytes() if Path(label).is_file() else label
-    ids = np.asarray(_opened(label, "label") if isinstance(label, bytes) else label)
+    label = _opened(label, "label") if isinstance(label, bytes) else label
+    with named_in_errors("the label"):
+        ids = np.asarray(label)
     ids = ids[..., 0] if ids.ndim == 3 and ids.shape[-1] == 1 else ids
     if ids.ndim != 2 or ids.dtype.kind not in "biu" or (ids.size and (ids.min() < 0 or ids.max() > 255)):
         shape = f"{ids.dtype} {list(ids.shape)}"

@@ -114,3 +114,14 @@ def test_check_says_what_crops_show(tmp_path, monkeypatch, capsys):
         in capsys.readouterr().out
     )
     assert drawn_shares(pairs, inspect_pairs(pairs), (600, 800)) == {}
+
+
+def test_crops_that_show_void_alone_show_nothing_rare(tmp_path):
+    write_cracks(tmp_path, size=(600, 800))
+    for mask in sorted((tmp_path / "masks").iterdir()):
+        ids = np.full((600, 800), 255, np.uint8)
+        ids[0, :9], ids[0, 9] = 0, 1
+        save(mask, ids, voc_colors())
+    pairs = open_pairs(tmp_path, "train")
+    shares = drawn_shares(pairs, inspect_pairs(pairs), (8, 8))["crack"]
+    assert shares["evenly"] == 0 < shares["windows"]

@@ -46,6 +46,7 @@ def test_pairs_of_every_kind_are_read_back(tmp_path):
 
 
 IMAGE, LABEL = np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9), np.uint8)
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,7 @@ IMAGE, LABEL = np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9), np.uint8)
         ((IMAGE.astype(float), LABEL), "images are arrays of uint8"),
         ((b"nothing", LABEL), "train_000000: the image is not a picture; it begins with b'nothing'"),
         ((IMAGE, b"nothing"), "the label is not a picture"),
+        ((IMAGE, encoded(NOISE, "PNG")[:2000]), "train_000000: the label: cannot be decoded .*truncated"),
         (("none.png", LABEL), "none.png"),
     ],
 )

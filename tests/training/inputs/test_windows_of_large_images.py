@@ -31,12 +31,13 @@ def taken(dataset, count):
     return [[part.numpy() for part in batch] for batch in dataset.take(count)]
 
 
-def test_its_windows_are_samples_like_any_other(data, tmp_path):
-    training = build_training(tiny("data", crop_size=(16, 32), scale=(0.5, 1.0)), data)
+@pytest.mark.parametrize(("augmented", "size"), [({"scale": (0.5, 1.0)}, "64x128"), ({"flip": "turns"}, "64x64")])
+def test_its_windows_are_samples_like_any_other(data, tmp_path, augmented, size):
+    training = build_training(tiny("data", crop_size=(16, 32), **augmented), data)
     (line,) = [line for line in training.description.splitlines() if line.startswith("Windows")]
     number = len(data.large)
     assert line.startswith(f"Windows  {number} image{'s are' if number > 1 else ' is'} read in ")
-    assert f" windows of 64x128 pixels, decoded once into {tmp_path}/windows" in line
+    assert f" windows of {size} pixels, decoded once into {tmp_path}/windows" in line
 
 
 def test_a_step_decodes_no_large_image_and_resumes_exactly(data, monkeypatch):
@@ -71,6 +72,7 @@ def is_crop(image, label, whole, whole_label):
     [
         (Augmentation((16, 32)), (16, 32)),
         (Augmentation((16, 32), scale=(0.6, 2.0)), (27, 54)),
+        (Augmentation((16, 32), flip="turns"), (32, 32)),
         (Augmentation((16, 32), rotate=5.0), None),
         (Augmentation((16, 32), augment=lambda image, label, seed: (image, label)), None),
     ],
