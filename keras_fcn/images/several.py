@@ -34,7 +34,8 @@ def pictures_in(image: ImageFile) -> int:
     """
     if image.format not in ("TIFF", "MPO", "GIF"):
         frames = 1 if image.format == "PSD" else getattr(image, "n_frames", 1)
-        return max(frames, len(image.info.get("sizes", ())))
+        has_sizes = image.format in ("ICO", "ICNS")  # a PNG may have a text that is called so
+        return max(frames, len(image.info.get("sizes", ())) if has_sizes else 1)
     file: Any = image.fp
     position = file.tell()
     try:

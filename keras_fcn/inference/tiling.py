@@ -169,7 +169,7 @@ class _OncePerColor:
 
     def __call__(self, tile: np.ndarray) -> np.ndarray:
         """Returns the probabilities of a tile uint8 [h, w, 3], float32 [h, w, C], which may be changed."""
-        if not (tile == tile[:1, :1]).all():
+        if not tile.size or not (tile == tile[:1, :1]).all():
             return np.array(self._probabilities(tile[None])[0])
         key = (*tile.shape, *tile[0, 0].tolist())
         if key != self._key:

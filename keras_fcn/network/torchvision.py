@@ -68,7 +68,10 @@ def read_torchvision(tensors: Tensors) -> keras.Model:
             "holds none of torchvision's networks that segment: fcn or deeplabv3 of ResNet-50, -101 or -152, "
             f"deeplabv3 or lraspp of MobileNetV3-Large; a backbone alone is for {argument('weights')}"
         )
-    classes, found = ClassTable.voc(), tensors[f"{layers['score_fr']}.weight"].shape[0]
+    scores = f"{layers['score_fr']}.weight"
+    if scores not in tensors or tensors[scores].ndim == 0:
+        raise UserError(f"lacks {scores} of torchvision's {head}, which tells the number of classes")
+    classes, found = ClassTable.voc(), tensors[scores].shape[0]
     if found != classes.num_classes:
         raise UserError(f"has {found} classes whose names are not told; torchvision's files have VOC's 21")
     stride = 8 if backbone in _RESNETS.values() else 16

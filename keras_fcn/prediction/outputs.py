@@ -19,6 +19,7 @@ from keras_fcn.images.masks import encode_label
 from keras_fcn.prediction.annotations.mask.objects import cleaned
 from keras_fcn.prediction.annotations.style import AnnotationStyle
 from keras_fcn.prediction.annotations.tally import Tally
+from keras_fcn.prediction.plan import is_frame
 from keras_fcn.prediction.to_label import describe_unsureness
 from keras_fcn.runs import names
 from keras_fcn.system.storage import write_bytes
@@ -150,7 +151,7 @@ def encode_confidence(prediction: Prediction) -> bytes:
 def encode_to_label(prediction: Prediction) -> bytes:
     """Returns what `keras_fcn.prediction.to_label.ranked` takes of one image."""
     assert prediction.probabilities is not None
-    location = prediction.location or prediction.name
+    location = prediction.name if is_frame(prediction.name) else prediction.location or prediction.name
     return json_bytes(describe_unsureness(location, prediction.image, prediction.probabilities))
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from PIL import Image
 
+from keras_fcn.prediction.plan import is_frame
+
 _SIDE = 4
 """Images are compared by this many by this many colours, and by their classes."""
 
@@ -55,7 +57,7 @@ def ranked(files: Iterable[bytes], left_out: list[bytes]) -> Iterator[bytes]:
     not all of a kind.
 
     Args:
-        files: The result of `describe_unsureness` for each image, as JSON.
+        files: The result of `describe_unsureness` for each image, as JSON. Frames of videos are skipped.
         left_out: Files of another form or of another number of classes are added to it.
     """
     rows: list[dict] = []
@@ -66,10 +68,10 @@ def ranked(files: Iterable[bytes], left_out: list[bytes]) -> Iterator[bytes]:
             is_alike = len(size) == 1 and float(row["entropy"]) >= 0 and isinstance(row["image"], str)
         except (KeyError, TypeError, ValueError):
             is_alike = False
-        if is_alike:
-            rows.append(row)
-        else:
+        if not is_alike:
             left_out.append(file)
+        elif not is_frame(row["image"]):
+            rows.append(row)
     entropies = np.array([row["entropy"] for row in rows], float)
     clusters = clustered(np.array([row["features"] for row in rows], float), entropies)
     text = io.StringIO()

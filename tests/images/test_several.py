@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import rasterio
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from keras_fcn.errors import DataError
 from keras_fcn.images.classes import ClassTable
@@ -55,6 +56,13 @@ def test_pages_of_a_geotiff_are_counted(tmp_path):
     np.testing.assert_array_equal(image, FIRST)
     assert "holds 3 pictures" in str(remark)
     assert inspect_image(path).pictures == 3
+
+
+def test_a_text_of_a_png_is_no_picture(tmp_path):
+    texts = PngInfo()
+    texts.add_text("sizes", "16 32")
+    path = save(tmp_path / "a.png", FIRST, pnginfo=texts)
+    assert (inspect_image(path).pictures, read_remarked(path)[1]) == (1, None)
 
 
 def test_an_icon_is_read_at_its_largest(tmp_path):

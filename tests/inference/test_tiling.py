@@ -155,6 +155,12 @@ def test_tiles_of_one_color_are_predicted_once():
     assert len(seen) == 2 * 2 + 1
 
 
+@pytest.mark.parametrize("size", [(0, 40), (40, 0)])
+def test_an_image_without_pixels_has_a_mask_without_pixels(size):
+    tiled = cheap_predictor().using(InferenceOptions(tile=(32, 32), overlap=0))
+    assert tiled(np.zeros((*size, 3), np.uint8)).shape == size
+
+
 def test_tiles_begin_at_multiples_of_32_and_end_with_the_image():
     seen = []
 

@@ -116,6 +116,10 @@ def test_the_backbone_alone_is_read_from_torchvisions_classifier(network, tmp_pa
     [
         ({"classifier.low_classifier.weight": None}, "holds none of torchvision's networks that segment: fcn or deep"),
         ({"backbone.0.0.weight": None}, "holds none of torchvision's networks that segment"),
+        (
+            {"classifier.high_classifier.weight": None},
+            "lacks classifier.high_classifier.weight of torchvision's lraspp",
+        ),
         ({"classifier.high_classifier.weight": np.ones((5, 128, 1, 1), "f")}, "has 5 classes whose names are not told"),
         ({"classifier.cbr.1.bias": None}, "lacks classifier.cbr.1.bias of lraspp_mobilenet_v3_large$"),
         ({"classifier.more": np.ones(1, "f")}, "holds classifier.more, which lraspp_mobilenet_v3_large does not have$"),

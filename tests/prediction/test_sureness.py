@@ -1,6 +1,7 @@
 """How sure a network is: pixels that become void, pictures of it, and images that would teach it most."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -14,6 +15,7 @@ from keras_fcn.commands.predict import PredictOptions, run_prediction
 from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.predictor import Predictor
+from keras_fcn.prediction.outputs import Prediction, encode_to_label
 from keras_fcn.prediction.photos import predict_all
 from keras_fcn.prediction.to_label import clustered, describe_unsureness, mean_entropy, ranked, spread
 
@@ -111,6 +113,14 @@ def test_the_first_are_unsure_and_not_all_of_a_kind():
     assert {1 + (number - 60) % 4 for number in first if number >= 60} == {1, 2, 3, 4}
     assert len({row["cluster"] for row in rows}) >= 5
     assert float(rows[0]["entropy"]) >= float(rows[-1]["entropy"])
+
+
+def test_frames_of_videos_are_not_listed():
+    image, unsure = np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 21), 1 / 21, np.float32)
+    frame = Prediction("clip.mp4/000007", image, image[..., 0], VOC, VOC, unsure, location="in/clip.mp4")
+    photo = dataclasses.replace(frame, name="a.jpg", location="in/a.jpg")
+    rows, left_out = table_of([encode_to_label(frame), encode_to_label(photo)])
+    assert ([row["image"] for row in rows], left_out) == (["in/a.jpg"], [])
 
 
 def test_clusters_hold_what_is_alike():

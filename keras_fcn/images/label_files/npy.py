@@ -49,7 +49,7 @@ def _header(file) -> tuple[np.dtype, tuple[int, ...], bool]:
         raise ValueError(f"it has version {version[0]}.{version[1]} of the format, which arrays of numbers do not need")
     try:
         shape, is_fortran, dtype = _READERS[version](file)
-    except ValueError:
+    except Exception:  # NumPy raises errors of many types for damaged headers
         raise ValueError("its header is damaged") from None
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which may run programs when they are read; save an array of ids")
@@ -58,4 +58,4 @@ def _header(file) -> tuple[np.dtype, tuple[int, ...], bool]:
     if len(shape) not in (2, 3) or shape[2:] not in ((), (1,), (3,)) or min(shape) < 1:
         raise ValueError(f"its shape is {list(shape)}; save an array [height, width] of class ids")
     require_pixels(shape[1], shape[0])
-    return dtype, shape, is_fortran
+    return dtype, tuple(map(int, shape)), is_fortran  # True is an int, which arrays do not take as a length

@@ -75,13 +75,14 @@ def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def holds_tensors(path: Path) -> bool:
-    """Returns whether a file is of PyTorch or safetensors, by its first bytes."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    if not head.startswith(_ZIP):
-        return head.startswith(_PICKLE) or head[8:9] == b"{"
-    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
-        return any(name.rpartition("/")[2] == DESCRIPTION for name in archive.namelist())
+    """Returns whether a file is of PyTorch or safetensors, by its first bytes; False for what cannot be read."""
+    with contextlib.suppress(OSError, zipfile.BadZipFile):
+        with path.open("rb") as file:
+            head = file.read(16)
+        if not head.startswith(_ZIP):
+            return head.startswith(_PICKLE) or head[8:9] == b"{"
+        with zipfile.ZipFile(path) as archive:
+            return any(name.rpartition("/")[2] == DESCRIPTION for name in archive.namelist())
     return False
 
 

@@ -164,12 +164,15 @@ class _Machine:
 
     def _stack_global(self) -> None:
         name, module = self.pop(), self.pop()
+        if not isinstance(name, str) or not isinstance(module, str):  # the text of nested tuples may have gigabytes
+            raise TypeError
         self._global(f"{module}.{name}")
 
     def _reduce(self) -> None:
         arguments, function = self.pop(), self.pop()
         # One long list may be the argument of many calls.
-        self._taken += sum(len(value) for value in arguments if isinstance(value, (list, tuple)))
+        lists = [value for value in arguments if isinstance(value, (list, tuple))]
+        self._taken += len(arguments) + sum(map(len, lists))
         if self._taken > LARGEST:
             raise ValueError("its pickle calls functions with more values than it has bytes")
         self._stack.append(function(*arguments))

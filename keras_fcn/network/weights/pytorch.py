@@ -146,7 +146,7 @@ def read_legacy(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     """
     mapped = np.memmap(path, np.uint8, "r")
     stream = io.BytesIO(mapped[: 2 * pickles.LARGEST].tobytes())
-    if read_pickle(stream, {}) != _MAGIC or read_pickle(stream, {}) != _VERSION:
+    if not _is_of_torch(stream):
         raise ValueError("is a pickle, but not of torch.save")
     system = read_pickle(stream, {})
     if not isinstance(system, dict) or system.get("little_endian") is not True:
@@ -171,12 +171,19 @@ def read_legacy(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     yield from _arrays(tensors, numbers)
 
 
+def _is_of_torch(stream: io.BytesIO) -> bool:
+    try:
+        return read_pickle(stream, {}) == _MAGIC and read_pickle(stream, {}) == _VERSION
+    except UnknownNameError:  # of another program
+        return False
+
+
 def _positions(keys: Any, declared: dict[str, _Storage], mapped: np.ndarray, position: int) -> dict[str, int]:
     """Returns where the bytes of each storage begin; its size, an int64, is before them."""
     found: dict[str, int] = {}
     for key in keys if isinstance(keys, list) else [None]:
         if not isinstance(key, str) or key not in declared or key in found:
-            raise ValueError(f"lists the storage {key!r}, which no tensor lies in, or twice")
+            raise ValueError(f"lists the storage {_text(key)}, which no tensor lies in, or twice")
         storage = declared[key]
         count = int.from_bytes(mapped[position : position + 8].tobytes(), "little")
         if count != storage.size:
@@ -219,7 +226,7 @@ def _storage(identity: Any) -> _Storage:
     """Returns the storage that a persistent id describes."""
     kind, *rest = identity if isinstance(identity, tuple) else (None,)
     if kind != "storage" or len(rest) not in (4, 5):
-        raise ValueError(f"holds a {kind!r:.40}, which is no storage")
+        raise ValueError(f"holds a {_text(kind)}, which is no storage")
     dtype, key, _device, size, *view = rest
     if not isinstance(dtype, _Kind) or not isinstance(key, str) or not _are_lengths((size,)):
         raise ValueError("holds a storage without a type, a name or a size")
@@ -262,6 +269,11 @@ def _state_dict(root: Any) -> dict[Any, Any]:
 
 def _is_state_dict(value: Any) -> bool:
     return isinstance(value, dict) and bool(value) and all(isinstance(tensor, _Tensor) for tensor in value.values())
+
+
+def _text(value: Any) -> str:
+    """Returns a string of a pickle for a message, or the type of another value: nested ones may have endless texts."""
+    return f"{value!r:.40}" if isinstance(value, str) else type(value).__name__
 
 
 def _name(value: Any) -> str:

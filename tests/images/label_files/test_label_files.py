@@ -93,6 +93,7 @@ def header(text):
         (npy(IDS)[:-1], r"cut off: uint8 \[6, 9\] takes more bytes"),
         (npy(IDS)[:60], "cannot be decoded"),
         (npy(IDS)[:7], "cannot be decoded"),
+        (npy(IDS).replace(b"}", b"("), "cannot be decoded .its header is damaged.; replace the file"),
         (npy(IDS[None]), r"shape is \[1, 6, 9\]; save an array \[height, width\]"),
         (npy(np.zeros((3, 6, 9, 1))), r"shape is \[3, 6, 9, 1\]"),
         (npy(np.zeros((6, 9, 5), np.uint8)), r"shape is \[6, 9, 5\]"),

@@ -173,6 +173,7 @@ def test_what_is_no_state_dict_is_one_line(tmp_path, write, value, message):
 
 
 LEGACY, ZIP = legacy_file(TENSORS), zip_file(TENSORS)
+NESTED = b")q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"h\x00"  # a tuple of two tuples of two ...
 BOMB = PICKLE + b"N" + b"r" + struct.pack("<I", 2**31 - 1) + b"."
 WRONG = {
     "another magic number": (LEGACY.replace(b"\x6c\xfc", b"\x6c\xfd", 1), "is a pickle, but not of torch.save"),
@@ -190,7 +191,7 @@ WRONG = {
         legacy_file(TENSORS, keys=["0", "0"]),
         "lists the storage '0', which no tensor lies in, or twic",
     ),
-    "keys that are none": (legacy_file(TENSORS, keys=[["0"]]), r"lists the storage \['0'\], which no tensor lies in"),
+    "keys that are none": (legacy_file(TENSORS, keys=[["0"]]), "lists the storage list, which no tensor lies in"),
     "a lying count": (legacy_file(TENSORS, counts={"1": 2**62}), f"a storage '1' of {2**62} numbers instead of 2"),
     "cut": (LEGACY[:-3], "ends within the storage '1'"),
     "cut in a pickle": (LEGACY[:200], "its pickle is damaged before byte 200"),
@@ -222,6 +223,12 @@ WRONG = {
         zip_file(TENSORS, data_pkl=PICKLE + b"(X\x06\x00\x00\x00moduleNNNtQ."),
         "holds a 'module', which is no storage",
     ),
+    "a name of endless text": (zip_file(TENSORS, data_pkl=PICKLE + NESTED + b"\x93."), "its pickle is damaged before"),
+    "a storage of endless text": (
+        zip_file(TENSORS, data_pkl=PICKLE + NESTED[:-2] + b"(h\x00NNNNtQ."),
+        "holds a tuple, which is no storage",
+    ),
+    "another pickle": (pickle.dumps(np.ones(2), 2), "weights.bin: is a pickle, but not of torch.save$"),
     "a memo of gigabytes": (zip_file(TENSORS, data_pkl=BOMB), "holds a NoneType, not a state dict"),
 }
 
@@ -271,6 +278,10 @@ def test_large_storages_are_not_read_before_their_tensors(tmp_path):
             assert tracemalloc.get_traced_memory()[1] < 4e6
         finally:
             tracemalloc.stop()
+
+
+def test_a_file_that_cannot_be_opened_is_left_to_others(tmp_path):
+    assert not files.holds_tensors(tmp_path)  # nor can a folder
 
 
 def test_members_that_unpack_to_gigabytes_are_refused(tmp_path, monkeypatch):
