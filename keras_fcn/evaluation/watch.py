@@ -104,8 +104,9 @@ def build_watch(text: str, names: Sequence[str], images: np.ndarray | None = Non
         return Watch()
     few = [names[index] for index in range(len(names)) if index not in enough]
     images_of_val = f"{least} image{'s' * (least > 1)} or {LEAST_PIXELS:,} pixels of {split}"
+    are = "is" if len(few) == 1 else "are"
     why = (
-        f"the other {len(few)} are in fewer than {images_of_val} and would decide by chance ({shown(few)}); --watch "
+        f"the other {len(few)} {are} in fewer than {images_of_val} and would decide by chance ({shown(few)}); --watch "
         "mean_iou counts all"
     )
     return Watch(f"mean IoU of {len(enough)} of {len(names)} classes", tuple(enough.tolist()), why=why)

@@ -41,6 +41,7 @@ def test_classes_of_few_images_or_pixels_do_not_decide():
         "boat); --watch mean_iou counts all"
     )
     assert watch.value(METRICS) == pytest.approx(np.mean([900 / 1030, 80 / 150]))
+    assert build_watch("auto", NAMES, images, np.full(4, 1000), 145).why.startswith("the other 1 is in fewer than 10")
 
 
 def test_few_images_are_counted_by_their_part_and_one_class_never_decides_alone():

@@ -63,14 +63,14 @@ def rare_positions(pairs: Pairs, rare: Sequence[int]) -> RarePositions:
     known, by = known_files(), f"{described(pairs.read_label)} {list(rare)} {POSITIONS}"
     kind = "" if " at 0x" in by else f"rare {hashlib.sha256(by.encode()).hexdigest()[:16]}"
 
-    def look(label: Path) -> list[list[int]]:
+    def look(label: Path) -> str:  # hexadecimal: lists of numbers would take ten times the memory
         with DECODING.taking(label_bytes(label)):
-            return sampled_positions(pairs.read_label(label), rare)
+            return np.array(sampled_positions(pairs.read_label(label), rare), "<i4").tobytes().hex()
 
     unique = list(dict.fromkeys(pairs.labels))
     with decoding_threads() as threads:
         found = dict(zip(unique, threads.map(lambda label: known.find(label, kind, lambda: look(label)), unique)))
-    of_pairs = [np.array(found[label], np.int32).reshape(-1, 2) for label in pairs.labels]
+    of_pairs = [np.frombuffer(bytes.fromhex(found[label]), "<i4").reshape(-1, 2) for label in pairs.labels]
     first = np.cumsum([0, *map(len, of_pairs)]).astype(np.int32)
     return RarePositions(np.concatenate([np.zeros((0, 2), np.int32), *of_pairs]), first)
 

@@ -123,7 +123,8 @@ def _read_table(path: Path, column: str | None) -> dict[str, str]:
     if column is None and len(names) == 2:
         column = names[1]
     if column not in names or len(names) < 2:
-        wanted = f"has no column {column!r}" if column else "has more than two columns"
+        number = "fewer" if len(names) < 2 else "more"
+        wanted = f"has no column {column!r}" if column and len(names) > 1 else f"has {number} than two columns"
         raise UserError(
             f"{path}: {wanted}; it has {', '.join(names) or 'none'}, the first of which names the images: "
             f"{argument('group_by', f'{path}:COLUMN')}"

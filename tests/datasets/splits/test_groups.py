@@ -79,6 +79,8 @@ def test_unlabelled_images_go_with_their_group(tmp_path):
         ("none.csv:clip", "none.csv: no such file|none.csv: cannot be read"),
         ("groups.csv:scene", "groups.csv: has no column 'scene'; it has file, other, clip, the first of which names"),
         ("groups.csv", r"has more than two columns; it has file, other, clip, .*: group_by='.*groups.csv:COLUMN'"),
+        ("names.csv", "names.csv: has fewer than two columns; it has clip, the first of which names"),
+        ("names.csv:clip", "names.csv: has fewer than two columns"),
         ("groups.csv:clip", "clip1_000.jpg is in the groups 'a' and 'b'; leave one of the lines"),
         ("groups.csv:other", "17 of 18 images have no group, such as images/clip0_000.jpg"),
     ],
@@ -86,6 +88,7 @@ def test_unlabelled_images_go_with_their_group(tmp_path):
 def test_what_makes_no_groups_is_one_line(tmp_path, group_by, message):
     write_folders(tmp_path, FRAMES)
     write(tmp_path / "groups.csv", "file\tother\tclip\nclip1_000.jpg\tx\ta\nclip1_000.jpg\tx\tb\n")
+    write(tmp_path / "names.csv", "clip\nclip1_000.jpg\n")
     with pytest.raises(UserError, match=message) as error:
         open_pairs(tmp_path, "train", group_by=group_by)
     assert "\n" not in str(error.value)
