@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from keras_fcn.datasets.labels.legend import is_void
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.classes import VOID_LABEL, ClassTable, split_names
 from keras_fcn.runs.data_options import SourceOptions
@@ -59,11 +60,13 @@ def _merged(text: str, classes: ClassTable) -> tuple[str, tuple[str, ...]]:
     """Returns the new name and the classes that "A+B=NEW" means.
 
     Raises:
-        UserError: If it is of another form, or there is no such class.
+        UserError: If it is of another form, its new name means void, or there is no such class.
     """
     before, equals, new = text.rpartition("=")
     if not equals or not new.strip() or not before.strip():
         raise UserError(f"{argument('merge')} takes classes and the name that they get: A+B=NEW. Received: {text}")
+    if is_void(new.strip()):
+        raise UserError(f"{argument('merge')} makes {new.strip()!r} a class; {argument('ignore_classes')} makes void")
     members = split_names(before, "+", classes.names)
     _require_known("merge", members, classes)
     return new.strip(), tuple(members)

@@ -15,6 +15,7 @@ from keras_fcn.datasets.layouts.listed import IMAGES, MASKS
 from keras_fcn.datasets.layouts.voc import LISTS
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.label_files.opening import INEXACT
 from keras_fcn.images.masks import write_label
 from keras_fcn.images.photos import as_image, displayed_size
 from keras_fcn.images.pillow import named_in_errors
@@ -48,16 +49,19 @@ def write_pairs(
         (made / LISTS).mkdir(parents=True)
         (made / IMAGES).mkdir()
         for split, pairs in splits.items():
-            names = [_write_pair(made, f"{split}_{number:06}", *pair, table) for number, pair in enumerate(pairs)]
+            names = [_write_pair(made, f"{split}_{number:06}", pair, table) for number, pair in enumerate(pairs)]
             if not names:
                 raise UserError(f"{root}: the split {split!r} has no pairs; leave it out, or give it some")
             (made / LISTS / f"{split}.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
     return root
 
 
-def _write_pair(root: Path, name: str, image: Any, label: Any, classes: ClassTable) -> str:
+def _write_pair(root: Path, name: str, pair: Any, classes: ClassTable) -> str:
     """Writes a pair; returns its name."""
     try:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise UserError(f"pairs are an image and its label. Received: {type(pair).__name__}")
+        image, label = pair
         size = _write_image(root / IMAGES / name, image)
         ids = _ids_of(label)
         classes.require_known(ids)
@@ -76,7 +80,10 @@ def _write_image(path: Path, image: Any) -> tuple[int, int]:
     if isinstance(content, bytes) and content.startswith(b"\xff\xd8"):
         file = path.with_name(f"{path.name}.jpg")
         file.write_bytes(content)
-        return displayed_size(file)
+        try:
+            return displayed_size(file)
+        except UserError as error:
+            raise UserError(str(error).replace(str(file), "the image")) from None
     pixels = as_image(_opened(content, "image") if isinstance(content, bytes) else content)
     Image.fromarray(pixels).save(path.with_name(f"{path.name}.png"), compress_level=1)
     return pixels.shape[0], pixels.shape[1]
@@ -85,8 +92,13 @@ def _write_image(path: Path, image: Any) -> tuple[int, int]:
 def _ids_of(label: Any) -> np.ndarray:
     """Returns the class ids of a label, integers [H, W]."""
     if isinstance(label, (str, Path)):
-        label = Path(label).read_bytes() if Path(label).is_file() else label
+        if not Path(label).is_file():
+            raise UserError(f"{label}: no such file")
+        label = Path(label).read_bytes()
     label = _opened(label, "label") if isinstance(label, bytes) else label
+    form = INEXACT.get(str(getattr(label, "format", "")))
+    if form:
+        raise UserError(f"the label is {form}, whose values are not exact; give it as a PNG")
     with named_in_errors("the label"):
         ids = np.asarray(label)
     ids = ids[..., 0] if ids.ndim == 3 and ids.shape[-1] == 1 else ids

@@ -31,7 +31,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _HEADER, _DEPTH, _COLOR_TYPE = 33, 24, 25  # signature and IHDR; the bit depth and color type in it (PNG, 11.2.1)
 _GREY, _PALETTE = 0, 3  # color types
 
-_INEXACT = {
+INEXACT = {
     "JPEG": "a JPEG", "MPO": "a JPEG", "JPEG2000": "a JPEG 2000", "WEBP": "a WebP", "AVIF": "an AVIF", "HEIF": "a HEIC",
 }  # fmt: skip
 """Formats that may change colours and values a little."""
@@ -68,9 +68,9 @@ def _decoded(path: Path, is_exact: bool) -> Image.Image:
         return _narrowed(read_tiff_mask(path))
     with opened(path) as file:
         require_alone(path, pictures_in(file))
-        if is_exact and file.format in _INEXACT:
+        if is_exact and file.format in INEXACT:
             raise DataError(
-                "compressed mask", f"is {_INEXACT[file.format]}, whose values are not exact; export it as a PNG"
+                "compressed mask", f"is {INEXACT[file.format]}, whose values are not exact; export it as a PNG"
             )
         is_deep = has_16_bits(file)
         image = displayed(file)

@@ -116,6 +116,7 @@ NOT_UNDERSTOOD = {
     "labels.json": ('{"cat', r": cannot be read as JSON \("),
     "categories.json": ('{"cat": 1, "dog": 1}', r": \['dog'\]: the value 1 is already that of \['cat'\]; change one"),
     "label_map.pbtxt": ("item { id: 1 name: 'cat' }", ": save it as CSV"),
+    "label_ids.json": ('{"cat": -1}', ": all values are below 0, which no mask holds"),
     "class.yaml": ("a: [\n", r": cannot be read as YAML \("),
 }  # fmt: skip
 

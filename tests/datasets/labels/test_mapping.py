@@ -52,6 +52,7 @@ def test_renaming_merging_into_one_of_them_and_names_with_plus_signs():
         ({"ignore_classes": ("sofa",)}, "ignore_classes: the data have no class sofa; there are background, cow, "),
         ({"drop": ("Cow",)}, r"drop: the data have no class Cow \(did you mean cow\?\)"),
         ({"merge": ("cow+sheep",)}, r"merge takes classes and the name that they get: A\+B=NEW. Received: cow\+sheep"),
+        ({"merge": ("cow=Void",)}, "merge makes 'Void' a class; ignore_classes makes void"),
         ({"merge": ("=x",)}, "merge takes classes and the name that they get"),
         ({"merge": ("cow=a", "sheep=a")}, r"merge makes 'a' more than once; name all of its classes in one: A\+B=a"),
         ({"merge": ("cow+cow=a",)}, "merge: the class 'cow' is named more than once; name it in one place"),

@@ -65,6 +65,11 @@ NOISE = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
         ((IMAGE, b"nothing"), "the label is not a picture"),
         ((IMAGE, encoded(NOISE, "PNG")[:2000]), "train_000000: the label: cannot be decoded .*truncated"),
         (("none.png", LABEL), "none.png"),
+        ((IMAGE, "none.png"), "train_000000: none.png: no such file"),
+        ((IMAGE, encoded(LABEL, "PNG")[:45]), r"train_000000: the label: cannot be decoded \("),
+        ((encoded(IMAGE, "JPEG")[:20], LABEL), r"train_000000: the image: cannot be decoded \("),
+        ((IMAGE, encoded(LABEL, "JPEG")), "the label is a JPEG, whose values are not exact; give it as a PNG"),
+        ((IMAGE,), "train_000000: pairs are an image and its label. Received: tuple"),
     ],
 )
 def test_what_does_not_fit_is_one_line_and_nothing_is_left(tmp_path, pair, message):

@@ -69,10 +69,12 @@ def legend_of(path: Path, entries: Sequence[Entry]) -> Legend:
     the values or places are the ids. A class named void, ignore or unlabeled is void; values below 0 are in no mask.
 
     Raises:
-        UserError: If a name, a value or a colour is there twice, or some classes alone have one.
+        UserError: If a name, a value or a colour is there twice, some classes alone have one, or no value is 0 or more.
         DataError: If a value is too large.
     """
     entries = [entry for entry in entries if entry.value is None or entry.value >= 0]
+    if not entries:
+        raise UserError(f"{path}: all values are below 0, which no mask holds; give the classes values from 0 on")
     _require_all(path, entries, "whole number", [entry.value is not None for entry in entries])
     _require_all(path, entries, "colour of three numbers from 0 to 255", [entry.color is not None for entry in entries])
     has_ids, has_colors = entries[0].value is not None, entries[0].color is not None
