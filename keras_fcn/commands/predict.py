@@ -40,7 +40,7 @@ class PredictOptions(Options):
     """
 
     model: Annotated[Positional[Path], arg(metavar="RUN_OR_MODEL")]
-    """A run folder, a .keras file or a SavedModel."""
+    """A run folder, a .keras file, a SavedModel, or a .pth file of one of torchvision's networks."""
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...")]
     """Images, folders of them, quoted patterns such as "day*/**/*.jpg", videos, image sequences such as

@@ -26,6 +26,9 @@ _ICONS = (".ico", ".icns", ".cur")
 _MOST_PAGES = 1 << 16
 """So many are counted, lest a damaged file is read for ever."""
 
+_MOST_TAGS = (1 << 16) - 1
+"""All that a page of a TIFF may have; a BigTIFF may claim more than there is memory for."""
+
 
 def pictures_in(image: ImageFile) -> int:
     """Returns how many pictures the file of an image holds that is opened and not yet decoded.
@@ -96,6 +99,8 @@ def _pages(file: BinaryIO) -> int:
     while offset and offset not in seen and len(seen) < _MOST_PAGES:
         file.seek(offset)
         (entries,) = struct.unpack(order + number, file.read(struct.calcsize(number)))
+        if entries > _MOST_TAGS:
+            raise ValueError(f"a page of {entries} tags")  # lest memory is taken for them
         directory = file.read(entries * struct.calcsize(order + entry))
         kinds = [value for tag, _, _, value in struct.iter_unpack(order + entry, directory) if tag == _KIND]
         count += not (seen and any(kind & (_REDUCED | _TRANSPARENCY) for kind in kinds))

@@ -14,7 +14,7 @@ from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.label_files.content import label_content
 from keras_fcn.images.masks import read_label
 from keras_fcn.images.photos import as_image, inspect_image, read_image, read_remarked
-from keras_fcn.images.several import describe_several
+from keras_fcn.images.several import describe_several, pages_in
 
 FIRST, SECOND, THIRD = (np.full((20, 30, 3), grey, np.uint8) for grey in (40, 120, 200))
 SUFFIXES = (".tif", ".gif", ".png", ".webp", ".mpo", ".jpg")
@@ -56,6 +56,12 @@ def test_pages_of_a_geotiff_are_counted(tmp_path):
     np.testing.assert_array_equal(image, FIRST)
     assert "holds 3 pictures" in str(remark)
     assert inspect_image(path).pictures == 3
+
+
+def test_a_second_page_of_exabytes_is_no_page(tmp_path):
+    first = struct.pack("<2sHHHQQHHQQQ", b"II", 43, 8, 0, 16, 1, 256, 4, 1, 4, 52)
+    (tmp_path / "a.tif").write_bytes(first + struct.pack("<Q", 1 << 58))
+    assert pages_in(tmp_path / "a.tif") == 1
 
 
 def test_a_text_of_a_png_is_no_picture(tmp_path):
