@@ -65,7 +65,8 @@ def ranked(files: Iterable[bytes], left_out: list[bytes]) -> Iterator[bytes]:
         try:
             row = json.loads(file)
             size = {len(each["features"]) for each in (row, *rows[:1])}
-            is_alike = len(size) == 1 and float(row["entropy"]) >= 0 and isinstance(row["image"], str)
+            is_finite = np.isfinite([row["entropy"], *row["features"]]).all() and row["entropy"] >= 0
+            is_alike = len(size) == 1 and is_finite and isinstance(row["image"], str)
         except (KeyError, TypeError, ValueError):
             is_alike = False
         if not is_alike:
