@@ -60,6 +60,7 @@ class Predictor:
             else:
                 model = load_model(path)
         self.limits: WholeImages | None = None
+        self._large: WholeImages | None = None
         self._tiled: Tiled | None = None
         if isinstance(model, keras.Model):
             if len(model.outputs) > 1:  # an auxiliary head, for training
@@ -112,7 +113,7 @@ class Predictor:
             found._tiled = tiled
         else:
             found = Predictor(lambda images: decision(probabilities(images)), self.classes, probabilities, self._name)
-        found.decide = decision
+        found.decide, found._large = decision, self.limits or self._large
         return found
 
     @property
@@ -138,7 +139,7 @@ class Predictor:
         Raises:
             UserError: If tiles are needed, and the model returns classes only.
         """
-        limits = self.limits or WholeImages.of(self.classes.num_classes)
+        limits = self.limits or self._large or WholeImages.of(self.classes.num_classes)
         if self._tiled is None and height * width > limits.most_pixels:
             return limits.tiled(self.score)
         return self._tiled

@@ -16,6 +16,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import image_size
 from keras_fcn.inference.graphs import IMAGES, probability_function, segmenter
+from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.models import LABELS_FILE, SIGNATURE
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.tiling import Tiled
@@ -159,6 +160,13 @@ def test_tiles_of_one_color_are_predicted_once():
 def test_an_image_without_pixels_has_a_mask_without_pixels(size):
     tiled = cheap_predictor().using(InferenceOptions(tile=(32, 32), overlap=0))
     assert tiled(np.zeros((*size, 3), np.uint8)).shape == size
+
+
+def test_options_keep_the_tiles_that_suit_the_input_scale():
+    plain = cheap_predictor()
+    plain.limits = WholeImages.of(4, input_scale=0.5)
+    for options in (InferenceOptions(), InferenceOptions(flip=True), InferenceOptions(threshold=("class1=0.3",))):
+        assert plain.using(options).tiles_of(9000, 9000).tile == (2048, 2048)
 
 
 def test_tiles_begin_at_multiples_of_32_and_end_with_the_image():
