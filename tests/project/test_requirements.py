@@ -77,7 +77,7 @@ def test_what_benchmarks_notebooks_documents_and_tests_import_is_in_a_requiremen
 def test_a_missing_requirement_would_be_found():
     code = "import os.path\nfrom . import near\ndef late():\n    import cv2.dnn, PIL\n    from yaml import nodes"
     assert sorted(imported(code)) == ["PIL", "cv2", "os", "yaml"]
-    assert ("test_balance.py", "pytest") in unprovided(["tests/datasets/"], FOR_USERS)
+    assert ("test_datasets.py", "pytest") in unprovided(["tests/datasets/"], FOR_USERS)
 
 
 @pytest.mark.parametrize("path", sorted({*ROOT.glob("requirements*.txt")} - {ALONE}), ids=lambda path: path.stem)

@@ -38,7 +38,9 @@ def is_of_text(call):
     name, keywords = getattr(call.func, "attr", getattr(call.func, "id", "")), {word.arg for word in call.keywords}
     if name == "open":
         mode = call.args[0] if call.args else ast.Constant("r")
-        return isinstance(mode, ast.Constant) and set(mode.value) <= set("rwax+") and "fileobj" not in keywords
+        return (
+            isinstance(mode, ast.Constant) and set(mode.value) <= set("rwax+") and not {"fileobj", "driver"} & keywords
+        )
     return name in ("read_text", "write_text") or "text" in keywords
 
 

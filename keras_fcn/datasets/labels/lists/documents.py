@@ -146,7 +146,11 @@ def _of_mapping(node: Mapping, where: str) -> Iterator[Entry | None]:
 
 def _distinct_name(items: Sequence) -> str:
     """Returns the first key of names that differ in all mappings; nothing if there is none."""
-    fields = [{_bare(key): str(value) for key, value in item.items()} for item in items if isinstance(item, Mapping)]
+    fields = [
+        {_bare(key): value for key, value in item.items() if isinstance(value, (str, int))}
+        for item in items
+        if isinstance(item, Mapping)
+    ]
     found = ({each.get(word) for each in fields} for word in _NAMES)
     return next((word for word, names in zip(_NAMES, found) if len(names - {None}) == len(fields) > 0), "")
 
