@@ -18,6 +18,7 @@ from tyro.conf import arg
 
 from export.formats.conversion import Format, FormatOptions, export_as
 from export.formats.deepness import TILE, deepness_format
+from export.formats.onnx_session import onnx_session
 from keras_fcn.errors import UserError, argument
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.options import POSITIVE, number
@@ -122,12 +123,8 @@ def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
         path: The file.
         threads: Number of threads; one per core if 0.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda images: session.run(None, {"images": np.asarray(images)})[0]
+    classes = onnx_session(path, threads)
+    return lambda images: classes(np.asarray(images))
 
 
 ONNX = Format("ONNX", ("model.onnx",), ("onnx", "tf2onnx", "onnxruntime"), (), True, write, load)

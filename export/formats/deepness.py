@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.formats.conversion import Format
+from export.formats.onnx_session import onnx_session
 from keras_fcn.inference.options import InferenceOptions
 
 if TYPE_CHECKING:
@@ -115,14 +116,10 @@ def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
         path: The file.
         threads: Number of threads; one per core if 0.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    probabilities = onnx_session(path, threads)
 
     def segment(images: np.ndarray) -> np.ndarray:
         scaled = np.asarray(images).astype(np.float32).transpose(0, 3, 1, 2) * _SCALE
-        return session.run(None, {"images": scaled})[0].argmax(1).astype(np.uint8)
+        return probabilities(scaled).argmax(1).astype(np.uint8)
 
     return segment

@@ -36,7 +36,7 @@ def find_model(path: Path) -> Path:
         UserError: If the path does not exist, or a folder is neither a run nor a SavedModel.
     """
     if not path.exists():
-        raise UserError(f"{path}: no such file or folder; give a run folder, a .keras file or a SavedModel")
+        raise UserError(f"{path}: no such file or folder; give a run folder, a .keras or .pth file or a SavedModel")
     if path.is_file():
         return path
     return _best_model(RunFolder(path)) if RunFolder(path).config.is_file() else _newest_version(path)

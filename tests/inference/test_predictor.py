@@ -144,7 +144,7 @@ def foreign_saved_model(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda tmp_path: tmp_path / "none", "none: no such file or folder; give a run folder, a .keras file or"),
+        (lambda tmp_path: tmp_path / "none", "none: no such file or folder; give a run folder, a .keras or .pth file"),
         (lambda tmp_path: tmp_path, "is neither a run folder .* nor a SavedModel"),
         (unfinished_run, "best.keras: no such file: the run has not finished an epoch; resume with python train.py"),
         (damaged_model, r"bad.keras: cannot be loaded as a .keras model \("),
