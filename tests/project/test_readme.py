@@ -2,13 +2,17 @@
 
 import ast
 import inspect
+import io
 import re
+import tarfile
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+import webdataset
 from conftest import ROOT, Call
+from PIL import Image
 
 import keras_fcn
 
@@ -55,13 +59,65 @@ def test_the_cell_of_the_readme_runs(trained, toy, tmp_path, monkeypatch):
 
 
 def test_the_cell_of_the_guide_runs(tmp_path, monkeypatch):
-    cell, *_ = cells_of("docs/how_to/python.md")  # the others need data sets of other libraries
+    cell, *_ = cells_of("docs/how_to/python.md")  # the others write data sets of other libraries
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("keras_fcn.datasets.toy.TOY_IMAGES", {"train": 8, "val": 1})
     names = {}
     exec(cell.replace("steps_per_epoch=80", "verbose=0, steps_per_epoch=1"), names)
     assert (names["ids"].dtype, names["rgb"].shape) == (np.uint8, (*names["ids"].shape, 3))
     assert (tmp_path / "my.keras").is_file()
+
+
+class Rows(list):
+    """Rows of a data set as TFDS gives them."""
+
+    def as_numpy_iterator(self):
+        return iter(self)
+
+
+def archive(path, content):
+    """Writes a tar of files by name."""
+    with tarfile.open(path, "w") as tar:
+        for name, data in content.items():
+            about = tarfile.TarInfo(name)
+            about.size = len(data)
+            tar.addfile(about, io.BytesIO(data))
+
+
+@pytest.mark.parametrize("library", ["tfds", "datasets", "webdataset"])
+def test_the_cells_of_other_libraries_write_what_is_read_back(library, tmp_path, monkeypatch):
+    image, label = np.full((6, 9, 3), 200, np.uint8), np.arange(54, dtype=np.uint8).reshape(6, 9) % 3
+    pictures = [Image.fromarray(each) for each in (image, label)]
+    files = [encoded(picture, kind) for picture, kind in zip(pictures, ("JPEG", "PNG"))]
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "val"):
+        archive(
+            f"{split}.tar", {f"{number}.{kind}": files[kind == "png"] for number in "01" for kind in ("jpg", "png")}
+        )
+    rows = Rows([{"image": image, "segmentation_mask": label[..., None]}] * 2)
+    cards = [dict(zip(("image", "annotation"), pictures))] * 2
+    libraries = {
+        "tfds": SimpleNamespace(load=lambda name, split: rows),
+        "datasets": SimpleNamespace(load_dataset=lambda name: {"train": cards, "validation": cards}),
+        "webdataset": webdataset,
+    }
+    (cell,) = (cell for cell in cells_of("docs/how_to/python.md") if f"{library}." in cell)
+    trained = []
+    monkeypatch.setattr(keras_fcn, "train", lambda *arguments: trained.append(arguments))
+    exec(cell, {"keras_fcn": keras_fcn, library: libraries[library]})
+    for split in ("train", "val"):
+        pairs = keras_fcn.open_pairs("my_data", split)
+        assert (len(pairs), pairs.classes.names) == (2, ("background", "cat", "dog"))
+        for path, mask in zip(pairs.images, pairs.labels):
+            np.testing.assert_allclose(keras_fcn.read_image(path), image, atol=1)
+            np.testing.assert_array_equal(pairs.read_label(mask), label)
+    assert trained == [("fcn8s", "my_data")] * (library == "webdataset")
+
+
+def encoded(picture, kind):
+    file = io.BytesIO()
+    picture.save(file, kind)
+    return file.getvalue()
 
 
 def test_the_cell_of_the_gallery_draws_its_scenes(tmp_path, monkeypatch):
