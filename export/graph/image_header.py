@@ -10,7 +10,19 @@ from export.graph.effort import has_many_scans, has_many_texts
 from keras_fcn.images.headers.effort import MOST_SCANS, MOST_SEGMENTS, MOST_TEXTS
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG, _GIF = b"\xff\xd8\xff", b"GIF8"
+_JPEG = b"\xff\xd8\xff"
+_OTHERS = {
+    "a GIF": [(0, b"GIF8")],
+    "a TIFF": [(0, b"II*\0"), (0, b"MM\0*"), (0, b"II+\0"), (0, b"MM\0+")],
+    "a WebP": [(8, b"WEBP")],
+    "an AVIF": [(4, b"ftypavif")],
+    "a HEIC": [(4, b"ftyphei"), (4, b"ftyphev"), (4, b"ftypmif1"), (4, b"ftypmif2"), (4, b"ftypmsf1")],
+    "a BMP": [(0, b"BM")],
+    "a PDF": [(0, b"%PDF")],
+    "a NumPy array": [(0, b"\x93NUMPY")],
+}
+"""Formats that are not read, by what stands at a position in their files."""
+
 _OPTION = " (--max-{} of the export)"
 PIXEL_LIMIT = _OPTION.format("pixels")
 """How a fault names the option of the limit of pixels."""
@@ -64,7 +76,7 @@ def read_header(data: tf.Tensor, limits: FileLimits) -> ImageHeader:
     size = tf.strings.join(["claims ", tf.as_string(height), " x ", tf.as_string(width), " pixels"])
     faults = [
         (tf.strings.length(data) == 0, "is empty; send the bytes of a JPEG or PNG file"),
-        (_starts(data, _GIF), "is a GIF; send a JPEG or PNG"),
+        *((_is_any(data, marks), f"is {name}; send a JPEG or PNG") for name, marks in _OTHERS.items()),
         (~is_png & ~is_jpeg, "is neither a JPEG nor a PNG"),
         ((height <= 0) | (width <= 0), "is damaged: its header does not say how large the image is"),
         (claimed > limits.max_pixels, size + _limit("pixels", limits.max_pixels)),
@@ -157,6 +169,10 @@ def _read_orientation(tiff: tf.Tensor) -> tf.Tensor:
 
 def _starts(data: tf.Tensor, with_bytes: bytes) -> tf.Tensor:
     return _piece(data, 0, len(with_bytes)) == with_bytes
+
+
+def _is_any(data: tf.Tensor, marks: list[tuple[int, bytes]]) -> tf.Tensor:
+    return tf.reduce_any([_piece(data, position, len(mark)) == mark for position, mark in marks])
 
 
 def _piece(data: tf.Tensor, position: tf.Tensor | int, length: tf.Tensor | int) -> tf.Tensor:
