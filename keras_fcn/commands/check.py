@@ -14,7 +14,7 @@ from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights
 from keras_fcn.datasets.balance.drawn import IMAGES, drawn_shares
 from keras_fcn.datasets.inspection.labels import label_remarks, require_labels
-from keras_fcn.datasets.inspection.leaks import leaks
+from keras_fcn.datasets.inspection.leaks import leaks, repeats
 from keras_fcn.drawing.panels import draw_check
 from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import VOID_LABEL
@@ -66,7 +66,7 @@ def main() -> int:
             inspection = inspect_pairs(pairs, bar.update, with_thumbnails=True)
         both = [remark for earlier in inspected for remark in leaks(*earlier, pairs, inspection)]
         inspected.append((pairs, inspection))
-        findings = (*inspection.findings, *both)
+        findings = (*inspection.findings, *repeats(pairs, inspection), *both)
         inspection = dataclasses.replace(inspection, findings=findings)
         summaries[pairs.split] = summarize(pairs, inspection, is_training=not summaries)
         shown = inspection.pixels[:, : pairs.classes.num_classes]

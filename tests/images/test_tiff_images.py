@@ -1,6 +1,8 @@
 """TIFF images of every kind, written by tifffile: shown as they are meant, or refused by name."""
 
+import io
 import itertools
+import struct
 
 import numpy as np
 import pytest
@@ -89,3 +91,51 @@ def test_12_bits_are_refused(tmp_path):
     assert "it has values of 12 bits, which would be read wrongly; save it as a PNG of 16 bits" in refused(
         tmp_path / "a.tif"
     )
+
+
+def tiff_of(jpeg, compression, sampling):
+    """Returns a TIFF whose only strip is a JPEG, as it is."""
+    height, width = PIXELS.shape[:2]
+    tags = {256: width, 257: height, 258: None, 259: compression, 262: 6, 273: 8, 277: 3, 278: height, 279: len(jpeg)}
+    tags |= {513: 8, 514: len(jpeg)} if compression == 6 else {}
+    tags |= {530: sampling | sampling << 16}
+    start = 8 + len(jpeg)
+    entries = [
+        struct.pack(
+            "<HHII",
+            tag,
+            3 if tag in (258, 530) else 4,
+            {258: 3, 530: 2}.get(tag, 1),
+            value or start + 2 + 12 * len(tags) + 4,
+        )
+        for tag, value in tags.items()
+    ]
+    directory = struct.pack("<H", len(tags)) + b"".join(entries) + bytes(4) + struct.pack("<3H", 8, 8, 8)
+    return b"II*\0" + struct.pack("<I", start) + jpeg + directory
+
+
+def jpeg_of(**options):
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).save(file, "JPEG", quality=90, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("compression", [6, 7])
+def test_jpegs_inside_are_read_as_alone(tmp_path, compression):
+    alone, inside = tmp_path / "a.jpg", tmp_path / "a.tif"
+    for options in ({"subsampling": 0}, {"subsampling": 2}, {"subsampling": 2, "progressive": True}):
+        jpeg = jpeg_of(**options)
+        alone.write_bytes(jpeg)
+        inside.write_bytes(tiff_of(jpeg, compression, 1 + (options["subsampling"] == 2)))
+        if compression == 6 and options.get("progressive"):  # TIFF 6.0 knows none
+            assert "a.tif: cannot be decoded (" in refused(inside)
+        else:  # libtiff enlarges the colours of old files without smoothing
+            differences = np.abs(read_image(inside).astype(int) - read_image(alone))
+            assert differences.mean() < (5 if compression == 6 and options["subsampling"] else 1e-9)
+
+
+def test_a_jpeg_of_many_scans_inside_is_refused(tmp_path):
+    jpeg = jpeg_of(progressive=True)
+    scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    (tmp_path / "a.tif").write_bytes(tiff_of(jpeg[:-2] + 200 * scan + jpeg[-2:], 7, 2))
+    assert "a.tif: cannot be decoded (" in refused(tmp_path / "a.tif")

@@ -1,4 +1,4 @@
-"""What training and validation images have in common, by which metrics become too good."""
+"""Images that are there twice: in a split, and in training and validation, by which metrics become too good."""
 
 from __future__ import annotations
 
@@ -26,6 +26,28 @@ def leaks(train: Pairs, trained: Inspection, val: Pairs, evaluated: Inspection) 
     """
     same = _same_images(train, trained, val, evaluated)
     return [*same, *_alike(train, trained, val, evaluated), *_groups_in_both(train, val)]
+
+
+def repeats(pairs: Pairs, inspection: Inspection) -> list[Remark]:
+    """Returns a remark if images of a split have the contents of others in it, and whether their masks are the same.
+
+    Args:
+        pairs: The split.
+        inspection: The result of `inspect_pairs` for it.
+    """
+    first: dict[str, int] = {}
+    copies = []
+    for index, digest in enumerate(inspection.contents):
+        if digest and (before := first.setdefault(digest, index)) != index:
+            copies.append((index, before))
+    if not copies:
+        return []
+    masks = inspection.label_contents
+    differing = sum(masks[index] != masks[before] for index, before in copies)
+    copy, original = (pairs.images[index] for index in copies[0])
+    are = f"of the {len(pairs)} images of {pairs.split}, {len(copies)} repeat another"
+    fix = f"; {differing} of them with another mask: keep the right one" if differing else ", mask included"
+    return [Remark("repeated", f"{copy}: is the same image as {original}; {are}{fix}", len(copies))]
 
 
 def _same_images(train: Pairs, trained: Inspection, val: Pairs, evaluated: Inspection) -> list[Remark]:

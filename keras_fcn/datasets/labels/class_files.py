@@ -34,6 +34,12 @@ _NAMED = re.compile(
 )
 """Names of files that list classes, without suffix."""
 
+_FIGURES = re.compile(
+    r".*(weight|count|freq|histogram|statistic|stats|distribution|accurac|score|metric|(^|[_\-. ])m?iou).*",
+    re.IGNORECASE,
+)
+"""Names of files that give figures of classes, of which whole ones look like ids."""
+
 _MOST_BYTES, _MOST_FOLDERS, _FEW, _ALONE = 1 << 20, 64, 16, 2
 
 
@@ -111,6 +117,7 @@ def _candidates(folder: Path, most: int | None = None) -> list[Path]:
             and suffix in (*_TABLES, *_DOCUMENTS, *_OTHERS)
             and not entry.name.startswith(".")
             and not is_split(stem)
+            and not _FIGURES.fullmatch(stem)
         ):
             found.setdefault(suffix, []).append(folder / entry.name)
     groups = [group for group in found.values() if most is None or len(group) <= most]

@@ -47,7 +47,7 @@ def read_roboflow(root: Path, split: str) -> Pairs:
         raise UserError(f"{root}: has no split {split!r}; splits there: {found}")
     folder = root / name
     legend = Legend.of_values(*_classes(root))
-    images, masks = images_and_masks(files_by_stem(folder))
+    images, masks = images_and_masks(_files(folder))
     others = [root / split for split in splits if split != name]
     every_mask = Masks(legend, functools.partial(all_masks, masks, _masks_in, others))
     pairs = Pairs.found("Roboflow masks", split, folder, images, masks, legend.classes, every_mask.reader(), divide)
@@ -55,7 +55,16 @@ def read_roboflow(root: Path, split: str) -> Pairs:
 
 
 def _masks_in(folder: Path) -> Files:
-    return images_and_masks(files_by_stem(folder))[1]
+    return images_and_masks(_files(folder))[1]
+
+
+def _files(folder: Path) -> Files:
+    """Returns a folder's image files and its masks in NPY by their names."""
+    files = files_by_stem(folder)
+    for name, path in files_by_stem(folder, (".npy",)).items():
+        if name.endswith(MASK_ENDING) and files.setdefault(name, path) is not path:
+            raise UserError(f"{path} and {files[name].name} have the same name; rename or remove one")
+    return files
 
 
 def images_and_masks(files: Files) -> tuple[Files, Files]:

@@ -9,6 +9,7 @@ from conftest import Call
 from PIL import Image
 
 from keras_fcn.datasets import inspect_pairs, open_pairs
+from keras_fcn.datasets.inspection.leaks import repeats
 from keras_fcn.errors import Remark, UserError
 from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.training.inputs.data import open_training_data
@@ -108,6 +109,25 @@ def test_images_of_both_splits_are_known_by_their_contents(tmp_path):
     call = Call("keras_fcn/check.py", tmp_path, "--picture", tmp_path / "check.png")
     assert call.status == 0
     assert f"Findings in val: 1 x in both splits\n  {expected}" in call.out
+
+
+def test_images_that_a_split_holds_twice_are_said_and_whether_masks_agree(tmp_path):
+    rng = np.random.default_rng(0)
+    write_pairs(tmp_path, {str(index): (rng.integers(0, 255, (6, 9, 3), np.uint8), 1, (6, 9), 1) for index in range(4)})
+    pairs = open_pairs(tmp_path, "all")
+    assert repeats(pairs, inspect_pairs(pairs)) == []
+    for name in ("5", "6"):
+        shutil.copy(tmp_path / "images/1.png", tmp_path / f"images/{name}.png")
+        shutil.copy(tmp_path / "masks/1.png", tmp_path / f"masks/{name}.png")
+    twice = f"{tmp_path}/images/5.png: is the same image as {tmp_path}/images/1.png"
+    start = f"{twice}; of the 6 images of all, 2 repeat another"
+    pairs = open_pairs(tmp_path, "all")
+    assert list(map(str, repeats(pairs, inspect_pairs(pairs)))) == [f"{start}, mask included"]
+    Image.fromarray(np.zeros((6, 9), np.uint8)).save(tmp_path / "masks/6.png")
+    expected = f"{start}; 1 of them with another mask: keep the right one"
+    assert list(map(str, repeats(pairs, inspect_pairs(pairs)))) == [expected]
+    call = Call("keras_fcn/check.py", tmp_path, "--splits", "all", "--picture", tmp_path / "check.png")
+    assert (call.status, call.out.count(expected)) == (0, 1)
 
 
 def lines_about(root):

@@ -75,6 +75,25 @@ FORMS = {
 }  # fmt: skip
 
 
+FIGURES = {
+    "class_weights.json": '{"road": 1, "sky": 4}',
+    "iou_of_classes.json": '{"road": 90, "sky": 10}',
+    "label_freq.yaml": "road: 3\nsky: 1\n",
+    "pixel_counts.csv": "road,90\nsky,10\n",
+    "class_distribution.csv": "class,weight\nroad,1\nsky,4\n",
+    "class_weights.csv": "road,1\nsky,4\n",
+    "classes_weight.json": '[{"class": "road", "weight": 1}, {"class": "sky", "weight": 4}]',
+    "class_weights.txt": "road 1\nsky 4\n",
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_of_classes_are_not_their_ids(tmp_path, name):
+    write(tmp_path / name, FIGURES[name])
+    assert find_legend(tmp_path) is None
+    assert like_class_files(tmp_path) == ()
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_forms_are_read_by_content(tmp_path, name):
     text, values, colors = FORMS[name]

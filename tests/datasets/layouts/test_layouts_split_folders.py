@@ -49,6 +49,19 @@ def test_roboflow_images_of_face_masks_are_images(tmp_path):
     assert open_pairs(tmp_path, "train").findings == ()
 
 
+def test_roboflow_masks_may_be_arrays(tmp_path):
+    truth = write_roboflow(tmp_path)
+    masks = sorted(tmp_path.rglob("*_mask.png"))
+    for path in masks:
+        np.save(path.with_suffix(".npy"), np.asarray(Image.open(path)))
+        path.unlink()
+    np.save(masks[0].with_name("depth.npy"), np.zeros((4, 5), np.float32))
+    require_truth(open_pairs(tmp_path, "train"), truth)
+    (tmp_path / "train/kitchen_mask.png").touch()
+    with pytest.raises(UserError, match=r"_mask\.npy and .*_mask\.png have the same name; rename or remove one"):
+        open_pairs(tmp_path, "train")
+
+
 def test_roboflow_orphans_are_found(tmp_path):
     write_roboflow(tmp_path)
     (tmp_path / "train/kitchen.jpg").unlink()

@@ -52,7 +52,9 @@ def read_supervisely(root: Path, split: str) -> Pairs:
     for folder in (sets[name] for name in names):
         images, files = _images(folder), _files(folder)
         pairs = {image: files.pop(name) for name, image in images.items() if name in files}
-        pairs |= {image: files.pop(name) for name, image in _by_stem(images).items() if name in files}
+        stems, shared = _by_stem([image for image in images.values() if image not in pairs])
+        found += [_shared(files.pop(name), shared[name]) for name in shared if name in files]
+        pairs |= {image: files.pop(name) for name, image in stems.items() if name in files}
         alone += [image for image in images.values() if image not in pairs]
         found += [_annotation(image, file, shapes, ids, others) for image, file in pairs.items()]
         found += [_missing(path) for path in files.values()]
@@ -93,14 +95,25 @@ def _images(folder: Path) -> dict[str, Path]:
     return {plain_name(path.name): path for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
 
 
-def _by_stem(images: dict[str, Path]) -> dict[str, Path]:
-    return {plain_name(path.stem): path for path in images.values()}
+def _by_stem(images: list[Path]) -> tuple[dict[str, Path], dict[str, list[Path]]]:
+    """Returns images by their names without suffix, and those that share one."""
+    groups: dict[str, list[Path]] = {}
+    for path in images:
+        groups.setdefault(plain_name(path.stem), []).append(path)
+    alone = {name: group[0] for name, group in groups.items() if len(group) == 1}
+    return alone, {name: group for name, group in groups.items() if len(group) > 1}
 
 
 def _files(folder: Path) -> dict[str, Path]:
     """Returns the files of annotations by the names of their images, in older versions without suffix."""
     files = walk_files(folder / _ANNOTATIONS)
     return {plain_name(path.stem): path for path in files if path.suffix == ".json"}
+
+
+def _shared(path: Path, images: list[Path]) -> DataError:
+    names = " and ".join(image.name for image in images)
+    fix = f"rename it to {images[0].name}.json if it is that image's"
+    return DataError("several images", f"{path}: may annotate each of {names}; {fix}")
 
 
 def _missing(path: Path) -> DataError:

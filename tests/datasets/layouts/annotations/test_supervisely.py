@@ -67,6 +67,26 @@ def test_data_sets_are_splits_and_may_hold_others(tmp_path):
     assert [path.name for path in open_pairs(tmp_path, "val").unlabelled] == ["d.png"]
 
 
+def test_a_file_without_suffix_is_of_one_image(tmp_path):
+    put(tmp_path, "a.jpg"), put(tmp_path, "a.png")
+    (tmp_path / "ds/ann/a.jpg.json").unlink()
+    (tmp_path / "ds/ann/a.png.json").rename(tmp_path / "ds/ann/a.json")
+    with pytest.raises(
+        UserError, match=r"ann/a\.json: may annotate each of a\.jpg and a\.png; rename it to a\.jpg\.js"
+    ):
+        open_pairs(tmp_path, "all")
+
+
+def test_an_image_without_a_file_does_not_get_that_of_another_of_its_name(tmp_path):
+    put(tmp_path, "a.jpg"), put(tmp_path, "a.png")
+    (tmp_path / "ds/ann/a.jpg.json").unlink()
+    pairs = open_pairs(tmp_path, "all")
+    assert [path.name for path in pairs.images] == ["a.png"]
+    assert [str(found).rpartition("/")[2] for found in pairs.findings] == [
+        "a.jpg: has no mask, a.png has; it is ignored"
+    ]
+
+
 def test_lines_are_not_drawn_and_images_without_figures_are_background(tmp_path):
     put(tmp_path, "a.png", [{"classTitle": "cat", "geometryType": "line", "points": SQUARE}])
     put(tmp_path, "b.png", [{"classTitle": "cat", "points": SQUARE}])  # as older versions have it

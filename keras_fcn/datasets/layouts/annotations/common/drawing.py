@@ -82,7 +82,9 @@ def draw_pairs(
     if not masks:
         require_sound(faults)
         raise UserError(f"{root}: nothing there is annotated in the split {split!r}")
-    images = {name: named[name].image for name in masks} | _names(alone, root)
+    images = {name: named[name].image for name in masks}
+    without, alike = _without(alone, root, named)
+    images, faults = images | without, faults + alike
     pairs = Pairs.found(layout, split, root, images, masks, classes, reader(read_label, classes), divide)
     read = frozenset(pairs.images)
     empty = [each for each in named.values() if not each.shapes and each.image in read]
@@ -105,8 +107,17 @@ def _named(
     return named, faults
 
 
-def _names(images: Iterable[Path], root: Path) -> dict[str, Path]:
-    return {_name(image, root): image for image in images}
+def _without(
+    images: Iterable[Path], root: Path, named: dict[str, Annotation]
+) -> tuple[dict[str, Path], list[DataError]]:  # fmt: skip
+    """Returns images that nothing is said about by their names, and findings on those named like an annotated one."""
+    names = {_name(image, root): image for image in images}
+    findings = [
+        DataError("photo alone", f"{image}: has no mask, {named[name].image.name} has; it is ignored", is_fatal=False)
+        for name, image in names.items()
+        if name in named
+    ]
+    return {name: image for name, image in names.items() if name not in named}, findings
 
 
 def _name(image: Path, root: Path) -> str:
