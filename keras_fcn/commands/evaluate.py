@@ -20,6 +20,7 @@ from keras_fcn.system.files import require_writable
 from keras_fcn.system.options import NOT_NEGATIVE
 from keras_fcn.system.startup import start_tensorflow
 
+_DIVISIONS = ("blocks", "group_by", "folds", "fold")
 _SPLIT_HINT = "(default: that on which the first run was evaluated; on other data, val)"
 
 
@@ -71,7 +72,7 @@ class EvaluateOptions(SourceOptions):
         super().__post_init__()
         if self.submission is not None and len(self.models) > 1:
             raise UserError(f"--submission takes the predictions of one model. Received: {len(self.models)}")
-        counted = ("calibration", "keep_temperature", "merge", "ignore_classes", "drop", "blocks", "group_by")
+        counted = ("calibration", "keep_temperature", "merge", "ignore_classes", "drop", *_DIVISIONS)
         if self.submission is not None and (given := [name for name in counted if getattr(self, name)]):
             both = f"{argument('submission')} and {argument(given[0])}"
             raise UserError(f"{both} exclude each other: the server has the masks and VOC's classes; leave one out")
@@ -98,7 +99,7 @@ class EvaluateOptions(SourceOptions):
             return DataOptions(data=str(self.data), val_split=self.split or "val", **self.listing | classes)
         is_given = self.layout != "auto" or self.images is not None or self.masks is not None
         listing = (self if is_given else trained.dataset).listing | classes
-        listing |= {"blocks": self.blocks or trained.blocks, "group_by": self.group_by or trained.group_by}
+        listing |= {name: getattr(self, name) or getattr(trained, name) for name in _DIVISIONS}
         listing["unlabelled"] = trained.unlabelled if self.unlabelled == "leave_out" else self.unlabelled
         return dataclasses.replace(trained.dataset, val_split=self.split or trained.val_split, **listing)
 

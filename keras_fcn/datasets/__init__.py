@@ -19,7 +19,8 @@ from keras_fcn.datasets.layouts.patterns.reading import read_patterns
 from keras_fcn.datasets.layouts.patterns.search import search_patterns
 from keras_fcn.datasets.listing import holds_pictures, inner_folders
 from keras_fcn.datasets.pairs import Pairs
-from keras_fcn.datasets.splits.groups import group_images
+from keras_fcn.datasets.splits.folds import val_of_fold
+from keras_fcn.datasets.splits.groups import group_images, val_of_groups
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.datasets.windows.blocks import divided_by_blocks
 from keras_fcn.errors import UserError, argument
@@ -78,6 +79,8 @@ def open_pairs(
     group_by: str | None = None,
     already: Sequence[str] = (),
     blocks: int | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
 ) -> Pairs:
     """Lists the pairs of one split of a data set.
 
@@ -101,30 +104,50 @@ def open_pairs(
         already: Names of classes; data that have these already keep them.
         blocks: The side in pixels of the blocks into which images are divided, a fifth of which becomes "val", for data
             that have no splits of their own.
+        folds: Number of folds, for cross-validation: all images of "train" and "val", or of data without splits.
+        fold: The fold that is "val", from 1; the others are "train".
 
     Raises:
         UserError: If a pattern matches nothing or a name is there twice, the folder is not such a data set, has no such
             split, its masks are not clear, there is no background for images without mask, or classes cannot be merged,
-            ignored or dropped so, or images have no group, or all the same.
+            ignored or dropped so, or images have no group, or all the same, or there is no such fold.
     """
     root, patterns = _folder(data), Patterns.given(images, masks, layout)
-    if group_by is not None and blocks is not None:
-        both = f"{argument('group_by')} and {argument('blocks')}"
-        raise UserError(f"{both} exclude each other: blocks divide every image; leave one out")
-    listed = _listed(root, split, layout, patterns) if blocks is None else _undivided(root, layout, patterns)
-    is_divided = group_by is not None and listed.note != ""
-    pairs = (_listed(root, "all", layout, patterns) if is_divided else listed).chosen(reading)
+    wanted = SourceOptions(
+        merge=tuple(merge), ignore_classes=tuple(ignore_classes), drop=tuple(drop), group_by=group_by, blocks=blocks,
+        folds=folds, fold=fold,
+    )  # fmt: skip
+    pairs, is_whole = _to_divide(root, split, layout, patterns, reading, blocks=blocks, fold=fold, group_by=group_by)
     pairs = pairs.with_background() if unlabelled == "background" else pairs
-    wanted = SourceOptions(merge=tuple(merge), ignore_classes=tuple(ignore_classes), drop=tuple(drop))
     if wanted.changes_classes and pairs.classes.names != tuple(already):
         pairs = pairs.with_classes(class_mapping(pairs.classes, wanted))
+    if group_by is not None:
+        groups = group_images(group_by, root, (*pairs.images, *pairs.unlabelled))
+        pairs = dataclasses.replace(pairs, group_of=groups)
     if blocks is not None:
         return divided_by_blocks(pairs, split, blocks, root)
-    if group_by is None:
+    if not is_whole or split == "all":
         return pairs
-    groups = group_images(group_by, root, (*pairs.images, *pairs.unlabelled))
-    pairs = dataclasses.replace(pairs, group_of=groups)
-    return pairs.divided(split, group_by) if is_divided else pairs
+    if folds is not None and fold is not None:
+        return pairs.divided(split, *val_of_fold(pairs.images, pairs.names, folds, fold, pairs.group_of, group_by))
+    return pairs.divided(split, *val_of_groups(pairs.group_of, pairs.images, group_by or ""))
+
+
+def _to_divide(
+    root: Path, split: str, layout: str, patterns: Patterns | None, reading: str, blocks: int | None, fold: int | None,
+    group_by: str | None,
+) -> tuple[Pairs, bool]:  # fmt: skip
+    """Lists the pairs of a split; or all, which then have to be divided, as blocks, folds or groups want it."""
+    if blocks is not None:
+        return _undivided(root, layout, patterns).chosen(reading), True
+    is_of_folds = fold is not None and split in ("train", "val", "all")
+    listed = _listed(root, "train" if is_of_folds else split, layout, patterns)
+    if listed.note and (is_of_folds or group_by is not None):
+        return _listed(root, "all", layout, patterns).chosen(reading), True
+    listed = listed.chosen(reading)
+    if is_of_folds:
+        listed = listed.joined(_listed(root, "val", layout, patterns).chosen(reading or listed.reading))
+    return listed, is_of_folds
 
 
 def _undivided(root: Path, layout: str, patterns: Patterns | None) -> Pairs:

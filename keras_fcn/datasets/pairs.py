@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from keras_fcn.datasets.labels.choice import COLORS
-from keras_fcn.datasets.labels.legend import shown
 from keras_fcn.datasets.labels.mapping import ClassMapping
 from keras_fcn.datasets.labels.naming import masks_of_images, naming_note, require_pairs
-from keras_fcn.datasets.labels.reading import LabelReader, Masks, reader
+from keras_fcn.datasets.labels.reading import (
+    LabelReader,
+    Masks,
+    described,
+    read_mapped,
+    read_of_either,
+    read_or_background,
+    reader,
+)  # fmt: skip
 from keras_fcn.datasets.listing import Files
-from keras_fcn.datasets.splits import followers, resolved, split_of
-from keras_fcn.datasets.splits.groups import groups_of_val
+from keras_fcn.datasets.splits import division_note, resolved, split_of
 from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.photos import displayed_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +175,7 @@ class Pairs:
         """Returns the pairs of these names, and the images alone that have no mask, or this split's part of them."""
         note = ""
         if divide:
-            note = _note(names, source) if self.split in ("train", "val") else ""
+            note = division_note(names, source) if self.split in ("train", "val") else ""
             names = split_of(names, self.split, source)
             alone = split_of(alone, self.split, source) if len(alone) > 1 else alone * (self.split != "val")
         return dataclasses.replace(
@@ -225,30 +230,44 @@ class Pairs:
             self,
             images=self.images + self.unlabelled,
             labels=self.labels + self.unlabelled,
-            read_label=reader(_read_or_background, self.read_label, without, background),
+            read_label=reader(read_or_background, self.read_label, without, background),
             findings=tuple(finding for finding in self.findings if finding.kind not in ("missing mask", "photo alone")),
             unlabelled=(),
         )
 
-    def divided(self, split: str, group_by: str) -> Pairs:
-        """Returns one split, "train" or "val", of pairs that lack any, each group on one side.
+    def joined(self, other: Pairs) -> Pairs:
+        """Returns these pairs, and after them those of another split of the same data set that are not among them.
+
+        Raises:
+            UserError: If the splits have different classes.
+        """
+        if self.classes.names != other.classes.names:
+            both = f"the splits {self.split} and {other.split} have different classes"
+            raise UserError(f"{self.images[0].parent}: {both}; folds divide images of the same classes")
+        mine = set(self.images)
+        more = [index for index, image in enumerate(other.images) if image not in mine]
+        theirs = frozenset(other.labels[index] for index in more)
+        is_same, read = described(self.read_label) == described(other.read_label), self.read_label
+        return dataclasses.replace(
+            self,
+            images=(*self.images, *(other.images[index] for index in more)),
+            labels=(*self.labels, *(other.labels[index] for index in more)),
+            read_label=read if is_same else reader(read_of_either, read, other.read_label, theirs),
+            findings=tuple({str(finding): finding for finding in (*self.findings, *other.findings)}.values()),
+            unlabelled=tuple(dict.fromkeys((*self.unlabelled, *other.unlabelled))),
+        )
+
+    def divided(self, split: str, val: Collection[Path], note: str) -> Pairs:
+        """Returns one split, "train" or "val", of all pairs.
 
         Args:
             split: The split.
-            group_by: What makes the groups, for the note and error messages.
-
-        Raises:
-            UserError: If all are of one group.
+            val: The images that are for validation, those without a mask included.
+            note: How they were chosen, human-readable.
         """
-        groups = [self.group_of[image] for image in self.images]
-        chosen = groups_of_val(groups, group_by)
-        kept = [index for index, group in enumerate(groups) if (group in chosen) == (split == "val")]
+        kept = [index for index, image in enumerate(self.images) if (image in val) == (split == "val")]
         images, labels = (tuple(paths[index] for index in kept) for paths in (self.images, self.labels))
-        unlabelled = tuple(image for image in self.unlabelled if (self.group_of[image] in chosen) == (split == "val"))
-        note = (
-            f"{sum(group in chosen for group in groups)} of the {len(groups)} images are val: {len(chosen)} of "
-            f"{len(set(groups))} groups by {group_by}, chosen by their names ({shown(sorted(chosen))})"
-        )
+        unlabelled = tuple(image for image in self.unlabelled if (image in val) == (split == "val"))
         return dataclasses.replace(self, split=split, images=images, labels=labels, unlabelled=unlabelled, note=note)
 
     def with_classes(self, mapping: ClassMapping) -> Pairs:
@@ -256,7 +275,7 @@ class Pairs:
         return dataclasses.replace(
             self,
             classes=mapping.classes,
-            read_label=reader(_read_mapped, self.read_label, mapping.ids),
+            read_label=reader(read_mapped, self.read_label, mapping.ids),
             mask_notes=(*self.mask_notes, mapping.note),
             stored_classes=self.classes,
             label_ids=mapping.ids,
@@ -273,27 +292,5 @@ class Pairs:
         return dataclasses.replace(self, images=self.images[index::count], labels=self.labels[index::count])
 
 
-def _read_or_background(path: Path, read_label: LabelReader, without: frozenset[Path], background: int) -> np.ndarray:
-    """Reads a label file; the label of an image without mask, which stands for itself, is background."""
-    return np.full(displayed_size(path), background, np.uint8) if path in without else read_label(path)
-
-
-def _read_mapped(path: Path, read_label: LabelReader, ids: tuple[int, ...]) -> np.ndarray:
-    """Reads a label file to the ids that its own become."""
-    return np.array(ids, np.uint8)[read_label(path)]
-
-
 def _left_out(*listings: dict[str, Path]) -> tuple[DataError, ...]:
     return tuple(finding for files in listings if isinstance(files, Files) for finding in files.left_out)
-
-
-def _note(names: list[str], source: Path) -> str:
-    """Returns how a data set without split lists is divided, and whether that parts frames of a video."""
-    train, val = (split_of(names, split, source) for split in ("train", "val"))
-    note = f"a fifth of the images of {source}, chosen by their names, is val"
-    if len(val) > 1 and 2 * (count := followers(val, train)) > len(val):
-        note += (
-            f"; {count} of these {len(val)} are neighbours of training images by number: if they are frames of a "
-            "video, keep it in one split (--group-by), or the metrics are too good"
-        )
-    return note

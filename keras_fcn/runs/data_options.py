@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 from tyro.conf import arg
 
+from keras_fcn.errors import UserError, argument
 from keras_fcn.runs import names
 from keras_fcn.system.options import Options, Range, hint
 
+_FOLDS = Range(lambda folds: folds >= 2, "must be at least 2")
 _BLOCK = Range(lambda side: side >= 64, "must be at least 64")
 
 
@@ -52,11 +54,35 @@ class SourceOptions(Options):
     a pattern of their paths, '{group}_*' or '{group}/*'; a regular expression with (?P<group>...); or FILE.csv:COLUMN,
     whose first column names images."""
 
+    folds: Annotated[int | None, _FOLDS, arg(metavar="K", help_behavior_hint="")] = None
+    """Cross-validation: divide all images, or those of the splits train and val together, into K folds, of which --fold
+    is val and the others are train; groups stay whole."""
+
+    fold: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    """The fold that is val, from 1 to K."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("group_by", "folds"):
+            if self.blocks is not None and getattr(self, name) is not None:
+                both = f"{argument(name)} and {argument('blocks')}"
+                raise UserError(f"{both} exclude each other: blocks divide every image; leave one out")
+        if self.folds is None and self.fold is not None:
+            needed = f"{argument('folds')}, the number of folds, such as {argument('folds', 5)}"
+            raise UserError(f"{argument('fold', self.fold)} needs {needed}")
+        if self.folds is not None and (self.fold is None or not 1 <= self.fold <= self.folds):
+            received = "" if self.fold is None else f". Received: {argument('fold', self.fold)}"
+            raise UserError(
+                f"{argument('folds', self.folds)} needs {argument('fold')}, the one that is val, from 1 to {self.folds}"
+                f"{received}"
+            )
+
     @property
     def listing(self) -> dict[str, Any]:
         """Returns how the pairs are listed, as arguments of `keras_fcn.open_pairs` beside `data`."""
         found = {"layout": self.layout, "images": self.images, "masks": self.masks, "unlabelled": self.unlabelled}
-        return {**found, "blocks": self.blocks, "group_by": self.group_by, **self.wanted_classes}
+        divided = {"blocks": self.blocks, "group_by": self.group_by, "folds": self.folds, "fold": self.fold}
+        return {**found, **divided, **self.wanted_classes}
 
     @property
     def wanted_classes(self) -> dict[str, tuple[str, ...]]:
@@ -73,6 +99,7 @@ class SourceOptions(Options):
         """Returns the folder, and how it is read, as arguments of `python -m keras_fcn.check`."""
         layout = None if self.layout == "auto" else self.layout
         given = {"--layout": layout, "--images": self.images, "--masks": self.masks, "--blocks": self.blocks}
+        given |= {"--folds": self.folds, "--fold": self.fold}
         return " ".join(
             [str(self.data), *(f"{name} {shlex.quote(str(value))}" for name, value in given.items() if value)]
         )

@@ -11,6 +11,8 @@ from wcwidth import wcswidth
 _TENSORFLOW_OPERATION = re.compile(r"^\{\{function_node \S+\}\} (?:\S+; )?|\s*\[Op:\w+\].*", re.DOTALL)
 """Where TensorFlow's message tells of which operation and temporary file it is, before and after what happened."""
 
+_SHOWN = 8
+
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], alignment: str = "") -> str:
     """Returns a table in plain text, aligned in any script.
@@ -39,6 +41,12 @@ def display_width(text: str) -> int:
 def printable(text: str) -> str:
     """Returns a text whose letters that UTF-8 lacks are escaped: of a file's name in another encoding."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def shown(words: Sequence[str]) -> str:
+    """Returns the first words, and the number of the others."""
+    more = [f"{len(words) - _SHOWN} more"] if len(words) > _SHOWN else []
+    return ", ".join([*words[:_SHOWN], *more])
 
 
 def signed(difference: float) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from keras_fcn.datasets.inspection import Inspection
-from keras_fcn.datasets.labels.legend import shown
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError
 from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.system.text import shown
 
 MOST_VOID = 0.2
 """Fraction of void pixels that borders explain: about 6% in VOC's masks, 12% where much is left unlabelled."""

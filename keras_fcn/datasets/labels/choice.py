@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from keras_fcn.datasets.labels.labelmap import EXAMPLE_LINE, LABELMAP
-from keras_fcn.datasets.labels.legend import NO_CLASS, Legend, shown
+from keras_fcn.datasets.labels.legend import NO_CLASS, Legend
 from keras_fcn.datasets.labels.survey import BLACK, WHITE, Colors, remembered, sound_contents, stored_palettes
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, Color
 from keras_fcn.images.label_files.content import LabelContent
 from keras_fcn.images.label_files.division import BY_256, BY_1000, choose_division
+from keras_fcn.system.text import shown
 
 IDS, COLORS, GREYS, BLACK_AND_WHITE, LINE_NUMBERS = "ids", "colors", "greys", "black_and_white", "line_numbers"
 

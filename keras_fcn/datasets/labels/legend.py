@@ -8,14 +8,13 @@ from pathlib import Path
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable, voc_palette
+from keras_fcn.system.text import shown
 
 NO_CLASS = 254
 """Stands for no class among the ids of a legend's values."""
 
 VOID_NAMES = ("void", "ignore", "ignored", "unlabeled", "unlabelled")
 """Names that mean void, with or without underscores around them."""
-
-SHOWN_NAMES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +102,3 @@ def is_void(name: str) -> bool:
 def bare(name: str) -> str:
     """Returns a name in lower case, without underscores around it."""
     return name.strip("_").lower()
-
-
-def shown(words: list[str]) -> str:
-    """Returns the first words, and the number of the others."""
-    more = [f"{len(words) - SHOWN_NAMES} more"] if len(words) > SHOWN_NAMES else []
-    return ", ".join([*words[:SHOWN_NAMES], *more])

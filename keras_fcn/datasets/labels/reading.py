@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from keras_fcn.datasets.labels import choice
-from keras_fcn.datasets.labels.legend import NO_CLASS, Legend, shown
+from keras_fcn.datasets.labels.legend import NO_CLASS, Legend
 from keras_fcn.errors import DataError
 from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.images.label_files.division import DIVISORS, NOTES
 from keras_fcn.images.masks import read_color_label, read_grey_label, read_label, read_value_label
+from keras_fcn.images.photos import displayed_size
+from keras_fcn.system.text import shown
 
 LabelReader = Callable[[Path], np.ndarray]
 """Decodes a label file to class ids uint8 [H, W], 255 for void; raises DataError."""
@@ -105,6 +107,21 @@ def _read(path: Path, read: LabelReader, hint: str) -> np.ndarray:
         if not hint or error.kind not in ("id out of range", "unknown colour"):
             raise
         raise DataError(error.kind, f"{error}; {hint}") from None
+
+
+def read_or_background(path: Path, read_label: LabelReader, without: frozenset[Path], background: int) -> np.ndarray:
+    """Reads a label file; the label of an image without mask, which stands for itself, is background."""
+    return np.full(displayed_size(path), background, np.uint8) if path in without else read_label(path)
+
+
+def read_of_either(path: Path, mine: LabelReader, other: LabelReader, theirs: frozenset[Path]) -> np.ndarray:
+    """Reads a label file of one of two splits; `theirs` are those that `other` reads."""
+    return (other if path in theirs else mine)(path)
+
+
+def read_mapped(path: Path, read_label: LabelReader, ids: tuple[int, ...]) -> np.ndarray:
+    """Reads a label file to the ids that its own become."""
+    return np.array(ids, np.uint8)[read_label(path)]
 
 
 def described(value: object) -> str:

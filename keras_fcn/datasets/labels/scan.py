@@ -11,12 +11,12 @@ import numpy as np
 
 from keras_fcn.datasets.labels.choice import BLACK_AND_WHITE, require_one_palette
 from keras_fcn.datasets.labels.labelmap import EXAMPLE_LINE, LABELMAP
-from keras_fcn.datasets.labels.legend import shown
 from keras_fcn.datasets.labels.survey import BLACK, WHITE, Colors, contents, remembered
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable, Color
 from keras_fcn.images.label_files.content import LabelContent
 from keras_fcn.images.label_files.division import DIVISORS, choose_division, class_part
+from keras_fcn.system.text import shown
 
 SHOWN_COLORS = 8
 MOST_CLASSES = 254

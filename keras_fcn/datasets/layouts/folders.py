@@ -9,7 +9,7 @@ from pathlib import Path
 
 from keras_fcn.datasets.labels.choice import BLACK_AND_WHITE
 from keras_fcn.datasets.labels.class_files import above, find_legend, like_class_files
-from keras_fcn.datasets.labels.legend import Legend, shown
+from keras_fcn.datasets.labels.legend import Legend
 from keras_fcn.datasets.labels.naming import UnpairedError, masks_of_images, require_pairs
 from keras_fcn.datasets.labels.reading import LabelReader, Masks
 from keras_fcn.datasets.labels.scan import scan_classes
@@ -23,6 +23,7 @@ from keras_fcn.images.classes import VOID_LABEL, ClassTable
 from keras_fcn.images.label_files.division import DIVISORS, NOTES
 from keras_fcn.images.masks import read_value_label
 from keras_fcn.system.files import by_suffix
+from keras_fcn.system.text import shown
 
 IMAGES = ("images", "image", "imgs", "img", "photos")
 MASKS = (

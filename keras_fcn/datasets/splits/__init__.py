@@ -101,6 +101,18 @@ def followers(names: Iterable[str], others: Iterable[str]) -> int:
     return found
 
 
+def division_note(names: list[str], source: Path) -> str:
+    """Returns how a data set without split lists is divided, and whether that parts frames of a video."""
+    train, val = (split_of(names, split, source) for split in ("train", "val"))
+    note = f"a fifth of the images of {source}, chosen by their names, is val"
+    if len(val) > 1 and 2 * (count := followers(val, train)) > len(val):
+        note += (
+            f"; {count} of these {len(val)} are neighbours of training images by number: if they are frames of a "
+            "video, keep it in one split (--group-by), or the metrics are too good"
+        )
+    return note
+
+
 def _numbered(name: str) -> tuple[str, int | None]:
     """Returns a name's beginning and the number that it ends with."""
     match = re.fullmatch(r"(.*?)(\d{1,18})", name, re.DOTALL)

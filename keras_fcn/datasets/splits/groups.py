@@ -5,13 +5,14 @@ from __future__ import annotations
 import collections
 import csv
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.listing import normal_name
 from keras_fcn.datasets.splits import VAL_FRACTION, bare_name, by_hash
 from keras_fcn.errors import UserError, argument
 from keras_fcn.system.files import read_lines
+from keras_fcn.system.text import shown
 
 _SPECIAL = re.compile(r"\{group\}|\*\*/|\*+")
 _TABLE = re.compile(r"(.*\.csv)(?::(.+))?", re.IGNORECASE)
@@ -39,28 +40,51 @@ def group_images(group_by: str, root: Path, images: Sequence[Path]) -> dict[Path
     return {image: str(group) for image, group in found.items()}
 
 
-def groups_of_val(groups: Sequence[str], group_by: str) -> set[str]:
-    """Returns the groups that are for validation: by their hashes, as many as a fifth of the images holds.
+def val_of_groups(group_of: Mapping[Path, str], images: Sequence[Path], group_by: str) -> tuple[set[Path], str]:
+    """Returns the images that are for validation, and how they were chosen, human-readable.
+
+    They are whole groups, chosen by their hashes: as many as a fifth of the images holds.
 
     Args:
-        groups: The group of each image.
-        group_by: As for `group_images`, for an error message.
+        group_of: The group of each image, of those without mask, too.
+        images: The images that have masks.
+        group_by: As for `group_images`, for the words.
 
     Raises:
         UserError: If there is only one group.
     """
-    sizes = collections.Counter(groups)
-    if len(sizes) < 2:
-        raise UserError(
-            f"{argument('group_by', group_by)}: all {len(groups)} images are of one group, {next(iter(sizes))!r}, so "
-            "one split would be empty; choose what tells groups apart"
-        )
-    room, chosen = max(1, round(VAL_FRACTION * len(groups))), set()
+    sizes = group_sizes(group_of, images, group_by)
+    room, chosen = max(1, round(VAL_FRACTION * len(images))), set()
     for group in by_hash(sizes):
         if sizes[group] <= room:
             chosen.add(group)
             room -= sizes[group]
-    return chosen or {min(by_hash(sizes), key=sizes.__getitem__)}
+    chosen = chosen or {min(by_hash(sizes), key=sizes.__getitem__)}
+    note = (
+        f"{sum(sizes[group] for group in chosen)} of the {len(images)} images are val: {len(chosen)} of {len(sizes)} "
+        f"groups by {group_by}, chosen by their names ({shown(sorted(chosen))})"
+    )
+    return {image for image, group in group_of.items() if group in chosen}, note
+
+
+def group_sizes(group_of: Mapping[Path, str], images: Sequence[Path], group_by: str) -> dict[str, int]:
+    """Returns the number of images in each group.
+
+    Args:
+        group_of: The group of each image.
+        images: The images that count.
+        group_by: As for `group_images`, for the error message.
+
+    Raises:
+        UserError: If all images are of one group.
+    """
+    sizes = collections.Counter(group_of[image] for image in images)
+    if len(sizes) < 2:
+        raise UserError(
+            f"{argument('group_by', group_by)}: all {len(images)} images are of one group, {next(iter(sizes))!r}, so "
+            "one split would be empty; choose what tells groups apart"
+        )
+    return dict(sizes)
 
 
 def _inside(root: Path, image: Path) -> Path:
