@@ -16,15 +16,8 @@ from keras_fcn.datasets import Pairs, inspect_pairs
 from keras_fcn.drawing.overlays import overlay
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import read_image
-from keras_fcn.pipeline.transforms import (
-    random_color_jitter,
-    random_crop,
-    random_flip,
-    random_rotation,
-    random_scaled_crop,
-    random_turn,
-    rotated_position,
-)
+from keras_fcn.pipeline.source import Pair, Source, rotated, rotated_position, whole
+from keras_fcn.pipeline.transforms import random_color_jitter, random_crop, random_flip, random_scaled_crop, random_turn
 from keras_fcn.runs import names
 from keras_fcn.system.options import BELOW_1, SCALES, SIZE, Options, within
 
@@ -72,11 +65,6 @@ class Augmentation(Options):
         sides = (max(self.crop_size),) * 2 if self.flip == "turns" else self.crop_size
         return math.ceil(sides[0] / self.scale[0]), math.ceil(sides[1] / self.scale[0])
 
-    @property
-    def reach(self) -> tuple[int, int] | None:
-        """Height and width of what a crop is taken from; None if the whole image is rotated or changed before."""
-        return None if self.rotate or self.augment is not None else self.taken
-
     def __call__(
         self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor, near: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -88,43 +76,53 @@ class Augmentation(Options):
             seed: Integers [2]; the same seed gives the same sample.
             near: Row and column of a pixel that the crop shows, int32 [2]; any if it is None, or negative.
         """
+        return self.sample(whole(image, label), seed, near)
+
+    def sample(self, source: Source, seed: tf.Tensor, near: tf.Tensor | None = None) -> Pair:
+        """Returns the same as a call, and takes no more of an image than the sample shows.
+
+        Args:
+            source: The image and its label.
+            seed: As for a call.
+            near: As for a call.
+        """
         if self.augment is not None:
             own_seed, seed = tf.unstack(tf.random.split(seed, 2))
-            image, label = self._augmented(image, label, own_seed)
+            source = self._augmented(source, own_seed)
         rotation_seed, crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 4))
         if self.rotate:
             if near is not None:
-                near = rotated_position(near, tf.shape(label), self.rotate, rotation_seed)
-            image, label = random_rotation(image, label, self.rotate, rotation_seed)
-        crop = functools.partial(self._cropped, near=near)
-        if self.flip == "turns":
-            image, label = random_turn(image, label, self.crop_size, flip_seed, crop, crop_seed)
-        else:
-            image, label = crop(image, label, self.crop_size, crop_seed)
+                near = rotated_position(near, source.shape, self.rotate, rotation_seed)
+            source = rotated(source, self.rotate, rotation_seed)
+        crop = functools.partial(self._cropped, source, seed=crop_seed, near=near)
+        is_turned = self.flip == "turns"
+        image, label = random_turn(crop, self.crop_size, flip_seed) if is_turned else crop(self.crop_size)
         if self.flip != "none":
             image, label = random_flip(image, label, flip_seed, _AXES[self.flip])
         if self.color_jitter:
             image = random_color_jitter(image, self.color_jitter, color_seed)
         return image, label
 
-    def _cropped(
-        self, image: tf.Tensor, label: tf.Tensor, size: tuple[int, int], seed: tf.Tensor, near: tf.Tensor | None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _cropped(self, source: Source, size: tuple[int, int], seed: tf.Tensor, near: tf.Tensor | None) -> Pair:
         """Returns a crop of this size."""
         if self.scale == (1, 1):
-            return random_crop(image, label, size, seed, near)
-        return random_scaled_crop(image, label, size, self.scale, seed, near)
+            return random_crop(source, size, seed, near)
+        return random_scaled_crop(source, size, self.scale, seed, near)
 
-    def _augmented(self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _augmented(self, source: Source, seed: tf.Tensor) -> Source:
+        """Returns what `augment` makes of an image, or of a part of a large one, twice as high and wide as a crop."""
         assert self.augment is not None
-        image, label = self.augment(image, label, seed)
+        size = tf.where(source.is_large, tf.minimum(source.shape, [2 * side for side in self.taken]), source.shape)
+        place = tf.random.stateless_uniform([2], tf.random.fold_in(seed, 3))
+        start = tf.cast(place * tf.cast(source.shape - size + 1, tf.float32), tf.int32)
+        image, label = self.augment(*source.part(start, size), seed)
         if (image.dtype, label.dtype) != (tf.uint8, tf.uint8):
             received = f"{image.dtype.name} and {label.dtype.name}"
             raise UserError(f"{argument('augment')} must return image and label as uint8. Received: {received}")
         image, label = tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(label, [None, None])
         fits = tf.reduce_all(tf.shape(image)[:2] == tf.shape(label))
         with tf.control_dependencies([tf.debugging.Assert(fits, [AUGMENT_FAULT])]):
-            return tf.identity(image), tf.identity(label)
+            return whole(tf.identity(image), tf.identity(label))
 
 
 def draw_samples(

@@ -12,8 +12,11 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.runs import names
 from keras_fcn.system.options import Options, Range, hint
 
+SMALLEST_BLOCK = 64
+"""Side in pixels of the smallest blocks into which images are divided."""
+
 _FOLDS = Range(lambda folds: folds >= 2, "must be at least 2")
-_BLOCK = Range(lambda side: side >= 64, "must be at least 64")
+_BLOCK = Range(lambda side: side >= SMALLEST_BLOCK, f"must be at least {SMALLEST_BLOCK}")
 
 
 @dataclasses.dataclass(frozen=True)

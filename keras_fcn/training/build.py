@@ -181,9 +181,8 @@ class _Builder:
 
     @functools.cached_property
     def cut(self) -> Cut:
-        """The training data with windows in place of large images; any crop fits into one of them."""
-        height, width = (2 * max(lengths) for lengths in zip(self.augmentation.taken, self.data.crop_size))
-        return cut_large(self.data.pairs, self.data.large, (height, width))
+        """The training data with windows in place of large images."""
+        return cut_large(self.data.pairs, self.data.large, self.augmentation.taken)
 
     @functools.cached_property
     def augmentation(self) -> Augmentation:

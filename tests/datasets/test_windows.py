@@ -1,5 +1,6 @@
-"""Large images are cut once: windows hold the image's very pixels, and every crop lies in one of them."""
+"""Large images are decoded once: windows hold the image's very pixels, and parts of them are read alone."""
 
+import contextlib
 import dataclasses
 import functools
 import re
@@ -10,12 +11,13 @@ from conftest import Call
 from PIL import Image
 
 from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs, open_splits, windows
-from keras_fcn.datasets.windows import cut_large, large_images, overlapping
+from keras_fcn.datasets.windows import cut, cut_large, large_images
 from keras_fcn.datasets.windows.blocks import blocks_of, divided_by_blocks
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import read_label, write_label
 from keras_fcn.images.photos import displayed_size, inspect_image, orientation_of, read_image
+from keras_fcn.images.windows import Window, read_pixels, write_pixels
 
 CLASSES = ClassTable.numbered(5)
 
@@ -39,36 +41,36 @@ def sizes_of(pairs):
     return np.array([displayed_size(image) for image in pairs.images])
 
 
-@pytest.mark.parametrize("size", [(90, 130), (20, 30), (41, 200), (1, 1), (64, 96), (65, 97)])
-@pytest.mark.parametrize("window", [(40, 60), (2, 2), (64, 96)])
-def test_every_crop_of_half_a_window_lies_in_one(size, window):
-    boxes, crop = list(overlapping(size, window)), (window[0] // 2, window[1] // 2)
-    covered = np.zeros(size, int)
-    for top, left, bottom, right in boxes:
-        assert 0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]  # noqa: PT018
-        assert bottom - top >= min(crop[0], size[0]) and right - left >= min(crop[1], size[1])  # noqa: PT018
-        covered[top:bottom, left:right] += 1
-    assert 1 <= covered.min() <= covered.max() <= 4
-    for top in range(max(1, size[0] - crop[0] + 1)):
-        ends = min(top + crop[0], size[0])
-        assert any(box[0] <= top and ends <= box[2] for box in boxes)
+@pytest.mark.parametrize("size", [(1, 1), (127, 129), (128, 256), (300, 391)])
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_parts_are_those_of_the_whole(tmp_path, size, channels):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (*size, *channels), np.uint8)
+    rows = np.sort(rng.integers(0, size[0] + 1, 4))
+    written = [write_pixels(tmp_path / "pixels", parts) for parts in ([pixels], np.split(pixels, rows))]
+    shape, digest = written[0]
+    assert written == [(pixels.shape, digest)] * 2
+    whole = tmp_path / "whole.window"
+    Window(digest, shape, (0, 0, *size)).write(whole)
+    np.testing.assert_array_equal(read_pixels(whole), pixels)
+    for _ in range(20):
+        (top, bottom), (left, right) = (np.sort(rng.choice(length + 1, 2, replace=False)) for length in size)
+        np.testing.assert_array_equal(read_pixels(whole, (top, left, bottom, right)), pixels[top:bottom, left:right])
 
 
 def test_windows_have_the_pixels_of_the_image(pairs):
     large = large_images(pairs, sizes_of(pairs))
     assert large == {pairs.images[1]: (90, 130)}
     cut = cut_large(pairs, large, (40, 60))
-    assert (cut.images, cut.windows, len(cut.pairs)) == (1, 16, 18)
+    assert (cut.images, cut.windows, len(cut.pairs)) == (1, 4, 6)  # as many crops as its area holds
     assert cut.gigabytes == pytest.approx(90 * 130 * 4 / 1e9)
-    whole = Image.open(pairs.images[1]), Image.open(pairs.labels[1])
-    found = zip(overlapping((90, 130), (40, 60)), cut.pairs.images[1:-1], cut.pairs.labels[1:-1], strict=True)
-    for (top, left, bottom, right), image, label in found:
-        box = left, top, right, bottom
-        np.testing.assert_array_equal(read_image(image), whole[0].crop(box))
-        np.testing.assert_array_equal(cut.pairs.read_label(label), whole[1].crop(box))
-        assert displayed_size(image) == inspect_image(image).size == (bottom - top, right - left)
-        assert orientation_of(image) == 1
-        assert image.name == f"b_{top}_{left}_{bottom - top}x{right - left}.window"
+    assert (len({*cut.pairs.images}), len({*cut.pairs.labels})) == (3, 3)
+    image, label = cut.pairs.images[1], cut.pairs.labels[1]
+    np.testing.assert_array_equal(read_image(image), Image.open(pairs.images[1]))
+    np.testing.assert_array_equal(cut.pairs.read_label(label), Image.open(pairs.labels[1]))
+    assert displayed_size(image) == inspect_image(image).size == (90, 130)
+    assert orientation_of(image) == 1
+    assert image.name == "b_0_0_90x130.window"
     for index in (0, -1):
         assert (cut.pairs.images[index], cut.pairs.labels[index]) == (pairs.images[index], pairs.labels[index])
         np.testing.assert_array_equal(cut.pairs.read_label(pairs.labels[index]), pairs.read_label(pairs.labels[index]))
@@ -77,10 +79,10 @@ def test_windows_have_the_pixels_of_the_image(pairs):
 def test_it_is_decoded_once(pairs, monkeypatch):
     large = large_images(pairs, sizes_of(pairs))
     first = cut_large(pairs, large, (40, 60))
-    monkeypatch.setattr(windows, "_write", None)
+    monkeypatch.setattr(windows, "write_pixels", None)
     again = cut_large(pairs, large, (40, 60))
     assert (again.pairs.images, again.pairs.labels) == (first.pairs.images, first.pairs.labels)
-    assert cut_large(pairs, large, (20, 20)).windows == 8 * 12
+    assert cut_large(pairs, large, (20, 20)).windows == 90 * 130 // 400
 
 
 def test_another_image_of_the_same_name_has_windows_of_its_own(pairs):
@@ -104,17 +106,38 @@ def test_windows_do_not_tell_how_they_were_read(pairs):
 
 def test_windows_are_cut_again(pairs):
     """Those of a raster's blocks: a part of a part is one of the whole."""
-    large = large_images(pairs, sizes_of(pairs))
-    blocks = cut_large(pairs, large, (60, 80)).pairs
-    cut = cut_large(blocks, large_images(blocks, sizes_of(blocks)), (20, 40))
-    assert cut.gigabytes == pytest.approx(90 * 130 * 4 / 1e9)
-    inner = cut.pairs
-    whole = np.asarray(Image.open(pairs.images[1]))
-    for image in inner.images[1:-1]:
-        top, left, size = image.stem.removeprefix("b_").split("_")
-        height, width = map(int, size.split("x"))
-        expected = whole[int(top) : int(top) + height, int(left) : int(left) + width]
-        np.testing.assert_array_equal(read_image(image), expected)
+    box = 20, 30, 85, 120
+    blocks = cut(pairs, lambda image: [box] if image == pairs.images[1] else None).pairs
+    again = cut_large(blocks, large_images(blocks, sizes_of(blocks)), (20, 40))
+    assert again.windows == 65 * 90 // 800
+    assert again.gigabytes == pytest.approx(90 * 130 * 4 / 1e9)
+    assert again.pairs.images == (pairs.images[0], *[blocks.images[1]] * again.windows, pairs.images[2])
+    whole = np.asarray(Image.open(pairs.images[1]))[20:85, 30:120]
+    np.testing.assert_array_equal(read_image(blocks.images[1]), whole)
+    np.testing.assert_array_equal(read_pixels(blocks.images[1], (1, 2, 40, 50)), whole[1:40, 2:50])
+
+
+def test_what_another_worker_decodes_is_waited_for(pairs, monkeypatch):
+    """A second worker comes first, each time that the lock is taken."""
+    large, written, take = large_images(pairs, sizes_of(pairs)), [], windows.locked
+
+    @contextlib.contextmanager
+    def taken(path, busy, patience):
+        monkeypatch.setattr(windows, "locked", take)
+        cut_large(pairs, large, (40, 60))
+        with take(path, busy, patience):
+            yield
+
+    monkeypatch.setattr(windows, "locked", taken)
+    monkeypatch.setattr(windows, "write_pixels", lambda path, parts: written.append(path) or write_pixels(path, parts))
+    assert cut_large(pairs, large, (40, 60)).windows == 4
+    assert len(written) == 2  # an image and its mask, once
+    monkeypatch.setattr(windows, "PATIENCE", 0.0)
+    Image.fromarray(np.zeros((90, 130, 3), np.uint8)).save(pairs.images[1])
+    holding = contextlib.ExitStack()
+    monkeypatch.setattr(windows, "locked", lambda *given: holding.enter_context(take(given[0], "")) or take(*given))
+    with holding, pytest.raises(UserError, match=r"^process \d+ on .* decodes .*b\.png into .*; wait until it ends"):
+        cut_large(pairs, large, (40, 60))
 
 
 def test_small_images_stay_as_they_are(pairs):
@@ -124,7 +147,7 @@ def test_small_images_stay_as_they_are(pairs):
 def test_the_line(pairs, tmp_path):
     cut = cut_large(pairs, large_images(pairs, sizes_of(pairs)), (40, 60))
     assert cut.line == (
-        f"1 image is read in 16 windows of 40x60 pixels, decoded once into {tmp_path}/cache/windows (0.0 GB)"
+        f"1 image is read by windows, 4 crops of it an epoch; decoded once into {tmp_path}/cache/windows (0.0 GB)"
     )
 
 
@@ -188,25 +211,42 @@ def test_one_block_is_one_line(pairs):
     with pytest.raises(UserError) as caught:
         divided_by_blocks(alone, "val", 64, image.parent)
     assert str(caught.value) == (
-        f"blocks=64: {image} of 30x40 pixels is one block, which leaves val empty; choose at most 20"
+        f"blocks=64: {image} of 30x40 pixels is one block, which leaves val empty; it is too small to divide: "
+        "add images"
     )
     assert len(divided_by_blocks(alone, "val", 20, image.parent)) == 1
 
 
+@pytest.mark.parametrize(
+    ("size", "fix"),
+    [
+        ((30, 40), "it is too small to divide: add images"),
+        ((127, 90), "choose at most 64"),
+        ((64, 128), "choose at most 64"),
+    ],
+)
+def test_what_is_advised_is_a_block(tmp_path, size, fix):
+    """The option takes 64 and more."""
+    Image.new("RGB", size[::-1]).save(tmp_path / "a.png")
+    pairs = Pairs("folders", "train", (tmp_path / "a.png",), (tmp_path / "a.png",), CLASSES, read_label)
+    with pytest.raises(UserError, match=rf"; {fix}$"):
+        divided_by_blocks(pairs, "val", 128, tmp_path)
+
+
 def test_blocks_are_an_option_of_data_without_splits(pairs, tmp_path):
     root = tmp_path
-    train, val = open_splits(root, ("train", "val"), blocks=40)
-    assert (len(train), len(val), train.note) == (11, 3, val.note)
+    train, val = open_splits(root, ("train", "val"), blocks=64)
+    assert (len(train), len(val), train.note) == (6, 2, val.note)
     assert inspect_pairs(val).findings == ()
     assert not {*train.images} & {*val.images}
     lists = root / "train.txt", root / "val.txt"
     for path, name in zip(lists, "ab"):
         path.write_text(f"{name}\n")
     with pytest.raises(UserError) as caught:
-        open_pairs(root, "val", blocks=40)
+        open_pairs(root, "val", blocks=64)
     assert str(caught.value) == f"{root}: has splits of its own, which blocks does not divide; leave it out"
     with pytest.raises(UserError, match="no such folder"):
-        open_pairs(root / "missing", "val", blocks=40)
+        open_pairs(root / "missing", "val", blocks=64)
 
 
 def test_the_conversion_writes_blocks(pairs, tmp_path):

@@ -14,7 +14,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.pipeline import batches as pipeline
 from keras_fcn.pipeline.augmentation import Augmentation
-from keras_fcn.pipeline.transforms import PAD_COLOR
+from keras_fcn.pipeline.source import PAD_COLOR
 from keras_fcn.prediction.notebook import show
 from keras_fcn.runs.names import Flip
 

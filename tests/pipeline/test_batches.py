@@ -18,7 +18,8 @@ from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import read_label, write_label
 from keras_fcn.images.photos import read_image
 from keras_fcn.pipeline.augmentation import Augmentation, draw_samples
-from keras_fcn.pipeline.batches import _Reader, evaluation_dataset, explain_failure, training_dataset
+from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure, training_dataset
+from keras_fcn.pipeline.reader import Reader
 
 
 def take(pairs, batches, seed=3, first_sample=0, crop_size=(16, 24), batch_size=4):
@@ -68,7 +69,7 @@ def test_labels_are_cropped_and_flipped_with_their_images(toy):
 def test_ids_go_by_the_mapping_of_classes_in_the_graph(toy):
     before, pairs = open_pairs(toy, "val"), open_pairs(toy, "val", merge=["cat+dog=pet"], ignore_classes=["background"])
     ids = np.array(pairs.label_ids, np.uint8)
-    assert (_Reader(pairs)._ways.numpy() == 2).all()
+    assert (Reader(pairs)._ways.numpy() == 2).all()
     for (_, label), path in zip(evaluation_dataset(pairs), before.labels, strict=True):
         np.testing.assert_array_equal(label[0], ids[before.read_label(path)])
         assert (label.numpy() == 255).any()

@@ -2,15 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_fcn.pipeline.transforms import (
-    PAD_COLOR,
-    pad_to_size,
-    random_color_jitter,
-    random_crop,
-    random_flip,
-    random_rotation,
-    random_scaled_crop,
-)
+from keras_fcn.pipeline.source import PAD_COLOR, rotated, whole
+from keras_fcn.pipeline.transforms import pad_to_size, random_color_jitter, random_flip
+from keras_fcn.pipeline.transforms import random_crop as crop_of
+from keras_fcn.pipeline.transforms import random_scaled_crop as scaled_crop_of
 
 
 def numbered(height, width):
@@ -18,6 +13,19 @@ def numbered(height, width):
     rows, columns = np.mgrid[:height, :width]
     image = np.stack([rows, columns, (7 * rows + columns) % 200], axis=-1).astype(np.uint8)
     return image, image[..., 2]
+
+
+def random_crop(image, label, size, seed):
+    return crop_of(whole(image, label), size, seed)
+
+
+def random_scaled_crop(image, label, size, scale, seed):
+    return scaled_crop_of(whole(image, label), size, scale, seed)
+
+
+def random_rotation(image, label, degrees, seed):
+    source = rotated(whole(image, label), degrees, seed)
+    return source.part(tf.constant([0, 0]), source.shape)
 
 
 def in_dataset_map(transform, image, label, *arguments):

@@ -23,7 +23,9 @@ FRACTION = 0.5
 """A class is rare if it has less than this fraction of the pixels that it would have if all classes had as many."""
 
 POSITIONS = 32
-"""Positions that are kept of each rare class in an image."""
+"""Positions that are kept of each rare class in an image, of a large one for each `_AREA` pixels begun."""
+
+_AREA = 1 << 22
 
 
 def rare_classes(pixels: np.ndarray) -> tuple[int, ...]:
@@ -43,11 +45,11 @@ class RarePositions:
 
     Attributes:
         positions: Row and column, int32 [M, 2].
-        first: Index of the first position of each image, and at last M, int32 [N + 1].
+        ranges: Index of the first position of each image, and of the last + 1, int32 [N, 2].
     """
 
     positions: np.ndarray
-    first: np.ndarray
+    ranges: np.ndarray
 
 
 def rare_positions(pairs: Pairs, rare: Sequence[int]) -> RarePositions:
@@ -60,7 +62,7 @@ def rare_positions(pairs: Pairs, rare: Sequence[int]) -> RarePositions:
     Raises:
         DataError: If a file cannot be decoded.
     """
-    known, by = known_files(), f"{described(pairs.read_label)} {list(rare)} {POSITIONS}"
+    known, by = known_files(), f"{described(pairs.read_label)} {list(rare)} {POSITIONS} {_AREA}"
     kind = "" if " at 0x" in by else f"rare {hashlib.sha256(by.encode()).hexdigest()[:16]}"
 
     def look(label: Path) -> str:  # hexadecimal: lists of numbers would take ten times the memory
@@ -70,25 +72,27 @@ def rare_positions(pairs: Pairs, rare: Sequence[int]) -> RarePositions:
     unique = list(dict.fromkeys(pairs.labels))
     with decoding_threads() as threads:
         found = dict(zip(unique, threads.map(lambda label: known.find(label, kind, lambda: look(label)), unique)))
-    of_pairs = [np.frombuffer(bytes.fromhex(found[label]), "<i4").reshape(-1, 2) for label in pairs.labels]
-    first = np.cumsum([0, *map(len, of_pairs)]).astype(np.int32)
-    return RarePositions(np.concatenate([np.zeros((0, 2), np.int32), *of_pairs]), first)
+    places = [np.frombuffer(bytes.fromhex(found[label]), "<i4").reshape(-1, 2) for label in unique]
+    ends = np.cumsum([len(of_label) for of_label in places], dtype=np.int32)
+    ranges = dict(zip(unique, zip(ends - [len(of_label) for of_label in places], ends)))
+    of_pairs = np.array([ranges[label] for label in pairs.labels], np.int32)
+    return RarePositions(np.concatenate([np.zeros((0, 2), np.int32), *places]), of_pairs)
 
 
 def sampled_positions(ids: np.ndarray, rare: Sequence[int]) -> list[list[int]]:
-    """Returns row and column of `POSITIONS` pixels of each rare class that a label shows, always the same ones.
+    """Returns row and column of pixels of each rare class that a label shows, of each as many, always the same ones.
 
     Args:
         ids: uint8 [H, W].
         rare: The ids of the classes.
     """
     positions: list[list[int]] = []
-    random = np.random.default_rng(0)
+    random, count = np.random.default_rng(0), POSITIONS * -(-ids.size // _AREA)
     for index in rare:
         places = np.flatnonzero(ids == index)
         if len(places):
-            chosen = random.choice(places, min(POSITIONS, len(places)), replace=False)
-            rows, columns = np.divmod(np.resize(np.sort(chosen), POSITIONS), ids.shape[1])
+            chosen = random.choice(places, min(count, len(places)), replace=False)
+            rows, columns = np.divmod(np.resize(np.sort(chosen), count), ids.shape[1])
             positions += np.stack([rows, columns], axis=1).tolist()
     return positions
 

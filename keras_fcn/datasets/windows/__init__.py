@@ -1,4 +1,4 @@
-"""Large images cut into windows, once, so that a training step reads what it takes and never decodes a whole one.
+"""Large images decoded once, so that a training step reads what it takes and never decodes a whole one.
 
 Pixels of images and class ids of masks are kept outside the data set, uncompressed, under names that their contents
 determine.
@@ -23,15 +23,21 @@ from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, NoSpaceError, UserError
 from keras_fcn.images.photos import read_image
 from keras_fcn.images.rasters import is_raster, opened_raster
-from keras_fcn.images.windows import Window, is_window, pixels_in, read_pixels, read_window
+from keras_fcn.images.windows import Window, is_window, pixels_in, read_pixels, read_window, write_pixels
 from keras_fcn.runs.known_files import known_files
+from keras_fcn.runs.lock import locked
 from keras_fcn.system.files import replaced_file
 from keras_fcn.system.progress import progress_bar
 
 LARGE = 1 << 25
 """Pixels of an image above which it is cut: scans of 48 megapixels, not what cameras give."""
 
-_VERSION = 2  # another one where the same files are decoded otherwise than before
+PATIENCE = 3600.0
+"""Seconds that a worker waits for another one that decodes an image into the same cache."""
+
+_WHOLE = "whole.window"
+
+_VERSION = 3  # another one where the same files are decoded otherwise than before
 
 _WINDOW = re.compile(r"(_\d+){2}_\d+x\d+$")
 """The end of a window's name."""
@@ -47,24 +53,22 @@ class Cut:
     Attributes:
         pairs: The pairs, with windows in place of each large image.
         images: The number of images that were cut.
-        windows: The number of their windows.
-        size: Height and width of the first window.
+        windows: The number of windows, those that are there several times counted as often.
         gigabytes: The size of their pixels and class ids, in 10^9 bytes.
     """
 
     pairs: Pairs
     images: int = 0
     windows: int = 0
-    size: tuple[int, int] = (0, 0)
     gigabytes: float = 0.0
 
     @property
     def line(self) -> str:
         """Returns a human-readable line about them."""
         images = "1 image is" if self.images == 1 else f"{self.images:,} images are"
-        size, windows = "x".join(map(str, self.size)), f"{self.windows:,} window{'s' if self.windows > 1 else ''}"
+        crops = f"{self.windows:,} crop{'s' if self.windows > 1 else ''} of {'it' if self.images == 1 else 'them'}"
         return (
-            f"{images} read in {windows} of {size} pixels, decoded once into {cache_folder() / 'windows'} "
+            f"{images} read by windows, {crops} an epoch; decoded once into {cache_folder() / 'windows'} "
             f"({self.gigabytes:.1f} GB)"
         )
 
@@ -81,21 +85,26 @@ def large_images(pairs: Pairs, sizes: np.ndarray) -> dict[Path, tuple[int, int]]
     return {pairs.images[index]: (int(sizes[index, 0]), int(sizes[index, 1])) for index in chosen}
 
 
-def cut_large(pairs: Pairs, sizes: dict[Path, tuple[int, int]], window: tuple[int, int]) -> Cut:
-    """Returns the pairs with windows in place of large images.
+def cut_large(pairs: Pairs, sizes: dict[Path, tuple[int, int]], crop: tuple[int, int]) -> Cut:
+    """Returns the pairs with a window of all of its pixels in place of each large image.
 
-    Windows overlap by half of their size: each crop of at most that lies in one of them, and crops at random places of
-    all windows lie at random places of the image.
+    It is there as often as crops cover its area, so that an epoch shows as much of it as of as many small images.
 
     Args:
         pairs: The pairs.
         sizes: Height and width of the images to cut.
-        window: Height and width of the windows.
+        crop: Height and width of a crop.
 
     Raises:
         UserError: If a file cannot be decoded, or the windows cannot be written.
     """
-    return cut(pairs, lambda image: list(overlapping(sizes[image], window)) if image in sizes else None)
+
+    def boxes(image: Path) -> list[Box] | None:
+        if image not in sizes:
+            return None
+        return [(0, 0, *sizes[image])] * max(1, math.prod(sizes[image]) // math.prod(crop))
+
+    return cut(pairs, boxes)
 
 
 def cut(pairs: Pairs, boxes: Callable[[Path], Sequence[Box] | None]) -> Cut:
@@ -126,21 +135,7 @@ def cut(pairs: Pairs, boxes: Callable[[Path], Sequence[Box] | None]) -> Cut:
     if not windows:
         return Cut(changed)
     changed = dataclasses.replace(changed, read_label=read_label)
-    first = next(iter(windows.values()))[0][0]
-    return Cut(
-        changed, len(windows), sum(map(len, windows.values())), read_window(first).size, sum(sizes.values()) / 1e9
-    )
-
-
-def overlapping(size: tuple[int, int], window: tuple[int, int]) -> Iterator[Box]:
-    """Yields windows of an image that overlap by half of their size; the last of a row or column may be smaller."""
-    rows, columns = (_spans(length, most, most // 2) for length, most in zip(size, window))
-    yield from ((top, left, bottom, right) for top, bottom in rows for left, right in columns)
-
-
-def _spans(length: int, most: int, overlap: int) -> list[tuple[int, int]]:
-    starts = range(0, max(length - overlap, 1), max(1, most - overlap))
-    return [(start, min(start + most, length)) for start in starts]
+    return Cut(changed, len(windows), sum(map(len, windows.values())), sum(sizes.values()) / 1e9)
 
 
 def _read_ids(path: Path, read_label: LabelReader) -> np.ndarray:
@@ -162,13 +157,13 @@ class _Whole:
     def write(self, boxes: Sequence[Box], image: Path) -> list[Path]:
         """Writes the files of windows that are not there yet; returns their paths, called like the image."""
         name = _WINDOW.sub("", image.stem) if is_window(image) else image.stem
-        paths = []
-        for window in map(self.window.within, boxes):
-            paths.append(path := window.path(self.folder, name))
+        paths = {}
+        for window in map(self.window.within, dict.fromkeys(boxes)):
+            paths[window.box] = path = window.path(self.folder, name)
             if not path.exists():
                 with _hinting(), replaced_file(path) as temporary:
                     window.write(temporary)
-        return paths
+        return [paths[self.window.within(box).box] for box in boxes]
 
 
 def _kept(path: Path, read: Callable[[Path], np.ndarray]) -> _Whole:
@@ -181,16 +176,23 @@ def _kept(path: Path, read: Callable[[Path], np.ndarray]) -> _Whole:
     content = known_files().digest(path) if decoded is None else hashlib.sha256(decoded.tobytes()).hexdigest()
     name = hashlib.sha256(repr((_VERSION, words if is_lasting else "", content)).encode()).hexdigest()
     folder = cache_folder() / "windows" / name[:2] / name[2:]
-    whole = folder / "whole.window"
-    if whole.exists() and pixels_in(folder).exists():
-        return _Whole(folder, read_window(whole))
     with _hinting():
-        with replaced_file(pixels_in(folder)) as temporary:
-            shape, digest = _write(temporary, _parts(path, read) if decoded is None else iter([decoded]))
-        window = Window(digest, shape, (0, 0, shape[0], shape[1]))
-        with replaced_file(whole) as temporary:
-            window.write(temporary)
-    return _Whole(folder, window)
+        if not _is_kept(folder):
+            with locked(folder / "lock", f"decodes {path} into {folder}; wait until it ends", PATIENCE):
+                if not _is_kept(folder):  # by another worker, which held the lock
+                    _keep(folder, _parts(path, read) if decoded is None else iter([decoded]))
+    return _Whole(folder, read_window(folder / _WHOLE))
+
+
+def _is_kept(folder: Path) -> bool:
+    return (folder / _WHOLE).exists() and pixels_in(folder).exists()
+
+
+def _keep(folder: Path, parts: Iterator[np.ndarray]) -> None:
+    with replaced_file(pixels_in(folder)) as temporary:
+        shape, digest = write_pixels(temporary, parts)
+    with replaced_file(folder / _WHOLE) as temporary:
+        Window(digest, shape, (0, 0, shape[0], shape[1])).write(temporary)
 
 
 def _parts(path: Path, read: Callable[[Path], np.ndarray]) -> Iterator[np.ndarray]:
@@ -201,21 +203,6 @@ def _parts(path: Path, read: Callable[[Path], np.ndarray]) -> Iterator[np.ndarra
     with opened_raster(path) as raster:
         for window in raster.windows():
             yield raster[window]
-
-
-def _write(target: Path, parts: Iterator[np.ndarray]) -> tuple[tuple[int, ...], str]:
-    """Writes rows of pixels; returns the shape of all of them, and a digest.
-
-    The digest goes into the windows, by whose contents runs know their data: it must not depend on how they were read.
-    """
-    rows, digest, rest = 0, hashlib.sha256(), tuple[int, ...]()
-    with target.open("wb") as file:
-        for part in parts:
-            content = np.ascontiguousarray(part).data
-            file.write(content)
-            digest.update(content)
-            rows, rest = rows + len(part), part.shape[1:]
-    return (rows, *rest), digest.hexdigest()
 
 
 @contextlib.contextmanager

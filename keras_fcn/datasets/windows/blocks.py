@@ -12,6 +12,7 @@ from keras_fcn.datasets.splits import split_of
 from keras_fcn.datasets.windows import Box, cut
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import displayed_size
+from keras_fcn.runs.data_options import SMALLEST_BLOCK
 
 
 def divided_by_blocks(pairs: Pairs, split: str, side: int, source: Path) -> Pairs:
@@ -36,10 +37,11 @@ def divided_by_blocks(pairs: Pairs, split: str, side: int, source: Path) -> Pair
     }
     if len(names) < 2:
         height, width = displayed_size(pairs.images[0])
-        less = max(height, width) // 2
+        most = -(-max(height, width) // 2)
+        fix = f"choose at most {most}" if most >= SMALLEST_BLOCK else "it is too small to divide: add images"
         raise UserError(
             f"{argument('blocks', side)}: {pairs.images[0]} of {height}x{width} pixels is one block, which leaves val "
-            f"empty; choose at most {less}"
+            f"empty; {fix}"
         )
     chosen = set(split_of([*names.values()], split, source))
 

@@ -1,5 +1,7 @@
 """Crops around rare classes: what is rare, where it is, and what is drawn."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,7 +14,7 @@ from keras_fcn.datasets.balance.drawn import drawn_shares
 from keras_fcn.datasets.balance.rare import POSITIONS, rare_classes, rare_positions, sampled_positions, window_start
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.batches import training_dataset
-from keras_fcn.pipeline.transforms import random_rotation, rotated_position
+from keras_fcn.pipeline.source import rotated, rotated_position, whole
 from keras_fcn.runs.known_files import KnownFiles, remembering
 
 
@@ -52,9 +54,10 @@ def test_masks_are_decoded_once(tmp_path, monkeypatch):
         first = rare_positions(pairs.repeated(np.array([2, 1, 1, 1, 1, 1])), (1,))
         monkeypatch.setattr(rare_module, "sampled_positions", None)
         again = rare_positions(pairs, (1,))
-    assert np.diff(first.first).tolist() == [POSITIONS] * 6 + [0]
-    assert np.diff(again.first).tolist() == [POSITIONS] * 5 + [0]
-    np.testing.assert_array_equal(first.positions[POSITIONS:], again.positions)
+    counts = [POSITIONS * number for number in range(6)]
+    assert again.ranges.tolist() == [*map(list, itertools.pairwise(counts)), [counts[-1]] * 2]
+    assert first.ranges.tolist() == [[0, POSITIONS], *again.ranges.tolist()]
+    np.testing.assert_array_equal(first.positions, again.positions)
 
 
 @pytest.mark.parametrize("position", [0, 5, 30, 59, -1])
@@ -92,7 +95,8 @@ def test_positions_are_turned_with_the_image():
     label = label + tf.roll(label, 1, 0) + tf.roll(label, 1, 1) + tf.roll(label, -1, 0) + tf.roll(label, -1, 1)
     for number in range(12):
         seed = tf.constant([number, 2])
-        _, turned = random_rotation(tf.zeros([60, 90, 3], tf.uint8), label, 20, seed)
+        source = rotated(whole(tf.zeros([60, 90, 3], tf.uint8), label), 20, seed)
+        _, turned = source.part(tf.constant([0, 0]), source.shape)
         row, column = rotated_position(near, tf.shape(label), 20, seed).numpy()
         assert turned.numpy()[row, column] == 1
     assert (
