@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 import zipfile
@@ -20,12 +21,9 @@ from keras_fcn.system.command_line import parse_options, run_command
 if TYPE_CHECKING:
     import keras
 
-LABELS_IN_FILE = "labels.txt"
-"""The class names, one a line, in the ZIP archive at the end of the file, where LiteRT keeps associated files."""
-
 
 def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
-    """Writes the function of `class_graph` as a LiteRT file with `LABELS_IN_FILE` in it.
+    """Writes the function of `class_graph` as a LiteRT file that says what it holds of the network.
 
     Args:
         graph: The function.
@@ -35,7 +33,8 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
     """
     import tensorflow as tf
 
-    from keras_fcn.network.parts import class_table
+    from keras_fcn.inference.engines.keras_model import facts_of
+    from keras_fcn.inference.engines.litert import FACTS_IN_FILE, LABELS_IN_FILE
 
     with tempfile.TemporaryDirectory() as folder:
         # From a concrete function, the converter makes a file that computes NaN.
@@ -45,8 +44,10 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.representative_dataset = lambda: ({"images": image} for image in images())
         path.write_bytes(converter.convert())
+    facts = facts_of(network)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(LABELS_IN_FILE, "".join(f"{name}\n" for name in class_table(network).names))
+        archive.writestr(LABELS_IN_FILE, "".join(f"{name}\n" for name in facts.classes.names))
+        archive.writestr(FACTS_IN_FILE, json.dumps(facts.to_texts(), ensure_ascii=False))
 
 
 def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:

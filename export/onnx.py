@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -58,7 +57,7 @@ class OnnxOptions(FormatOptions):
 
 
 def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
-    """Writes the function of `class_graph` as an ONNX file, with model name, classes and colours as metadata.
+    """Writes the function of `class_graph` as an ONNX file, with what it says of the network as metadata.
 
     Args:
         graph: The function.
@@ -69,19 +68,14 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
     import onnx
     import tf2onnx
 
-    from keras_fcn.network.parts import class_table
+    from keras_fcn.inference.engines.keras_model import facts_of
 
     converted, _ = tf2onnx.convert.from_function(graph, graph.input_signature, opset=OPSET)
     onnx.save(converted, path)
     if images is not None:
         _quantize(path, images())
     model = onnx.load(path)
-    metadata = {
-        "model_name": network.name,
-        "class_names": json.dumps(class_table(network).names, ensure_ascii=False),
-        "class_colors": json.dumps(class_table(network).colors),
-    }
-    onnx.helper.set_model_props(model, metadata)
+    onnx.helper.set_model_props(model, facts_of(network).to_texts())
     onnx.checker.check_model(model)
     onnx.save(model, path)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -25,7 +24,7 @@ EXACT_CONVOLUTIONS = 3
 
 
 def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
-    """Writes the function of `class_graph` for OpenVINO, with name, classes and colours in `model_info`.
+    """Writes the function of `class_graph` for OpenVINO, with what it says of the network in `model_info`.
 
     Args:
         graph: The function.
@@ -36,21 +35,16 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
     import openvino
     import tensorflow as tf
 
-    from keras_fcn.network.parts import class_table
+    from keras_fcn.inference.engines.keras_model import facts_of
 
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(tf.Module(), folder, {"serving_default": graph})
         model = openvino.convert_model(folder)
     if images is not None:
         model = _quantized(model, images())
-    names = class_table(network).names
-    for key, value in {
-        "model_type": "Segmentation",
-        "model_name": network.name,
-        "labels": " ".join(name.replace(" ", "_") for name in names),  # as OpenVINO's Model API reads them
-        "class_names": json.dumps(names, ensure_ascii=False),
-        "class_colors": json.dumps(class_table(network).colors),
-    }.items():
+    facts = facts_of(network)
+    labels = " ".join(name.replace(" ", "_") for name in facts.classes.names)  # as OpenVINO's Model API reads them
+    for key, value in {"model_type": "Segmentation", "labels": labels, **facts.to_texts()}.items():
         model.set_rt_info(value, ["model_info", key])
     openvino.save_model(model, path, compress_to_fp16=False)
 

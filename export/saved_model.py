@@ -134,7 +134,8 @@ def main() -> None:
     require_writable(options.directory, is_folder=True)
     start_tensorflow()
     from export.verification import format_comparisons
-    from keras_fcn.inference.models import find_model, load_model
+    from keras_fcn.inference.engines.opening import find_model
+    from keras_fcn.inference.models import load_model
 
     model = load_model(find_model(options.model))
     limits = options.max_pixels, options.max_scans, options.max_texts

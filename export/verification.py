@@ -13,7 +13,7 @@ from PIL import Image
 
 from export.graph.signatures import FILE_SIGNATURE, METADATA_SIGNATURE, Metadata
 from keras_fcn.errors import UserError
-from keras_fcn.inference.graphs import likeliest
+from keras_fcn.inference.arrays import likeliest
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE, load_saved_model
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.text import table
@@ -96,7 +96,7 @@ def _compare_images(signatures: dict[str, Callable], live: Predictor) -> Iterato
         classes = signatures[SIGNATURE](images=tf.constant(images))["classes"].numpy()
         yield Comparison(SIGNATURE, batch, *compare_classes(classes, expected))
         probabilities = signatures[PROBABILITIES_SIGNATURE](images=tf.constant(images))["probabilities"].numpy()
-        agreement = compare_classes(likeliest(probabilities).numpy(), expected)[1]
+        agreement = compare_classes(likeliest(probabilities), expected)[1]
         yield Comparison(PROBABILITIES_SIGNATURE, batch, _largest_difference(probabilities, expected), agreement)
 
 

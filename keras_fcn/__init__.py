@@ -8,10 +8,9 @@ Importing the package takes no time: TensorFlow and Keras are imported with the 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import TYPE_CHECKING
-
-import wrapt
 
 if TYPE_CHECKING:
     from keras_fcn.datasets import Pairs, open_pairs
@@ -115,9 +114,14 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-@wrapt.when_imported("keras")
 def _register_with_keras(keras) -> None:
     """Registers our layers and loss as soon as Keras is there, so that `keras.models.load_model` knows them."""
     importlib.import_module(f"{__name__}.network.fcn")
     if keras.backend.backend() == "tensorflow":
         importlib.import_module(f"{__name__}.training.losses")
+
+
+with contextlib.suppress(ImportError):  # TensorFlow brings it; where it is not, Keras is not either
+    import wrapt
+
+    wrapt.register_post_import_hook(_register_with_keras, "keras")

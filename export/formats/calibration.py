@@ -17,7 +17,7 @@ from keras_fcn.errors import Remark, UserError, argument
 from keras_fcn.evaluation.evaluate import evaluate, require_same_classes
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import read_image
-from keras_fcn.inference.graphs import Segment
+from keras_fcn.inference.arrays import Segment
 
 
 @dataclasses.dataclass(frozen=True)

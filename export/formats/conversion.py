@@ -132,7 +132,7 @@ def export_format(
     require_installed(form, int8)
     directory, images = Path(directory), calibration.images if calibration and int8 else None
     with _folder_in(directory) as folder:
-        with _quiet():
+        with quiet():
             graph = form.graph(model, size) if form.graph else class_graph(model, size, form.classes_first)
             form.write(graph, folder / form.files[-1], model, images)
         samples = list(itertools.islice(calibration.images(), 3)) if calibration else []
@@ -162,7 +162,7 @@ def _folder_in(directory: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Holds back the log output of converters, and the usage data that OpenVINO and NNCF would send.
 
     They send it wherever nobody has declined, in a forked process, but for continuous integration: CI says it is that.
@@ -189,7 +189,8 @@ def export_as(form: Format, options: FormatOptions) -> None:
     start_tensorflow()
     from export.formats.calibration import Calibration
     from export.verification import format_comparisons
-    from keras_fcn.inference.models import find_model, load_model
+    from keras_fcn.inference.engines.opening import find_model
+    from keras_fcn.inference.models import load_model
     from keras_fcn.network.parts import class_table
     from keras_fcn.runs.config_files import run_classes
 

@@ -54,7 +54,7 @@ def score_graph(model: keras.Model, size: tuple[int, int] | None) -> Any:
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    from keras_fcn.inference.graphs import softmax_at
+    from keras_fcn.inference.arrays import softmax_at
     from keras_fcn.network.parts import Parts
 
     height, width = size or (TILE, TILE)

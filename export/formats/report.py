@@ -11,7 +11,7 @@ import numpy as np
 
 from export.verification import CHECKED_SHAPES, LEAST_AGREEMENT, TOLERANCE, Comparison, compare_classes
 from keras_fcn.errors import UserError
-from keras_fcn.inference.graphs import Segment
+from keras_fcn.inference.arrays import Segment
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.text import table
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from keras_fcn.inference.graphs import likeliest
+from keras_fcn.inference.arrays import likeliest
 from keras_fcn.network.initializers import Bilinear
 from keras_fcn.network.layers import Enlarge, scaled_length
 from keras_fcn.network.parts import Parts

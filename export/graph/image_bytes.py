@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from export.graph.image_header import FileLimits, ImageHeader, read_header
-from keras_fcn.inference.graphs import Segment
+from keras_fcn.inference.arrays import Segment
 
 IMAGE_BYTES = tf.TensorSpec([None], tf.string, name="image_bytes")
 """The input of the signature: JPEG and PNG files of any sizes."""

@@ -13,7 +13,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from export.graph.image_bytes import IMAGE_BYTES, segment_files
 from export.graph.image_header import FileLimits
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.inference.graphs import IMAGES, for_any_number, likeliest, softmax_at
+from keras_fcn.inference.arrays import likeliest, softmax_at
+from keras_fcn.inference.graphs import IMAGES, for_any_number
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
 from keras_fcn.network.parts import Parts
 

@@ -145,7 +145,8 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     from keras_fcn.datasets import open_pairs
     from keras_fcn.datasets.inspection import left_out, require_sound
     from keras_fcn.evaluation.compare import evaluate_models
-    from keras_fcn.inference.models import find_model, keep_temperature, require_changeable
+    from keras_fcn.inference.engines.opening import find_model
+    from keras_fcn.inference.models import keep_temperature, require_changeable
     from keras_fcn.system.files import write_json
 
     reading, known = options.reading(data), options.known_classes()

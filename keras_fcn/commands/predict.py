@@ -40,7 +40,8 @@ class PredictOptions(Options):
     """
 
     model: Annotated[Positional[Path], arg(metavar="RUN_OR_MODEL")]
-    """A run folder, a .keras file, a SavedModel, or a .pth file of one of torchvision's networks."""
+    """A run folder, a .keras file, a SavedModel, an exported .onnx, .xml or .tflite file, for which TensorFlow is not
+    loaded, or a .pth file of one of torchvision's networks."""
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...")]
     """Images, folders of them, quoted patterns such as "day*/**/*.jpg", videos, image sequences such as
@@ -209,24 +210,28 @@ def _require_writable(options: PredictOptions) -> None:
             require_writable(Path(folder), is_folder=True)
 
 
+def _start_tensorflow(options: PredictOptions) -> None:
+    start_tensorflow(list_devices=not options.ray)
+    if options.ray:
+        import tensorflow as tf
+
+        tf.config.set_visible_devices([], "GPU")  # they are the workers'
+
+
 def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
     """Predicts images, then rasters and videos; returns the errors of those that failed, and remarks about others."""
     left = planned.left
-    start_tensorflow(list_devices=not options.ray)
-    import tensorflow as tf
+    from keras_fcn.inference.engines.opening import find_model, uses_tensorflow
 
+    model = find_model(options.model)
+    if uses_tensorflow(model):
+        _start_tensorflow(options)
     from keras_fcn.drawing.overlays import require_background
     from keras_fcn.inference.decision import Decision
-    from keras_fcn.inference.models import find_model
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.prediction.outputs import OutputStyle
     from keras_fcn.prediction.photos import predict_all
-    from keras_fcn.prediction.rasters.predict import predict_raster
-    from keras_fcn.prediction.ray import predict_on_ray
-    from keras_fcn.prediction.videos.predict import predict_video
 
-    if options.ray:
-        tf.config.set_visible_devices([], "GPU")  # they are the workers'
     decision = Decision(options.unsure)
     predictor = Predictor.open(options.model, options.inference, decision)
     if any(are_of_probabilities(task.targets) for task in left):
@@ -241,7 +246,8 @@ def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
         (others if task.source.is_video or task.source.is_raster else images).append(task)
     with progress_bar(len(images), "image") as bar:
         if options.ray:
-            model = find_model(options.model)
+            from keras_fcn.prediction.ray import predict_on_ray
+
             arguments = (model, images, options.inference, style, options.batch_size, bar.update, decision)
             failures = predict_on_ray(*arguments)
         else:
@@ -250,9 +256,13 @@ def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
     for task in others:
         try:
             if task.source.is_video:
+                from keras_fcn.prediction.videos.predict import predict_video
+
                 with progress_bar(None, "frame") as bar:
                     predict_video(predictor, task, style, options.fps, bar.update)
             else:
+                from keras_fcn.prediction.rasters.predict import predict_raster
+
                 with progress_bar(None, "tile", task.source.location) as bar:
                     failed += predict_raster(predictor, task, style, bar.reset, bar.update)
         except NoSpaceError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import sys
 import threading
 import unicodedata
@@ -49,7 +50,12 @@ def font_families(texts: Iterable[str]) -> list[str]:
 
 
 @functools.lru_cache(maxsize=256)
-def _font_for(letters: str, size: int) -> ImageFont.FreeTypeFont:
+def _font_for(letters: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    if importlib.util.find_spec("matplotlib") is None:
+        _report(
+            "Fonts    letters that are not Latin need matplotlib, which is not installed: pictures show boxes there"
+        )
+        return ImageFont.load_default(size)
     fonts = _fonts_with(letters)
     return ImageFont.truetype(max(fonts, key=lambda font: len(_known(font, letters))).path, size)
 
@@ -72,7 +78,10 @@ def _fonts_with(letters: str) -> tuple[Font, ...]:
                 fonts.append(font)
                 missing -= known
         if missing:
-            _report_missing(" ".join(sorted(missing)[:10]))
+            _report(
+                f"Fonts    no installed font has {' '.join(sorted(missing)[:10])}: pictures show boxes there; install "
+                "one that has them, such as fonts-noto-cjk (Debian, Ubuntu) or google-noto-sans-cjk-fonts (Fedora)"
+            )
         return tuple(fonts)
 
 
@@ -86,15 +95,11 @@ def _known(font: Font, letters: str) -> set[str]:
 _reported: list[str] = []
 
 
-def _report_missing(letters: str) -> None:
-    """Prints letters that no installed font has, the first time in this process."""
+def _report(line: str) -> None:
+    """Prints that letters have no font, the first time in this process."""
     if not _reported:
-        print(
-            f"Fonts    no installed font has {letters}: pictures show boxes there; install one that has them, such as "
-            "fonts-noto-cjk (Debian, Ubuntu) or google-noto-sans-cjk-fonts (Fedora)",
-            file=sys.stderr,
-        )
-    _reported.append(letters)
+        print(line, file=sys.stderr)
+    _reported.append(line)
 
 
 @functools.lru_cache(maxsize=1)

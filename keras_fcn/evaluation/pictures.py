@@ -14,7 +14,7 @@ from keras_fcn.drawing.charts import draw_confusion
 from keras_fcn.drawing.panels import draw_worst
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.images.photos import read_image
-from keras_fcn.inference.graphs import Segment
+from keras_fcn.inference.arrays import Segment
 
 
 def draw_evaluation(folder: Path, segment: Segment, pairs: Pairs, evaluation: Evaluation, worst: int) -> None:

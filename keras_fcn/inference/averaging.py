@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import tensorflow as tf
+import numpy as np
 
-from keras_fcn.inference.graphs import ProbabilityFunction, softmax_at
+from keras_fcn.inference.arrays import Array, ProbabilityFunction, logarithm, resized, rounded_bytes, softmax_at
 
 _LEAST = 1e-37
 """What probabilities of 0 are taken for, where logarithms are wanted."""
@@ -18,8 +18,8 @@ def tempered(probabilities: ProbabilityFunction, temperature: float) -> Probabil
     Logarithms of probabilities are logits, but for a number that all classes have in common.
     """
 
-    def divided(images: tf.Tensor) -> tf.Tensor:
-        return softmax_at(temperature, tf.math.log(tf.maximum(probabilities(images), _LEAST)))
+    def divided(images: Array) -> Array:
+        return softmax_at(temperature, logarithm(probabilities(images), _LEAST))
 
     return divided
 
@@ -27,7 +27,7 @@ def tempered(probabilities: ProbabilityFunction, temperature: float) -> Probabil
 def with_flip(probabilities: ProbabilityFunction) -> ProbabilityFunction:
     """Returns the mean of an image's probabilities and those of its mirror image, mirrored back."""
 
-    def averaged(images: tf.Tensor) -> tf.Tensor:
+    def averaged(images: Array) -> Array:
         return (probabilities(images) + probabilities(images[:, :, ::-1])[:, :, ::-1]) / 2
 
     return averaged
@@ -44,14 +44,19 @@ def with_scales(probabilities: ProbabilityFunction, scales: Sequence[float]) -> 
         scales: The factors; 1 is the image itself.
     """
 
-    def averaged(images: tf.Tensor) -> tf.Tensor:
-        size = tf.shape(images)[1:3]
-        total = tf.constant(0.0)
+    def averaged(images: Array) -> Array:
+        height, width = images.shape[1:3]
+        total: Array = 0.0
         for scale in scales:
-            scaled = tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float32) * scale), tf.int32), 1)
-            variant = tf.cast(tf.round(tf.image.resize(images, scaled)), tf.uint8) if scale != 1 else images
-            predicted = probabilities(variant)
-            total += tf.image.resize(predicted, size) if scale != 1 else predicted
+            if scale == 1:
+                total += probabilities(images)
+                continue
+            smaller = (_scaled(height, scale), _scaled(width, scale))
+            total += resized(probabilities(rounded_bytes(resized(images, smaller))), (height, width))
         return total / len(scales)
 
     return averaged
+
+
+def _scaled(length: int, scale: float) -> int:
+    return max(int(np.rint(np.float32(length) * np.float32(scale))), 1)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 BATCH_PIXELS = 1 << 22
 """The most pixels in a batch of several images; larger batches take more memory and are not faster."""
 
 
 def default_batch_size() -> int:
-    """Returns how many images of one size are predicted together: 8 on a GPU and 4 on a CPU."""
-    return 8 if tf.config.list_physical_devices("GPU") else 4
+    """Returns how many images of one size are predicted together: 8 on a GPU, which TensorFlow alone uses, else 4."""
+    tf = sys.modules.get("tensorflow")
+    return 8 if tf is not None and tf.config.list_physical_devices("GPU") else 4
 
 
 def batch_room(image: np.ndarray, batch_size: int) -> int:

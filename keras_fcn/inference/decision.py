@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-import tensorflow as tf
+import numpy as np
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.inference.graphs import likeliest
+from keras_fcn.inference.arrays import Array, chosen, highest, likeliest
 from keras_fcn.inference.options import threshold_of
 
 _NEVER = 2.0
@@ -42,26 +42,24 @@ class Decision:
         Raises:
             UserError: If a name is none of the classes.
         """
-        chosen = dict(map(threshold_of, texts))
-        unknown = next((name for name in chosen if name not in names), None)
+        given = dict(map(threshold_of, texts))
+        unknown = next((name for name in given if name not in names), None)
         if unknown is not None:
             there = f"the classes are {', '.join(names)}"
             raise UserError(f"{argument('threshold')} names {unknown!r}, which is no class of the model; {there}")
-        return dataclasses.replace(self, thresholds=tuple(map(chosen.get, names))) if chosen else self
+        return dataclasses.replace(self, thresholds=tuple(map(given.get, names))) if given else self
 
-    def __call__(self, probabilities: tf.Tensor) -> tf.Tensor:
+    def __call__(self, probabilities: Array) -> Array:
         """Returns class ids, or 255 for void, uint8 [...], for probabilities float32 [..., C]."""
         ids = self._by_thresholds(probabilities) if self.thresholds else likeliest(probabilities)
         if self.unsure == 0:
             return ids
-        is_sure = tf.reduce_max(probabilities, axis=-1) >= self.unsure
-        return tf.where(is_sure, ids, tf.constant(VOID_LABEL, tf.uint8))
+        return chosen(highest(probabilities) >= self.unsure, ids, np.uint8(VOID_LABEL))
 
-    def _by_thresholds(self, probabilities: tf.Tensor) -> tf.Tensor:
-        least = tf.constant([_NEVER if value is None else value for value in self.thresholds])
-        reached = probabilities >= least
-        best = likeliest(tf.where(reached, probabilities / least, 0.0))
-        is_free = tf.constant([value is None for value in self.thresholds])
-        is_any = any(value is None for value in self.thresholds)
-        others = likeliest(tf.where(is_free, probabilities, -1.0) if is_any else probabilities)
-        return tf.where(tf.reduce_any(reached, axis=-1), best, others)
+    def _by_thresholds(self, probabilities: Array) -> Array:
+        least = np.array([_NEVER if value is None else value for value in self.thresholds], np.float32)
+        factors = probabilities / least
+        best = likeliest(chosen(factors >= 1, factors, np.float32(0)))
+        banned = np.array([0 if value is None else _NEVER for value in self.thresholds], np.float32)
+        others = likeliest(probabilities - banned if not banned.all() else probabilities)
+        return chosen(highest(factors) >= 1, best, others)

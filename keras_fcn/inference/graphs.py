@@ -5,29 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from keras_fcn.inference.arrays import ProbabilityFunction, Segment, likeliest, softmax_at
 from keras_fcn.network.parts import Parts
 
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
 """The input of the graphs."""
-
-Segment = Callable[[tf.Tensor], tf.Tensor]
-"""From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W]."""
-
-ProbabilityFunction = Callable[[tf.Tensor], tf.Tensor]
-"""From images uint8 [N, H, W, 3] to the probabilities of the classes, float32 [N, H, W, C]."""
-
-
-def likeliest(values: tf.Tensor | np.ndarray, axis: int = -1) -> tf.Tensor:
-    """Returns the most probable class, uint8 [N, H, W], for logits or probabilities [N, H, W, C].
-
-    Args:
-        values: Logits or probabilities.
-        axis: The axis of the classes, if it is not the last.
-    """
-    return tf.cast(tf.argmax(values, axis=axis, output_type=tf.int32), tf.uint8)
 
 
 def for_any_number(network: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tf.Tensor:
@@ -42,11 +26,6 @@ def for_any_number(network: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor)
     filled = tf.pad(images, tf.stack([tf.zeros(4, tf.int32), tf.concat([missing, [0]], 0)], axis=1))
     number, height, width = tf.unstack(lengths)
     return network(tf.ensure_shape(filled, IMAGES.shape))[:number, :height, :width]
-
-
-def softmax_at(temperature: float, logits: tf.Tensor) -> tf.Tensor:
-    """Returns probabilities float32 [..., C] of logits at a temperature (Guo et al., ICML 2017, section 4.2)."""
-    return tf.nn.softmax(logits if temperature == 1 else logits / temperature)
 
 
 def segmenter(model: keras.Model) -> Segment:

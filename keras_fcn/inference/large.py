@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import sys
 from collections.abc import Iterator
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_fcn.errors import UserError
-from keras_fcn.inference.graphs import ProbabilityFunction, Segment, probability_function, segmenter
+from keras_fcn.inference.arrays import Array, ProbabilityFunction, Segment
 from keras_fcn.inference.options import TILE_MULTIPLE, InferenceOptions
 from keras_fcn.inference.tiling import Tiled
-from keras_fcn.network.parts import Parts
 
 _TILE, _LARGEST_TILE = 1024, 2048
 _LOGITS = 1 << 27
@@ -40,12 +38,6 @@ class WholeImages:
         tile = min(TILE_MULTIPLE * math.ceil(_TILE / input_scale / TILE_MULTIPLE), _LARGEST_TILE)
         return cls(tile, max(tile**2, min(4 * tile**2, _LOGITS // num_classes)))
 
-    @classmethod
-    def of_network(cls, model: keras.Model) -> WholeImages:
-        """Returns those of a network of `build_fcn`."""
-        logits = Parts(model).logits
-        return cls.of(logits.classes.num_classes, logits.input_scale)
-
     def tiled(self, probabilities: ProbabilityFunction) -> Tiled:
         """Returns the tiles in which larger images are predicted."""
         tile = (self.tile, self.tile)
@@ -55,7 +47,7 @@ class WholeImages:
         """Returns the function from images to class ids that predicts those up to `most_pixels` by `whole`."""
         tiled = self.tiled(probabilities)
 
-        def segment(images: tf.Tensor) -> tf.Tensor | np.ndarray:
+        def segment(images: Array) -> Array:
             is_large = images.shape[1] * images.shape[2] > self.most_pixels
             return tiled.segment(images) if is_large else whole(images)
 
@@ -72,14 +64,9 @@ class WholeImages:
         )
 
 
-def large_image_segmenter(model: keras.Model) -> Segment:
-    """Returns the function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W], in tiles for large images."""
-    return WholeImages.of_network(model).segmenter(segmenter(model), probability_function(model))
-
-
 @contextlib.contextmanager
 def within_memory(what: str, fix: str) -> Iterator[None]:
-    """Turns TensorFlow's error that a device's memory is used up into a line.
+    """Turns an engine's error that a device's memory is used up into a line.
 
     Args:
         what: What the block does, for the line.
@@ -90,10 +77,19 @@ def within_memory(what: str, fix: str) -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.OpError as error:
-        # The second is how TensorFlow says that a batch does not fit onto a GPU.
-        is_full = isinstance(error, tf.errors.ResourceExhaustedError) or "Dst tensor is not init" in str(error)
-        if not is_full:
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
         device = "GPU" if "GPU" in str(error) else "device"
         raise UserError(f"{what}: the memory of the {device} does not suffice; {fix}") from None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns whether an error says that the memory of a device is used up: as engines say it."""
+    if isinstance(error, MemoryError):
+        return True
+    tf = sys.modules.get("tensorflow")
+    if tf is None or not isinstance(error, tf.errors.OpError):
+        return False
+    # The second is how TensorFlow says that a batch does not fit onto a GPU.
+    return isinstance(error, tf.errors.ResourceExhaustedError) or "Dst tensor is not init" in str(error)

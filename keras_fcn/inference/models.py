@@ -1,4 +1,4 @@
-"""Finding and loading trained models in files."""
+"""Loading trained networks of Keras and TensorFlow from files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import tensorflow as tf
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.inference.graphs import ProbabilityFunction, Segment
+from keras_fcn.inference.arrays import ProbabilityFunction, Segment
 from keras_fcn.network.parts import Parts, class_table
 from keras_fcn.network.torchvision import read_torchvision
 from keras_fcn.network.weights.files import holds_tensors, read_weight_file
-from keras_fcn.runs.folder import RunFolder
-from keras_fcn.system.command_line import command_line
+from keras_fcn.runs.names import ENGINES
 from keras_fcn.system.files import lent_suffix, replaced_file, without_wildcards
 from keras_fcn.system.text import reason_of
 
@@ -29,23 +28,16 @@ SIGNATURE, PROBABILITIES_SIGNATURE = "images", "probabilities"
 """The SavedModel signatures from images to class ids, and to the probabilities of the classes."""
 
 
-def find_model(path: Path) -> Path:
-    """Returns the `.keras` file or SavedModel at a path, or the best model of a run folder.
-
-    Raises:
-        UserError: If the path does not exist, or a folder is neither a run nor a SavedModel.
-    """
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder; give a run folder, a .keras or .pth file or a SavedModel")
-    if path.is_file():
-        return path
-    return _best_model(RunFolder(path)) if RunFolder(path).config.is_file() else _newest_version(path)
+def is_exported(path: Path) -> bool:
+    """Returns whether a file's name is that of an export for a program other than TensorFlow."""
+    return any(path.suffix.lower() in entry.suffixes for entry in ENGINES.values() if "keras" not in entry.modules)
 
 
 def require_changeable(path: Path) -> None:
     """Raises UserError if a model is not in a `.keras` file."""
-    if path.is_dir():
-        raise UserError(f"{path}: is a SavedModel, which stays as it is; give its run, and export that again")
+    if path.is_dir() or is_exported(path):
+        what = "a SavedModel" if path.is_dir() else "an exported file"
+        raise UserError(f"{path}: is {what}, which stays as it is; give its run, and export that again")
     if holds_tensors(path):
         raise UserError(f"{path}: is a file of another program, which stays as it is; give a run or a .keras file")
 
@@ -70,6 +62,8 @@ def load_model(path: Path) -> keras.Model:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a run folder or a .keras file")
+    if is_exported(path):
+        raise UserError(f"{path}: is an exported file, which only predicts; give its run folder or .keras file")
     if holds_tensors(path):
         tensors = read_weight_file(path)
         try:
@@ -102,27 +96,6 @@ def _newer_keras(path: Path) -> str | None:
         return None
     saved, here = ([int(part) for part in re.findall(r"\d+", text)[:3]] for text in (version, keras.__version__))
     return version if saved > here else None
-
-
-def _best_model(run: RunFolder) -> Path:
-    if not run.best_model.is_file():
-        raise UserError(
-            f"{run.best_model}: no such file: the run has not finished an epoch; "
-            f"resume with {command_line('train')} --resume {run.root}"
-        )
-    return run.best_model
-
-
-def _newest_version(path: Path) -> Path:
-    """Returns the SavedModel folder itself, or the version folder with the highest number in it."""
-    if (path / "saved_model.pb").is_file():
-        return path
-    versions = [folder for folder in path.iterdir() if folder.name.isdigit() and (folder / "saved_model.pb").is_file()]
-    if not versions:
-        raise UserError(
-            f"{path}: is neither a run folder (config.json) nor a SavedModel (saved_model.pb, or 1/, 2/, ...)"
-        )
-    return max(versions, key=lambda folder: int(folder.name))
 
 
 def load_saved_model(path: Path) -> Any:

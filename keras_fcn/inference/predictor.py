@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import as_image
+from keras_fcn.inference.arrays import ProbabilityFunction, Segment
 from keras_fcn.inference.averaging import tempered, with_flip, with_scales
 from keras_fcn.inference.decision import Decision
-from keras_fcn.inference.graphs import ProbabilityFunction, Segment, probability_function, segmenter
+from keras_fcn.inference.engines.engine import Engine
+from keras_fcn.inference.engines.opening import find_model, open_engine
 from keras_fcn.inference.large import WholeImages
-from keras_fcn.inference.models import find_model, load_model, load_saved_functions
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.tiling import Tiled
-from keras_fcn.network.parts import class_table
+
+if TYPE_CHECKING:
+    import keras
 
 
 class Predictor:
     """A trained model, ready to segment images of any size.
 
     Args:
-        model: A network of `build_fcn`; the path of a run folder (its best model), a `.keras` file or a SavedModel (of
-            several versions, the newest); or a function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
+        model: A network of `build_fcn`; the path of a run folder (its best model), a `.keras` file, a SavedModel (of
+            several versions, the newest), or an exported `.onnx`, `.xml` or `.tflite` file, for which TensorFlow is not
+            loaded; or a function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
         classes: For a function, names and colours of the ids.
         score: For a function, one from the same images to probabilities float32 [N, H, W, C], if there is one.
         name: For a function, its name in error messages.
@@ -35,7 +39,9 @@ class Predictor:
         segment: From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
         classes: Names and colours of the ids.
         decide: From probabilities [..., C] to class ids uint8 [...].
-        limits: The images that are predicted as a whole where memory matters; None for SavedModels and functions.
+        limits: The images that are predicted as a whole where memory matters; None for SavedModels, functions, and
+            files without probabilities or of one size.
+        program: The program that computes it: Keras, ONNX Runtime ...; empty for a function.
 
     Raises:
         UserError: If there is no model at the path, it is damaged, or it was not written by this program.
@@ -54,34 +60,29 @@ class Predictor:
     ) -> None:
         if isinstance(model, (str, Path)):
             path = find_model(Path(model))
-            name = str(path)
-            if path.is_dir():
-                model, classes, score = load_saved_functions(path)
-            else:
-                model = load_model(path)
-        self.limits: WholeImages | None = None
-        self._large: WholeImages | None = None
-        self._tiled: Tiled | None = None
-        if isinstance(model, keras.Model):
-            if len(model.outputs) > 1:  # an auxiliary head, for training
-                model = keras.Model(model.inputs, model.outputs[0], name=model.name)
-            self.limits = WholeImages.of_network(model)
-            model, classes, score = segmenter(model), class_table(model), probability_function(model)
+            engine, name = open_engine(path), str(path)
+        elif _is_network(model):
+            from keras_fcn.inference.engines.keras_model import engine_of
+
+            engine = engine_of(model)
         elif classes is None:
             raise UserError(f"Predictor takes a model or a path, or a function and its classes. Received: {model!r}")
-        self.segment = model
-        self.decide = Decision()
-        self.classes = classes
-        self._score, self._name = score, name
+        else:
+            engine = Engine("", classes, model, score)
+        self._tiled: Tiled | None = None
+        self._large: WholeImages | None = None
+        self.segment, self.classes, self.decide = engine.segment, engine.classes, Decision()
+        self.limits, self.program = engine.whole, engine.program
+        self._score, self._name, self._fix = engine.score, name, engine.fix
 
     @classmethod
     def open(
         cls, path: str | Path, options: InferenceOptions | None = None, decision: Decision | None = None
     ) -> Predictor:
-        """Loads a run folder (its best model), a `.keras` file, or a SavedModel (of several versions, the newest).
+        """Loads a run folder (its best model), a SavedModel (of several versions, the newest), or a file.
 
         Args:
-            path: The run folder, file or SavedModel.
+            path: The run folder, SavedModel, or `.keras`, `.onnx`, `.xml` or `.tflite` file.
             options: Flipping, scales and tiles; none if not given.
             decision: How probabilities become classes; the most probable class if not given.
 
@@ -113,7 +114,7 @@ class Predictor:
             found._tiled = tiled
         else:
             found = Predictor(lambda images: decision(probabilities(images)), self.classes, probabilities, self._name)
-        found.decide, found._large = decision, self.limits or self._large
+        found.decide, found._large, found.program = decision, self.limits or self._large, self.program
         return found
 
     @property
@@ -154,7 +155,7 @@ class Predictor:
         if self._score is None:
             raise UserError(
                 f"{self._name}: returns classes without probabilities, which flips, scales, tiles and confidence need; "
-                "export the run again: python -m export.saved_model RUN DIR"
+                f"{self._fix}"
             )
         return self._score
 
@@ -189,3 +190,9 @@ class Predictor:
         if isinstance(image, (list, tuple)):
             return [self.probabilities(one) for one in image]
         return np.asarray(self.score(as_image(image)[None]))[0]
+
+
+def _is_network(model: Any) -> bool:
+    """Returns whether a model is one of Keras', which is not loaded to know it."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(model, keras.Model)

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import tensorflow as tf
 
-from keras_fcn.inference.graphs import ProbabilityFunction, likeliest
+from keras_fcn.inference.arrays import Array, ProbabilityFunction, likeliest
 from keras_fcn.system.files import written
 
 _IN_MEMORY = 1 << 26
@@ -55,12 +54,12 @@ class Tiled:
         probabilities: ProbabilityFunction,
         tile: tuple[int, int],
         overlap: int,
-        decide: Callable[[tf.Tensor], tf.Tensor] = likeliest,
+        decide: Callable[[Array], Array] = likeliest,
     ) -> None:
         self._decide = decide
         self._probabilities, self.tile, self._overlap = probabilities, tile, overlap
 
-    def segment(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
+    def segment(self, images: Array) -> np.ndarray:
         """Returns the most probable class of every pixel, uint8 [N, H, W], for images uint8 [N, H, W, 3]."""
         images = np.asarray(images)
         ids = np.empty(images.shape[:3], np.uint8)
@@ -69,7 +68,7 @@ class Tiled:
                 result[rows, columns] = self._decide(block)
         return ids
 
-    def probabilities(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
+    def probabilities(self, images: Array) -> np.ndarray:
         """Returns the probabilities float32 [N, H, W, C] for images uint8 [N, H, W, 3]."""
         images = np.asarray(images)
         if not images.size:

@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from keras_fcn.errors import NoSpaceError, UserError, argument
 from keras_fcn.images.photos import decoded_bytes, read_remarked
 from keras_fcn.images.rasters import is_raster
 from keras_fcn.inference.batches import batch_room, default_batch_size, stacked
+from keras_fcn.inference.large import is_out_of_memory
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction.outputs import OutputStyle, Writer
 from keras_fcn.prediction.plan import Task, are_of_probabilities
@@ -92,9 +92,9 @@ def _writing(
         needs_probabilities = any(are_of_probabilities(tasks[number].targets) for number in numbers)
         try:
             ids, probabilities = segment(predictor, images, needs_probabilities)
-        except tf.errors.ResourceExhaustedError:
+        except Exception as error:
             for number in numbers:
-                finish(number, _too_large(tasks[number]))
+                finish(number, _explained(tasks[number], error))
             continue
         for index, number in enumerate(numbers):
             task, own = tasks[number], None if probabilities is None else probabilities[index]
@@ -103,10 +103,14 @@ def _writing(
             yield Job(held, functools.partial(writer.attempt, number, *arguments))
 
 
-def _too_large(task: Task) -> UserError:
-    return UserError(
-        f"{task.source.location}: does not fit into the device's memory; add {argument('tile', (1024, 1024))}"
-    )
+def _explained(task: Task, error: Exception) -> UserError:
+    """Returns why an image could not be predicted; raises what says nothing about the image."""
+    location = task.source.location
+    if isinstance(error, UserError):  # the engine's, about the image's size
+        return UserError(f"{location}: {error.marked}")
+    if not is_out_of_memory(error):
+        raise error
+    return UserError(f"{location}: does not fit into the device's memory; add {argument('tile', (1024, 1024))}")
 
 
 def _reading(task: Task) -> Job:

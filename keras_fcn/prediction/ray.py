@@ -47,7 +47,7 @@ def predict_on_ray(
     another. The model is sent along; all nodes must see the images and the output folder.
 
     Args:
-        model: A .keras file or the folder of a SavedModel.
+        model: A file, or the folder of a SavedModel.
         tasks: Images to read and files to write.
         inference: Flipping, scales and tiles.
         style: The style of pictures and annotations.
@@ -125,7 +125,6 @@ class Worker:
         decision: Decision | None = None,
     ) -> None:
         os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Ray sets it, for Keras 2
-        start_tensorflow()
         self._model, self._inference, self._style, self._batch_size = model, inference, style, batch_size
         self._decision = decision
 
@@ -147,10 +146,14 @@ class Worker:
         """The model, which is opened here, not in `__init__`: Ray takes an error there for a lost worker."""
         import ray
 
+        from keras_fcn.inference.engines.opening import uses_tensorflow
         from keras_fcn.inference.predictor import Predictor
 
         with written(Path("the folder for temporary files")), tempfile.TemporaryDirectory() as folder:
-            return Predictor.open(unpacked(ray.get(self._model), Path(folder)), self._inference, self._decision)
+            model = unpacked(ray.get(self._model), Path(folder))
+            if uses_tensorflow(model):
+                start_tensorflow()
+            return Predictor.open(model, self._inference, self._decision)
 
 
 def _described(error: UserError | None) -> tuple[str, str]:
@@ -169,12 +172,13 @@ def _error(kind: str, text: str) -> UserError:
 
 
 def packed(model: Path) -> bytes:
-    """Returns a .keras file or the folder of a SavedModel as the bytes of an archive."""
+    """Returns a model's files, or the folder of a SavedModel, as the bytes of an archive."""
+    from keras_fcn.inference.engines.opening import files_of
+
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as files:
-        for path in sorted(model.rglob("*")) if model.is_dir() else [model]:
-            if path.is_file():
-                files.write(path, Path(model.name, path.relative_to(model)) if model.is_dir() else model.name)
+        for path in files_of(model):
+            files.write(path, path.relative_to(model.parent))
     return archive.getvalue()
 
 
@@ -182,8 +186,8 @@ def unpacked(archive: bytes, folder: Path) -> Path:
     """Extracts an archive of `packed` into a folder, and returns the path of the model."""
     with zipfile.ZipFile(io.BytesIO(archive)) as files:
         files.extractall(folder)
-    (model,) = folder.iterdir()
-    return model
+        first = files.namelist()[0]  # the file to open, or one of a folder
+    return folder / Path(first).parts[0]
 
 
 def _absolute(task: Task) -> Task:

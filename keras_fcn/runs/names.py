@@ -72,6 +72,47 @@ BACKBONES = {
 }
 
 
+class EngineEntry(NamedTuple):
+    """A program that computes trained networks.
+
+    Attributes:
+        function: "module:function", which opens a file.
+        title: The program's name.
+        suffixes: Those of its files; none for folders.
+        modules: The packages that it takes, as they are imported.
+        install: What installs them.
+    """
+
+    function: str
+    title: str
+    suffixes: tuple[str, ...]
+    modules: tuple[str, ...]
+    install: str
+
+
+_ENGINES, _FULL = "keras_fcn.inference.engines", "pip install -r requirements.txt"
+
+ENGINES = {
+    "keras": EngineEntry(
+        f"{_ENGINES}.keras_model:open_keras",
+        "Keras",
+        (".keras", ".pth", ".safetensors"),
+        ("tensorflow", "keras"),
+        _FULL,
+    ),
+    "saved_model": EngineEntry(f"{_ENGINES}.saved_model:open_saved_model", "TensorFlow", (), ("tensorflow",), _FULL),
+    "onnx": EngineEntry(
+        f"{_ENGINES}.onnx_runtime:open_onnx", "ONNX Runtime", (".onnx",), ("onnxruntime",), "pip install onnxruntime"
+    ),
+    "openvino": EngineEntry(
+        f"{_ENGINES}.openvino_runtime:open_openvino", "OpenVINO", (".xml",), ("openvino",), "pip install openvino"
+    ),
+    "litert": EngineEntry(
+        f"{_ENGINES}.litert:open_litert", "LiteRT", (".tflite",), ("ai_edge_litert",), "pip install ai-edge-litert"
+    ),
+}
+"""The programs that compute trained networks, known by the suffixes of their files."""
+
 LOSSES = {
     "cross_entropy": "keras_fcn.training.losses.cross_entropy:summed_cross_entropy",
     "dice": "keras_fcn.training.losses.dice:summed_dice",

@@ -14,7 +14,8 @@ import keras
 import numpy as np
 
 from keras_fcn.errors import UserError, argument
-from keras_fcn.inference.models import find_model, load_model
+from keras_fcn.inference.engines.opening import find_model
+from keras_fcn.inference.models import load_model
 from keras_fcn.network.backbones import Backbone, find_backbone, published
 from keras_fcn.network.parts import Parts
 from keras_fcn.network.weights.assignment import assign_tensors

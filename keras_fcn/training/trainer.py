@@ -15,7 +15,8 @@ from keras_fcn.datasets import Pairs
 from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.evaluate import evaluate
 from keras_fcn.evaluation.watch import Watch
-from keras_fcn.inference.large import large_image_segmenter, within_memory
+from keras_fcn.inference.engines.keras_model import large_image_segmenter
+from keras_fcn.inference.large import within_memory
 from keras_fcn.runs.config import RunOptions
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow

@@ -15,7 +15,8 @@ from keras_fcn.evaluation.evaluate import evaluate, require_same_classes
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.evaluation.tables import format_metrics
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.inference.models import find_model, load_model
+from keras_fcn.inference.engines.opening import find_model
+from keras_fcn.inference.models import load_model
 
 
 @pytest.fixture

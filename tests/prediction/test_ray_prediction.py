@@ -13,7 +13,7 @@ from conftest import Call
 from test_photos import contents, make_photos, tasks_of
 
 from keras_fcn.errors import NoSpaceError, Remark, UserError, argument
-from keras_fcn.inference.models import find_model
+from keras_fcn.inference.engines.opening import find_model
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction import ray as ray_module

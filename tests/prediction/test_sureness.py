@@ -145,7 +145,9 @@ def test_the_command_ranks_by_flips_and_scales(tmp_path, monkeypatch, capsys):
         return original(self, options, decision)
 
     monkeypatch.setattr(Predictor, "using", using)
-    options = PredictOptions(tmp_path, (str(photos),), str(tmp_path / "out"), ("masks", "to_label"))
+    model = tmp_path / "model.keras"
+    model.touch()
+    options = PredictOptions(model, (str(photos),), str(tmp_path / "out"), ("masks", "to_label"))
     assert run_prediction(options).done == 9
     assert chosen == [InferenceOptions(flip=True, scales=(0.75, 1.0, 1.25))]
     note = "note: to_label ranks by the mean of flips and scales: all is predicted with --flip --scales 0.75 1 1.25\n"
@@ -153,7 +155,7 @@ def test_the_command_ranks_by_flips_and_scales(tmp_path, monkeypatch, capsys):
     rows = list(csv.DictReader((tmp_path / "out/to_label.csv").open()))
     assert sorted(row["image"] for row in rows) == sorted(str(path) for path in photos.iterdir())
     own = InferenceOptions(flip=True)
-    run_prediction(PredictOptions(tmp_path, (str(photos),), str(tmp_path / "own"), ("to_label",), inference=own))
+    run_prediction(PredictOptions(model, (str(photos),), str(tmp_path / "own"), ("to_label",), inference=own))
     assert chosen[-1] == own
     assert "note:" not in capsys.readouterr().err
 

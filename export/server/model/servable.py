@@ -21,8 +21,8 @@ from export.graph.signatures import METADATA_SIGNATURE, sees_whole_image
 from export.server.model.grey_png import encode_grey
 from export.server.model.plain_header import read_plain_header
 from keras_fcn.errors import UserError
+from keras_fcn.inference.arrays import likeliest
 from keras_fcn.inference.batches import BATCH_PIXELS, stacked
-from keras_fcn.inference.graphs import likeliest
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE, load_saved_model
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.tiling import Tiled

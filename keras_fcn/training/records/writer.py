@@ -13,8 +13,8 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.pictures import draw_evaluation, predicted_samples
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.evaluation.watch import Watch
-from keras_fcn.inference.graphs import Segment
-from keras_fcn.inference.large import large_image_segmenter
+from keras_fcn.inference.arrays import Segment
+from keras_fcn.inference.engines.keras_model import large_image_segmenter
 from keras_fcn.inference.models import load_model
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow

@@ -1,0 +1,1 @@
+"""The programs that compute a trained network, one a file: Keras, SavedModels, ONNX Runtime, OpenVINO, LiteRT."""

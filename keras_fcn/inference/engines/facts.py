@@ -1,0 +1,63 @@
+"""What an exported file says of its network, as texts: every format has a place for these."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from keras_fcn.errors import UserError
+from keras_fcn.images.classes import ClassTable
+
+PREPROCESSING = "none: images are uint8 [N, H, W, 3], RGB; normalization, padding and cropping are in the file"
+"""What a program has to do before it gives images to a file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What an exported file says of its network.
+
+    Attributes:
+        name: The network's name.
+        classes: Names and colours of the ids.
+        input_scale: The factor by which images are resized in the file before the network sees them.
+    """
+
+    name: str
+    classes: ClassTable
+    input_scale: float = 1.0
+
+    def to_texts(self) -> dict[str, str]:
+        """Returns them as texts by name; lists are JSON."""
+        return {
+            "model_name": self.name,
+            "class_names": json.dumps(self.classes.names, ensure_ascii=False),
+            "class_colors": json.dumps(self.classes.colors),
+            "void_color": json.dumps(self.classes.void_color),
+            "input_scale": f"{self.input_scale:g}",
+            "preprocessing": PREPROCESSING,
+        }
+
+    @classmethod
+    def from_texts(cls, path: Path, texts: Mapping[str, str], command: str) -> Facts:
+        """Returns what `to_texts` wrote; files of earlier versions have fewer texts.
+
+        Args:
+            path: The file, for the message.
+            texts: The texts by name.
+            command: The module that exports such files, for the message.
+
+        Raises:
+            UserError: If there are no classes among them.
+        """
+        try:
+            names, colors = json.loads(texts["class_names"]), json.loads(texts["class_colors"])
+            void = json.loads(texts.get("void_color", "[224, 224, 192]"))
+            classes = ClassTable.from_dict({"names": names, "colors": colors, "void_color": void})
+            return cls(texts.get("model_name", ""), classes, float(texts.get("input_scale", 1)))
+        except (KeyError, TypeError, ValueError):
+            raise UserError(
+                f"{path}: holds no class names and colours, so it is no file of python -m {command}; export your run "
+                "with that"
+            ) from None

@@ -1,0 +1,57 @@
+"""Networks of `build_fcn`, computed by Keras in graphs of TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+from keras_fcn.inference.arrays import Segment
+from keras_fcn.inference.engines.engine import Engine
+from keras_fcn.inference.engines.facts import Facts
+from keras_fcn.inference.graphs import probability_function, segmenter
+from keras_fcn.inference.large import WholeImages
+from keras_fcn.inference.models import load_model
+from keras_fcn.network.parts import Parts, class_table
+
+
+def open_keras(path: Path, threads: int = 0) -> Engine:
+    """Opens a `.keras` file of ours, or a `.pth` or `.safetensors` file of torchvision's.
+
+    Args:
+        path: The file.
+        threads: Is TensorFlow's own choice, which is made when it starts.
+
+    Raises:
+        UserError: If it is damaged, or holds another kind of model.
+    """
+    return engine_of(load_model(path))
+
+
+def engine_of(model: keras.Model) -> Engine:
+    """Returns the engine of a network of `build_fcn`.
+
+    Raises:
+        ValueError: If it is another network.
+    """
+    if len(model.outputs) > 1:  # an auxiliary head, for training
+        model = keras.Model(model.inputs, model.outputs[0], name=model.name)
+    classes, score = class_table(model), probability_function(model)
+    return Engine("Keras", classes, segmenter(model), score, whole_images_of(model))
+
+
+def facts_of(model: keras.Model) -> Facts:
+    """Returns what an exported file says of a network of `build_fcn`."""
+    logits = Parts(model).logits
+    return Facts(model.name, logits.classes, logits.input_scale)
+
+
+def whole_images_of(model: keras.Model) -> WholeImages:
+    """Returns the images that a network of `build_fcn` predicts as a whole."""
+    logits = Parts(model).logits
+    return WholeImages.of(logits.classes.num_classes, logits.input_scale)
+
+
+def large_image_segmenter(model: keras.Model) -> Segment:
+    """Returns the function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W], in tiles for large images."""
+    return whole_images_of(model).segmenter(segmenter(model), probability_function(model))

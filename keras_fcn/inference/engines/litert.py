@@ -1,0 +1,96 @@
+"""LiteRT's files, computed by LiteRT's interpreter."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_fcn.errors import UserError
+from keras_fcn.images.classes import ClassTable
+from keras_fcn.inference.engines.engine import (
+    IDS,
+    PROBABILITIES,
+    Engine,
+    Opened,
+    engine_of_file,
+    require_images,
+    unreadable,
+)
+from keras_fcn.inference.engines.facts import Facts
+from keras_fcn.system.startup import stderr_unless_it_fails
+from keras_fcn.system.text import reason_of
+
+PROGRAM, COMMAND = "LiteRT", "export.litert"
+
+LABELS_IN_FILE, FACTS_IN_FILE = "labels.txt", "metadata.json"
+"""The class names, one a line, and all texts of `Facts`, in the ZIP archive at the end of the file, where LiteRT keeps
+associated files."""
+
+_KINDS = {np.uint8: IDS, np.float32: PROBABILITIES}
+
+
+def open_litert(path: Path, threads: int) -> Engine:
+    """Opens a file of `python -m export.litert`.
+
+    Args:
+        path: The file.
+        threads: Number of threads.
+
+    Raises:
+        UserError: If it is damaged, or was not written by this program.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    facts = _facts(path)  # first: what is cut off has no archive at its end, and LiteRT might read beyond
+    try:
+        interpreter = Interpreter(str(path), num_threads=threads)
+    except (ValueError, RuntimeError) as error:
+        raise unreadable(path, PROGRAM, COMMAND, reason_of(error)) from None
+    entry = interpreter.get_input_details()[0]
+    shape = tuple(None if length < 0 else int(length) for length in entry["shape_signature"])
+    found = f"{np.dtype(entry['dtype'])} {list(shape)}"
+    require_images(path, COMMAND, shape, entry["dtype"] is np.uint8, found)
+    outputs = {_KINDS.get(output["dtype"], ""): output["index"] for output in interpreter.get_output_details()}
+    allocated: list[tuple[int, ...]] = []
+
+    def run(images: np.ndarray, output: str) -> np.ndarray:
+        try:
+            if allocated != [images.shape]:
+                interpreter.resize_tensor_input(entry["index"], images.shape)
+                # At first it tells of its delegates.
+                with contextlib.nullcontext() if allocated else stderr_unless_it_fails():
+                    interpreter.allocate_tensors()
+                allocated[:] = [images.shape]
+            interpreter.set_tensor(entry["index"], images)
+            interpreter.invoke()
+            return interpreter.get_tensor(outputs[output])
+        except (ValueError, RuntimeError) as error:
+            allocated.clear()
+            if "alloc" in str(error):
+                raise MemoryError(reason_of(error)) from None
+            raise UserError(f"{path}: fails in {PROGRAM} ({reason_of(error)})") from None
+
+    return engine_of_file(path, Opened(PROGRAM, COMMAND, facts, run, shape, frozenset(outputs)))
+
+
+def _facts(path: Path) -> Facts:
+    """Returns what a file says of its network; earlier versions kept the names in it, and the colours beside it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if FACTS_IN_FILE in archive.namelist():
+                return Facts.from_texts(path, json.loads(archive.read(FACTS_IN_FILE)), COMMAND)
+            names = archive.read(LABELS_IN_FILE).decode().splitlines()
+        labels = path.with_name("labels.json")
+        beside = ClassTable.from_dict(json.loads(labels.read_text("utf-8"))) if labels.is_file() else None
+        return Facts("", beside if beside is not None and list(beside.names) == names else ClassTable.named(names))
+    except UserError:
+        raise
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
+        raise UserError(
+            f"{path}: has no class names at its end: it is cut off, or no file of python -m {COMMAND}; export your run "
+            "with that"
+        ) from None
