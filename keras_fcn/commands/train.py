@@ -12,11 +12,11 @@ from typing import Annotated
 from tyro.conf import OmitArgPrefixes, arg
 
 from keras_fcn.errors import UserError
-from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.config import TrainConfig, require_one_length
 from keras_fcn.runs.config_files import config_words, own_parts, read_config, require_resumable
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import command_line, parse_options
-from keras_fcn.system.options import NOT_NEGATIVE, Options
+from keras_fcn.system.options import NOT_NEGATIVE, Options, option
 from keras_fcn.system.startup import start_tensorflow
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.ray import train_on_ray
@@ -84,15 +84,23 @@ def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
         UserError: If an option or a setting is wrong, or an option contradicts the run to resume.
     """
     given = parse_options(TrainOptions, arguments)
+    lengths = [name for name in ("epochs", "minutes") if _gives(arguments, name)]
+    require_one_length(lengths)
     if given.config and given.resume:
         raise UserError("--config and --resume exclude each other: a run to resume has its own settings")
     if given.config:
         _require_no_parts(given.config)
         read_config(given.config)
-        return parse_options(TrainOptions, [*config_words(given.config), *arguments])
+        other = ("epochs", "minutes") if lengths else ()
+        return parse_options(TrainOptions, [*config_words(given.config, other), *arguments])
     if given.resume:
         return _resumed(given, arguments)
     return given
+
+
+def _gives(arguments: Sequence[str], name: str) -> bool:
+    """Returns whether a command line gives an option, be it its default."""
+    return any(word.partition("=")[0] == option(name) for word in arguments)
 
 
 def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:

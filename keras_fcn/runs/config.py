@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -40,6 +41,7 @@ _WATCHES = "auto, mean_iou, pixel_accuracy, iou:NAME or mean_iou:NAME,NAME"
 _WATCH = Range(
     lambda watch: bool(re.fullmatch(r"auto|mean_iou|pixel_accuracy|(mean_)?iou:.*\S.*", watch)), f"takes {_WATCHES}"
 )
+_YEAR = Range(lambda minutes: 0 < minutes <= 525_600, "must be greater than 0 and at most 525600, a year")
 _OHEM = Range(lambda fraction: 0 < fraction <= 1, "must be greater than 0 and at most 1")
 
 
@@ -189,6 +191,10 @@ class RunOptions(Options):
     epochs: Annotated[int, POSITIVE, arg(metavar="N")] = 8
     """Passes over the training images."""
 
+    minutes: Annotated[float | None, _YEAR, number("N"), arg(help_behavior_hint="")] = None
+    """Instead of --epochs, the time that the run takes: some steps and a validation are measured before it begins, and
+    as many epochs are fixed as fit."""
+
     patience: Annotated[int, NOT_NEGATIVE, arg(metavar="N")] = 0
     """Stop after N epochs without a better model, by --watch; 0 turns it off."""
 
@@ -204,6 +210,13 @@ class RunOptions(Options):
 
     keep_checkpoints: Annotated[int, POSITIVE, arg(metavar="N")] = 2
     """Number of the newest checkpoints to keep."""
+
+
+def require_one_length(given: Iterable[str]) -> None:
+    """Raises UserError if both epochs and minutes are given."""
+    if {"epochs", "minutes"} <= {*given}:
+        both = f"{argument('epochs')} and {argument('minutes')}"
+        raise UserError(f"{both} exclude each other: minutes are as many epochs as fit")
 
 
 @dataclasses.dataclass(frozen=True, init=False)
@@ -233,6 +246,7 @@ class TrainConfig:
     run: Annotated[OmitArgPrefixes[RunOptions], arg(name="run")] = RunOptions()
 
     def __init__(self, **settings: Any) -> None:
+        require_one_length(name for name in ("epochs", "minutes") if settings.get(name) is not None)
         for field in dataclasses.fields(self):
             group = settings.pop(field.name, field.default)
             own = {name: settings.pop(name) for name in _names(group) if name in settings}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from keras_fcn.errors import UserError, argument
-from keras_fcn.runs.config import GROUP_OF, TrainConfig
+from keras_fcn.runs.config import GROUP_OF, TrainConfig, require_one_length
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.options import as_words, named_unknown, option
 
@@ -37,16 +38,37 @@ def read_config(path: Path) -> TrainConfig:
         raise UserError(f"{path}: {error}") from None
 
 
-def config_words(path: Path) -> list[str]:
-    """Returns a file's settings as arguments of a command line, so that the same rules check both."""
+def config_words(path: Path, without: Container[str] = ()) -> list[str]:
+    """Returns a file's settings as arguments of a command line, so that the same rules check both.
+
+    Args:
+        path: The file.
+        without: Names of settings to leave out.
+
+    Raises:
+        UserError: If the file cannot be read, or holds both epochs and minutes.
+    """
     given = {name: value for name, value in _read(path).items() if name != OWN and value is not None}
+    try:
+        require_one_length(given)
+    except UserError as error:
+        raise UserError(f"{path}: {error.marked}") from None
+    given = {name: value for name, value in given.items() if name not in without}
     return [word for name, value in given.items() for word in (option(name), *as_words(value))]
 
 
 def differing_settings(path: Path, config: TrainConfig) -> list[str]:
-    """Returns the names of the settings that are others than those in a run's config.json."""
-    before, now = read_config(path).to_dict(), config.to_dict()
+    """Returns the names of the settings that are others than those in a run's config.json; minutes are none."""
+    before, now = read_config(path).to_dict(), with_own_epochs(path, config).to_dict()
     return [name for name in now if now[name] != before[name]]
+
+
+def with_own_epochs(path: Path, config: TrainConfig) -> TrainConfig:
+    """Returns settings with the epochs of a run in place of minutes, from which they were fixed when it began."""
+    if config.run.minutes is None:
+        return config
+    kept = dataclasses.replace(config.run, epochs=read_config(path).run.epochs, minutes=None)
+    return dataclasses.replace(config, run=kept)
 
 
 def require_resumable(run: Path, config: TrainConfig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from keras_fcn.training.inputs.data import TrainingData
 from keras_fcn.training.inputs.watch import WatchedFiles
 from keras_fcn.training.losses import Term
 from keras_fcn.training.opening import Opening
+from keras_fcn.training.opening.length import with_fixed_epochs
+from keras_fcn.training.trainer import Training
 
 Report = Callable[[str], None]
 
@@ -65,9 +68,12 @@ def run_training(
         LostWorkerError: If another worker of the cluster has ended or failed.
         KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to resume.
     """
+    started = time.perf_counter()
     run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
     own = own or OwnParts()
     opening = Opening(config, own, run_dir, resume)
+    if config.run.minutes and not opening.config.run.minutes:
+        report(f"Minutes  {opening.root} keeps its epochs, {opening.config.epochs}, which were fixed when it began")
     config = opening.config
     with opening.locked():
         strategy = _meet(config, opening.root, report)
@@ -80,6 +86,13 @@ def run_training(
             if config.deterministic:
                 tf.config.experimental.enable_op_determinism()
             with remembering(opening.beginning.known):
+                if config.run.minutes:
+
+                    def build(config: TrainConfig, data: TrainingData) -> Training:
+                        return build_training(config, data, strategy, initial_weights, own)
+
+                    config = opening.config = with_fixed_epochs(config, data, build, strategy, started, report)
+                    keras.utils.set_random_seed(config.seed)
                 training = build_training(config, data, strategy, initial_weights, own, opening.has_checkpoint)
             report(training.description)
             run = opening.run(training, data, strategy, report)

@@ -29,7 +29,7 @@ from keras_fcn.training.records.progress import Progress
 from keras_fcn.training.records.writer import NullWriter, RunWriter, epoch_row
 from keras_fcn.training.step.step import TrainingStep
 
-_LESS_MEMORY = (
+LESS_MEMORY = (
     f"start a new run with a smaller {argument('batch_size')} ({argument('accumulate')} averages several), a smaller "
     f"{argument('crop_size')}, or {argument('precision', 'bfloat16')}"
 )
@@ -75,7 +75,7 @@ class Training:
     ) -> None:
         self.model, self.evaluated, self.make_step, self.stream = model, evaluated, make_step, stream
         self.options, self.workers, self.description, self._tile = options, workers, description, tile
-        self._copy, self._validation, self._segment = copy, validation, large_image_segmenter(evaluated)
+        self._copy, self._validation, self.segment = copy, validation, large_image_segmenter(evaluated)
         self._watch = watch or Watch()
         self.finished_epochs = tf.Variable(0, name="finished_epochs")
         self.best_epoch = tf.Variable(0, name="best_epoch")
@@ -173,7 +173,7 @@ class Training:
             listeners.on_epoch_begin(epoch - 1)
             progress = self._train_epoch(epoch, checkpoints, listeners)
             checkpoints.save_first()
-            row = self._finish_epoch(epoch, progress, output)
+            row = self.finish_epoch(epoch, progress, output)
             checkpoints.save()
             report(_epoch_summary(row, self._watch.what))
             listeners.on_epoch_end(epoch - 1, row.to_json())
@@ -188,7 +188,7 @@ class Training:
                 self.interruption.check()
                 listeners.on_train_batch_begin(number)
                 started = time.perf_counter()
-                with within_memory(f"step {before + number + 1}", _LESS_MEMORY):
+                with within_memory(f"step {before + number + 1}", LESS_MEMORY):
                     batches = stream.next(before + number)
                     fetched = time.perf_counter()
                     self.make_step(batches, epoch <= stream.frozen_epochs)
@@ -214,17 +214,17 @@ class Training:
             f"or {argument('clip_norm', 1)}. The last good checkpoint: {checkpoints.newest}"
         )
 
-    def _finish_epoch(self, epoch: int, progress: Progress, output: RunWriter | NullWriter) -> EpochRow:
+    def finish_epoch(self, epoch: int, progress: Progress, output: RunWriter | NullWriter) -> EpochRow:
         """Evaluates the network and writes the epoch's files; returns its row of the history."""
         if self._copy is not None:
             average = self.make_step.average
             source = average.variables if average else self.model.weights
             self._copy.set_weights([np.asarray(weight) for weight in source])
-        evaluation = evaluate(self._segment, self._validation, self.interruption.check, self.workers)
+        evaluation = evaluate(self.segment, self._validation, self.interruption.check, self.workers)
         loss = float(self.make_step.loss_sum.numpy()) / self.stream.steps_per_epoch
         row = epoch_row(epoch, self.step, loss, self._rate(), progress, evaluation, self._watch, self._tile)
         is_best = np.float32(row.val_watched) > self.best_value.numpy()  # in the precision of the variable
-        output.add_epoch(row, evaluation, self._segment, self.evaluated if is_best else None)
+        output.add_epoch(row, evaluation, self.segment, self.evaluated if is_best else None)
         if is_best:
             self.best_value.assign(row.val_watched)
             self.best_epoch.assign(epoch)

@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import functools
 import json
 import pickle
 import re
@@ -58,7 +59,26 @@ def test_options_win_over_a_config_file(run):
     assert options.settings.to_dict() == {**SETTINGS.to_dict(), "epochs": 9, "crop_size": (32, 32)}
 
 
+@pytest.mark.parametrize("written", ["epochs: 3", "minutes: 5"])
+def test_epochs_and_minutes_of_the_command_line_win_over_those_of_a_file(tmp_path, written):
+    (tmp_path / "recipe.yaml").write_text(written)
+    for words, length in ((["--epochs", "8"], (8, None)), (["--minutes=7"], (8, 7.0))):
+        run = parse_train_options(["--config", str(tmp_path / "recipe.yaml"), *words]).settings.run
+        assert (run.epochs, run.minutes) == length
+
+
+def test_from_python_epochs_and_minutes_exclude_each_other():
+    for make in (TrainConfig, functools.partial(dataclasses.replace, TrainConfig())):
+        with pytest.raises(UserError, match="epochs and minutes exclude each other"):
+            make(epochs=8, minutes=5)
+        assert make(minutes=5).run.minutes == 5.0
+
+
 def test_a_resumed_run_keeps_its_settings(run):
+    assert (
+        parse_train_options(["--resume", str(run), "--minutes", "9"]).settings.run.minutes == 9.0
+    )  # said, then unused
+
     assert parse_train_options(["--resume", str(run)]).settings == SETTINGS
     more = parse_train_options(["--resume", str(run), "--epochs", "5", "--data", "moved", "--seed", "7"])
     assert more.settings.to_dict() == {**SETTINGS.to_dict(), "epochs": 5, "data": "moved"}
@@ -86,6 +106,10 @@ def test_a_resumed_run_keeps_its_settings(run):
         (["--resume", "nowhere"], r"nowhere/config.json: no such file, so nowhere is not a run to resume"),
         (["--config", "nowhere.json"], "nowhere.json: cannot be read"),
         (["--config", "a", "--resume", "b"], "--config and --resume exclude each other"),
+        (["--minutes", "0"], "--minutes must be greater than 0 and at most 525600, a year. Received: 0.0"),
+        (["--minutes", "nan"], "--minutes must be greater than 0 and at most 525600, a year. Received: nan"),
+        (["--minutes", "soon"], "--minutes: could not convert string to float: 'soon'"),
+        (["--minutes", "5", "--epochs=8"], "epochs and minutes exclude each other"),
     ],
 )
 def test_wrong_options_are_one_line_each(words, message):
@@ -120,6 +144,7 @@ def test_a_run_cannot_be_resumed_as_another(run, words):
         ("crop_size: [[32, 32]]", "crop_size in line 1 takes a value or a list of values$"),
         ("optimizer: {name: sgd}", "optimizer in line 1 takes a value or a list of values, such as sgd"),
         ("[seed]: 1", "is neither YAML nor JSON|holds no settings"),
+        ("epochs: 3\nminutes: 5", "epochs and minutes exclude each other"),
         ("flip: maybe", "flip must be one of none, horizontal, vertical, both, turns. Received: maybe"),
     ],
 )

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.config import TrainConfig
-from keras_fcn.runs.config_files import OWN, as_begun, differing_settings, own_parts, require_resumable
+from keras_fcn.runs.config_files import OWN, as_begun, differing_settings, own_parts, require_resumable, with_own_epochs
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.files import write_json
 from keras_fcn.training.build import OwnParts
@@ -36,7 +36,8 @@ class Opening:
     Attributes:
         root: The folder; None for a default one.
         has_checkpoint: Whether training starts from a checkpoint.
-        config: The settings; those of the run to resume where it began before there was a choice.
+        config: The settings, to be set anew once minutes are measured; those of the run to resume where it began before
+            there was a choice.
         beginning: What the run began with, once it is locked.
 
     Raises:
@@ -53,7 +54,7 @@ class Opening:
             _require_same_run(self._resumed, config)
         if self._resumed:
             _require_same_parts(self._resumed.config, own)
-            self.config = as_begun(self._resumed.config, config)
+            self.config = as_begun(self._resumed.config, with_own_epochs(self._resumed.config, config))
 
     @property
     def reading(self) -> str:
