@@ -83,35 +83,39 @@ def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
     Raises:
         UserError: If an option or a setting is wrong, or an option contradicts the run to resume.
     """
-    given = parse_options(TrainOptions, arguments)
-    lengths = [name for name in ("epochs", "minutes") if _gives(arguments, name)]
+    lengths = [name for name in ("epochs", "minutes") if _given(arguments, name)]
     require_one_length(lengths)
-    if given.config and given.resume:
+    config, resume = (_given(arguments, name) for name in ("config", "resume"))
+    if config and resume:
         raise UserError("--config and --resume exclude each other: a run to resume has its own settings")
-    if given.config:
-        _require_no_parts(given.config)
-        read_config(given.config)
+    if config:
+        _require_no_parts(Path(config))
+        read_config(Path(config))
         other = ("epochs", "minutes") if lengths else ()
-        return parse_options(TrainOptions, [*config_words(given.config, other), *arguments])
-    if given.resume:
-        return _resumed(given, arguments)
-    return given
+        return parse_options(TrainOptions, [*config_words(Path(config), other), *arguments])
+    return _resumed(Path(resume), arguments) if resume else parse_options(TrainOptions, arguments)
 
 
-def _gives(arguments: Sequence[str], name: str) -> bool:
-    """Returns whether a command line gives an option, be it its default."""
-    return any(word.partition("=")[0] == option(name) for word in arguments)
+def _given(arguments: Sequence[str], name: str) -> str:
+    """Returns the last value that a command line gives for an option, which may suit the settings of a file alone."""
+    values = [""]
+    for word, following in zip(arguments, [*arguments[1:], ""]):
+        own, equals, value = word.partition("=")
+        if own == option(name):
+            values.append(value if equals else following)
+    return values[-1]
 
 
-def _resumed(given: TrainOptions, arguments: Sequence[str]) -> TrainOptions:
-    assert given.resume is not None
-    if given.run_dir is not None:
-        raise UserError("--run-dir and --resume exclude each other: a run is resumed in its own folder")
-    path, merged = given.resume / "config.json", given
+def _resumed(run: Path, arguments: Sequence[str]) -> TrainOptions:
+    path = run / "config.json"
+    words: list[str] = []
     if path.is_file():
         _require_no_parts(path)
-        merged = parse_options(TrainOptions, [*config_words(path), *arguments])
-    require_resumable(given.resume, merged.settings)
+        words = config_words(path)
+    merged = parse_options(TrainOptions, [*words, *arguments])
+    if merged.run_dir is not None:
+        raise UserError("--run-dir and --resume exclude each other: a run is resumed in its own folder")
+    require_resumable(run, merged.settings)
     return merged
 
 

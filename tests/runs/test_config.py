@@ -59,6 +59,11 @@ def test_options_win_over_a_config_file(run):
     assert options.settings.to_dict() == {**SETTINGS.to_dict(), "epochs": 9, "crop_size": (32, 32)}
 
 
+def test_options_may_suit_the_settings_of_a_file_alone():
+    """Features are cached of a frozen backbone, as the recipe has it."""
+    assert parse_train_options(["--config", "small_dataset", "--cache-features", "0.5"]).settings.cache_features == 0.5
+
+
 @pytest.mark.parametrize("written", ["epochs: 3", "minutes: 5"])
 def test_epochs_and_minutes_of_the_command_line_win_over_those_of_a_file(tmp_path, written):
     (tmp_path / "recipe.yaml").write_text(written)
