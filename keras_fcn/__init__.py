@@ -116,7 +116,8 @@ def __dir__() -> list[str]:
 
 def _register_with_keras(keras) -> None:
     """Registers our layers and loss as soon as Keras is there, so that `keras.models.load_model` knows them."""
-    importlib.import_module(f"{__name__}.network.fcn")
+    for module in ("network.fcn", "network.context.pyramid"):
+        importlib.import_module(f"{__name__}.{module}")
     if keras.backend.backend() == "tensorflow":
         importlib.import_module(f"{__name__}.training.losses")
 

@@ -101,7 +101,7 @@ def variables_to_save(model: keras.Model) -> list[tf.Variable]:
 
 
 def sees_whole_image(network: tf.types.experimental.ConcreteFunction) -> bool:
-    """Returns whether a network averages over all positions, as `--context` and squeeze and excitation do.
+    """Returns whether a network averages over all positions, as `--context mean` and squeeze and excitation do.
 
     What it makes of a tile is then not what it makes of the same pixels in the image, wherever the tile ends.
 

@@ -56,7 +56,7 @@ class ServeOptions(Options):
     """Pixels by which neighbouring tiles overlap, a multiple of 32."""
 
     max_whole_mp: Annotated[float, POSITIVE] = 4.2
-    """The most megapixels of an image for networks that see all of it (--context), which go without tiles (400)."""
+    """The most megapixels of an image for networks that see all of it (--context mean); it has no tiles (400)."""
 
     max_files: Annotated[int, POSITIVE] = 128
     """The most image files of a request (413)."""

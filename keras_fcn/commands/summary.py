@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from keras_fcn.runs.names import BackboneName, ModelName, OutputStride
+from keras_fcn.runs.names import BackboneName, ContextName, ModelName, OutputStride
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import write_json
 from keras_fcn.system.options import AT_LEAST_1, Options, Range, within
@@ -44,6 +44,9 @@ class SummaryOptions(Options):
     output_stride: OutputStride = 32
     """The backbone's greatest stride; with 16 or 8, convolutions are dilated instead."""
 
+    context: ContextName = "none"
+    """Scores of more of the image, which are added to those of every position."""
+
     size: Annotated[tuple[int, int], _SIZE, arg(metavar="H W")] = (320, 480)
     """Height and width of the image in pixels."""
 
@@ -68,8 +71,12 @@ def main() -> None:
     from keras_fcn.network.fcn import build_fcn
 
     network = build_fcn(
-        options.model, options.backbone, options.num_classes, output_stride=options.output_stride
-    )  # fmt: skip
+        options.model,
+        options.backbone,
+        options.num_classes,
+        output_stride=options.output_stride,
+        context=options.context,
+    )
     summary = summarize(network, options.size, options.batch_size)
     if options.json is not None:
         write_json(options.json, summary.to_dict())

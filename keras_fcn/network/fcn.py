@@ -1,4 +1,4 @@
-"""The fully convolutional networks FCN-32s, FCN-16s and FCN-8s: one decoder over any backbone; and other heads."""
+"""The fully convolutional networks FCN-32s, 16s, 8s and 4s: one decoder over any backbone; and other heads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_fcn.network.backbones import Backbone, build_backbone, find_backbone
 from keras_fcn.network.initializers import Bilinear
 from keras_fcn.network.layers import Enlarge, Logits, PadToMultiple, ScaleImage
 from keras_fcn.network.upscore import Upscore
-from keras_fcn.runs.names import HEADS, NETWORKS
+from keras_fcn.runs.names import CONTEXTS, HEADS, NETWORKS, OLD_CONTEXTS
 
 UPSCORE_INITS: dict[str, Callable[[int], keras.initializers.Initializer]] = {
     "bilinear": Bilinear,
@@ -31,7 +31,7 @@ def build_fcn(
     classes: ClassTable | None = None,
     weights: str | None = None,
     upscore_init: str = "bilinear",
-    context: bool = False,
+    context: str | bool = "none",
     auxiliary: bool = False,
     input_scale: float = 1.0,
     output_stride: int = 32,
@@ -41,16 +41,15 @@ def build_fcn(
     The model takes decoded images of any height and width; it contains normalization and padding.
 
     Args:
-        model: "fcn32s", "fcn16s" or "fcn8s", or a head of another network: "fcn", "deeplabv3" or "lraspp".
+        model: "fcn32s", "fcn16s", "fcn8s" or "fcn4s", or a head of another network: "fcn", "deeplabv3" or "lraspp".
         backbone: A name in `keras_fcn.runs.names.BACKBONES`, or a custom backbone.
         num_classes: Number of classes, background included; 21, with VOC's names, if `classes` is not given either.
         classes: Names and colours of the classes, instead of `num_classes`.
         weights: "imagenet" to initialize the backbone with weights published by `keras.applications` or KerasHub.
         upscore_init: Initializer of the transposed convolutions: "bilinear" interpolation, or "xavier", random numbers
             (Glorot, Bengio, AISTATS 2010, equation 16).
-        context: Whether to add scores of global average pooling to those of every position, so that the parts of an
-            object get the same class (Liu, Rabinovich, Berg: ParseNet, 2015, section 3.1; without its normalization,
-            which features after batch normalization do not need).
+        context: What scores of more of the image are added to those of every position: "mean", "pyramid" or "aspp" (see
+            `keras_fcn.network.context`), or "none"; True is "mean".
         auxiliary: Whether the model has a second output for training, logits of an auxiliary head on P4, for a loss
             closer to the earlier layers (Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017, section 3.3).
         input_scale: The fraction of its size at which the network processes an image; see `with_input_scale`.
@@ -61,8 +60,8 @@ def build_fcn(
         `auxiliary` to a list of two such tensors.
 
     Raises:
-        ValueError: If `model`, `backbone` or `upscore_init` has an unknown name, `classes` and `num_classes` disagree,
-            or `input_scale` is less than 0.0001.
+        ValueError: If `model`, `backbone`, `context` or `upscore_init` has an unknown name, `classes` and `num_classes`
+            disagree, or `input_scale` is less than 0.0001.
 
     Examples:
         >>> network = build_fcn("fcn8s", "resnet18_v2", num_classes=21)
@@ -71,7 +70,10 @@ def build_fcn(
     """
     if model not in NETWORKS | HEADS:
         raise ValueError(f"model must be one of {', '.join(NETWORKS | HEADS)}. Received: {model!r}")
-    if context and model in HEADS:
+    context = OLD_CONTEXTS.get(str(context).lower(), context)
+    if context not in ("none", *CONTEXTS):
+        raise ValueError(f"context must be one of none, {', '.join(CONTEXTS)}. Received: {context!r}")
+    if context != "none" and model in HEADS:
         raise UserError(f"{argument('context')} is for {', '.join(NETWORKS)}. Received: {argument('model', model)}")
     if upscore_init not in UPSCORE_INITS:
         raise ValueError(f"upscore_init must be one of {', '.join(UPSCORE_INITS)}. Received: {upscore_init!r}")
@@ -80,7 +82,7 @@ def build_fcn(
     if num_classes not in (None, classes.num_classes):
         raise ValueError(f"classes has {classes.num_classes} classes, but num_classes={num_classes}")
     backbone = find_backbone(backbone)
-    body = build_backbone(backbone, weights, output_stride)
+    body = build_backbone(backbone, weights, output_stride, with_p2=NETWORKS.get(model) == 4)
     mean, std = np.array(backbone.mean), np.array(backbone.std)
 
     image = keras.Input((None, None, 3), name="image")
@@ -90,7 +92,7 @@ def build_fcn(
         scores, stride = pkgutil.resolve_name(HEADS[model])(features, classes.num_classes, output_stride)
         scores = Enlarge(stride, name=f"upscore{stride}")(scores)
     else:
-        top = _score(features["P5"], classes.num_classes, context)
+        top = _score(features["P5"], classes.num_classes, context, output_stride)
         scores = _decode(top, features, NETWORKS[model], UPSCORE_INITS[upscore_init], output_stride)
     # Logits are float32 for the loss and argmax, also with mixed precision.
     logits = Logits(classes, dtype="float32", name="logits")([scores, image])
@@ -126,22 +128,21 @@ def with_input_scale(network: keras.Model, scale: float) -> keras.Model:
     return keras.models.clone_model(network, clone_function=lambda layer: layer, call_function=call)
 
 
-def _score(feature, num_classes: int, context: bool):
-    """Returns class scores at stride 32; those of the context are zero at first, like those of skip connections."""
+def _score(feature, num_classes: int, context: str, stride: int):
+    """Returns class scores of P5; those of the context are zero at first, like those of skip connections."""
     scores = layers.Conv2D(num_classes, 1, name="score_fr")(feature)
-    if not context:
+    if context == "none":
         return scores
-    pooled = layers.GlobalAveragePooling2D(keepdims=True, name="context")(feature)
-    pooled = layers.Conv2D(num_classes, 1, kernel_initializer="zeros", name="score_context")(pooled)
-    return layers.Add(name="fuse_context")([scores, pooled])
+    added = pkgutil.resolve_name(CONTEXTS[context])(feature, num_classes, stride)
+    return layers.Add(name="fuse_context")([scores, *added])
 
 
 def _decode(scores, features: dict, final_stride: int, initializer: Callable, stride: int):
     """Upsamples the scores at the stride of P5 to the padded image, with the paper's layer names.
 
-    The skip connections are initialized with zeros, so FCN-16s and FCN-8s start as FCN-32s.
+    The skip connections are initialized with zeros, so FCN-16s, FCN-8s and FCN-4s start as FCN-32s.
     """
-    num_classes, levels = scores.shape[-1], {4: "upscore2", 3: "upscore_pool4"}
+    num_classes, levels = scores.shape[-1], {4: "upscore2", 3: "upscore_pool4", 2: "upscore_pool3"}
     for level, upscore in levels.items():
         if final_stride > 2**level:
             break

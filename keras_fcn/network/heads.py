@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from keras import layers
 
 from keras_fcn.network.layers import Enlarge
@@ -41,19 +43,42 @@ def deeplabv3_head(features: dict, num_classes: int, stride: int) -> tuple:
         Scores [N, H / stride, W / stride, num_classes], and their stride.
     """
     x = features["P5"]
+    pyramid = atrous_pyramid(x, (12, 24, 36))
+    mean = layers.GlobalAveragePooling2D(keepdims=True, name="aspp_pool")(x)
+    mean = _norm_relu(layers.Conv2D(256, 1, name="aspp5_conv", **_OPTIONS)(mean), "aspp5")
+    x = project(pyramid, layers.Conv2D(256, 1, name="project_mean", **_OPTIONS)(mean))
+    x = layers.Dropout(0.5, name="project_dropout")(x)
+    x = _norm_relu(layers.Conv2D(256, 3, padding="same", name="head_conv", **_OPTIONS)(x), "head")
+    return layers.Conv2D(num_classes, 1, name="score_fr")(x), stride
+
+
+def atrous_pyramid(x, rates: Sequence[int]):
+    """Returns 256 features of a 1x1 and of each atrous 3x3 convolution, [N, H, W, 256 * (1 + len(rates))].
+
+    Args:
+        x: Features [N, H, W, C].
+        rates: The dilation of each 3x3 convolution.
+    """
     pyramid = [_norm_relu(layers.Conv2D(256, 1, name="aspp1_conv", **_OPTIONS)(x), "aspp1")]
-    for number, rate in enumerate((12, 24, 36), start=2):
+    for number, rate in enumerate(rates, start=2):
         convolution = layers.Conv2D(
             256, 3, padding="same", dilation_rate=rate, name=f"aspp{number}_conv", **_OPTIONS
         )  # fmt: skip
         pyramid.append(_norm_relu(convolution(x), f"aspp{number}"))
-    mean = layers.GlobalAveragePooling2D(keepdims=True, name="aspp_pool")(x)
-    mean = _norm_relu(layers.Conv2D(256, 1, name="aspp5_conv", **_OPTIONS)(mean), "aspp5")
-    x = layers.Conv2D(256, 1, name="project_conv", **_OPTIONS)(layers.Concatenate(name="aspp")(pyramid))
-    x = layers.Add(name="project_add")([x, layers.Conv2D(256, 1, name="project_mean", **_OPTIONS)(mean)])
-    x = layers.Dropout(0.5, name="project_dropout")(_norm_relu(x, "project"))
-    x = _norm_relu(layers.Conv2D(256, 3, padding="same", name="head_conv", **_OPTIONS)(x), "head")
-    return layers.Conv2D(num_classes, 1, name="score_fr")(x), stride
+    return layers.Concatenate(name="aspp")(pyramid)
+
+
+def project(pyramid, mean=None):
+    """Returns 256 features of an atrous pyramid, [N, H, W, 256].
+
+    Args:
+        pyramid: The result of `atrous_pyramid`.
+        mean: Features to be added before batch normalization, [N, 1, 1, 256].
+    """
+    x = layers.Conv2D(256, 1, name="project_conv", **_OPTIONS)(pyramid)
+    if mean is not None:
+        x = layers.Add(name="project_add")([x, mean])
+    return _norm_relu(x, "project")
 
 
 def lraspp_head(features: dict, num_classes: int, stride: int) -> tuple:

@@ -9,15 +9,17 @@ import keras
 
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.network.layers import Logits
+from keras_fcn.runs.names import NETWORKS
 
 _TAKEN_BY = {
     "P5": ("score_fr", "head_conv", "aspp1_conv"),
     "P4": ("score_pool4",),
     "P3": ("score_pool3", "score_low"),
+    "P2": ("score_pool2",),
 }
 """Layers that may be the first to take a feature, by level."""
 
-_UPSCORES = ("upscore32", "upscore16", "upscore8")
+_UPSCORES = ("upscore32", "upscore16", "upscore8", "upscore4")
 _AUXILIARY = "auxiliary"
 
 
@@ -50,8 +52,8 @@ class Parts:
         if "head_conv" in self._layers:
             kinds = {"aspp1_conv": "deeplabv3", "score_low": "lraspp"}
             return next((name for layer, name in kinds.items() if layer in self._layers), "fcn")
-        skips = sum(name in self._layers for name in ("score_pool4", "score_pool3"))
-        return ("fcn32s", "fcn16s", "fcn8s")[skips]
+        skips = sum(name in self._layers for name in ("score_pool4", "score_pool3", "score_pool2"))
+        return tuple(NETWORKS)[skips]
 
     @property
     def output_stride(self) -> int:
@@ -60,7 +62,7 @@ class Parts:
 
     @cached_property
     def backbone(self) -> keras.Model:
-        """The model from normalized images to a dict of the features P3, P4 and P5."""
+        """The model from normalized images to a dict of the features P3, P4 and P5, of FCN-4s P2, too."""
         return next(layer for layer in self._model.layers if isinstance(layer, keras.Model))
 
     @cached_property

@@ -30,18 +30,25 @@ class Upscore(keras.layers.Conv2DTranspose):
     """
 
     @property
+    def is_plain(self) -> bool:
+        """True if the layer is a transposed convolution by its kernel, without dilation, bias and activation."""
+        return (
+            (self.padding, self.data_format, self.dilation_rate) == ("same", "channels_last", (1, 1))
+            and self.output_padding is None
+            and not self.use_bias
+            and self.activation is keras.activations.linear
+        )
+
+    @property
     def uses_products(self) -> bool:
         """True if the layer is computed as matrix products; their gradient keeps 2 x 2 inputs for 4 pairs of halves."""
         stride = self.strides[0]
         return (
-            self.kernel_size == (2 * stride, 2 * stride)
+            self.is_plain
+            and self.kernel_size == (2 * stride, 2 * stride)
             and self.strides == (stride, stride)
             and stride >= _SMALLEST_STRIDE
             and stride % 2 == 0
-            and (self.padding, self.data_format, self.dilation_rate) == ("same", "channels_last", (1, 1))
-            and self.output_padding is None
-            and not self.use_bias
-            and self.activation is keras.activations.linear
         )
 
     def call(self, inputs):
@@ -55,6 +62,10 @@ class Upscore(keras.layers.Conv2DTranspose):
         pixels = ops.reshape(pixels, (batch, 2, 2, height, width, half, half * self.filters))
         pixels = ops.transpose(pixels, (0, 3, 1, 5, 4, 2, 6))  # [N, H, 2, half, W, 2, half filters]
         return ops.reshape(pixels, (batch, stride * height, stride * width, self.filters))
+
+    def convolved(self, inputs, kernel):
+        """Returns what the plain layer computes, [N, s H, s W, filters], with a kernel instead of its own."""
+        return ops.conv_transpose(inputs, kernel, self.strides, self.padding)
 
     def windows(self, inputs):
         """Returns the 2 x 2 inputs of every product, [N, 4, H W, 4 C], zeros beyond the border, of inputs [N, H, W, C].

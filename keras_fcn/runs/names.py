@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-NETWORKS = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8}
-"""The networks of the FCN paper, each with the stride at which its logits are upsampled to the image at once."""
+NETWORKS = {"fcn32s": 32, "fcn16s": 16, "fcn8s": 8, "fcn4s": 4}
+"""The networks of the FCN paper, and one with a skip more, each with the stride from which its logits are upsampled to
+the image at once."""
 
 HEADS = {
     "fcn": "keras_fcn.network.heads:fcn_head",
@@ -18,6 +19,19 @@ HEADS = {
 }
 """Networks of other heads, each a "module:function" from features, the number of classes and the stride of P5 to scores
 and their stride."""
+
+_CONTEXT = "keras_fcn.network.context"
+
+CONTEXTS = {
+    "mean": f"{_CONTEXT}.mean:mean_scores",
+    "pyramid": f"{_CONTEXT}.pyramid:pyramid_scores",
+    "aspp": f"{_CONTEXT}.aspp:aspp_scores",
+}
+"""Contexts of these networks, each a "module:function" from P5, the number of classes and the stride of P5 to a list of
+scores to be added, zero at first."""
+
+OLD_CONTEXTS = dict.fromkeys(("true", "yes", "on"), "mean") | dict.fromkeys(("false", "no", "off"), "none")
+"""What contexts of earlier versions, which knew only the mean, are now."""
 
 
 class BackboneEntry(NamedTuple):
@@ -66,9 +80,9 @@ BACKBONES = {
     "efficientnet_lite0": BackboneEntry(f"{_LITE}:lite", (1.0, 1.0, f"{_PACKAGE}0{_MODEL}"), _INSTALLED, _ITS_FILE),
     "efficientnet_lite1": BackboneEntry(f"{_LITE}:lite", (1.0, 1.1, f"{_PACKAGE}1{_MODEL}"), _INSTALLED, _ITS_FILE),
     "efficientnet_lite2": BackboneEntry(f"{_LITE}:lite", (1.1, 1.2, f"{_PACKAGE}2{_MODEL}"), _INSTALLED, _ITS_FILE),
-    "efficientnet_v2_b0": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("B0", "b", "e"), _KERAS),
-    "efficientnet_v2_b3": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("B3", "c", "g"), _KERAS),
-    "efficientnet_v2_s": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("S", "d", "i"), _KERAS),
+    "efficientnet_v2_b0": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("B0", *"bbe"), _KERAS),
+    "efficientnet_v2_b3": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("B3", *"ccg"), _KERAS),
+    "efficientnet_v2_s": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("S", *"ddi"), _KERAS),
 }
 
 
@@ -316,6 +330,7 @@ UpscoreInit = Literal["bilinear", "xavier"]
 
 if TYPE_CHECKING:
     ModelName = str
+    ContextName = str
     BackboneName = str
     LossName = str
     OptimizerName = str
@@ -324,6 +339,7 @@ if TYPE_CHECKING:
     PaletteName = str
 else:  # what the command line takes
     ModelName = Literal[(*NETWORKS, *HEADS)]
+    ContextName = Literal[("none", *CONTEXTS)]
     BackboneName = Literal[tuple(BACKBONES)]
     LossName = Literal[tuple(LOSSES)]
     OptimizerName = Literal[tuple(OPTIMIZERS)]

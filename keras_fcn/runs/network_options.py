@@ -7,11 +7,11 @@ import math
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import FlagConversionOff, arg
+from tyro.conf import arg
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs import names
-from keras_fcn.system.options import NOT_NEGATIVE, Options, Range, hint
+from keras_fcn.system.options import NOT_NEGATIVE, Options, Range, hint, one_of
 
 _BACKBONES_HINT = hint(names.BACKBONES, "resnet18_v2")
 _INPUT_SCALE = Range(lambda scale: 0.0001 <= scale < math.inf, "must be at least 0.0001")
@@ -39,9 +39,10 @@ class NetworkOptions(Options):
     upscore_init: names.UpscoreInit = "bilinear"
     """Initial weights of the upsampling layers: bilinear interpolation, or random numbers."""
 
-    context: Annotated[bool, FlagConversionOff] = False
-    """Add logits of the whole image's mean feature to those of every position, so that all of an object is predicted
-    as the same class: worth many points where classes look alike in their parts, as animals do."""
+    context: Annotated[names.ContextName, one_of(("none", *names.CONTEXTS), names.OLD_CONTEXTS)] = "none"
+    """Add logits of more of the image to those of every position, so that all of an object is predicted as the same
+    class: worth many points where classes look alike in their parts, as animals do. `mean`: of the whole image's mean
+    feature; `pyramid`: of those of 1, 2 x 2, 3 x 3 and 6 x 6 regions; `aspp`: of dilated convolutions."""
 
     input_scale: Annotated[float, _INPUT_SCALE, arg(metavar="FACTOR")] = 1.0
     """Evaluate and save a network that scales images by this factor and gives masks at their own size; 0.8, say, where
@@ -56,10 +57,11 @@ class NetworkOptions(Options):
     """Train a second head on the features at stride 16, with this weight of its loss; 0.4, say."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "context", names.OLD_CONTEXTS.get(str(self.context).lower(), self.context))
         super().__post_init__()
         if self.init_from is not None and self.weights != "none":
             both = f"{argument('init_from')} and {argument('weights')}"
             raise UserError(f"{both} exclude each other: a run has the weights of its backbone")
-        if self.model in names.HEADS and (self.context or self.upscore_init != "bilinear"):
+        if self.model in names.HEADS and (self.context != "none" or self.upscore_init != "bilinear"):
             both = f"{argument('context')} and {argument('upscore_init')}"
             raise UserError(f"{both} are for {', '.join(names.NETWORKS)}. Received: {argument('model', self.model)}")

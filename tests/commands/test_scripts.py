@@ -57,7 +57,7 @@ def test_help_names_every_option():
     shown = Call("train.py", "--help")
     assert shown.status == 0
     for option in (
-        "--data", "--split", "--model {fcn32s,fcn16s,fcn8s,fcn,deeplabv3,lraspp}", "--backbone", "--weights",
+        "--data", "--split", "--model {fcn32s,fcn16s,fcn8s,fcn4s,fcn,deeplabv3,lraspp}", "--backbone", "--weights",
         "--epochs", "--batch-size", "--crop-size H W", "--learning-rate", "--weight-decay",
         "--seed", "--run-dir", "--resume", "--config",
     ):  # fmt: skip

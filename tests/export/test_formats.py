@@ -20,7 +20,9 @@ from export.formats.report import verify_file
 from export.graph.class_graph import class_graph
 from keras_fcn import ClassTable, Predictor, build_fcn
 from keras_fcn.errors import UserError
-from keras_fcn.network.parts import class_table
+from keras_fcn.network.fcn import with_input_scale
+from keras_fcn.network.parts import Parts
+from keras_fcn.runs.names import CONTEXTS
 
 FORMATS = {"onnx": onnx.ONNX, "openvino": openvino.OPENVINO, "litert": litert.LITERT}
 SHAPES = [(1, 33, 65), (2, 64, 96), (3, 1, 1), (1, 31, 32)]
@@ -32,13 +34,14 @@ def needed(name, int8=False):
         pytest.importorskip(module, reason="pip install -r requirements-formats.txt")
 
 
-def varied(backbone):
+def varied(backbone, network="fcn8s", context="none"):
     """A network whose logits are as large as a trained one's, and whose last upsampling is not bilinear any more."""
     classes = ClassTable.named(["floor", "red shirt", "帽子"])
-    model, rng = build_fcn("fcn8s", backbone, classes=classes), np.random.default_rng(0)
-    for name in ("score_fr", "score_pool4", "score_pool3", "upscore8"):
-        kernel = model.get_layer(name).kernel
-        kernel.assign(kernel + rng.normal(0, 0.3, kernel.shape))
+    model, rng = build_fcn(network, backbone, classes=classes, context=context), np.random.default_rng(0)
+    for layer in model.layers:
+        if layer.name.startswith("score_") or layer is Parts(model).heads[0]:
+            spread = 0.02 if "context" in layer.name else 0.3  # what is alike everywhere must not decide
+            layer.kernel.assign(layer.kernel + rng.normal(0, spread, layer.kernel.shape))
     return model
 
 
@@ -69,11 +72,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def scaled():
-    """A network that sees images at a fraction of their size."""
-    plain = varied("resnet18_v2")
-    keras_model = build_fcn("fcn8s", "resnet18_v2", classes=class_table(plain), input_scale=0.8)
-    keras_model.set_weights(plain.get_weights())
-    return keras_model
+    """A network that sees images at a fraction of their size, with the finest scores and the means of regions."""
+    return with_input_scale(varied("resnet18_v2", "fcn4s", "pyramid"), 0.8)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_the_graph_of_a_network_with_an_input_scale_gives_the_live_model_s_class
         images, segment = images_of((2, 33, 65)), class_graph(scaled, size, classes_first)
         expected = Predictor(scaled).segment(images).numpy()
         assert np.mean(segment(tf.constant(images))["classes"].numpy() == expected) > 0.999
-        assert len(np.unique(expected)) == 3
+        assert len(np.unique(expected)) > 1
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -112,6 +112,22 @@ def test_a_file_of_a_network_with_an_input_scale_gives_the_live_model_s_classes(
     assert len(compared) == 3
     images = images_of((2, 61, 95))
     assert np.mean(FORMATS[name].load(path)(images) == Predictor(scaled).segment(images).numpy()) > 0.999
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_of_a_network_with_context_gives_the_live_model_s_classes(tmp_path, name, context):
+    """At sizes whose P5 has fewer and more positions than the pyramid has regions."""
+    needed(name)
+    model = varied("resnet18_v2", "fcn4s", context)
+    path, _ = export_format(FORMATS[name], model, tmp_path)
+    segment, live = FORMATS[name].load(path), Predictor(model)
+    for shape in (*SHAPES, (1, 250, 330)):
+        images = images_of(shape) // np.uint8(4) + np.arange(shape[2], dtype=np.uint8)[:, None]
+        expected = live.segment(images).numpy()
+        assert np.mean(segment(images) == expected) > 0.999
+    assert len(np.unique(expected)) > 1
 
 
 @pytest.mark.parametrize("name", FORMATS)

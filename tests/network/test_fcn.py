@@ -8,7 +8,6 @@ import tensorflow as tf
 from conftest import ROOT
 
 from keras_fcn import ClassTable, build_fcn, class_table
-from keras_fcn.network.cost.complexity import summarize
 from keras_fcn.network.fcn import with_input_scale
 from keras_fcn.network.parts import Parts
 from keras_fcn.runs.names import NETWORKS
@@ -34,7 +33,7 @@ def test_logits_have_exactly_the_images_size(network, size):
 
 def test_every_class_of_upsampling_starts_bilinear_and_every_skip_at_zero(network):
     skips = [layer for layer in network.layers if layer.name.startswith("score_pool")]
-    assert len(skips) == {"fcn32s": 0, "fcn16s": 1, "fcn8s": 2}[network.name.split("_")[0]]
+    assert len(skips) == {"fcn32s": 0, "fcn16s": 1, "fcn8s": 2, "fcn4s": 3}[network.name.split("_")[0]]
     assert all((np.asarray(layer.kernel) == 0).all() for layer in skips)
     upsampling = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
     for layer in upsampling:
@@ -108,8 +107,10 @@ def test_saved_models_load_in_another_process_and_on_another_backend(tmp_path, m
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": "fcn4s"}, "model must be one of fcn32s, fcn16s, fcn8s, fcn, deeplabv3, lraspp. Received: 'fcn4s'"),
+        ({"model": "fcn2s"}, "model must be one of fcn32s, fcn16s, fcn8s, fcn4s, fcn, .*, lraspp. Received: 'fcn2s'"),
         ({"backbone": "vgg"}, "backbone must be one of .* Received: 'vgg'"),
+        ({"context": "all"}, "context must be one of none, mean, pyramid, aspp. Received: 'all'"),
+        ({"model": "lraspp", "context": True}, "context is for fcn32s, .*, fcn4s. Received: model='lraspp'"),
         ({"upscore_init": "zeros"}, "upscore_init must be one of bilinear, xavier. Received: 'zeros'"),
         ({"input_scale": 0}, "input_scale must be at least 0.0001. Received: 0"),
         ({"classes": TABLE, "num_classes": 4}, "classes has 3 classes, but num_classes=4"),
@@ -125,25 +126,6 @@ def test_a_foreign_model_has_no_class_table():
     other = keras.Model(image, keras.layers.Conv2D(2, 1)(image), name="other")
     with pytest.raises(ValueError, match="model 'other' was not built by"):
         class_table(other)
-
-
-@pytest.mark.parametrize("name", ["fcn32s", "fcn8s"])
-def test_context_adds_the_scores_of_the_mean_feature_to_every_position(name):
-    model = build_fcn(name, "mobilenet_v2", num_classes=3, context=True)
-    features = Parts(model).features(random_images(2, 64, 96))["P5"]
-    scores = model.get_layer("score_fr").output
-    assert not np.any(model.get_layer("score_context").kernel), "a network starts as it would without"
-    kernel = np.random.default_rng(0).normal(size=(1, 1, 1280, 3))
-    model.get_layer("score_context").kernel.assign(kernel)
-    fused = keras.Model(model.input, [scores, model.get_layer("fuse_context").output])
-    without, fused = (np.asarray(tensor) for tensor in fused(random_images(2, 64, 96)))
-    mean = np.asarray(features).mean(axis=(1, 2))
-    np.testing.assert_allclose(fused - without, np.tile((mean @ kernel[0, 0])[:, None, None], (2, 3, 1)), atol=1e-4)
-
-
-def test_a_network_with_context_sees_the_whole_image():
-    model = build_fcn("fcn32s", "mobilenet_v2", num_classes=3, context=True)
-    assert summarize(model, (64, 96)).features["logits"].receptive_field is None
 
 
 @pytest.mark.parametrize("size", [(64, 96), (65, 97), (1, 1)])

@@ -18,7 +18,7 @@ def test_the_parts_are_the_layers_that_the_network_calls(name):
     for head, logits in zip(parts.heads, network.outputs, strict=True):
         scores, _ = logits._keras_history.operation.input
         assert scores._keras_history.operation is head
-    assert {tensor.shape[-1] for tensor in parts.levels.values()} <= {192, 576, 1280}
+    assert {tensor.shape[-1] for tensor in parts.levels.values()} <= {144, 192, 576, 1280}
     assert all(tensor._keras_history.operation is parts.backbone for tensor in parts.levels.values())
     weights = [id(weight) for layer in parts.decoder.values() for weight in layer.weights]
     assert sorted(weights + [id(weight) for weight in parts.backbone.weights]) == sorted(map(id, network.weights))

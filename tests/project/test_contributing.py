@@ -14,6 +14,7 @@ from layouts import save, scene
 
 import keras_fcn
 from keras_fcn.datasets import LAYOUTS, find_layout, open_pairs
+from keras_fcn.errors import UserError
 from keras_fcn.network.backbones import build_backbone
 from keras_fcn.runs import names
 from keras_fcn.training.losses import SegmentationLoss
@@ -38,6 +39,8 @@ def test_the_backbone_has_features_at_three_strides_and_learns(tmp_path):
     plain = run_example("A backbone")["plain"]()
     shapes = build_backbone(plain).compute_output_shape((1, 64, 96, 3))
     assert {level: tuple(shape)[1:3] for level, shape in shapes.items()} == {"P3": (8, 12), "P4": (4, 6), "P5": (2, 3)}
+    with pytest.raises(UserError, match=r"fcn4s'? needs a backbone that returns P2, P3, P4 and P5. Received: .*plain"):
+        keras_fcn.build_fcn("fcn4s", plain, num_classes=3)
     network = keras_fcn.build_fcn("fcn8s", plain, num_classes=3)
     image = np.random.default_rng(0).integers(0, 256, (1, 33, 65, 3)).astype(np.float32)
     with tf.GradientTape() as tape:

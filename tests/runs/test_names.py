@@ -44,7 +44,10 @@ def test_an_entry_finds_its_backbone_and_knows_whether_weights_are_published(nam
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"model": "unet"}, "model must be one of fcn32s, fcn16s, fcn8s, fcn, deeplabv3, lraspp. Received: unet"),
+        (
+            {"model": "unet"},
+            "model must be one of fcn32s, fcn16s, fcn8s, fcn4s, fcn, deeplabv3, lraspp. Received: unet",
+        ),
         ({"loss": ("dice", "focal")}, "loss must be some of cross_entropy, dice, lovasz. Received: dice focal"),
     ],
 )

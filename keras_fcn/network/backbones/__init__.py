@@ -1,4 +1,4 @@
-"""Backbones: an image in, features at strides 8, 16 and 32 out."""
+"""Backbones: an image in, features at strides 4, 8, 16 and 32 out."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ class Backbone:
     """A network body that `build_backbone` can build.
 
     Attributes:
-        build: Takes the tensor of normalized images [N, H, W, 3], H and W multiples of 32; returns the features P3, P4
-            and P5, where Pn is [N, H / 2 ** n, W / 2 ** n, channels].
+        build: Takes the tensor of normalized images [N, H, W, 3], H and W multiples of 32; returns the features P2,
+            P3, P4 and P5, where Pn is [N, H / 2 ** n, W / 2 ** n, channels]; P2, which only FCN-4s takes, may be left
+            out.
         mean: Mean of each RGB channel: normalized = (pixel - mean) / std, for pixels in 0-255.
         std: Standard deviation of each RGB channel; see `mean`.
         load_imagenet: Loads published ImageNet weights into the model; None if there are none.
@@ -65,22 +66,25 @@ def find_backbone(backbone: str | Backbone) -> Backbone:
     return dataclasses.replace(pkgutil.resolve_name(entry.function)(*entry.arguments), name=backbone)
 
 
-def build_backbone(backbone: str | Backbone, weights: str | None = None, output_stride: int = 32) -> keras.Model:
+def build_backbone(
+    backbone: str | Backbone, weights: str | None = None, output_stride: int = 32, with_p2: bool = False
+) -> keras.Model:
     """Builds a backbone.
 
     Args:
         backbone: A name in `keras_fcn.runs.names.BACKBONES`, or a custom backbone.
         weights: "imagenet" for the weights published by `keras.applications` or KerasHub, or None for random weights.
         output_stride: The greatest stride, 32, 16 or 8: where others would halve P4 and P5, convolutions are dilated.
+        with_p2: Whether P2 is a feature, too.
 
     Returns:
         A functional model with the backbone's name, from normalized float images [N, H, W, 3], H and W multiples of 32,
-        to a dict of features {"P3", "P4", "P5"}, where Pn is [N, H / s, W / s, channels], s being 2 ** n or, if that is
-        less, `output_stride`.
+        to a dict of features {"P3", "P4", "P5"}, and "P2" if it is asked for, where Pn is [N, H / s, W / s, channels],
+        s being 2 ** n or, if that is less, `output_stride`.
 
     Raises:
-        ValueError: If the backbone's name is unknown, it has no such output stride, or no ImageNet weights are
-            published for it.
+        ValueError: If the backbone's name is unknown, it has no such output stride or no P2, or no ImageNet weights
+            are published for it.
 
     Examples:
         >>> build_backbone("resnet18_v2").output["P3"].shape
@@ -93,8 +97,14 @@ def build_backbone(backbone: str | Backbone, weights: str | None = None, output_
         raise UserError(
             f"{argument('output_stride', output_stride)} is for {known}. Received: {argument('backbone', entry.name)}"
         )
-    p3, p4, p5 = entry.build(image, **({} if output_stride == 32 else {"output_stride": output_stride}))
-    model = keras.Model(image, {"P3": p3, "P4": p4, "P5": p5}, name=entry.name)
+    *p2, p3, p4, p5 = entry.build(image, **({} if output_stride == 32 else {"output_stride": output_stride}))
+    if with_p2 and not p2:
+        raise UserError(
+            f"{argument('model', 'fcn4s')} needs a backbone that returns P2, P3, P4 and P5. Received: "
+            f"{argument('backbone', entry.name)}, which returns three features"
+        )
+    finest = {"P2": p2[0]} if with_p2 else {}
+    model = keras.Model(image, {**finest, "P3": p3, "P4": p4, "P5": p5}, name=entry.name)
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = BATCH_NORM_MOMENTUM

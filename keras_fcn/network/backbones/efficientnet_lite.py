@@ -55,8 +55,8 @@ def build_efficientnet_lite(image, width: float, depth: float) -> list:
         depth: The factor of the numbers of blocks, which are then rounded up.
 
     Returns:
-        The features P3 and P4, those inside the blocks that halve them, six times as wide as between blocks and after
-        a ReLU6, and P5, the last.
+        The features P2, P3 and P4, those inside the blocks that halve them, six times as wide as between blocks and
+        after a ReLU6, and P5, the last.
     """
     x = _norm_relu(_convolve(image, 32, 3, 2, "stem"), "stem")
     features, number = [], 0
@@ -68,7 +68,7 @@ def build_efficientnet_lite(image, width: float, depth: float) -> list:
             if step == 2:
                 features.append(expanded)
             number += 1
-    return [*features[-2:], _norm_relu(_convolve(x, 1280, 1, 1, "head"), "head")]
+    return [*features[-3:], _norm_relu(_convolve(x, 1280, 1, 1, "head"), "head")]
 
 
 def _block(x, size: int, stride: int, expansion: int, filters: int, name: str) -> tuple:

@@ -27,8 +27,8 @@ BLOCKS = (
 """Kernel size, expanded and output channels, whether there is squeeze-excitation, activation, and stride of each block
 (Howard et al.: Searching for MobileNetV3, ICCV 2019, table 1)."""
 
-_P3, _P4, _DILATED = 4, 12, 13
-"""Numbers, from 1, of the blocks whose outputs are P3 and P4, and of the first that may be dilated."""
+_P2, _P3, _P4, _DILATED = 3, 4, 12, 13
+"""Numbers, from 1, of the blocks whose outputs are P2, P3 and P4, and of the first that may be dilated."""
 
 
 def mobilenet_v3_large() -> Backbone:
@@ -44,7 +44,8 @@ def build_mobilenet_v3_large(image, output_stride: int = 32) -> list:
         output_stride: 32, or 16 for convolutions dilated by 2 in place of the last stride.
 
     Returns:
-        The features P3, the first at stride 8, which LR-ASPP takes, P4, the last at stride 16, and P5.
+        The features P2, the last at stride 4, P3, the first at stride 8, which LR-ASPP takes, P4, the last at stride
+        16, and P5.
     """
     x = _norm(_convolve(image, 16, 3, 2, "stem"), "stem", "hard_swish")
     features = []
@@ -61,7 +62,7 @@ def build_mobilenet_v3_large(image, output_stride: int = 32) -> list:
             y = _excited(y, f"block{number}")
         y = _norm(_convolve(y, filters, 1, 1, f"block{number}_project"), f"block{number}_project", None)
         x = layers.Add(name=f"block{number}_add")([x, y]) if stride == 1 and x.shape[-1] == filters else y
-        if number in (_P3, _P4):
+        if number in (_P2, _P3, _P4):
             features.append(x)
     return [*features, _norm(_convolve(x, 960, 1, 1, "head"), "head", "hard_swish")]
 

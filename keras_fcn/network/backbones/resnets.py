@@ -46,7 +46,7 @@ def build_resnet_v1(
             Funkhouser: Dilated Residual Networks, CVPR 2017, as torchvision builds them).
 
     Returns:
-        The features P3, P4 and P5: the outputs of the last three stages.
+        The features P2, P3, P4 and P5: the outputs of the four stages.
     """
     x = _stem(image, width)
     features, reached, dilation = [], 4, 1
@@ -64,7 +64,7 @@ def build_resnet_v1(
                 else block(x, width << stage, 1, name, dilation)
             )
         features.append(x)
-    return features[1:]
+    return features
 
 
 def build_resnet_v2(image, blocks: Sequence[int], width: int = 64) -> list:
@@ -76,14 +76,14 @@ def build_resnet_v2(image, blocks: Sequence[int], width: int = 64) -> list:
         width: Channels of the stem and of the first stage; each stage doubles them.
 
     Returns:
-        The features P3, P4 and P5: the outputs of the last three stages after their BN and ReLU.
+        The features P2, P3, P4 and P5: the outputs of the four stages after their BN and ReLU.
     """
     x = _stem(_batch_norm(image, "bn_image", scale=False, center=False), width)
     features = []
     for stage, count in enumerate(blocks):
         for number in range(1, count + 1):
             x, activated = basic_block_v2(x, width << stage, _stride(stage, number), f"stage{stage + 1}_block{number}")
-            if stage > 1 and number == 1:
+            if stage > 0 and number == 1:
                 features.append(activated)
     return [*features, _norm_relu(x, "bn5", "relu5")]
 

@@ -31,7 +31,7 @@ def build_vgg16(image, width: int = 64) -> list:
         width: Channels of the first convolutions, 64 in the paper; all other layers scale with them.
 
     Returns:
-        The features P3 (pool3), P4 (pool4) and P5 (fc7, after its ReLU and dropout).
+        The features P2 (pool2), P3 (pool3), P4 (pool4) and P5 (fc7, after its ReLU and dropout).
     """
     x, features = image, []
     for stage, channels in enumerate(CHANNELS, start=1):
@@ -41,7 +41,7 @@ def build_vgg16(image, width: int = 64) -> list:
         features.append(x)
     for name, size in (("fc6", 7), ("fc7", 1)):
         x = layers.Dropout(0.5, name=f"{name}_dropout")(_convolve(x, width * 64, size, name))
-    return [*features[2:4], x]
+    return [*features[1:4], x]
 
 
 def _convolve(x, filters: int, size: int, name: str):

@@ -15,7 +15,7 @@ _SAME_POSITION = frozenset((
 ))  # fmt: skip
 _POOLING = frozenset(("MaxPooling2D", "AveragePooling2D"))
 _CONVOLUTION = frozenset(("Conv2D", "DepthwiseConv2D"))
-_WHOLE = frozenset(("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten", "Reshape"))
+_WHOLE = frozenset(("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten", "Reshape", "RegionMeans"))
 _OTHER = frozenset(("ZeroPadding2D", "Cropping2D", "Conv2DTranspose", "Logits", "ScaleImage", "Enlarge"))
 KNOWN_KINDS = _SAME_POSITION | _POOLING | _CONVOLUTION | _WHOLE | _OTHER
 """Class names of the layers whose receptive field, multiply-accumulates and memory are known."""

@@ -27,7 +27,7 @@ class ScoreLoss:
         by_image: Whether to take one image after the other.
 
     Raises:
-        ValueError: If the layer has weights, but computes no products (see `Upscore`).
+        ValueError: If the layer has other weights than the kernel of an `Upscore`.
     """
 
     def __init__(
@@ -36,15 +36,17 @@ class ScoreLoss:
         self._layer, self._loss, self._by_image = layer, loss, by_image
         self._stride = (layer.strides if isinstance(layer, Upscore) else layer.size)[0]
         self._has_products = isinstance(layer, Upscore) and layer.uses_products
-        if layer.weights and not self._has_products:
-            raise ValueError(f"layer must compute products, or have no weights. Received: {layer.name}")
+        if layer.weights and not (isinstance(layer, Upscore) and layer.is_plain):
+            raise ValueError(f"layer must be an Upscore without bias, or have no weights. Received: {layer.name}")
 
     def sources(self, scores: tf.Tensor) -> list[tf.Tensor]:
         """Returns the tensors that logits are computed from: first one of each image, [N, ...], then those of all.
 
         `parts` returns the gradients of the sources; a tape around this call differentiates them by scores and weights.
         """
-        return [self._layer.windows(scores), self._layer.quarters()] if self._has_products else [scores]
+        if self._has_products:
+            return [self._layer.windows(scores), self._layer.quarters()]
+        return [scores, *(keras.ops.cast(kernel, scores.dtype) for kernel in self._layer.weights)]
 
     def parts(self, labels: tf.Tensor, scores: tf.Tensor, sources: list[tf.Tensor]) -> Parts:
         """Returns `SegmentationLoss.parts` of the logits, and the gradients of the sources.
@@ -65,7 +67,9 @@ class ScoreLoss:
         return self._layer.in_their_order(labels) if self._has_products else labels
 
     def _logits(self, own: tf.Tensor, *shared: tf.Tensor) -> tf.Tensor:
-        return self._layer.products(own, *shared) if self._has_products else self._layer(own)
+        if self._has_products:
+            return self._layer.products(own, *shared)
+        return self._layer.convolved(own, *shared) if shared else self._layer(own)
 
     def _at_once(self, labels: tf.Tensor, *sources: tf.Tensor) -> Parts:
         """Computes the logits of all images, and differentiates each term separately: their rates are not known yet.

@@ -30,8 +30,9 @@ keras.config.set_floatx("float64")
 keras.config.set_dtype_policy("float64")
 build.layer_precision = lambda _: contextlib.nullcontext()
 pairs = read_voc(Path(sys.argv[1]), "train")
-config = TrainConfig(model="fcn16s", batch_size=4, epochs=1, learning_rate=0.01, loss=("cross_entropy", "dice"))
-for replicas in map(int, sys.argv[3:]):
+options = {"batch_size": 4, "epochs": 1, "learning_rate": 0.01, "loss": ("cross_entropy", "dice")}
+config = TrainConfig(model="fcn4s", context=sys.argv[3], **options)
+for replicas in map(int, sys.argv[4:]):
     keras.utils.set_random_seed(0)
     devices = [f"CPU:{number}" for number in range(replicas)]
     strategy = tf.distribute.MirroredStrategy(devices) if replicas > 1 else tf.distribute.OneDeviceStrategy("CPU:0")
@@ -59,7 +60,9 @@ def test_one_two_and_four_devices_train_alike(tmp_path):
         label[:-8] = 255
         write_label(path, label, ClassTable.voc())
     for numbers in (("1", "2"), ("4",)):  # a process of its own, since devices stay in the group that they first join
-        subprocess.run([sys.executable, "-c", STEPS_ON_REPLICAS, data, tmp_path, *numbers], cwd=ROOT, check=True)
+        subprocess.run(
+            [sys.executable, "-c", STEPS_ON_REPLICAS, data, tmp_path, "aspp", *numbers], cwd=ROOT, check=True
+        )
     one, *others = (np.load(tmp_path / f"{replicas}.npz") for replicas in (1, 2, 4))
     assert one["loss"] > 3 * (np.log(21) + 0.2)  # the cross-entropy of knowing nothing, and dice of at least that
     assert np.abs(one["after"] - one["before"]).max() > 0.01

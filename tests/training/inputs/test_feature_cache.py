@@ -14,7 +14,13 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.mark.parametrize(
-    ("model", "levels"), [("fcn32s", ["P5"]), ("fcn16s", ["P5", "P4"]), ("fcn8s", ["P5", "P4", "P3"])]
+    ("model", "levels"),
+    [
+        ("fcn32s", ["P5"]),
+        ("fcn16s", ["P5", "P4"]),
+        ("fcn8s", ["P5", "P4", "P3"]),
+        ("fcn4s", ["P5", "P4", "P3", "P2"]),
+    ],
 )
 def test_the_scorer_makes_of_features_what_the_network_makes_of_the_image(model, levels):
     keras.utils.set_random_seed(0)

@@ -15,6 +15,7 @@ LOSSES = {
 }
 LAYERS = {
     "products": lambda: Upscore(CLASSES, 16, 8, "same", use_bias=False),
+    "convolution": lambda: Upscore(CLASSES, 8, 4, "same", use_bias=False),
     "without_weights": lambda: keras.layers.UpSampling2D(8, interpolation="bilinear"),
 }
 
@@ -66,15 +67,16 @@ def test_sums_and_gradients_are_those_of_all_logits_at_once(loss, layer, by_imag
 
 
 def test_weights_that_it_could_not_differentiate_are_refused():
-    layer = Upscore(CLASSES, 4, 2, "same", use_bias=False)
+    layer = Upscore(CLASSES, 8, 4, "same")
     layer.build((None, None, None, CLASSES))
-    with pytest.raises(ValueError, match="products, or have no weights"):
+    with pytest.raises(ValueError, match="an Upscore without bias, or have no weights"):
         ScoreLoss(layer, SegmentationLoss())
 
 
-def test_an_image_after_the_other_is_held_and_not_the_batch():
+@pytest.mark.parametrize("kind", ["products", "convolution"])
+def test_an_image_after_the_other_is_held_and_not_the_batch(kind):
     """In the graph, nothing but windows, labels and counts is of all images."""
-    layer = LAYERS["products"]()
+    layer = LAYERS[kind]()
     scores, labels = batch(layer)
     head = ScoreLoss(layer, SegmentationLoss())
     graph = tf.function(lambda labels, scores: head.parts(labels, scores, head.sources(scores)))
