@@ -67,7 +67,7 @@ def test_stages_follow_from_names():
         (["--num-classes", 0], "--num-classes must be in 1 to 255. Received: 0"),
         (["--batch-size", 0], "--batch-size must be at least 1. Received: 0"),
         (["--backbone", "alexnet"], "invalid choice 'alexnet' for argument '--backbone'"),
-        (["--model", "fcn2s"], "invalid choice 'fcn4s' for argument '--model'"),
+        (["--model", "fcn2s"], "invalid choice 'fcn2s' for argument '--model'"),
         (["--nothing"], "--nothing"),
         (["--json", ROOT / "README.md/s.json"], "README.md/s.json: cannot be written (File exists)"),
         (["--json", ROOT / "tests"], "tests: cannot be written (Is a directory)"),
