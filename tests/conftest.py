@@ -11,6 +11,7 @@ from pathlib import Path
 
 import narrow
 import pytest
+import untraced
 from servers import ids_in, serving
 
 from keras_fcn.drawing import fonts
@@ -48,6 +49,7 @@ def pytest_configure(config) -> None:
     """Starts TensorFlow before the first test file imports it, but not where xdist only deals out the files."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         start_tensorflow()
+        untraced.spare()
         gc.freeze()  # what these packages consist of is never garbage
 
 

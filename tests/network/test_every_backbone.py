@@ -1,11 +1,17 @@
 """Requirements of every backbone: one list of checks for each network."""
 
+import dataclasses
+import functools
+import types
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.applications import vgg16 as vgg16_of_keras
 
 from keras_fcn.network.backbones import build_backbone
+from keras_fcn.network.backbones.vgg import build_vgg16, vgg16
 from keras_fcn.network.fcn import build_fcn
 from keras_fcn.network.parts import Parts
 from keras_fcn.runs.names import BACKBONES
@@ -138,14 +144,25 @@ def test_imagenet_weights_give_the_features_of_keras_applications(name, monkeypa
 
 
 def test_vgg16s_fully_connected_layers_are_convolutions(monkeypatch):
-    """Over an image of 224x224, fc7 in the middle is what the classifier computes; around it, zeros are padded in."""
+    """Over an image of 224x224, fc7 in the middle is what the classifier computes; around it, zeros are padded in.
+
+    Both are of an eighth of the width: weights of 134 million take gigabytes that oneDNN keeps for good.
+    """
+
+    def narrow(layer):
+        return lambda size, *arguments, **options: layer(size // 8, *arguments, **options)
+
+    layers = types.SimpleNamespace(**vars(vgg16_of_keras.layers))
+    layers.Conv2D, layers.Dense = narrow(layers.Conv2D), narrow(layers.Dense)
+    monkeypatch.setattr(vgg16_of_keras, "layers", layers)
     original = published(monkeypatch, "VGG16")
     image = np.random.default_rng(1).integers(0, 256, (1, 224, 224, 3)).astype(np.float32)
     layers = [original.get_layer(name).output for name in ("block3_pool", "block4_pool", "fc2")]
     pool3, pool4, fc7 = keras.Model(original.input, layers)(keras.applications.vgg16.preprocess_input(image.copy()))
-    network = build_fcn("fcn32s", "vgg16", num_classes=2, weights="imagenet")
+    backbone = dataclasses.replace(vgg16(), build=functools.partial(build_vgg16, width=8), name="vgg16")
+    network = build_fcn("fcn32s", backbone, num_classes=2, weights="imagenet")
     features = Parts(network).features(image)
     np.testing.assert_allclose(features["P3"], pool3, rtol=1e-3, atol=1e-4 * np.max(pool3))
     np.testing.assert_allclose(features["P4"], pool4, rtol=1e-3, atol=1e-4 * np.max(pool4))
-    assert features["P5"].shape == (1, 7, 7, 4096)
+    assert features["P5"].shape == (1, 7, 7, 512)
     np.testing.assert_allclose(features["P5"][:, 3, 3], fc7, rtol=1e-3, atol=1e-4 * np.max(fc7))

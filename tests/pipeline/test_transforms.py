@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -29,10 +31,20 @@ def random_rotation(image, label, degrees, seed):
 
 
 def in_dataset_map(transform, image, label, *arguments):
-    """Applies a transform as the pipeline does: inside `Dataset.map`, with dynamic sizes."""
-    signature = (tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([None, None], tf.uint8))
-    dataset = tf.data.Dataset.from_generator(lambda: [(image, label)], output_signature=signature)
-    return next(iter(dataset.map(lambda *pair: transform(*pair, *arguments))))
+    """Applies a transform as the pipeline does: inside `Dataset.map`, with dynamic sizes and seeds."""
+    settings = tuple(argument for argument in arguments if not tf.is_tensor(argument))
+    fed, dataset = _mapped(transform, settings, with_seed=len(settings) < len(arguments))
+    fed[:] = [(image, label, *arguments[len(settings) :])]
+    return next(iter(dataset))
+
+
+@functools.cache
+def _mapped(transform, settings, with_seed):
+    """Returns a list to put a pair into, and a data set that transforms it: one trace for all seeds."""
+    fed, specs = [], [tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([None, None], tf.uint8)]
+    specs += [tf.TensorSpec([2], tf.int32)] * with_seed
+    dataset = tf.data.Dataset.from_generator(lambda: fed, output_signature=tuple(specs))
+    return fed, dataset.map(lambda image, label, *seed: transform(image, label, *settings, *seed))
 
 
 def eagerly(transform, image, label, *arguments):
