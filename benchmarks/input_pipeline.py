@@ -3,7 +3,8 @@
 In one run, in turn, on all cores: ours (the first pass over the pairs and later ones), a loader of Pillow, NumPy and a
 thread pool as it is often written, and the floor, which only decodes JPEGs by libjpeg-turbo (OpenCV) and masks by
 Pillow. Ratios are medians of the ratios within a round. By processor time, other programs hardly affect them, but they
-exclude waiting. With `--large 100`, windows of large images are read, too. Needs Linux and opencv-python-headless.
+exclude waiting. With `--large 100`, windows of large images are read, too, from memory and, in a first pass after the
+system was asked to forget them, from the disk. Needs Linux and opencv-python-headless.
 With `--masks .png .tif .npy`, masks of these kinds are timed beside the data set's own.
 """
 
@@ -190,9 +191,20 @@ def large_pairs(pairs, folder: Path, options: BenchmarkOptions):
     print(f"a whole image of {options.large} megapixels and its mask are decoded in {watch.lap()[0]:.2f} s")
     whole = dataclasses.replace(pairs, images=tuple(images), labels=tuple(labels))
     height, width = options.crop_size
-    cut = cut_large(whole, dict.fromkeys(images, (side, side)), (2 * height, 2 * width))
+    cut = cut_large(whole, dict.fromkeys(images, (side, side)), (height, width))
     print(f"{cut.line}, in {watch.lap()[0]:.1f} s")
-    return cut.pairs
+    count = options.pairs or len(pairs)
+    chosen = [index * len(cut.pairs) // count for index in range(count)]
+    images, labels = (tuple(part[index] for index in chosen) for part in (cut.pairs.images, cut.pairs.labels))
+    return dataclasses.replace(cut.pairs, images=images, labels=labels)
+
+
+def forget(pairs) -> None:
+    """Asks the system to drop what it keeps of the pixels of windows from its memory."""
+    for path in {path.parent / "pixels" for part in (pairs.images, pairs.labels) for path in part}:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def peak_megabytes() -> float:
@@ -235,12 +247,9 @@ def main() -> None:
         rounds.append({"floor": floor, "ours, first pass": first, "ours, later": later, "Pillow and NumPy": plain})
         rounds[-1] |= {f"ours, {suffix} masks": our_seconds(other, options)[1] for suffix, other in others.items()}
         if large is not None:
-            chosen = [index % len(large) for index in range(count)]
-            parts = ([part[index] for index in chosen] for part in (large.images, large.labels))
-            images, labels = map(tuple, parts)
-            rounds[-1]["ours, windows"] = our_seconds(
-                dataclasses.replace(large, images=images, labels=labels), options
-            )[1]
+            rounds[-1]["ours, windows"] = our_seconds(large, options)[1]
+            forget(large)
+            rounds[-1]["ours, from the disk"] = our_seconds(large, options)[0]
     scratch.cleanup()
     pool.shutdown()
     report(rounds, count, peak - before, options)
@@ -259,11 +268,13 @@ def report(rounds: list[dict[str, np.ndarray]], count: int, megabytes: float, op
         rate, by_clock, by_processor = row.values()
         print(f"{name:<20}{rate:>8.0f}{by_clock:>15.2f}{by_processor:>20.2f}")
     if options.large is not None:
-        steps = np.median([each["ours, windows"] / each["ours, later"] for each in rounds], axis=0)
-        by_clock, by_processor = (f"{value:.2f}" for value in steps)
-        print(
-            f"windows of {options.large} megapixels take {by_clock} of the time of files, {by_processor} by processor"
-        )
+        print(f"of images of {options.large} megapixels, a batch of {options.batch_size}:")
+        for name, of_files in (("ours, windows", "ours, later"), ("ours, from the disk", "ours, first pass")):
+            ratios = np.array([each[name] / each[of_files] for each in rounds]).T
+            times = np.median([each[name] for each in rounds], axis=0) * 1000 * options.batch_size / count
+            for what, ms, ratio in zip(("ms by the clock", "ms of processors"), times, ratios):
+                most = f"{np.median(ratio):.2f} ({ratio.min():.2f} to {ratio.max():.2f})"
+                print(f"{name:<20}{ms:>8.0f} {what}, {most} of the time of {of_files.replace('ours', 'files')}")
     print(f"peak memory of ours above the import of TensorFlow: {megabytes:.0f} MB")
     if options.json is not None:
         seconds = [{name: both.tolist() for name, both in each.items()} for each in rounds]

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from keras_fcn.datasets import Pairs
+from keras_fcn.datasets.labels.legend import NO_CLASS
+from keras_fcn.datasets.labels.reading import stored_values
 from keras_fcn.errors import DataError
 from keras_fcn.images.photos import is_plain_jpeg, read_image
 from keras_fcn.images.windows import is_window, read_pixels, read_window
-from keras_fcn.pipeline.palette_png import decode_indices, has_palette_of
+from keras_fcn.pipeline.label_png import START, Kind, decode_greys, decode_indices, kind_of
 from keras_fcn.pipeline.source import Pair, Source, whole
 
 PAIR_FAULT = "unreadable pair"
 """Stands before a pair's index in TensorFlow's error."""
-
-_START = 4096
-"""Bytes at the start of a file that tell, with its size, whether it is what it was: EXIF data begin there."""
 
 
 class Reader:
@@ -32,22 +31,49 @@ class Reader:
 
     Args:
         pairs: The pairs to read.
+
+    Attributes:
+        kinds: The kinds of the label files, each once.
     """
 
     def __init__(self, pairs: Pairs) -> None:
-        self._pairs, self._stored = pairs, pairs.stored_classes or pairs.classes
+        self._pairs = pairs
+        self._values = values = stored_values(pairs.read_label)
+        kind = functools.partial(
+            kind_of,
+            classes=pairs.stored_classes or pairs.classes,
+            by_color=pairs.palette_means_colors,
+            by_value=values is not None,
+            by_index=values is not None and values.of_palettes,
+        )
         paths = list(zip(pairs.images, pairs.labels))
-        ways = [self._way(*pair) for pair in paths]
+        is_jpeg = [is_plain_jpeg(image) for image in pairs.images]
+        kinds = [Kind.OTHER if label == image or is_window(label) else kind(label) for image, label in paths]
         self._paths = tf.constant([[os.fsencode(path) for path in pair] for pair in paths])
-        self._ways = tf.constant(ways)
-        self._fingerprints = tf.constant(_fingerprints_of([pair[: max(1, way)] for pair, way in zip(paths, ways)]))
+        self._are_jpeg, self.kinds = sorted({*is_jpeg}), sorted({*kinds})
+        self._image_way = tf.constant([self._are_jpeg.index(each) for each in is_jpeg])
+        self._label_way = tf.constant([self.kinds.index(kind) for kind in kinds])
+        decoded = zip(is_jpeg, map(bool, kinds))
+        files = [path if is_decoded else None for both in zip(paths, decoded) for path, is_decoded in zip(*both)]
+        self._fingerprints = tf.constant(_fingerprints_of(files).reshape(-1, 2))
         sizes = {path: read_window(path).size for path in dict.fromkeys(pairs.images) if is_window(path)}
         self._sizes = tf.constant([sizes.get(path, (0, 0)) for path in pairs.images]) if sizes else None
 
     def __call__(self, index: tf.Tensor) -> Pair:
         """Decodes pair `index` to an image uint8 [H, W, 3] and its label uint8 [H, W]; their sizes are equal."""
-        ways = (self._decode_by_pillow, self._decode_image, self._decode_both)
-        return _checked(index, *tf.switch_case(self._ways[index], [functools.partial(way, index) for way in ways]))
+        read_image, read_label = (functools.partial(read, index) for read in (self._read_image, self._read_label))
+        of_images = {False: read_image, True: functools.partial(self._decoded, index, 0, _decode_jpeg, read_image)}
+        decoders = {
+            Kind.IDS: self._ids, Kind.INDICES: lambda file: self._ids_of_values(decode_indices(file)),
+            Kind.GREYS: lambda file: self._ids_of_values(decode_greys(file)),
+            Kind.GREYS_16: lambda file: self._ids_of_values(decode_greys(file, tf.uint16)),
+        }  # fmt: skip
+        of_labels = {Kind.OTHER: read_label}
+        of_labels |= {kind: functools.partial(self._decoded, index, 1, decoders[kind], read_label) for kind in decoders}
+        # Only the ways that are taken become part of the graph.
+        image = tf.switch_case(self._image_way[index], [of_images[is_jpeg] for is_jpeg in self._are_jpeg])
+        label = tf.switch_case(self._label_way[index], [of_labels[kind] for kind in self.kinds])
+        return _checked(index, image, label)
 
     def source(self, index: tf.Tensor) -> Source:
         """Returns pair `index` decoded, or, of a window, where its parts are read from."""
@@ -64,37 +90,32 @@ class Reader:
 
         return Source(tf.where(is_large, size, tf.shape(decoded[1])), part, is_large)
 
-    def _way(self, image: Path, label: Path) -> int:
-        """Returns how many files of a pair TensorFlow decodes as Pillow does: none, the image, or both."""
-        if not is_plain_jpeg(image):
-            return 0
-        return 1 + (self._pairs.palette_means_colors and has_palette_of(label, self._stored))
+    def _decoded(
+        self,
+        index: tf.Tensor,
+        place: int,
+        decode: Callable[[tf.Tensor], tf.Tensor],
+        otherwise: Callable[[], tf.Tensor],
+    ) -> tf.Tensor:
+        """Decodes an image, at place 0, or a label, at 1, or reads it in another way if the file has changed."""
+        file = tf.io.read_file(self._paths[index, place])
+        start = tf.strings.join([tf.strings.substr(file, 0, START), tf.as_string(tf.strings.length(file))])
+        return tf.cond(_hash(start) == self._fingerprints[index, place], lambda: decode(file), otherwise)
 
-    def _decode_image(self, index: tf.Tensor) -> Pair:
-        file = tf.io.read_file(self._paths[index, 0])
-        is_unchanged = self._is_unchanged(index, file)
-        return tf.cond(
-            is_unchanged, lambda: (_decode_jpeg(file), self._read_label(index)), lambda: self._decode_by_pillow(index)
-        )
+    def _ids(self, file: tf.Tensor) -> tf.Tensor:
+        return self._looked_up(decode_indices(file), np.array(self._pairs.label_ids or range(256), np.uint8))
 
-    def _decode_both(self, index: tf.Tensor) -> Pair:
-        image, label = (tf.io.read_file(path) for path in tf.unstack(self._paths[index]))
-        is_unchanged = self._is_unchanged(index, image, label)
-        return tf.cond(
-            is_unchanged,
-            lambda: (_decode_jpeg(image), self._decode_label(label)),
-            lambda: self._decode_by_pillow(index),
-        )
+    def _ids_of_values(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns class ids; those of values that are no class are too great, by which the graph fails."""
+        assert self._values is not None  # or no label would be of such a kind
+        return self._looked_up(values, self._values.ids[: values.dtype.max + 1])
 
-    def _is_unchanged(self, index: tf.Tensor, *files: tf.Tensor) -> tf.Tensor:
-        starts = [(tf.strings.substr(file, 0, _START), tf.as_string(tf.strings.length(file))) for file in files]
-        return _hash(tf.strings.join([part for start in starts for part in start])) == self._fingerprints[index]
-
-    def _decode_label(self, file: tf.Tensor) -> tf.Tensor:
-        ids = decode_indices(file, self._stored)
-        if self._pairs.label_ids:
-            ids = tf.gather(tf.constant(self._pairs.label_ids, tf.uint8), tf.cast(ids, tf.int32))
-        return ids
+    def _looked_up(self, values: tf.Tensor, ids: np.ndarray) -> tf.Tensor:
+        own = np.arange(len(ids))
+        is_left = (ids == own) | ((ids == NO_CLASS) & (own >= self._pairs.classes.num_classes))
+        if values.dtype == tf.uint8 and is_left.all():  # as most are: a look-up takes as long as decoding
+            return values
+        return tf.gather(tf.constant(ids), tf.cast(values, tf.int32))
 
     def _read_label(self, index: tf.Tensor) -> tf.Tensor:
         @tf.autograph.experimental.do_not_convert  # plain Python, which autograph would make slower
@@ -122,15 +143,15 @@ class Reader:
         image, label = tf.numpy_function(read, [index, box], [tf.uint8, tf.uint8])
         return image, label
 
-    def _decode_by_pillow(self, index: tf.Tensor) -> Pair:
+    def _read_image(self, index: tf.Tensor) -> tf.Tensor:
         @tf.autograph.experimental.do_not_convert
-        def decode(index: np.ndarray) -> np.ndarray:
+        def read(index: np.ndarray) -> np.ndarray:
             try:
                 return read_image(self._pairs.images[index])
             except DataError:
                 return np.zeros((0, 0, 3), np.uint8)
 
-        return tf.numpy_function(decode, [index], tf.uint8), self._read_label(index)
+        return tf.numpy_function(read, [index], tf.uint8)
 
 
 def _nothing() -> Pair:
@@ -151,15 +172,17 @@ def _decode_jpeg(file: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")
 
 
-def _fingerprints_of(pairs: Sequence[Sequence[Path]]) -> np.ndarray:
-    """Returns a hash of the sizes and the first bytes of the files of each pair, int64 [N]."""
+def _fingerprints_of(files: Sequence[Path | None]) -> np.ndarray:
+    """Returns a hash of the size and the first bytes of each file, int64 [N]; anything where there is none."""
 
-    def start(path: Path) -> bytes:
+    def start(path: Path | None) -> bytes:
+        if path is None:
+            return b""
         with path.open("rb") as file:
-            return file.read(_START) + str(os.fstat(file.fileno()).st_size).encode()
+            return file.read(START) + str(os.fstat(file.fileno()).st_size).encode()
 
-    some = range(0, len(pairs), 1000)  # not all at once: 10,000 pairs would take 80 MB
-    parts = [_hash([b"".join(map(start, pair)) for pair in pairs[first : first + 1000]]) for first in some]
+    some = range(0, len(files), 2000)  # not all at once: 10,000 pairs would take 80 MB
+    parts = [_hash([*map(start, files[first : first + 2000])]) for first in some]
     return np.concatenate([np.zeros(0, np.int64), *parts])
 
 

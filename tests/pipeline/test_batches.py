@@ -11,14 +11,16 @@ from layouts import NAMES, write_cvat, write_folders
 from PIL import Image
 
 from keras_fcn.datasets import Pairs, open_pairs
+from keras_fcn.datasets.labels.reading import read_mapped, stored_values
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.datasets.pairs import reader
-from keras_fcn.errors import UserError
+from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.masks import read_label, write_label
+from keras_fcn.images.masks import read_color_label, read_grey_label, read_label, read_value_label, write_label
 from keras_fcn.images.photos import read_image
 from keras_fcn.pipeline.augmentation import Augmentation, draw_samples
 from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure, training_dataset
+from keras_fcn.pipeline.label_png import Kind
 from keras_fcn.pipeline.reader import Reader
 
 
@@ -69,7 +71,7 @@ def test_labels_are_cropped_and_flipped_with_their_images(toy):
 def test_ids_go_by_the_mapping_of_classes_in_the_graph(toy):
     before, pairs = open_pairs(toy, "val"), open_pairs(toy, "val", merge=["cat+dog=pet"], ignore_classes=["background"])
     ids = np.array(pairs.label_ids, np.uint8)
-    assert (Reader(pairs)._ways.numpy() == 2).all()
+    assert Reader(pairs).kinds == [Kind.IDS]
     for (_, label), path in zip(evaluation_dataset(pairs), before.labels, strict=True):
         np.testing.assert_array_equal(label[0], ids[before.read_label(path)])
         assert (label.numpy() == 255).any()
@@ -229,3 +231,80 @@ def test_images_without_mask_are_background(tmp_path):
     assert [label.any() for label in labels] == [True, *[False] * 9]
     shapes = [read_image(image).shape[:2] for image in pairs.images]
     assert [label.shape for label in labels] == shapes
+
+
+VALUES = np.array([[0, 1, 20, 255], [15, 15, 7, 0], [3, 2, 1, 0]], np.uint8)
+
+
+def saved(path, values, mode="L", **options):
+    image = Image.fromarray(values)
+    if mode == "P":
+        image.putpalette(np.random.default_rng(1).integers(0, 256, 768, np.uint8).tobytes())
+    image.save(path, **options)
+
+
+TURNED = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x03\0\0\0" + bytes(4)
+
+
+@pytest.mark.parametrize("ids", [tuple(range(256)), (5, *range(1, 21), *[254] * 234, 255)])
+def test_masks_of_values_are_decoded_by_tensorflow_as_by_pillow(tmp_path, ids):
+    deep = VALUES.astype(np.uint16)
+    kinds = [
+        (Kind.GREYS, VALUES, {}),
+        (Kind.INDICES, VALUES, {"mode": "P"}),
+        (Kind.GREYS_16, deep, {}),
+        (Kind.GREYS_16, np.where(deep == 255, 65535, deep), {}),
+        (Kind.OTHER, VALUES, {"exif": TURNED}),
+        (Kind.OTHER, VALUES, {"transparency": 20}),
+    ]
+    classes = ClassTable.voc()
+    read = reader(read_value_label, classes, ids)
+    image = tmp_path / "image.jpg"
+    Image.new("RGB", (4, 3)).save(image)
+    masks = tuple(tmp_path / f"{number}.png" for number in range(len(kinds)))
+    for mask, (kind, values, options) in zip(masks, kinds):
+        saved(mask, values, **options)
+        assert Reader(Pairs("plain", "val", (image,), (mask,), classes, read)).kinds == [kind]
+    pairs = Pairs("plain", "val", (image,) * len(masks), masks, classes, read)
+    expected = np.where(VALUES == 0, ids[0], VALUES)
+    for (_, label), mask in zip(evaluation_dataset(pairs).as_numpy_iterator(), masks, strict=True):
+        np.testing.assert_array_equal(label[0], read(mask), str(mask))
+        np.testing.assert_array_equal(label[0], expected[::-1, ::-1] if mask.name == "4.png" else expected)
+
+
+@pytest.mark.parametrize(("bits", "wrong"), [(8, 3), (8, 21), (16, 3), (16, 300)])
+def test_values_that_are_no_class_are_named(tmp_path, bits, wrong):
+    """As Pillow's way does: a value that stands for nothing, and one that is above all ids."""
+    classes = ClassTable.voc()
+    Image.new("RGB", (4, 3)).save(tmp_path / "image.jpg")
+    saved(tmp_path / "mask.png", np.full((3, 4), wrong, f"uint{bits}"))
+    read = reader(read_value_label, classes, (0, 1, 2, 254, *range(4, 21), *[254] * 234, 255))
+    pairs = Pairs("plain", "val", (tmp_path / "image.jpg",), (tmp_path / "mask.png",), classes, read)
+    with pytest.raises(UserError, match=rf"mask\.png.*{wrong}"), explain_failure(pairs):
+        list(evaluation_dataset(pairs).as_numpy_iterator())
+
+
+def test_what_values_mean_is_what_their_readers_read(tmp_path):
+    """All values of 16 bits, each in a mask of its own column."""
+    classes = ClassTable.voc()
+    grey = (3, 2, *[254] * 253, 255)
+    readers = [
+        reader(read_label, classes),
+        reader(read_value_label, classes, grey, 256),
+        reader(read_value_label, classes, tuple(range(256)), 1000),
+        reader(read_grey_label, classes, grey),
+        reader(read_mapped, reader(read_grey_label, classes, grey), (0, 0, 9, 255, *range(4, 256))),
+    ]
+    for read in readers:
+        found = stored_values(read)
+        for value in (0, 1, 2, 20, 21, 255, 256, 257, 511, 512, 999, 1000, 1999, 20999, 21000, 65280, 65534, 65535):
+            Image.fromarray(np.full((1, 1), value, np.uint16)).save(tmp_path / "mask.png")
+            try:
+                expected = int(read(tmp_path / "mask.png")[0, 0])
+            except DataError:
+                expected = None
+            known = {*range(classes.num_classes), 255}
+            assert (int(found.ids[value]) if found.ids[value] in known else None) == expected, (read, value)
+    assert [stored_values(read).of_palettes for read in readers] == [False, True, True, False, False]
+    assert stored_values(reader(read_color_label, classes)) is None
+    assert stored_values(lambda path: None) is None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,9 +16,11 @@ from keras_fcn.datasets.labels import choice
 from keras_fcn.datasets.labels.legend import NO_CLASS, Legend
 from keras_fcn.errors import DataError
 from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.images.label_files.division import DIVISORS, NOTES
+from keras_fcn.images.label_files.division import DIVISORS, NOTES, class_part
+from keras_fcn.images.label_files.opening import WHITE_OF_16_BITS
 from keras_fcn.images.masks import read_color_label, read_grey_label, read_label, read_value_label
 from keras_fcn.images.photos import displayed_size
+from keras_fcn.images.windows import is_window, read_pixels
 from keras_fcn.system.text import shown
 
 LabelReader = Callable[[Path], np.ndarray]
@@ -122,6 +126,54 @@ def read_of_either(path: Path, mine: LabelReader, other: LabelReader, theirs: fr
 def read_mapped(path: Path, read_label: LabelReader, ids: tuple[int, ...]) -> np.ndarray:
     """Reads a label file to the ids that its own become."""
     return np.array(ids, np.uint8)[read_label(path)]
+
+
+def read_or_window(path: Path, read_label: LabelReader) -> np.ndarray:
+    """Reads a label file, or the class ids of a window of one."""
+    return read_pixels(path) if is_window(path) else read_label(path)
+
+
+class StoredValues(NamedTuple):
+    """What the values of grey masks of 8 or 16 bits mean to a reader.
+
+    Attributes:
+        ids: The class id of each value, uint8 [65536]; `NO_CLASS` for what is an error.
+        of_palettes: Whether the indices of a palette are such values, too.
+    """
+
+    ids: np.ndarray
+    of_palettes: bool
+
+
+def stored_values(read: LabelReader) -> StoredValues | None:
+    """Returns what values mean to a reader; None if it may read some grey mask in another way."""
+    function, given = _unwrapped(read)
+    if function is _read:
+        return stored_values(given["read"])
+    if function in (read_mapped, read_or_background, read_or_window):
+        found = stored_values(given["read_label"])
+        if found is None or function is not read_mapped:
+            return found
+        ids = np.where(found.ids == NO_CLASS, NO_CLASS, np.array(given["ids"], np.uint8)[found.ids])
+        return found._replace(ids=ids.astype(np.uint8))
+    if function not in (read_label, read_value_label, read_grey_label):
+        return None
+    divisor, values = given.get("divisor", 1), np.arange(WHITE_OF_16_BITS + 1)
+    values[WHITE_OF_16_BITS] = VOID_LABEL
+    parts = class_part(values, divisor)
+    is_value = (parts <= VOID_LABEL) & ((divisor != 256) | (values == 0) | (values >= VOID_LABEL))
+    ids = np.where(is_value, np.array(given.get("ids", range(256)), np.uint8)[parts % 256], NO_CLASS)
+    return StoredValues(ids.astype(np.uint8), function is read_value_label)
+
+
+def _unwrapped(read: LabelReader) -> tuple[Callable[..., np.ndarray], dict[str, Any]]:
+    """Returns the function of a reader, and its arguments by their names."""
+    if not isinstance(read, functools.partial):
+        return read, {}
+    function, values, named = read.func, read.args, read.keywords
+    if function is _with_arguments:
+        function, values, named = named["read"], named["arguments"], {}
+    return function, inspect.signature(function).bind(None, *values, **named).arguments
 
 
 def described(value: object) -> str:

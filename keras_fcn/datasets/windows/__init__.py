@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_fcn.datasets.labels.reading import LabelReader, described
+from keras_fcn.datasets.labels.reading import described, read_or_window
 from keras_fcn.datasets.layouts.annotations.common.cache import VARIABLE, cache_folder
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, NoSpaceError, UserError
 from keras_fcn.images.photos import read_image
 from keras_fcn.images.rasters import is_raster, opened_raster
-from keras_fcn.images.windows import Window, is_window, pixels_in, read_pixels, read_window, write_pixels
+from keras_fcn.images.windows import Window, is_window, pixels_in, read_window, write_pixels
 from keras_fcn.runs.known_files import known_files
 from keras_fcn.runs.lock import locked
 from keras_fcn.system.files import replaced_file
@@ -118,7 +118,7 @@ def cut(pairs: Pairs, boxes: Callable[[Path], Sequence[Box] | None]) -> Cut:
         UserError: If a file cannot be decoded, or the windows cannot be written.
     """
     chosen = {pair: boxes(pair[0]) for pair in zip(pairs.images, pairs.labels)}
-    read_label = functools.partial(_read_ids, read_label=pairs.read_label)
+    read_label = functools.partial(read_or_window, read_label=pairs.read_label)
     windows: dict[tuple[Path, Path], list[tuple[Path, Path]]] = {}
     sizes: dict[Path, int] = {}  # bytes of the files of pixels, some of which hold several windows of blocks
     with progress_bar(sum(map(bool, chosen.values())), "image", "cutting images") as bar:
@@ -136,10 +136,6 @@ def cut(pairs: Pairs, boxes: Callable[[Path], Sequence[Box] | None]) -> Cut:
         return Cut(changed)
     changed = dataclasses.replace(changed, read_label=read_label)
     return Cut(changed, len(windows), sum(map(len, windows.values())), sum(sizes.values()) / 1e9)
-
-
-def _read_ids(path: Path, read_label: LabelReader) -> np.ndarray:
-    return read_pixels(path) if is_window(path) else read_label(path)
 
 
 @dataclasses.dataclass(frozen=True)

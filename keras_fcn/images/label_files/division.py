@@ -31,6 +31,7 @@ def class_part(values: np.ndarray, divisor: int) -> np.ndarray:
         divisor: 1, for values without a number; 256, as in KITTI; or 1000, as in Cityscapes, where values below it are
             classes without objects.
     """
+    values = values.astype(np.int32) if values.dtype == np.uint8 else values  # which cannot be divided by 256
     is_whole = (values == VOID_LABEL) | ((values < divisor) & (divisor == 1000))
     return np.where(is_whole, values, values // divisor)
 

@@ -88,7 +88,8 @@ def draw_pairs(
     pairs = Pairs.found(layout, split, root, images, masks, classes, reader(read_label, classes), divide)
     read = frozenset(pairs.images)
     empty = [each for each in named.values() if not each.shapes and each.image in read]
-    return dataclasses.replace(pairs, findings=(*faults, *pairs.findings, *_remarks(empty, len(pairs))))
+    findings = (*faults, *pairs.findings, *_remarks(empty, len(pairs)))
+    return dataclasses.replace(pairs, findings=findings, palette_means_colors=True)
 
 
 def _named(
