@@ -100,7 +100,8 @@ class EvaluateOptions(SourceOptions):
         is_given = self.layout != "auto" or self.images is not None or self.masks is not None
         listing = (self if is_given else trained.dataset).listing | classes
         listing |= {name: getattr(self, name) or getattr(trained, name) for name in _DIVISIONS}
-        listing["unlabelled"] = trained.unlabelled if self.unlabelled == "leave_out" else self.unlabelled
+        how = self if self.unlabelled != "leave_out" else trained.dataset
+        listing["unlabelled"] = how.listing["unlabelled"]
         return dataclasses.replace(trained.dataset, val_split=self.split or trained.val_split, **listing)
 
     def known_classes(self) -> tuple[str, ...]:

@@ -125,7 +125,7 @@ def evaluation_dataset(pairs: Pairs) -> tf.data.Dataset:
 
 
 @contextlib.contextmanager
-def explain_failure(pairs: Pairs) -> Iterator[None]:
+def explain_failure(*all_pairs: Pairs) -> Iterator[None]:
     """Turns TensorFlow's error about an unreadable pair into a `UserError` that names the file.
 
     Files are checked before training starts, but they may change during training.
@@ -136,10 +136,14 @@ def explain_failure(pairs: Pairs) -> Iterator[None]:
         if AUGMENT_FAULT in error.message:
             raise UserError(f"{argument('augment')} {AUGMENT_FAULT}; both must have the same one") from None
         index = re.search(rf"{PAIR_FAULT}\] \[(\d+)", error.message)
-        affected = pairs.shard(int(index[1]), len(pairs)) if index else pairs
-        inspect_pairs(affected).require_sound()
+        affected = [pairs.shard(int(index[1]), len(pairs)) if index else pairs for pairs in all_pairs]
+        for pairs in affected:
+            inspect_pairs(pairs).require_sound()
         if index:
-            changed = f"{affected.images[0]} or its mask {affected.labels[0]}: changed while it was read"
+            files = " or ".join(
+                f"{file}" for pairs in affected for file in dict.fromkeys((*pairs.images, *pairs.labels))
+            )
+            changed = f"{files}: changed while it was read"
             raise UserError(f"{changed}; leave the data as they are, and resume") from None
         raise
 

@@ -154,6 +154,9 @@ class LossOptions(Options):
     """Balance rare classes: by `weights` in the loss, by `sampling` their images more often, or by drawing a third of
     the crops around their pixels (`windows`)."""
 
+    pseudo_threshold: Annotated[float, BELOW_1, arg(metavar="PROBABILITY")] = 0.95
+    """With --unlabelled teach or DIR: pixels of whose class the teacher is less sure are void."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         of_cross_entropy = {
@@ -251,6 +254,11 @@ class TrainConfig:
             group = settings.pop(field.name, field.default)
             own = {name: settings.pop(name) for name in _names(group) if name in settings}
             object.__setattr__(self, field.name, dataclasses.replace(group, **own))
+        if self.dataset.has_teacher and self.optimization.cache_features:
+            both = f"{argument('cache_features')} and {argument('unlabelled', self.dataset.unlabelled)}"
+            raise UserError(
+                f"{both} exclude each other: features of images without labels are not cached; leave one out"
+            )
         if settings:
             raise TypeError(f"there is no setting {named_unknown(settings, GROUP_OF)}; there are {', '.join(GROUP_OF)}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from tyro.conf import arg
 
@@ -16,6 +16,7 @@ SMALLEST_BLOCK = 64
 """Side in pixels of the smallest blocks into which images are divided."""
 
 _FOLDS = Range(lambda folds: folds >= 2, "must be at least 2")
+_UNLABELLED_HINT = f"({', '.join(get_args(names.Unlabelled))}, {names.TEACH} or DIR; default: leave_out)"
 _BLOCK = Range(lambda side: side >= SMALLEST_BLOCK, f"must be at least {SMALLEST_BLOCK}")
 
 
@@ -124,3 +125,17 @@ class DataOptions(SourceOptions):
 
     val_split: Annotated[str, arg(metavar="NAME")] = "val"
     """The split to evaluate on after every epoch, on all of its images as a whole."""
+
+    unlabelled: Annotated[str, arg(metavar="HOW", help_behavior_hint=_UNLABELLED_HINT)] = "leave_out"  # type: ignore[assignment]
+    """Images without a mask: leave them out; take them for background as a whole; or `teach`: let the moving average of
+    the network label them as training goes. DIR: so with the images of another folder."""
+
+    @property
+    def has_teacher(self) -> bool:
+        """Returns whether images without labels are trained on."""
+        return self.unlabelled not in get_args(names.Unlabelled)
+
+    @property
+    def listing(self) -> dict[str, Any]:
+        """Returns how the pairs are listed, as arguments of `keras_fcn.open_pairs` beside `data`."""
+        return super().listing | ({"unlabelled": "leave_out"} if self.has_teacher else {})

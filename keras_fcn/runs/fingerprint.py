@@ -25,12 +25,14 @@ class Fingerprint:
         training: The training pairs, in their order; none, or with empty digests, where they are not known.
         validation: The validation pairs.
         pixels: Pixel counts of each id in all training labels, and in all validation labels; empty if not known.
+        unlabelled: The images that a teacher labels, each as its own label file; none without a teacher.
     """
 
     classes: dict[str, Any]
     training: Sequence[Pair]
     validation: Sequence[Pair]
     pixels: dict[str, list[int]]
+    unlabelled: Sequence[Pair] = ()
 
     @classmethod
     def read(cls, path: Path) -> tuple[Fingerprint, dict[str, str]]:
@@ -42,7 +44,8 @@ class Fingerprint:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             training, validation = (list(map(_pair, content[split])) for split in ("training", "validation"))
-            return cls(content["classes"], training, validation, content["pixels"]), content["machine"]
+            unlabelled = list(map(_pair, content.get("unlabelled", ())))
+            return cls(content["classes"], training, validation, content["pixels"], unlabelled), content["machine"]
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(
                 f"{path}: is damaged; put it back, or remove it, which leaves unchecked that the data are the same"
@@ -51,6 +54,7 @@ class Fingerprint:
     def write(self, path: Path, machine: dict[str, str]) -> None:
         """Writes the fingerprint, and what the run is computed with."""
         pairs = {"training": self.training, "validation": self.validation}
+        pairs |= {"unlabelled": self.unlabelled} if self.unlabelled else {}
         lines = {split: [" ".join(pair) for pair in of_split] for split, of_split in pairs.items()}
         write_json(path, {"machine": machine, "classes": self.classes, "pixels": self.pixels, **lines})
 
@@ -84,6 +88,7 @@ class Fingerprint:
         for split, before, after in (
             ("training", self.training, now.training),
             ("validation", self.validation, now.validation),
+            ("unlabelled", self.unlabelled, now.unlabelled),
         ):
             if before and (changed := _changed(before, after)):
                 raise UserError(

@@ -322,6 +322,9 @@ OLD_FLIPS = dict.fromkeys(("true", "yes", "on"), "horizontal") | dict.fromkeys((
 
 Balance = Literal["none", "weights", "sampling", "windows"]
 Unlabelled = Literal["leave_out", "background"]
+TEACH = "teach"
+"""What `--unlabelled` takes, too: a teacher labels the training images that have no mask."""
+
 StrategyName = Literal["auto", "mirrored", "multiworker", "none"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 SwitchName = Literal["auto", "on", "off"]

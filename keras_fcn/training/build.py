@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,10 +16,9 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.evaluation.watch import Watch, build_watch, watched_classes
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.large import WholeImages
-from keras_fcn.network.backbones import Backbone
 from keras_fcn.network.fcn import build_fcn, with_input_scale
 from keras_fcn.network.parts import Parts
-from keras_fcn.pipeline.augmentation import Augment, Augmentation
+from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.batches import explain_failure, training_dataset
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.training.distributed.devices import (
@@ -37,7 +35,9 @@ from keras_fcn.training.inputs.stream import TrainingStream
 from keras_fcn.training.losses import SegmentationLoss, Term
 from keras_fcn.training.step.batch_norm import prepare_batch_norms, restore_statistics
 from keras_fcn.training.step.optimizers import build_parameter_groups
+from keras_fcn.training.step.own import OwnParts, name_of, require_sum_and_number
 from keras_fcn.training.step.step import TrainingStep
+from keras_fcn.training.step.teacher import DECAY, Teacher
 from keras_fcn.training.step.weight_average import WeightAverage
 from keras_fcn.training.trainer import Training
 
@@ -59,32 +59,6 @@ def build_data(
         watched_classes(config.run.watch, classes.names)
 
     return open_training_data(config.dataset, config.objective.balance, crop_size, report, reading, require)
-
-
-@dataclasses.dataclass(frozen=True)
-class OwnParts:
-    """Parts of one's own, handed in from Python.
-
-    Attributes:
-        backbone: Replaces the one that the settings name.
-        loss: Names and functions whose sum is minimized, instead of the losses that the settings name.
-        augment: Changes each image before the augmentation of the settings, which cuts the crop.
-    """
-
-    backbone: Backbone | None = None
-    loss: tuple[str | Term, ...] = ()
-    augment: Augment | None = None
-
-    @property
-    def names(self) -> dict[str, str]:
-        """Returns a name of each part that is given, by the argument of `train`."""
-        parts = {"loss": self.loss, "augment": (self.augment,) if self.augment else ()}
-        names = {name: " ".join(map(_name, part)) for name, part in parts.items() if part}
-        return names | ({"backbone": self.backbone.name} if self.backbone else {})
-
-
-def _name(part: object) -> str:
-    return part if isinstance(part, str) else getattr(part, "__name__", type(part).__name__)
 
 
 def build_training(
@@ -112,20 +86,8 @@ def build_training(
     strategy = strategy or build_strategy(config.devices.strategy, config.optimization.batch_size)
     own = own or OwnParts()
     for term in (term for term in own.loss if not isinstance(term, str)):
-        _require_sum_and_number(term, data.pairs.classes.num_classes)
+        require_sum_and_number(term, data.pairs.classes.num_classes)
     return _Builder(config, data, strategy, own, is_resumed).training(initial_weights)
-
-
-def _require_sum_and_number(term: Term, num_classes: int) -> None:
-    """Raises UserError if a loss of one's own does not return two scalars for an image of four pixels."""
-    parts: Any = term(tf.zeros([1, 2, 2], tf.int32), tf.zeros([1, 2, 2, num_classes]))
-    try:
-        shapes = [tuple(part.shape) for part in parts]
-    except TypeError:  # a tensor, say
-        shapes = []
-    if shapes != [(), ()]:
-        wanted = "must return a sum and the number of its summands, two scalars"
-        raise UserError(f"{argument('loss')} {wanted}. Received of {_name(term)}: {parts}".replace("\n", " "))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,8 +109,10 @@ class _Builder:
             model = keras.Model(trained.input, tf.nest.flatten(trained.output)[0], name=trained.name)
             loaded = self.load_weights(model, stream, initial_weights)
             prepare_batch_norms(trained, strategy.num_replicas_in_sync)
-            average = WeightAverage(model, optimization.average) if optimization.average else None
-            make_step = self.step(trained, stream.steps_per_epoch, average, xla)
+            with layer_precision(bfloat16):
+                teacher = self.teacher()
+            average = self.average(model, teacher)
+            make_step = self.step(trained, stream.steps_per_epoch, average, xla, teacher)
         copy = self.network() if average or bfloat16 else None
         evaluated = with_input_scale(copy or model, config.network.input_scale)
         if optimization.cache_features:
@@ -159,8 +123,8 @@ class _Builder:
         large = None if self.data.validation_sizes is None else limits.describe(self.data.validation_sizes)
         if large:
             description += f"\nTiles    {large}"
-        if self.cut.images:
-            description += f"\nWindows  {self.cut.line}"
+        for cut in filter(None, (self.cut, self.cut_unlabelled)):
+            description += f"\nWindows  {cut.line}" * (cut.images > 0)
         watch = self.watch()
         description += f"\nBest     by the {watch.what}{f': {watch.why}' * bool(watch.why)}"
         validation, run, workers = self.data.validation, config.run, Workers(strategy)
@@ -168,6 +132,17 @@ class _Builder:
             trained, model, copy, evaluated, make_step, stream, validation, run, workers, description,
             limits.tile if large else 0, watch,
         )  # fmt: skip
+
+    def teacher(self) -> Teacher | None:
+        """Returns what labels the images without labels, if there are any."""
+        is_needed = self.data.unlabelled is not None
+        return Teacher(self.network(), self.config.objective.pseudo_threshold) if is_needed else None
+
+    def average(self, model: keras.Model, teacher: Teacher | None) -> WeightAverage | None:
+        decay = self.config.optimization.average
+        if teacher is not None:
+            return WeightAverage(model, decay or DECAY, teacher.network)
+        return WeightAverage(model, decay) if decay else None
 
     def watch(self) -> Watch:
         counts, validation = self.data.validation_counts, self.data.validation
@@ -183,6 +158,12 @@ class _Builder:
     def cut(self) -> Cut:
         """The training data with windows in place of large images."""
         return cut_large(self.data.pairs, self.data.large, self.augmentation.taken)
+
+    @functools.cached_property
+    def cut_unlabelled(self) -> Cut | None:
+        """The same of the images without labels, if there are any."""
+        alone = self.data.unlabelled
+        return None if alone is None else cut_large(alone, self.data.large, self.augmentation.taken)
 
     @functools.cached_property
     def augmentation(self) -> Augmentation:
@@ -202,6 +183,7 @@ class _Builder:
             optimization.accumulate,
             optimization.freeze_backbone,
             self.rare,
+            self.cut_unlabelled.pairs if self.cut_unlabelled else None,
         )
 
     @functools.cached_property
@@ -245,7 +227,12 @@ class _Builder:
         return loaded
 
     def step(
-        self, trained: keras.Model, steps_per_epoch: int, average: WeightAverage | None, xla: bool
+        self,
+        trained: keras.Model,
+        steps_per_epoch: int,
+        average: WeightAverage | None,
+        xla: bool,
+        teacher: Teacher | None,
     ) -> TrainingStep:
         optimization, objective = self.config.optimization, self.config.objective
         loss = SegmentationLoss(self.losses, objective.label_smoothing, objective.ohem, self.data.class_weights)
@@ -261,6 +248,7 @@ class _Builder:
             from_features=optimization.cache_features > 0,
             average=average,
             xla=xla,
+            teacher=teacher,
         )
 
     def describe(self, model: keras.Model, loaded: LoadedWeights, stream: TrainingStream, devices: str) -> str:
@@ -285,5 +273,15 @@ class _Builder:
             f"Steps    {config.run.epochs} epochs of {stream.steps_per_epoch}, each of {stream.images_per_step} crops "
             f"of {height}x{width} pixels, on {devices}\n"
             f"Rate     {rate}\n"
-            f"Loss     {' + '.join(map(_name, self.losses))}"
+            f"Loss     {' + '.join(map(name_of, self.losses))}{self.describe_teacher()}"
+        )
+
+    def describe_teacher(self) -> str:
+        if self.data.unlabelled is None:
+            return ""
+        decay, least = self.config.optimization.average or DECAY, self.config.objective.pseudo_threshold
+        return (
+            f"\nTeacher  the average of the weights, with the decay {decay:g}, labels as many crops of "
+            f"{len(self.data.unlabelled)} images ({self.config.dataset.unlabelled}); below the probability {least:g}, "
+            "pixels are void"
         )

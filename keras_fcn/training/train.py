@@ -23,7 +23,7 @@ from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.known_files import remembering
 from keras_fcn.system.startup import report_unused_gpu
-from keras_fcn.training.build import OwnParts, build_data, build_training
+from keras_fcn.training.build import build_data, build_training
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.distributed.devices import build_strategy
 from keras_fcn.training.distributed.workers import Workers
@@ -32,6 +32,7 @@ from keras_fcn.training.inputs.watch import WatchedFiles
 from keras_fcn.training.losses import Term
 from keras_fcn.training.opening import Opening
 from keras_fcn.training.opening.length import with_fixed_epochs
+from keras_fcn.training.step.own import OwnParts
 from keras_fcn.training.trainer import Training
 
 Report = Callable[[str], None]

@@ -20,6 +20,7 @@ from keras_fcn.images.classes import ClassTable
 from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.runs.fingerprint import Fingerprint, Pair
 from keras_fcn.runs.names import Balance
+from keras_fcn.training.inputs.unlabelled import open_unlabelled
 
 LARGEST_DEFAULT_CROP = (320, 480)
 
@@ -39,6 +40,7 @@ class TrainingData:
         validation_sizes: Height and width of each validation image in pixels, int [N, 2].
         validation_counts: Validation images that show each class, and pixels of each, int [2, num_classes].
         large: Height and width of the training images that are cut into windows.
+        unlabelled: The images that a teacher labels, as pairs with themselves; None without a teacher.
     """
 
     pairs: Pairs
@@ -51,6 +53,7 @@ class TrainingData:
     validation_sizes: np.ndarray | None = None
     validation_counts: np.ndarray | None = None
     large: dict[Path, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    unlabelled: Pairs | None = None
 
 
 def open_training_data(
@@ -103,6 +106,13 @@ def open_training_data(
         shares = [f"{pairs.classes.names[index]} {pixels[:, index].sum() / pixels.sum():.2%}" for index in rare]
         how = ": a third of the crops of images that show them is drawn around them" if rare else ""
         report(f"Rare     {', '.join(shares) or 'no class is'}{how}")
+    fingerprint = _fingerprint(pairs, inspections[0], validation, inspections[1])
+    large, unlabelled = large_images(pairs, inspections[0].sizes), None
+    if options.has_teacher:
+        labelled = {*inspections[0].contents, *inspections[1].contents}
+        unlabelled, inspected = open_unlabelled(options.unlabelled, pairs, labelled, report)
+        fingerprint = dataclasses.replace(fingerprint, unlabelled=_described(unlabelled, inspected))
+        large |= large_images(unlabelled, inspected.sizes)
     return TrainingData(
         pairs.repeated(repeat_factors(pixels)) if balance == "sampling" else pairs,
         validation,
@@ -110,28 +120,31 @@ def open_training_data(
         tuple(class_weights(pixels).tolist()) if balance == "weights" else None,
         rare,
         inspections[0].contents,
-        _fingerprint(pairs, inspections[0], validation, inspections[1]),
+        fingerprint,
         inspections[1].sizes,
         np.stack([(validated > 0).sum(axis=0), validated.sum(axis=0)]),
-        large_images(pairs, inspections[0].sizes),
+        large,
+        unlabelled,
     )
 
 
 def _fingerprint(pairs: Pairs, inspected: Inspection, validation: Pairs, validated: Inspection) -> Fingerprint:
-    def described(of: Pairs, found: Inspection) -> list[Pair]:
-        names = (Path(*image.parts[-2:]).as_posix() for image in of.images)  # the data may be moved
-        printable = (name.encode("utf-8", "backslashreplace").decode() for name in names)
-        return list(zip(printable, found.contents, found.label_contents))
-
     return Fingerprint(
         pairs.classes.to_dict(),
-        described(pairs, inspected),
-        described(validation, validated),
+        _described(pairs, inspected),
+        _described(validation, validated),
         {
             "training": inspected.pixels.sum(axis=0).tolist(),
             "validation": validated.pixels.sum(axis=0).tolist(),
         },
     )
+
+
+def _described(pairs: Pairs, found: Inspection) -> list[Pair]:
+    """Returns each pair as a run keeps it."""
+    names = (Path(*image.parts[-2:]).as_posix() for image in pairs.images)  # the data may be moved
+    printable = (name.encode("utf-8", "backslashreplace").decode() for name in names)
+    return list(zip(printable, found.contents, found.label_contents))
 
 
 def default_crop_size(sizes: np.ndarray) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -13,10 +14,14 @@ from keras_fcn.datasets.balance.rare import RarePositions
 from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.batches import augmented_dataset, explain_failure, shuffled_index, training_dataset
+from keras_fcn.pipeline.unlabelled import with_unlabelled
 from keras_fcn.training.distributed.devices import distribute
 from keras_fcn.training.distributed.workers import Workers
 from keras_fcn.training.inputs.feature_cache import FeatureCache, Plan, plan_cache
 from keras_fcn.training.step.step import Batch
+
+ALONE = 1 << 32
+"""Added to the seed, for the images without labels: others than any seed of a run gives."""
 
 
 class TrainingStream:
@@ -31,6 +36,7 @@ class TrainingStream:
         accumulate: Batches of a step.
         frozen_epochs: Epochs in which the backbone is frozen.
         rare: Positions of rare classes, around which a part of the crops is drawn; none if None.
+        unlabelled: Images without labels, as many of which come with every batch; none if None.
 
     Attributes:
         images_per_step: Images of a step, over all devices and accumulated batches.
@@ -48,11 +54,13 @@ class TrainingStream:
         accumulate: int = 1,
         frozen_epochs: int = 0,
         rare: RarePositions | None = None,
+        unlabelled: Pairs | None = None,
     ) -> None:
         self._pairs, self.augmentation, self._strategy = pairs, augmentation, strategy
         self._workers = Workers(strategy)
         self._seed, self._batch_size, self._accumulate, self.frozen_epochs = seed, batch_size, accumulate, frozen_epochs
-        self._rare = rare
+        self._rare, self._unlabelled = rare, unlabelled
+        self._all = (pairs,) if unlabelled is None else (pairs, unlabelled)
         self.images_per_step = batch_size * accumulate
         self.steps_per_epoch = math.ceil(len(pairs) / self.images_per_step)
         self.plan: Plan | None = None
@@ -105,7 +113,7 @@ class TrainingStream:
             self._cache.remove()
             self._cache = None
             self._batches = self._open(step)
-        with explain_failure(self._pairs):
+        with explain_failure(*self._all):
             return [next(self._batches) for _ in range(self._accumulate)]
 
     def file_names(self, step: int) -> list[str]:
@@ -135,4 +143,10 @@ class TrainingStream:
         return self._stream(size, first + workers.index, workers.count)
 
     def _stream(self, batch_size: int, first: int, every: int = 1) -> tf.data.Dataset:
-        return training_dataset(self._pairs, self.augmentation, batch_size, self._seed, first, every, self._rare)
+        seed, augmentation = self._seed, self.augmentation
+        labelled = training_dataset(self._pairs, augmentation, batch_size, seed, first, every, self._rare)
+        if self._unlabelled is None:
+            return labelled
+        plain = dataclasses.replace(augmentation, color_jitter=0.0)
+        alone = training_dataset(self._unlabelled, plain, batch_size, seed + ALONE, first, every)
+        return with_unlabelled(labelled, alone, batch_size, seed + ALONE, first, every)

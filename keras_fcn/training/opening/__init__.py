@@ -13,11 +13,11 @@ from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.config_files import OWN, as_begun, differing_settings, own_parts, require_resumable, with_own_epochs
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.files import write_json
-from keras_fcn.training.build import OwnParts
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.inputs.data import TrainingData
 from keras_fcn.training.records.beginning import Beginning, describe_machine
 from keras_fcn.training.records.checkpoints import Checkpoints
+from keras_fcn.training.step.own import OwnParts
 from keras_fcn.training.trainer import Training
 
 RESTART_SECONDS = 60.0

@@ -9,13 +9,19 @@ import keras
 import tensorflow as tf
 
 from keras_fcn.network.parts import Parts
+from keras_fcn.pipeline.unlabelled import Unlabelled
 from keras_fcn.training.losses import SegmentationLoss
 from keras_fcn.training.step.optimizers import ParameterGroup
 from keras_fcn.training.step.score_loss import ScoreLoss
+from keras_fcn.training.step.teacher import Teacher
 from keras_fcn.training.step.weight_average import WeightAverage
 
-Batch = tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]
-"""Images uint8 [N, H, W, 3] or their features, and labels uint8 [N, H, W], distributed to the devices."""
+Batch = (
+    tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]
+    | tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor, Unlabelled]
+)
+"""Images uint8 [N, H, W, 3] or their features, and labels uint8 [N, H, W], distributed to the devices; with a teacher
+also N images without labels."""
 
 
 class TrainingStep:
@@ -33,6 +39,7 @@ class TrainingStep:
         from_features: Whether batches may hold the backbone's features instead of images.
         average: The EMA of the weights, if any.
         xla: Whether to compile forward and backward pass.
+        teacher: Labels the images without labels, if batches have any.
 
     Attributes:
         groups: As given.
@@ -54,8 +61,9 @@ class TrainingStep:
         from_features: bool = False,
         average: WeightAverage | None = None,
         xla: bool = False,
+        teacher: Teacher | None = None,
     ) -> None:
-        self.groups, self.average = groups, average
+        self.groups, self.average, self._teacher = groups, average, teacher
         self._strategy, self._loss, self._factors = strategy, loss, (1.0, auxiliary)
         self._accumulate, self._clip_norm, self._normalizes_by_batch = accumulate, clip_norm, not freeze_batch_norm
         parts = Parts(model)
@@ -75,15 +83,13 @@ class TrainingStep:
             batches: As many as gradients are accumulated over.
             is_backbone_frozen: Whether to freeze the backbone, its statistics included.
         """
-        for number, (inputs, labels) in enumerate(batches, start=1):
-            self._make(inputs, labels, is_backbone_frozen, number == len(batches))
+        for number, batch in enumerate(batches, start=1):
+            self._make(batch, is_backbone_frozen, number == len(batches))
 
     @tf.function
-    def _make(
-        self, inputs: tf.Tensor | tuple[tf.Tensor, ...], labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool
-    ) -> None:
+    def _make(self, batch: Batch, is_backbone_frozen: bool, is_last: bool) -> None:
         with _frozen(self._backbone) if is_backbone_frozen else contextlib.nullcontext():
-            losses = self._strategy.run(self._replica_step, args=(inputs, labels, is_backbone_frozen, is_last))
+            losses = self._strategy.run(self._replica_step, args=(batch, is_backbone_frozen, is_last))
         loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
         self.loss_sum.assign_add(loss / self._accumulate)
         if is_last:
@@ -91,8 +97,12 @@ class TrainingStep:
                 self.average.update(self.step)
             self.step.assign_add(1)
 
-    def _replica_step(self, inputs: tf.Tensor, labels: tf.Tensor, is_backbone_frozen: bool, is_last: bool) -> tf.Tensor:
+    def _replica_step(self, batch: Batch, is_backbone_frozen: bool, is_last: bool) -> tf.Tensor:
         """Returns this replica's part of the loss, after the update."""
+        inputs, labels, *unlabelled = batch
+        if self._teacher is not None:
+            both = zip((inputs, labels), self._teacher.label(*unlabelled))
+            inputs, labels = (tf.concat(parts, axis=0) for parts in both)  # [2 N, H, W, 3] and [2 N, H, W]
         loss, gradients = self._differentiate(inputs, labels, is_backbone_frozen)
         # With accumulation, each variable's gradients of this replica are summed over the batches; only in the last
         # one do optimizers read the sums and add those of the replicas, and the sums are set to 0.

@@ -15,13 +15,19 @@ class WeightAverage:
     Args:
         model: The network in training; create this in the scope of its strategy.
         decay: Weight of the old average in each step, 0-1.
+        kept_in: A network of the same weights, in the same order, which then always has the averages; own variables if
+            it is None.
 
     Attributes:
         variables: The averages, in the order of `model.weights`; statistics of batch normalization included.
     """
 
-    def __init__(self, model: keras.Model, decay: float) -> None:
+    def __init__(self, model: keras.Model, decay: float, kept_in: keras.Model | None = None) -> None:
         self._model, self._decay = model, decay
+        if kept_in is not None:
+            kept_in.set_weights(model.get_weights())
+            self.variables = [weight.value for weight in kept_in.weights]
+            return
         self.variables = [
             tf.Variable(tf.convert_to_tensor(weight), trainable=False, name="average") for weight in model.weights
         ]
@@ -36,4 +42,4 @@ class WeightAverage:
         decay = tf.minimum(self._decay, (1.0 + step) / (10.0 + step))
         for average, weight in zip(self.variables, self._model.weights):
             value = tf.convert_to_tensor(weight.value)
-            average.assign_add((1.0 - decay) * (value - average))  # in place, unlike `assign`
+            average.assign_add(tf.cast(1.0 - decay, average.dtype) * (value - average))  # in place, unlike `assign`

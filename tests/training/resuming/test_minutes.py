@@ -10,10 +10,10 @@ import tensorflow as tf
 from tiny_runs import assert_same_run, silent, tiny
 
 from keras_fcn.errors import UserError
-from keras_fcn.training.build import OwnParts
 from keras_fcn.training.distributed.workers import Workers
 from keras_fcn.training.opening import Opening, length
 from keras_fcn.training.opening.length import Pace, with_fixed_epochs
+from keras_fcn.training.step.own import OwnParts
 from keras_fcn.training.train import run_training
 
 #           10 steps of 2 s, a checkpoint every 6 s, each 0.5 s, and 4 s at the end: 20 + 3 * 0.5 + 4 = 25.5 s

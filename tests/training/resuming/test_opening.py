@@ -21,11 +21,11 @@ from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.runs.known_files import KnownFiles, remembering
-from keras_fcn.training.build import OwnParts
 from keras_fcn.training.inputs.data import open_training_data
 from keras_fcn.training.opening import Opening
 from keras_fcn.training.records.beginning import Beginning
 from keras_fcn.training.records.writer import RunWriter
+from keras_fcn.training.step.own import OwnParts
 
 
 def row(epoch, mean_iou):

@@ -1,0 +1,108 @@
+"""The images without labels that a teacher labels as training goes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import numpy as np
+
+from keras_fcn.datasets import Inspection, Pairs, find_layout, inspect_pairs
+from keras_fcn.datasets.listing import pictures_in
+from keras_fcn.errors import UserError, argument
+from keras_fcn.images.photos import IMAGE_SUFFIXES, displayed_size
+from keras_fcn.runs.names import TEACH
+from keras_fcn.system.text import shown
+
+
+def open_unlabelled(
+    unlabelled: str,
+    pairs: Pairs,
+    known: Collection[str],
+    report: Callable[[str], None],
+) -> tuple[Pairs, Inspection]:
+    """Lists images without labels, and decodes all of them once; those that are labelled somewhere are left out.
+
+    Args:
+        unlabelled: A folder, or "teach" for the training images that have no mask.
+        pairs: The training data, for the classes and those images.
+        known: The contents of all labelled images, those for validation too, as `Inspection` has them.
+        report: Called with each line of the log.
+
+    Returns:
+        Pairs whose label files are the images themselves, read as class 0 everywhere; and their inspection.
+
+    Raises:
+        UserError: If there is no such folder, it holds no image or only labelled ones, or an image cannot be decoded.
+    """
+    images = _images(unlabelled, pairs)
+    alone = dataclasses.replace(
+        pairs, images=images, labels=images, read_label=_read_no_label, findings=(), palette_means_colors=False,
+        unlabelled=(), masks=None, stored_classes=None, label_ids=(), group_of={},
+    )  # fmt: skip
+    inspection = inspect_pairs(alone)
+    inspection.require_sound()
+    first, seen = set(known), dict[str, int]()
+    for index, content in enumerate(inspection.contents):
+        if content not in first:
+            seen.setdefault(content, index)
+    kept = sorted(seen.values())
+    labelled = [image.name for image, content in zip(images, inspection.contents) if content in first]
+    if labelled:
+        report(f"Files    {len(labelled)} of these images are in the data set, and left out: {shown(labelled)}")
+    if copies := len(images) - len(labelled) - len(kept):
+        report(f"Files    {copies} of these images are copies of others, and left out")
+    if not kept:
+        raise UserError(f"{argument('unlabelled', unlabelled)}: all of its {len(images)} images are in the data set")
+    chosen = tuple(images[index] for index in kept)
+    contents = tuple(inspection.contents[index] for index in kept)
+    return (
+        dataclasses.replace(alone, images=chosen, labels=chosen),
+        dataclasses.replace(
+            inspection,
+            is_sound=inspection.is_sound[kept],
+            sizes=inspection.sizes[kept],
+            pixels=inspection.pixels[kept],
+            contents=contents,
+            label_contents=contents,
+        ),
+    )
+
+
+def _images(unlabelled: str, pairs: Pairs) -> tuple[Path, ...]:
+    if unlabelled == TEACH:
+        if not pairs.unlabelled:
+            raise UserError(
+                f"{argument('unlabelled', TEACH)}: all images of the split {pairs.split} have masks; give a folder of "
+                "other images"
+            )
+        return pairs.unlabelled
+    folder = Path(unlabelled)
+    if not folder.is_dir():
+        raise UserError(
+            f"{argument('unlabelled', unlabelled)}: no such folder; it takes a folder of images, {TEACH}, leave_out or "
+            "background"
+        )
+    if layout := _layout(folder):
+        raise UserError(
+            f"{argument('unlabelled', unlabelled)}: is a data set ({layout}), whose masks would be taken for images; "
+            "give the folder of its images"
+        )
+    images = tuple(path for path in pictures_in(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
+        raise UserError(f"{argument('unlabelled', unlabelled)}: holds no image ({', '.join(IMAGE_SUFFIXES)})")
+    return images
+
+
+def _layout(folder: Path) -> str | None:
+    """Returns the layout of a folder that holds masks or annotations, too; None for images alone."""
+    try:
+        return find_layout(folder)
+    except UserError:
+        return None
+
+
+def _read_no_label(path: Path) -> np.ndarray:
+    """Returns the label of an image that has none: class 0, uint8 [H, W]; padding around it becomes void."""
+    return np.zeros(displayed_size(path), np.uint8)
