@@ -30,6 +30,7 @@ import tyro
 from yardsticks import OURS, report, run_in_turn, write_results
 
 from export.formats.conversion import Format
+from keras_fcn.inference.engines.opening import open_engine
 from keras_fcn.runs.names import BackboneName, ModelName
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.startup import start_tensorflow
@@ -97,7 +98,7 @@ class BenchmarkOptions:
 def file_seconds(options: BenchmarkOptions, path: Path) -> dict:
     """Returns the median seconds from one random image to its classes by a file of another format."""
     form = form_of(SUFFIXES[path.suffix])
-    segment = form.load(path, options.threads)
+    segment = open_engine(path, options.threads).segment
     images = np.random.default_rng(0).integers(0, 256, (1, *options.size, 3), np.uint8)
     version = importlib.metadata.version(form.modules[-1].replace("_", "-"))
     return {"framework": f"{form.name} {version}", **median_seconds(options, lambda: segment(images))}

@@ -50,31 +50,7 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
         archive.writestr(FACTS_IN_FILE, json.dumps(facts.to_texts(), ensure_ascii=False))
 
 
-def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns the function of a file: from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
-
-    Args:
-        path: The file.
-        threads: Number of threads; LiteRT decides if 0.
-    """
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(path), num_threads=threads or None)
-    entry, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-
-    def segment(images: np.ndarray) -> np.ndarray:
-        images = np.asarray(images)
-        if tuple(interpreter.get_input_details()[0]["shape"]) != images.shape:
-            interpreter.resize_tensor_input(entry, images.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(entry, images)
-        interpreter.invoke()
-        return interpreter.get_tensor(result)
-
-    return segment
-
-
-LITERT = Format("LiteRT", ("model.tflite",), ("ai_edge_litert",), (), False, write, load)
+LITERT = Format("LiteRT", ("model.tflite",), ("ai_edge_litert",), (), False, write)
 
 
 def main() -> None:

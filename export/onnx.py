@@ -17,7 +17,6 @@ from tyro.conf import arg
 
 from export.formats.conversion import Format, FormatOptions, export_as
 from export.formats.deepness import TILE, deepness_format
-from export.formats.onnx_session import onnx_session
 from keras_fcn.errors import UserError, argument
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.options import POSITIVE, number
@@ -49,6 +48,8 @@ class OnnxOptions(FormatOptions):
         super().__post_init__()
         if self.deepness is None:
             return
+        if self.output != "ids":
+            raise UserError(f"{argument('deepness')} says what the file gives; leave out {argument('output')}")
         if self.int8:
             raise UserError(f"{argument('deepness')} writes float32; leave out {argument('int8')}")
         if self.size is not None and self.size[0] != self.size[1]:
@@ -110,18 +111,7 @@ def _quantize(path: Path, images: Iterable[np.ndarray]) -> None:
     prepared.unlink()
 
 
-def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns the function of a file: from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
-
-    Args:
-        path: The file.
-        threads: Number of threads; one per core if 0.
-    """
-    classes = onnx_session(path, threads)
-    return lambda images: classes(np.asarray(images))
-
-
-ONNX = Format("ONNX", ("model.onnx",), ("onnx", "tf2onnx", "onnxruntime"), (), True, write, load)
+ONNX = Format("ONNX", ("model.onnx",), ("onnx", "tf2onnx", "onnxruntime"), (), True, write)
 
 
 def main() -> None:

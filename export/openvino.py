@@ -59,25 +59,7 @@ def _quantized(model: Any, images: Iterable[np.ndarray]) -> Any:
     return nncf.quantize(model, nncf.Dataset(images), subset_size=sys.maxsize, ignored_scope=exact)
 
 
-def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns the function of a file: from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
-
-    On processors with bfloat16, OpenVINO would compute in it; the precision hint keeps float32.
-
-    Args:
-        path: The .xml file.
-        threads: Number of threads; one per core if 0.
-    """
-    import openvino
-
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
-    model = openvino.Core().compile_model(path, "CPU", settings)
-    return lambda images: model([np.asarray(images)])[0]
-
-
-OPENVINO = Format("OpenVINO", ("model.bin", "model.xml"), ("openvino",), ("nncf",), True, write, load)
+OPENVINO = Format("OpenVINO", ("model.bin", "model.xml"), ("openvino",), ("nncf",), True, write)
 
 
 def main() -> None:

@@ -97,7 +97,7 @@ def _compare_images(signatures: dict[str, Callable], live: Predictor) -> Iterato
         yield Comparison(SIGNATURE, batch, *compare_classes(classes, expected))
         probabilities = signatures[PROBABILITIES_SIGNATURE](images=tf.constant(images))["probabilities"].numpy()
         agreement = compare_classes(likeliest(probabilities), expected)[1]
-        yield Comparison(PROBABILITIES_SIGNATURE, batch, _largest_difference(probabilities, expected), agreement)
+        yield Comparison(PROBABILITIES_SIGNATURE, batch, largest_difference(probabilities, expected), agreement)
 
 
 def _compare_files(signature: Callable, live: Predictor) -> Iterator[Comparison]:
@@ -110,7 +110,7 @@ def _compare_files(signature: Callable, live: Predictor) -> Iterator[Comparison]
             ids, expected = _pixels(png), np.asarray(live.score(_pixels(data)[None]))[0]
             counted = np.bincount(ids.ravel(), minlength=expected.shape[-1]) / ids.size
             difference, agreement = compare_classes(ids, expected)
-            found.append((max(difference, _largest_difference(fractions, counted)), agreement))
+            found.append((max(difference, largest_difference(fractions, counted)), agreement))
         batch = ", ".join(f"{kind} {height} x {width}" for kind, (height, width) in zip(formats, shapes))
         yield Comparison(FILE_SIGNATURE, batch, max(d for d, _ in found), min(a for _, a in found))
 
@@ -136,7 +136,8 @@ def compare_classes(classes: np.ndarray, probabilities: np.ndarray) -> tuple[flo
     return float(difference.max()), float((difference <= TIE).mean())
 
 
-def _largest_difference(received: np.ndarray, expected: np.ndarray) -> float:
+def largest_difference(received: np.ndarray, expected: np.ndarray) -> float:
+    """Returns the largest difference of probabilities; infinity if the shapes are not the same."""
     return float(np.abs(received - expected).max()) if received.shape == expected.shape else np.inf
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import tyro
 
 from keras_fcn.errors import UserError, argument
+from keras_fcn.runs.names import ExportedName
 from keras_fcn.system.files import require_writable, write_json, written
 from keras_fcn.system.options import AT_LEAST_1, SIZE, Options
 from keras_fcn.system.packages import require_packages
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from export.formats.calibration import Calibration
     from export.verification import Comparison
+    from keras_fcn.images.classes import ClassTable
+    from keras_fcn.inference.predictor import Predictor
 
 LABELS = "labels.json"
 """The class table beside the file."""
@@ -46,9 +49,9 @@ class Format:
         classes_first: The argument of `class_graph`.
         write: Writes the function of `class_graph` to a path, with the name and the classes of a network; quantized, if
             the last argument is given, which yields images uint8 [1, H, W, 3] for calibration.
-        load: Returns the function of a file, from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W]; a second
-            argument is the number of threads.
         graph: Returns the function to write of a network and the images' size, instead of `class_graph`.
+        load: Returns the function of a file, from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W], where it is
+            none that `open_engine` opens.
     """
 
     name: str
@@ -57,16 +60,23 @@ class Format:
     int8_modules: tuple[str, ...]
     classes_first: bool
     write: Callable[[Any, Path, keras.Model, Callable[[], Iterable[np.ndarray]] | None], None]
-    load: Callable[..., Callable[[np.ndarray], np.ndarray]]
     graph: Callable[[keras.Model, tuple[int, int] | None], Any] | None = None
+    load: Callable[[Path], Callable[[np.ndarray], np.ndarray]] | None = None
+
+    def open(self, path: Path, classes: ClassTable) -> Predictor:
+        """Opens one of its files."""
+        from keras_fcn.inference.predictor import Predictor
+
+        return Predictor(path) if self.load is None else Predictor(self.load(path), classes)
 
 
 @dataclasses.dataclass(frozen=True)
 class FormatOptions(Options):
     """Exports a trained network as a file from uint8 images [N, H, W, 3], RGB, to uint8 classes [N, H, W].
 
-    The file includes normalization, padding, cropping and argmax. The class table is written beside it as labels.json.
-    The file is run and compared with the live model before it is kept.
+    The file includes normalization, padding, cropping and argmax, and the class table, which is written beside it as
+    labels.json, too. The file is run and compared with the live model before it is kept; predict.py and evaluate.py
+    take it as they take a run.
     """
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -77,6 +87,10 @@ class FormatOptions(Options):
 
     size: Annotated[tuple[int, int] | None, SIZE, tyro.conf.arg(metavar="H W", help_behavior_hint="")] = None
     """Height and width of all images; any size if not given. The batch size is always free."""
+
+    output: ExportedName = "ids"
+    """What the file gives: class ids; probabilities, float32 [N, H, W, C], which flips, scales, tiles and confidence
+    take; or both."""
 
     int8: bool = False
     """Quantize to 8-bit integers, with ranges from images of --calibrate."""
@@ -106,6 +120,7 @@ def export_format(
     size: tuple[int, int] | None = None,
     calibration: Calibration | None = None,
     int8: bool = False,
+    output: ExportedName = "ids",
 ) -> tuple[Path, list[Comparison]]:
     """Writes a model in another format and compares it with the live one.
 
@@ -116,6 +131,7 @@ def export_format(
         size: Height and width of all images; any size if not given.
         calibration: Images to calibrate with, for `int8`.
         int8: Whether to quantize.
+        output: What the file gives.
 
     Returns:
         The file, and the comparisons. The file is written atomically, after it was compared.
@@ -133,12 +149,13 @@ def export_format(
     directory, images = Path(directory), calibration.images if calibration and int8 else None
     with _folder_in(directory) as folder:
         with quiet():
-            graph = form.graph(model, size) if form.graph else class_graph(model, size, form.classes_first)
+            graph = form.graph(model, size) if form.graph else class_graph(model, size, form.classes_first, output)
             form.write(graph, folder / form.files[-1], model, images)
         samples = list(itertools.islice(calibration.images(), 3)) if calibration else []
-        segment = form.load(folder / form.files[-1])
-        comparisons = verify_file(form.files[-1], segment, Predictor(model), size, samples, not int8)
-        write_json(folder / LABELS, class_table(model).to_dict())
+        classes = class_table(model)
+        written_file = form.open(folder / form.files[-1], classes)
+        comparisons = verify_file(form.files[-1], written_file, Predictor(model), size, samples, not int8)
+        write_json(folder / LABELS, classes.to_dict())
         # An old file must not be opened with new weights: it is removed first, and the new one is moved last.
         (directory / form.files[-1]).unlink(missing_ok=True)
         for name in (LABELS, *form.files):
@@ -200,7 +217,9 @@ def export_as(form: Format, options: FormatOptions) -> None:
         wanted = run_classes(options.model)
         calibration = Calibration.read(options.calibrate, class_table(model), options.photographs, options.size, wanted)
         print("".join(f"{line}\n" for line in calibration.remarks), end="", file=sys.stderr)
-    path, comparisons = export_format(form, model, options.directory, options.size, calibration, options.int8)
+    path, comparisons = export_format(
+        form, model, options.directory, options.size, calibration, options.int8, options.output
+    )
     print(format_comparisons(comparisons))
     print()
     print(_report(form, path, model, options, calibration))
@@ -222,7 +241,7 @@ def _report(form: Format, path: Path, model: keras.Model, options: FormatOptions
     programs = []
     for name, segment, files in (
         ("SavedModel", lambda images: signature(tf.convert_to_tensor(images))["classes"], ()),
-        (f"{path.name}{', int8' if options.int8 else ''}", form.load(path), form.files),
+        (f"{path.name}{', int8' if options.int8 else ''}", form.open(path, class_table(model)).segment, form.files),
     ):
         megabytes = sum((path.parent / file).stat().st_size for file in files) / 1e6 if files else None
         iou = calibration.mean_iou(segment) if calibration else None

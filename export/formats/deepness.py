@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.formats.conversion import Format
-from export.formats.onnx_session import onnx_session
 from keras_fcn.inference.options import InferenceOptions
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def deepness_format(resolution: float, opset: int) -> Format:
     """
     write = functools.partial(_write, resolution=resolution, opset=opset)
     return Format(
-        "ONNX for Deepness", ("model.onnx",), ("onnx", "tf2onnx", "onnxruntime"), (), False, write, load, score_graph
+        "ONNX for Deepness", ("model.onnx",), ("onnx", "tf2onnx", "onnxruntime"), (), False, write, score_graph, load
     )
 
 
@@ -109,17 +108,18 @@ def metadata_of(names: tuple[str, ...], tile: int, resolution: float) -> dict[st
     return {name: json.dumps(value, ensure_ascii=False) for name, value in settings.items()}
 
 
-def load(path: Path, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Returns the function of a file as Deepness calls it: images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
 
     Args:
         path: The file.
-        threads: Number of threads; one per core if 0.
     """
-    probabilities = onnx_session(path, threads)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def segment(images: np.ndarray) -> np.ndarray:
         scaled = np.asarray(images).astype(np.float32).transpose(0, 3, 1, 2) * _SCALE
-        return probabilities(scaled).argmax(1).astype(np.uint8)
+        return session.run(None, {"images": scaled})[0].argmax(1).astype(np.uint8)
 
     return segment

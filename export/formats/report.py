@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from export.verification import CHECKED_SHAPES, LEAST_AGREEMENT, TOLERANCE, Comparison, compare_classes
+from export.verification import (
+    CHECKED_SHAPES,
+    LEAST_AGREEMENT,
+    TOLERANCE,
+    Comparison,
+    compare_classes,
+    largest_difference,
+)
 from keras_fcn.errors import UserError
 from keras_fcn.inference.arrays import Segment
 from keras_fcn.inference.predictor import Predictor
@@ -32,7 +39,7 @@ UNTIMED, TIMED = 3, 10
 
 def verify_file(
     name: str,
-    segment: Segment,
+    file: Predictor,
     live: Predictor,
     size: tuple[int, int] | None,
     samples: Sequence[np.ndarray] = (),
@@ -42,7 +49,7 @@ def verify_file(
 
     Args:
         name: The file's name.
-        segment: The file's function.
+        file: The file.
         live: The exported model.
         size: Height and width of the file's input, if fixed.
         samples: Images uint8 [1, H, W, 3] to crop the compared images from; noise if there are none.
@@ -56,17 +63,25 @@ def verify_file(
     for shape in shapes:
         images = _crops(samples, shape) if samples else _noise(shape)
         expected = np.asarray(live.score(images))
-        found = Comparison(name, " x ".join(map(str, shape)), *compare_classes(np.asarray(segment(images)), expected))
+        found = Comparison(name, " x ".join(map(str, shape)), *_compared(file, images, expected))
         is_wrong = found.difference > TOLERANCE or found.agreement < LEAST_AGREEMENT
         # In an untrained network, int8 changes most classes to others that are equally probable.
         is_broken = found.agreement < LEAST_INT8_AGREEMENT and found.difference > MOST_INT8_DIFFERENCE
         if is_wrong if is_exact else is_broken:
             raise UserError(
                 f"{name}: its classes agree with the live model's in {found.agreement:.1%} of pixels and are up to "
-                f"{found.difference:.2g} less probable, on {found.batch}; nothing was exported"
+                f"{found.difference:.2g} less probable, or otherwise probable, on {found.batch}; nothing was exported"
             )
         comparisons.append(found)
     return comparisons
+
+
+def _compared(file: Predictor, images: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
+    """Returns the largest difference of probabilities, and the share of pixels with the live model's class."""
+    difference, agreement = compare_classes(np.asarray(file.segment(images)), expected)
+    if file.has_probabilities:
+        difference = max(difference, largest_difference(np.asarray(file.score(images)), expected))
+    return difference, agreement
 
 
 def _noise(shape: tuple[int, ...]) -> np.ndarray:

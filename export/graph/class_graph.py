@@ -1,4 +1,4 @@
-"""The graph from images to class ids for programs other than TensorFlow, in the fewest operations."""
+"""The graph from images to class ids or probabilities for programs other than TensorFlow, in few operations."""
 
 from __future__ import annotations
 
@@ -9,40 +9,45 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from keras_fcn.inference.arrays import likeliest
+from keras_fcn.inference.arrays import likeliest, softmax_at
+from keras_fcn.inference.engines.engine import IDS, PROBABILITIES
 from keras_fcn.network.initializers import Bilinear
 from keras_fcn.network.layers import Enlarge, scaled_length
 from keras_fcn.network.parts import Parts
+from keras_fcn.runs.names import ExportedName
 
-INPUT, OUTPUT = "images", "classes"
-"""Names of the tensors of an exported file."""
+INPUT = "images"
+"""The name of an exported file's input; its outputs are those of `keras_fcn.inference.engines.engine`."""
 
 
 def class_graph(
-    model: keras.Model, size: tuple[int, int] | None = None, classes_first: bool = False
+    model: keras.Model, size: tuple[int, int] | None = None, classes_first: bool = False, output: ExportedName = "ids"
 ) -> tf.types.experimental.GenericFunction:
     """Returns the function of a network with constant weights, optimized for other programs.
 
     The last upsampling, a transposed convolution of kernel 2 s and stride s, is written as a 2 x 2 convolution that
     returns s x s pixels at once (Shi et al., CVPR 2016, appendix). It computes what `Upscore` does, whose products are
     transposed along seven axes: LiteRT supports six, and int8 quantizes convolutions best. The argmax comes before
-    depth to space, which then moves one byte per pixel instead of a logit for each class; with an input scale, it comes
-    after the logits are resized.
+    depth to space, which then moves one byte per pixel instead of a logit for each class; with an input scale, or with
+    probabilities, it comes after the logits are those of the image's pixels.
 
     Args:
         model: A network of `build_fcn`.
         size: Height and width of all images; any size if not given.
         classes_first: Whether the classes of the logits are before the pixels, not the last axis: argmax is then ten
             times faster in OpenVINO, and slower in LiteRT.
+        output: What it returns.
 
     Returns:
-        From "images", uint8 [N, H, W, 3], to a dictionary of "classes", uint8 [N, H, W].
+        From "images", uint8 [N, H, W, 3], to a dictionary of "classes", uint8 [N, H, W], "probabilities", float32
+        [N, H, W, C], or both.
     """
     spec = tf.TensorSpec([None, *(size or (None, None)), 3], tf.uint8, name=INPUT)
     parts = Parts(model)
     input_scale, upscore, scorer = parts.logits.input_scale, parts.heads[0], parts.scorer("normalized")
-    # Logits to be resized have their classes in the last axis.
-    is_classes_first = classes_first and input_scale == 1
+    # Logits of the image's pixels have their classes in the last axis.
+    needs_logits = input_scale != 1 or output != "ids"
+    is_classes_first = classes_first and not needs_logits
     convolve, stride = _last_upsampling(upscore, parts.logits.classes.num_classes, is_classes_first)
 
     def cropped(pixels: tf.Tensor, height, width) -> tf.Tensor:
@@ -51,7 +56,7 @@ def class_graph(
         return tf.nn.depth_to_space(pixels, stride)[:, border : border + height, border : border + width]
 
     @tf.function(input_signature=[spec])
-    def classes(images: tf.Tensor) -> tf.Tensor:
+    def computed(images: tf.Tensor) -> dict[str, tf.Tensor]:
         lengths = _lengths(images)
         scaled_size = [scaled_length(length, input_scale) for length in lengths]
         scaled = tf.cast(images, tf.float32)
@@ -61,15 +66,23 @@ def class_graph(
         # LiteRT's converter loses the number of channels in a padding by a computed amount.
         padded = tf.reshape(padded, tf.stack([-1, *_lengths(padded), 3]))
         logits = convolve(tf.cast(keras.tree.flatten(scorer(padded, training=False))[0], tf.float32))
-        if input_scale == 1:  # ids [N, H + 1, W + 1, s s], then [N, height, width, 1]
-            return cropped(likeliest(logits, 3 if is_classes_first else 4), *lengths)[..., 0]
+        if not needs_logits:  # ids [N, H + 1, W + 1, s s], then [N, height, width, 1]
+            return {IDS: cropped(likeliest(logits, 3 if is_classes_first else 4), *lengths)[..., 0]}
         # [N, H + 1, W + 1, s s, C] to [N, H + 1, W + 1, s s C], then the logits of the image's pixels
         logits = tf.reshape(logits, tf.stack([-1, *_lengths(logits), logits.shape[3] * logits.shape[4]]))
-        logits = tf.image.resize(cropped(logits, *scaled_size), lengths)
-        return likeliest(tf.transpose(logits, (0, 3, 1, 2)), 1) if classes_first else likeliest(logits, 3)
+        logits = cropped(logits, *scaled_size)
+        if input_scale != 1:
+            logits = tf.image.resize(logits, lengths)
+        found = {}
+        if output != "probabilities":
+            found[IDS] = likeliest(tf.transpose(logits, (0, 3, 1, 2)), 1) if classes_first else likeliest(logits, 3)
+        if output != "ids":
+            found[PROBABILITIES] = softmax_at(parts.logits.temperature, logits)
+        return found
 
-    frozen = convert_variables_to_constants_v2(classes.get_concrete_function())
-    return tf.function(lambda images: {OUTPUT: frozen(images)[0]}, input_signature=[spec])
+    concrete = computed.get_concrete_function()
+    frozen, names = convert_variables_to_constants_v2(concrete), sorted(concrete.structured_outputs)
+    return tf.function(lambda images: dict(zip(names, frozen(images))), input_signature=[spec])
 
 
 def _last_upsampling(

@@ -34,7 +34,8 @@ class EvaluateOptions(SourceOptions):
     models: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN_OR_MODEL...", help_behavior_hint="")] = (
         dataclasses.field(kw_only=True)
     )
-    """Run folders, .keras files or SavedModels."""
+    """Run folders, .keras files, SavedModels, or exported .onnx, .xml or .tflite files; of several, a table says what
+    each costs beside the first: time, size, pixels with another class."""
 
     split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint=_SPLIT_HINT)] = None
     """The split to evaluate on."""
@@ -121,7 +122,10 @@ def main() -> None:
     options = parse_options(EvaluateOptions, sys.argv[1:])
     for path in filter(None, (options.out, options.json, options.submission)):
         require_writable(path, is_folder=path is options.out)
-    start_tensorflow()
+    from keras_fcn.inference.engines.opening import uses_tensorflow
+
+    if any(map(uses_tensorflow, options.models)):
+        start_tensorflow()
     data = options.dataset()
     if options.submission is not None:
         _submit(options, options.submission, data.data)
@@ -147,7 +151,6 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     from keras_fcn.datasets.inspection import left_out, require_sound
     from keras_fcn.evaluation.compare import evaluate_models
     from keras_fcn.inference.engines.opening import find_model
-    from keras_fcn.inference.models import keep_temperature, require_changeable
     from keras_fcn.system.files import write_json
 
     reading, known = options.reading(data), options.known_classes()
@@ -159,6 +162,8 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
         print("".join(f"{note}\n" for note in (pairs.note, *pairs.mask_notes) if note), end="", file=sys.stderr)
     is_calibrated = options.calibration or options.keep_temperature
     if options.keep_temperature:
+        from keras_fcn.inference.models import keep_temperature, require_changeable
+
         require_changeable(find_model(options.models[0]))
     evaluated = evaluate_models(options.models, options.inference, pairs, options.trimap, is_calibrated)
     for remark in evaluated.remarks:

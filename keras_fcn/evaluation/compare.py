@@ -10,6 +10,7 @@ from keras_fcn.datasets import Pairs, inspect_pairs
 from keras_fcn.datasets.inspection.labels import label_remarks
 from keras_fcn.drawing.comparison import draw_comparison
 from keras_fcn.errors import Remark
+from keras_fcn.evaluation.costs import Cost, Watched, format_costs
 from keras_fcn.evaluation.evaluate import evaluate, require_same_classes
 from keras_fcn.evaluation.pictures import draw_evaluation
 from keras_fcn.evaluation.results import Evaluation
@@ -21,6 +22,7 @@ from keras_fcn.evaluation.tables import (
     format_worst,
     model_letters,
 )
+from keras_fcn.inference.arrays import Segment
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.progress import progress_bar
@@ -35,6 +37,7 @@ class EvaluatedModels:
         predictors: The models.
         pairs: The evaluated pairs.
         evaluations: The models' evaluations.
+        costs: What each of several models costs; none of one, or where probabilities are counted.
         remarks: Lines about the pairs that somebody should look at, and images that were too large to be predicted as
             a whole.
     """
@@ -43,6 +46,7 @@ class EvaluatedModels:
     predictors: list[Predictor]
     pairs: Pairs
     evaluations: list[Evaluation]
+    costs: list[Cost]
     remarks: list[str]
 
     def tables(self, worst: int) -> str:
@@ -52,7 +56,8 @@ class EvaluatedModels:
             worst: Number of images with the lowest mean IoU to list, for a single model.
         """
         if len(self.names) > 1:
-            return format_comparison(self.names, self.evaluations)
+            costs = [format_costs(list(model_letters(self.names)), self.costs)] if self.costs else []
+            return "\n\n".join([format_comparison(self.names, self.evaluations), *costs])
         (evaluation,) = self.evaluations
         shown = evaluation.worst_images(worst)
         parts = [format_metrics(evaluation)]
@@ -64,8 +69,9 @@ class EvaluatedModels:
         """Returns the evaluation of one model; of several, "models", a list of them with the "model" of each."""
         if len(self.names) == 1:
             return self.evaluations[0].to_json()
-        named = zip(self.names, self.evaluations)
-        return {"models": [{"model": name, **evaluation.to_json()} for name, evaluation in named]}
+        costs = [{"cost": cost.to_json()} for cost in self.costs] or [{}] * len(self.names)
+        named = zip(self.names, self.evaluations, costs)
+        return {"models": [{"model": name, **evaluation.to_json(), **cost} for name, evaluation, cost in named]}
 
     def draw(self, folder: Path, worst: int) -> None:
         """Draws confusion.png and worst.png; of several models in folders A, B, ..., and comparison.png.
@@ -91,7 +97,7 @@ def evaluate_models(
     """Evaluates models on the same pairs, once all models are loaded and the pairs are checked.
 
     Args:
-        models: Run folders, `.keras` files or SavedModels.
+        models: Run folders, SavedModels, or files.
         inference: Flipping, scales and tiles.
         pairs: The pairs to evaluate on.
         trimap_width: As for `evaluate`.
@@ -106,14 +112,17 @@ def evaluate_models(
         require_same_classes(predictor.classes, pairs.classes, "the model" if len(models) == 1 else str(path))
     inspection = inspect_pairs(pairs)
     inspection.require_sound()
-    evaluations = []
-    for path, predictor in zip(models, predictors):
+    evaluations, segments = [], [predictor.segment_any_size for predictor in predictors]
+    watched = [Watched(segment) for segment in segments] if len(models) > 1 and not calibrate else []
+    functions: Sequence[Segment] = watched or segments
+    for path, predictor, segment in zip(models, predictors, functions):
         with progress_bar(len(pairs), "image", path.name) as bar:
             counted = predictor if calibrate else None
-            found = evaluate(predictor.segment_any_size, pairs, bar.update, None, trimap_width, counted)
-            evaluations.append(found)
+            evaluations.append(evaluate(segment, pairs, bar.update, None, trimap_width, counted))
+    each = zip(models, predictors, watched)
+    costs = [function.cost(path, predictor.program, watched[0]) for path, predictor, function in each]
     lines = [predictor.limits.describe(inspection.sizes) for predictor in predictors if predictor.limits]
     remarks = [str(finding) for finding in inspection.findings if isinstance(finding, Remark)]
     remarks += label_remarks(pairs, inspection, is_training=False)
     remarks += sorted({line for line in lines if line})
-    return EvaluatedModels([str(path) for path in models], predictors, pairs, evaluations, remarks)
+    return EvaluatedModels([str(path) for path in models], predictors, pairs, evaluations, costs, remarks)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import collections
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from keras_fcn.datasets import Pairs
 from keras_fcn.errors import UserError, argument
@@ -15,9 +17,10 @@ from keras_fcn.evaluation.metrics import SegmentationMetrics, TrimapMetrics, con
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.evaluation.trimap import trimap
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.photos import read_image
+from keras_fcn.inference.arrays import Array
 from keras_fcn.inference.large import within_memory
 from keras_fcn.inference.predictor import Predictor
-from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure
 
 
 class Workers(Protocol):
@@ -45,7 +48,7 @@ class _Alone:
 
 
 def evaluate(
-    segment: Callable[[tf.Tensor], tf.Tensor],
+    segment: Callable[[Array], Array],
     pairs: Pairs,
     after_image: Callable[[], object] = lambda: None,
     workers: Workers | None = None,
@@ -74,20 +77,18 @@ def evaluate(
     total, near = np.zeros((2, len(names), len(names)), np.int64)
     ious = np.zeros(len(pairs))
     calibrator = Calibrator(len(names), len(pairs)) if calibrated else None
-    with explain_failure(shard):
-        for number, (images, labels) in enumerate(evaluation_dataset(shard) if len(shard) else ()):
-            height, width = images.shape[1:3]
-            with within_memory(f"an image of {height}x{width} pixels", "evaluate.py --tile 512 512 takes less"):
-                label = labels.numpy()
-                prediction = _counted(calibrated, calibrator, images, label) if calibrated else segment(images)
-                prediction = np.asarray(prediction)
-            matrix = confusion_matrix(label, prediction, len(names))
-            ious[workers.index + number * workers.count] = SegmentationMetrics.from_confusion_matrix(matrix).mean_iou
-            total += matrix
-            if trimap_width:
-                near += confusion_matrix(trimap(label[0], trimap_width), prediction[0], len(names))
-            if number < len(pairs) // workers.count:
-                after_image()
+    for number, (images, label) in enumerate(_samples(shard)):
+        height, width = images.shape[1:3]
+        with within_memory(f"an image of {height}x{width} pixels", "evaluate.py --tile 512 512 takes less"):
+            prediction = _counted(calibrated, calibrator, images, label) if calibrated else segment(images)
+            prediction = np.asarray(prediction)
+        matrix = confusion_matrix(label, prediction, len(names))
+        ious[workers.index + number * workers.count] = SegmentationMetrics.from_confusion_matrix(matrix).mean_iou
+        total += matrix
+        if trimap_width:
+            near += confusion_matrix(trimap(label[0], trimap_width), prediction[0], len(names))
+        if number < len(pairs) // workers.count:
+            after_image()
     total, near, ious = workers.total(total), workers.total(near), workers.total(ious)
     return Evaluation(
         class_names=names,
@@ -99,7 +100,39 @@ def evaluate(
     )
 
 
-def _counted(predictor: Predictor, calibrator: Calibrator | None, images: tf.Tensor, label: np.ndarray) -> tf.Tensor:
+def _samples(pairs: Pairs) -> Iterator[tuple[Array, np.ndarray]]:
+    """Yields images uint8 [1, H, W, 3] and labels uint8 [1, H, W]: of `tf.data`, or of Pillow without TensorFlow.
+
+    Both decode to the same bytes.
+
+    Raises:
+        UserError: If a pair cannot be read.
+    """
+    if sys.modules.get("tensorflow") is None:
+        yield from _read_ahead(pairs)
+    elif len(pairs):
+        from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure
+
+        with explain_failure(pairs):
+            for images, labels in evaluation_dataset(pairs):
+                yield images, labels.numpy()
+
+
+def _read_ahead(pairs: Pairs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+        return read_image(pairs.images[index])[None], pairs.read_label(pairs.labels[index])[None]
+
+    waiting: collections.deque[Future] = collections.deque()
+    with ThreadPoolExecutor(2) as threads:
+        for index in range(len(pairs)):
+            waiting.append(threads.submit(read, index))
+            if len(waiting) > 2:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _counted(predictor: Predictor, calibrator: Calibrator | None, images: Array, label: np.ndarray) -> Array:
     """Returns the class ids of an image, uint8 [1, H, W], after counting its probabilities."""
     assert calibrator is not None
     limits, score = predictor.limits, predictor.score

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from keras_fcn.datasets import Pairs
 from keras_fcn.drawing.calibration import draw_calibration
@@ -47,5 +46,5 @@ def predicted_samples(
     samples = []
     for index in indices:
         image, label = read_image(pairs.images[index]), pairs.read_label(pairs.labels[index])
-        samples.append((image, np.asarray(segment(tf.constant(image[None])))[0], label))
+        samples.append((image, np.asarray(segment(image[None]))[0], label))
     return samples

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
-import tensorflow as tf
 
 from keras_fcn.images.classes import VOID_LABEL
+
+_EXTREMES = (np.maximum, np.minimum)
 
 
 def trimap(label: np.ndarray, width: int) -> np.ndarray:
@@ -24,12 +27,17 @@ def trimap(label: np.ndarray, width: int) -> np.ndarray:
     Returns:
         uint8 [H, W], the label within the band and 255 elsewhere.
     """
-    values = tf.cast(label, tf.float32)[None, ..., None]
+    highest, lowest = (_over_windows(_over_windows(label, width, extreme).T, width, extreme).T for extreme in _EXTREMES)
+    return np.where(highest != lowest, label, VOID_LABEL).astype(np.uint8)  # two labels in the window
 
-    def highest(values: tf.Tensor) -> tf.Tensor:
-        """Returns the highest value in the window around each pixel, float32 [1, H, W, 1]: down, then across."""
-        size = 2 * width + 1
-        return tf.nn.max_pool2d(tf.nn.max_pool2d(values, (size, 1), 1, "SAME"), (1, size), 1, "SAME")
 
-    is_near = highest(values) != -highest(-values)  # two labels in the window
-    return np.where(is_near[0, ..., 0], label, VOID_LABEL).astype(np.uint8)
+def _over_windows(values: np.ndarray, width: int, extreme: Callable) -> np.ndarray:
+    """Returns the highest or lowest value at most `width` rows away from each, [H, W], in few passes.
+
+    Beyond the border the value there goes on, which is in the window anyway.
+    """
+    found, reach, size = np.pad(values, ((width, width), (0, 0)), "edge"), 1, 2 * width + 1
+    while reach < size:  # each value stands for `reach` rows from its own on
+        step = min(reach, size - reach)
+        found, reach = extreme(found[:-step], found[step:]), reach + step
+    return found

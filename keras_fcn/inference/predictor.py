@@ -146,6 +146,11 @@ class Predictor:
         return self._tiled
 
     @property
+    def has_probabilities(self) -> bool:
+        """True if the model gives probabilities."""
+        return self._score is not None
+
+    @property
     def score(self) -> ProbabilityFunction:
         """Returns the function from images uint8 [N, H, W, 3] to class probabilities float32 [N, H, W, C].
 

@@ -127,6 +127,9 @@ ENGINES = {
 }
 """The programs that compute trained networks, known by the suffixes of their files."""
 
+ExportedName = Literal["ids", "probabilities", "both"]
+"""What an exported file gives."""
+
 LOSSES = {
     "cross_entropy": "keras_fcn.training.losses.cross_entropy:summed_cross_entropy",
     "dice": "keras_fcn.training.losses.dice:summed_dice",

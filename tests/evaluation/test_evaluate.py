@@ -124,7 +124,13 @@ def test_models_are_compared(trained, exported, toy, tmp_path):
     assert all(first == second for _, first, second in rows)
     first, second = json.loads((tmp_path / "metrics.json").read_text())["models"]
     assert (first.pop("model"), second.pop("model")) == (str(trained), str(exported))
+    costs = first.pop("cost"), second.pop("cost")
     assert first == second
+    size = sum(path.stat().st_size for path in (exported / "1").rglob("*") if path.is_file()) / 1e6
+    assert [cost["program"] for cost in costs] == ["Keras", "TensorFlow"]
+    assert (costs[0]["agreement"], costs[1]["megabytes"]) == (1, size)
+    assert costs[1]["agreement"] > 0.999
+    assert re.search(rf"^B +TensorFlow +{size:.1f} +\d+\.\d +\d+\.\d\dx +(100\.00|99\.9\d)%$", call.out, re.MULTILINE)
     assert sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.png")) == [
         "A/confusion.png", "A/worst.png", "B/confusion.png", "B/worst.png", "comparison.png",
     ]  # fmt: skip

@@ -111,7 +111,7 @@ def test_a_file_of_a_network_with_an_input_scale_gives_the_live_model_s_classes(
     path, compared = export_format(FORMATS[name], scaled, tmp_path)
     assert len(compared) == 3
     images = images_of((2, 61, 95))
-    assert np.mean(FORMATS[name].load(path)(images) == Predictor(scaled).segment(images).numpy()) > 0.999
+    assert np.mean(Predictor(path).segment(images) == Predictor(scaled).segment(images).numpy()) > 0.999
 
 
 @pytest.mark.slow
@@ -137,7 +137,7 @@ def test_a_file_gives_the_live_model_s_classes_at_any_size(tmp_path, model, live
     assert len(compared) == 3
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(["labels.json", *FORMATS[name].files])
     assert json.loads((tmp_path / "labels.json").read_text()) == live.classes.to_dict()
-    segment = FORMATS[name].load(path)
+    segment = Predictor(path).segment
     for shape in SHAPES:
         classes = segment(images_of(shape))
         assert classes.dtype == np.uint8
@@ -210,11 +210,11 @@ def test_a_quantized_file_may_differ_but_not_be_broken():
     def shifted(by):
         return lambda images: ((images[..., 0] % 3 + (np.arange(images.shape[2]) % 10 < by)) % 3).astype(np.uint8)
 
-    found = verify_file("file", shifted(2), live, (40, 50), samples, False)
+    found = verify_file("file", Predictor(shifted(2), live.classes), live, (40, 50), samples, False)
     assert [round(comparison.agreement, 6) for comparison in found] == [0.8, 0.8]
     for by, is_exact in ((6, False), (2, True)):
         with pytest.raises(UserError, match="nothing was exported"):
-            verify_file("file", shifted(by), live, (40, 50), samples, is_exact)
+            verify_file("file", Predictor(shifted(by), live.classes), live, (40, 50), samples, is_exact)
 
 
 def test_a_fixed_size_is_evaluated_on_resized_images():

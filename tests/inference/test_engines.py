@@ -1,5 +1,6 @@
 """Exported files where a run could stand: the same masks, without TensorFlow, and one line for what cannot be."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -10,7 +11,8 @@ import pytest
 from conftest import ROOT, Call
 from PIL import Image
 
-from keras_fcn import ClassTable, Predictor, UserError, build_fcn
+from keras_fcn import ClassTable, Predictor, UserError, build_fcn, evaluate, open_pairs, write_pairs
+from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.engines import opening
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.runs.names import ENGINES
@@ -46,15 +48,16 @@ def written(network, tmp_path_factory):
 
     formats, files = dict(zip(NAMES, (ONNX, OPENVINO, LITERT))), {}
 
-    def write(name, size=None):
+    def write(name, size=None, output="ids"):
         for module in ENGINES[name].modules:
             pytest.importorskip(module, reason="pip install -r requirements-formats.txt")
-        if (name, size) not in files:
+        if (name, size, output) not in files:
             path = tmp_path_factory.mktemp(name) / f"model{ENGINES[name].suffixes[0]}"
             with quiet():
-                formats[name].write(class_graph(network, size, formats[name].classes_first), path, network, None)
-            files[name, size] = path
-        return files[name, size]
+                graph = class_graph(network, size, formats[name].classes_first, output)
+                formats[name].write(graph, path, network, None)
+            files[name, size, output] = path
+        return files[name, size, output]
 
     return write
 
@@ -86,6 +89,25 @@ def test_a_file_of_class_ids_says_how_to_get_probabilities(written, name):
         Predictor.open(written(name), InferenceOptions(flip=True))
 
 
+@pytest.mark.parametrize(("name", "output"), [*((name, "both") for name in NAMES), ("litert", "probabilities")])
+def test_flips_scales_tiles_and_thresholds_work_on_probabilities(written, live, name, output):
+    predictor = Predictor(written(name, None, output))
+    image = photo(160, 230)
+    found, expected = predictor.probabilities(image), live.probabilities(image)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert np.mean(predictor(image) == live(image)) >= LEAST_SAME
+    assert predictor.score(np.zeros((1, 0, 5, 3), np.uint8)).shape == (1, 0, 5, 3)
+    assert predictor.limits == live.limits
+    options = InferenceOptions(flip=True, scales=(0.75, 1.0, 1.25), tile=(96, 96), temperature=2.0)
+    found, expected = (one.using(options).probabilities(image) for one in (predictor, live))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    options = InferenceOptions(flip=True, threshold=("red shirt=0.3",))
+    masks = [one.using(options, Decision(0.4))(image) for one in (predictor, live)]
+    assert np.mean(masks[0] == masks[1]) >= LEAST_SAME
+    assert set(np.unique(masks[1])) > {0, 1}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_of_one_size_says_so(written, tmp_path, name):
     path = written(name, (32, 64))
@@ -107,26 +129,45 @@ import sys
 for module in {hidden!r}:
     sys.modules[module] = None
 import runpy
-sys.argv = ["predict.py", *sys.argv[1:]]
-try:
-    runpy.run_path("predict.py", run_name="__main__")
-except SystemExit as stop:
-    assert not stop.code, stop.code
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
+HIDDEN = ["tensorflow", "keras", "matplotlib", "wrapt", "ml_dtypes", "ray"]
+
+
+def run_without(hidden, *words):
+    """Runs a script where some packages are not: a module that is None in sys.modules cannot be imported."""
+    command = [sys.executable, "-c", WITHOUT.format(hidden=hidden), *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_command_predicts_where_neither_tensorflow_nor_keras_nor_matplotlib_is(written, live, tmp_path, name):
-    """A module that is None in sys.modules cannot be imported: an attempt would end the process."""
     Image.fromarray(photo()).save(tmp_path / "photo.png")
-    script = WITHOUT.format(hidden=["tensorflow", "keras", "matplotlib", "wrapt", "ml_dtypes", "ray"])
-    words = [sys.executable, "-c", script, written(name), tmp_path / "photo.png", "--out", tmp_path / "out"]
-    done = subprocess.run(list(map(str, words)), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run_without(HIDDEN, "predict.py", written(name), tmp_path / "photo.png", "--out", tmp_path / "out")
     fonts = "Fonts    letters that are not Latin need matplotlib, which is not installed: pictures show boxes there\n"
     assert (done.returncode, done.stderr) == (0, fonts), done.stderr
     mask = np.asarray(Image.open(tmp_path / "out/masks/photo.png"))
     assert np.mean(mask == live(photo())) >= LEAST_SAME
     assert (tmp_path / "out/overlays/photo.jpg").is_file()
+
+
+def test_the_command_evaluates_without_tensorflow_as_with_it(written, live, tmp_path):
+    """Beside a run, tf.data reads JPEGs and masks; here Pillow does, to the same counts."""
+    rng, jpegs = np.random.default_rng(0), []
+    for quality, size in ((75, (61, 95)), (95, (40, 33))):
+        jpegs.append(io.BytesIO())
+        Image.fromarray(photo(*size)).save(jpegs[-1], "JPEG", quality=quality)
+    labels = [rng.choice(np.array([0, 1, 2, 255], np.uint8), size) for size in ((61, 95), (40, 33))]
+    pairs = list(zip((jpeg.getvalue() for jpeg in jpegs), labels))
+    data = write_pairs(tmp_path / "data", {"train": pairs[:1], "val": pairs}, CLASSES)
+    words = [written("onnx"), written("litert"), "--data", data, "--json", tmp_path / "m.json"]
+    done = run_without(HIDDEN[:2], "evaluate.py", *words)
+    assert done.returncode == 0, done.stderr
+    models = json.loads((tmp_path / "m.json").read_text())["models"]
+    assert [model["cost"]["program"] for model in models] == ["ONNX Runtime", "LiteRT"]
+    beside = evaluate(Predictor(written("onnx")).segment, open_pairs(data, "val"), trimap_width=5)
+    assert json.loads(json.dumps(beside.to_json())) == {key: models[0][key] for key in beside.to_json()}
 
 
 @pytest.mark.parametrize("name", NAMES)
