@@ -1,5 +1,8 @@
 """Trains a recipe and records its mean IoU over time: `python benchmarks/quality.py --out DIR -- OPTIONS OF TRAIN.PY`.
 
+With `--variants fcn8s fcn4s context_mean context_pyramid context_aspp --evaluate="--trimap 5"`, one command measures a
+table of ablations of the network.
+
 Each seed is a training in its own process, as by `train.py`. Time counts from the start of the process, including
 imports, the check of the data and all evaluations on validation images. The processor time of all threads, divided by
 the cores, is the least time of the training on an idle machine.
@@ -27,12 +30,24 @@ from keras_fcn.drawing.figures import save_figure
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.names import CONTEXTS, NETWORKS
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.files import write_json
 from keras_fcn.system.startup import start_tensorflow
 
 CORES = os.cpu_count() or 1
 ROOT = Path(__file__).parents[1]
+
+VARIANTS = {
+    "as_given": "",
+    **{name: f"--model {name}" for name in NETWORKS},
+    **{f"context_{name}": f"--context {name}" for name in ("none", *CONTEXTS)},
+    "fcn4s_pyramid": "--model fcn4s --context pyramid",
+}
+"""Rows of a table of ablations: options that follow those after --."""
+
+
+_VARIANTS = f"({', '.join(VARIANTS)}; default: as_given)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +60,16 @@ class QualityOptions:
     seeds: tuple[int, ...] = (0, 1)
     """One training each."""
 
+    variants: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint=_VARIANTS)] = (
+        "as_given",
+    )
+    """A table of ablations: for each of these, all seeds are trained with its options after those given."""
+
     classes: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
     """The classes to average over, if a data set has too few images of the others; all if not given."""
 
     evaluate: Annotated[str, tyro.conf.arg(metavar="OPTIONS")] = ""
-    """Also evaluate the best model of each run by evaluate.py with these options, as in --evaluate="--flip"."""
+    """Also evaluate the best model of each run by evaluate.py with these options, as in --evaluate="--trimap 5"."""
 
     began: float | None = None
     """Train once, in this process, into --out; the start time in seconds of the monotonic clock."""
@@ -85,18 +105,21 @@ def read_curve(folder: Path, classes: tuple[str, ...]) -> list[dict[str, float]]
 
 
 def evaluate_again(folder: Path, options: str, classes: tuple[str, ...], began: float) -> dict[str, float]:
-    """Evaluates the best model of a run by evaluate.py; returns "minutes" since the start, and "mean_iou", 0-1.
+    """Evaluates the best model of a run by evaluate.py; returns "minutes" since the start, and IoUs, 0-1.
+
+    "mean_iou" is that of all pixels, "trimap_iou" with --trimap N that of those near true boundaries.
 
     Raises:
         UserError: If evaluate.py fails; it prints the error.
     """
     metrics = folder / "measured_again.json"
-    words = [sys.executable, str(ROOT / "evaluate.py"), str(folder), *shlex.split(options)]
-    if subprocess.run([*words, "--trimap", "0", "--worst", "0", "--json", str(metrics)]).returncode:
+    words = [sys.executable, str(ROOT / "evaluate.py"), str(folder), "--trimap", "0", "--worst", "0"]
+    if subprocess.run([*words, "--json", str(metrics), *shlex.split(options)]).returncode:
         raise UserError(f"evaluate.py could not evaluate {folder}. Received: --evaluate {options!r}")
     again = Evaluation.read(metrics)
-    found = dict(zip(again.class_names, again.metrics.iou))
-    return {"minutes": (time.monotonic() - began) / 60, "mean_iou": mean_iou(found, classes)}
+    found = {"mean_iou": again.metrics, **({"trimap_iou": again.trimap} if again.trimap else {})}
+    means = {name: mean_iou(dict(zip(again.class_names, one.iou)), classes) for name, one in found.items()}
+    return {"minutes": (time.monotonic() - began) / 60, **means}
 
 
 def mean_iou(ious: Mapping[str, float], classes: tuple[str, ...]) -> float:
@@ -111,9 +134,8 @@ def mean_iou(ious: Mapping[str, float], classes: tuple[str, ...]) -> float:
     return float(np.nanmean([ious[name] for name in classes or ious]))
 
 
-def report(curves: dict[int, list[dict[str, float]]], again: dict[int, dict[str, float]], load: float) -> None:
+def report(curves: dict[int, list[dict[str, float]]], again: dict[int, dict[str, float]]) -> None:
     """Prints one line per epoch and seed, the best of each seed, and its metrics by evaluate.py."""
-    print(f"\n{CORES} CPU cores ({processor()}), load {load:.1f} at the start")
     print(f"{'seed':>4}{'epoch':>7}{'minutes':>9}{'processor minutes / core':>26}{'mean IoU':>10}")
     for seed, rows in curves.items():
         for epoch, row in enumerate(rows, start=1):
@@ -122,7 +144,9 @@ def report(curves: dict[int, list[dict[str, float]]], again: dict[int, dict[str,
     best = [100 * max(row["mean_iou"] for row in rows) for rows in curves.values()]
     print(f"Best of each seed: {', '.join(f'{value:.1f}' for value in best)}; mean {np.mean(best):.1f}")
     for seed, row in again.items():
-        print(f"Seed {seed} by evaluate.py, {row['minutes']:.1f} minutes after its start: {100 * row['mean_iou']:.1f}")
+        near = f", near boundaries {100 * row['trimap_iou']:.1f}" if "trimap_iou" in row else ""
+        found = f"{100 * row['mean_iou']:.1f}{near}"
+        print(f"Seed {seed} by evaluate.py, {row['minutes']:.1f} minutes after its start: {found}")
 
 
 def draw(path: Path, curves: dict[int, list[dict[str, float]]]) -> None:
@@ -146,7 +170,7 @@ def draw(path: Path, curves: dict[int, list[dict[str, float]]]) -> None:
 
 
 def main() -> None:
-    """Trains with every seed, one after the other; prints a table, and writes it and a plot."""
+    """Measures each variant."""
     arguments = sys.argv[1:]
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, words = parse_options(QualityOptions, arguments[:end]), arguments[end + 1 :]
@@ -155,10 +179,32 @@ def main() -> None:
         return
     if options.out.exists():
         raise UserError(f"{options.out}: exists already; choose another --out")
-    parse_train_options(words)  # raises an error now, not after the first start
+    unknown = [name for name in options.variants if name not in VARIANTS]
+    if unknown:
+        raise UserError(f"--variants takes some of {', '.join(VARIANTS)}. Received: {unknown[0]}")
+    several = {name: [*words, *shlex.split(VARIANTS[name])] for name in options.variants}
+    for every in several.values():
+        parse_train_options(every)  # raises an error now, not after the first start
+    print(f"{CORES} CPU cores ({processor()}), load {os.getloadavg()[0]:.1f} at the start")
+    for name, every in several.items():
+        measure(options, every, options.out if len(several) == 1 else options.out / name, name)
+
+
+def measure(options: QualityOptions, words: list[str], out: Path, name: str) -> None:
+    """Trains with every seed, one after the other; prints a table, and writes it and a plot.
+
+    Args:
+        options: The options.
+        words: Those of train.py.
+        out: The folder to create.
+        name: The variant's name, which is printed.
+
+    Raises:
+        UserError: If a training fails.
+    """
     curves, again, load = {}, {}, os.getloadavg()[0]
     for seed in options.seeds:
-        folder = options.out / f"seed{seed}"
+        folder = out / f"seed{seed}"
         began = time.monotonic()
         own = ["--out", str(folder), "--began", str(began)]
         status = subprocess.run([sys.executable, __file__, *own, "--", *words, "--seed", str(seed)]).returncode
@@ -167,12 +213,13 @@ def main() -> None:
         curves[seed] = read_curve(folder, options.classes)
         if options.evaluate:
             again[seed] = evaluate_again(folder, options.evaluate, options.classes, began)
-    report(curves, again, load)
+    print(f"\n{name}: {shlex.join(words)}")
+    report(curves, again)
     results = {"options": words, "classes": options.classes, "processor": processor(), "load": load, "seeds": curves}
     if again:
         results |= {"evaluate": options.evaluate, "measured_again": again}
-    write_json(options.out / "quality.json", results)
-    draw(options.out / "quality.png", curves)
+    write_json(out / "quality.json", results)
+    draw(out / "quality.png", curves)
 
 
 if __name__ == "__main__":

@@ -234,6 +234,8 @@ def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
 
     decision = Decision(options.unsure)
     predictor = Predictor.open(options.model, options.inference, decision)
+    if note := predictor.tile_note(options.inference):
+        print(f"note: {note}", file=sys.stderr)
     if any(are_of_probabilities(task.targets) for task in left):
         _ = predictor.score  # raises if the model gives none
     if any("cutouts" in task.targets for task in left):

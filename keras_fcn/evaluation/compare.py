@@ -122,6 +122,7 @@ def evaluate_models(
     each = zip(models, predictors, watched)
     costs = [function.cost(path, predictor.program, watched[0]) for path, predictor, function in each]
     lines = [predictor.limits.describe(inspection.sizes) for predictor in predictors if predictor.limits]
+    lines += [predictor.tile_note(inference) for predictor in predictors]
     remarks = [str(finding) for finding in inspection.findings if isinstance(finding, Remark)]
     remarks += label_remarks(pairs, inspection, is_training=False)
     remarks += sorted({line for line in lines if line})

@@ -112,6 +112,26 @@ class InferenceOptions(Options):
         return min(DEFAULT_OVERLAP, _rounded_down(min(self.tile) // 2))
 
 
+def tile_note(sight: float, options: InferenceOptions) -> str | None:
+    """Returns a line if tiles do not give what the whole image gives; None if they do, or there are none.
+
+    Args:
+        sight: The pixels that a pixel of the network's logits sees to one side; infinity for the whole image.
+        options: The options, with the tile and its overlap.
+    """
+    sight /= min(1.0, *options.scales)
+    if options.tile is None or sight <= options.tile_overlap:
+        return None
+    if math.isinf(sight):
+        return "sees the whole image, and of a tile only the tile: masks are not those of the whole image"
+    overlap = TILE_MULTIPLE * math.ceil(sight / TILE_MULTIPLE)
+    height, width = (max(size, 2 * overlap) for size in options.tile)
+    return (
+        f"sees {math.ceil(sight)} pixels to each side, and tiles overlap by {options.tile_overlap}: for the masks of "
+        f"the whole image take --tile {height} {width} --overlap {overlap}"
+    )
+
+
 def _require_multiples(name: str, sizes: tuple[int, ...], least: int) -> None:
     if any(size % TILE_MULTIPLE or size < least for size in sizes):
         nearest = " ".join(str(max(least, _rounded_down(size + TILE_MULTIPLE // 2))) for size in sizes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.engines.engine import Engine
 from keras_fcn.inference.engines.opening import find_model, open_engine
 from keras_fcn.inference.large import WholeImages
-from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.inference.options import InferenceOptions, tile_note
 from keras_fcn.inference.tiling import Tiled
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Predictor:
         self._large: WholeImages | None = None
         self.segment, self.classes, self.decide = engine.segment, engine.classes, Decision()
         self.limits, self.program = engine.whole, engine.program
-        self._score, self._name, self._fix = engine.score, name, engine.fix
+        self._score, self._name, self._fix, self._sight = engine.score, name, engine.fix, engine.sight
 
     @classmethod
     def open(
@@ -115,7 +116,21 @@ class Predictor:
         else:
             found = Predictor(lambda images: decision(probabilities(images)), self.classes, probabilities, self._name)
         found.decide, found._large, found.program = decision, self.limits or self._large, self.program
+        found._sight = self._sight
         return found
+
+    def tile_note(self, options: InferenceOptions) -> str | None:
+        """Returns a line if these tiles do not give what the whole image gives, as far as the network tells.
+
+        Args:
+            options: The options with the tiles.
+        """
+        if options.tile is None or self._sight is None:
+            return None
+        with contextlib.suppress(ValueError):  # a layer of a custom backbone that is not known
+            line = tile_note(self._sight(), options)
+            return line and f"{self._name}: {line}"
+        return None
 
     @property
     def segment_any_size(self) -> Segment:

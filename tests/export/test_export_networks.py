@@ -36,11 +36,11 @@ def test_the_last_of_many_classes_reaches_the_mask(num_classes, tmp_path):
 
 
 def test_a_network_with_context_is_exported(tmp_path):
-    """Context is the mean over an image: another image in the batch must not change it."""
-    model = build_fcn("fcn8s", "resnet18_v2", num_classes=3, context=True)
-    for name in ("score_fr", "score_context"):
-        kernel = model.get_layer(name).kernel
-        kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
+    """Context is of means over an image: another image in the batch must not change it, and there are no tiles."""
+    model = build_fcn("fcn8s", "resnet18_v2", num_classes=3, context="pyramid")
+    for layer in model.layers:
+        if layer.name.startswith(("score_fr", "score_context")):
+            layer.kernel.assign(np.random.default_rng(0).normal(size=layer.kernel.shape))
     version, _ = export_saved_model(model, tmp_path / "out")
     score = tf.saved_model.load(str(version)).signatures["probabilities"]
     images = np.random.default_rng(1).integers(0, 256, (2, 40, 70, 3), np.uint8)

@@ -37,6 +37,7 @@ class Engine:
         size: Height and width of all images; None for any.
         batch: The number of images in a call; None for any.
         fix: How to export the network with probabilities, for error messages.
+        sight: The function that returns how many pixels a pixel sees to one side; None if that is not known.
     """
 
     program: str
@@ -47,6 +48,7 @@ class Engine:
     size: tuple[int, int] | None = None
     batch: int | None = None
     fix: str = "export the run again: python -m export.saved_model RUN DIR"
+    sight: Callable[[], float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import keras
@@ -12,6 +13,7 @@ from keras_fcn.inference.engines.facts import Facts
 from keras_fcn.inference.graphs import probability_function, segmenter
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.models import load_model
+from keras_fcn.inference.sight import sight_of
 from keras_fcn.network.parts import Parts, class_table
 
 
@@ -37,7 +39,8 @@ def engine_of(model: keras.Model) -> Engine:
     if len(model.outputs) > 1:  # an auxiliary head, for training
         model = keras.Model(model.inputs, model.outputs[0], name=model.name)
     classes, score = class_table(model), probability_function(model)
-    return Engine("Keras", classes, segmenter(model), score, whole_images_of(model))
+    sight = functools.partial(sight_of, model)
+    return Engine("Keras", classes, segmenter(model), score, whole_images_of(model), sight=sight)
 
 
 def facts_of(model: keras.Model) -> Facts:
