@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import numpy as np
 from tyro.conf import Positional, arg
 
+from keras_fcn.commands.plan import format_plan, propose
 from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights
 from keras_fcn.datasets.balance.drawn import IMAGES, drawn_shares
@@ -18,10 +20,10 @@ from keras_fcn.datasets.inspection.leaks import leaks, repeats
 from keras_fcn.drawing.panels import draw_check
 from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.runs.data_options import SourceOptions
+from keras_fcn.runs.data_options import DataOptions, SourceOptions
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import require_writable, write_json
-from keras_fcn.system.options import Range
+from keras_fcn.system.options import Range, as_words, option
 from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.text import table
 from keras_fcn.training.inputs.data import default_crop_size
@@ -50,7 +52,17 @@ class CheckOptions(SourceOptions):
     """A PNG to draw examples and the pixels of each class to; an existing one is replaced."""
 
     json: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """A JSON file to write all counts and findings to; an existing one is replaced."""
+    """A JSON file to write all counts, findings and the plan to; an existing one is replaced."""
+
+    @property
+    def words(self) -> list[str]:
+        """The options of `train.py` that mean the same data."""
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(SourceOptions)}
+        changed = {field.name for field in dataclasses.fields(SourceOptions) if given[field.name] != field.default}
+        named = {"split": self.splits[0], **({"val_split": self.splits[1]} if len(self.splits) > 1 else {})}
+        given |= {name: split for name, split in named.items() if split != getattr(DataOptions(), name)}
+        kept = [name for name in given if name in changed or name in named]
+        return [word for name in kept for word in (option(name), *as_words(given[name]))]
 
 
 def main() -> int:
@@ -72,13 +84,18 @@ def main() -> int:
         shown = inspection.pixels[:, : pairs.classes.num_classes]
         examples += [(pairs, index) for index in choose_examples(shown, max(1, PICTURED // len(options.splits)))]
     first, inspection = inspected[0]
+    plan = None
+    if not any(finding["is_fatal"] for summary in summaries.values() for finding in summary["findings"]):
+        validation = len(inspected[1][0]) if len(inspected) > 1 else math.ceil(len(first) / 4)
+        plan = propose(options.words, first, inspection, validation)
     if inspection.is_sound.any():
-        crop_size = default_crop_size(inspection.sizes)
+        crop_size = plan.crop_size if plan else default_crop_size(inspection.sizes)
         summaries[first.split]["drawn"] = {
             "crop_size": crop_size, "rare": drawn_shares(first, inspection, crop_size)
         }  # fmt: skip
     print(format_summaries(options.data, pairs, summaries))
     print(format_findings(summaries))
+    print(format_plan(plan))
     if options.picture is None:
         print("\n--picture FILE draws examples and a histogram of the classes")
     else:
@@ -86,7 +103,7 @@ def main() -> int:
         print(f"\nExamples and a histogram of the classes are in {options.picture}")
     if options.json is not None:
         about = {"data": options.data, "layout": pairs.layout, "classes": pairs.classes.to_dict()}
-        write_json(options.json, {**about, "splits": summaries})
+        write_json(options.json, {**about, "splits": summaries, "plan": plan and plan.to_json()})
     found = [finding for summary in summaries.values() for finding in summary["findings"]]
     return FINDINGS if any(not finding["is_remark"] for finding in found) else 0
 
@@ -144,7 +161,8 @@ def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str
     ]
     rows = []
     for split, summary in summaries.items():
-        sizes = " to ".join("x".join(map(str, summary[key] or "-")) for key in ("smallest", "largest"))
+        extremes = ["x".join(map(str, summary[key] or "-")) for key in ("smallest", "largest")]
+        sizes = " to ".join(dict.fromkeys(extremes))  # once, if all are of one size
         void = "-" if summary["void_share"] is None else f"{summary['void_share']:.1%}"
         rows.append((split, summary["pairs"], summary["sound_pairs"], sizes, void, len(summary["findings"])))
     lines += [table(("split", "pairs", "sound", "height x width", "void", "findings"), rows, "<>><>>"), ""]
@@ -201,6 +219,8 @@ def choose_examples(pixels: np.ndarray, count: int) -> list[int]:
 def format_findings(summaries: dict[str, dict]) -> str:
     """Returns all findings, counted by kind, the first of each split in full; those of every split once."""
     of_splits = {split: summary["findings"] for split, summary in summaries.items()}
+    if not any(of_splits.values()):
+        return "\nFindings: none"
     messages = [{finding["message"] for finding in findings} for findings in of_splits.values()]
     common = set.intersection(*messages) if len(messages) > 1 else set()
     lines, first = [], next(iter(of_splits.values()))

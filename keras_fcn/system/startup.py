@@ -65,6 +65,11 @@ def report_unused_gpu() -> None:
         print(f"Devices  {gpu} is not used by TensorFlow, {fix}", file=sys.stderr)
 
 
+def has_gpu() -> bool:
+    """Returns whether an NVIDIA driver is loaded that has a GPU, without asking TensorFlow."""
+    return any(DRIVER.glob("*"))
+
+
 def _nvidia_gpu() -> str | None:
     """Returns the name of this machine's first NVIDIA GPU, as its driver tells it; None without any."""
     if program := shutil.which("nvidia-smi"):
@@ -73,7 +78,7 @@ def _nvidia_gpu() -> str | None:
             asked = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace", timeout=20)
             if asked.returncode == 0 and asked.stdout.strip():
                 return asked.stdout.splitlines()[0].strip()
-    return "an NVIDIA GPU" if any(DRIVER.glob("*")) else None
+    return "an NVIDIA GPU" if has_gpu() else None
 
 
 _WATCHER = """

@@ -1,5 +1,7 @@
+import dataclasses
 import json
 import re
+import shlex
 import shutil
 
 import numpy as np
@@ -7,10 +9,14 @@ import pytest
 from conftest import ROOT, Call
 from layouts import write_folders
 from PIL import Image
+from tiny_runs import silent
 
 from keras_fcn.commands.check import choose_examples
+from keras_fcn.commands.train import parse_train_options
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.images.classes import VOC_CLASS_NAMES, ClassTable, voc_palette
+from keras_fcn.system.options import as_words, option
+from keras_fcn.training.train import run_training
 
 CHECK = "keras_fcn/check.py"
 
@@ -43,7 +49,7 @@ def test_a_clean_data_set_is_counted_as_numpy_counts_it(voc, tmp_path):
         assert counts["largest"] == np.max([label.shape for label in labels], axis=0).tolist()
         assert counts["smallest"] == np.min([label.shape for label in labels], axis=0).tolist()
     assert "PASCAL VOC, 21 classes" in call.out
-    assert "Findings in train: none" in call.out
+    assert "\nFindings: none\n" in call.out
     with Image.open(tmp_path / "check.png") as picture:
         assert picture.width > 1000
         colors = {color for _, color in picture.convert("RGB").getcolors(1 << 24)}
@@ -187,6 +193,44 @@ def test_nothing_is_written_unless_asked_for(voc, tmp_path, monkeypatch):
     assert call.status == 0
     assert call.out.endswith("\n--picture FILE draws examples and a histogram of the classes\n")
     assert not list((tmp_path / "here").iterdir())
+
+
+def test_train_py_takes_the_command_of_the_plan(toy, tmp_path):
+    call, report = check(toy, tmp_path)
+    (command,) = re.findall(r"^  python train\.py (.*)$", call.out, re.MULTILINE)
+    words = shlex.split(command)
+    assert words == report["plan"]["options"]
+    assert words[:4] == ["--data", str(toy), "--config", "small_dataset"]
+    assert parse_train_options(words).settings.minutes > 0
+    shown = {" ".join([option(each["setting"]), *as_words(each["value"])]) for each in report["plan"]["settings"]}
+    assert all(f"  {text}" in call.out or f"  ({text})" in call.out for text in shown)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
+def test_the_command_of_the_plan_trains(toy, tmp_path):
+    """With the narrow network instead of one that takes minutes, and a single epoch."""
+    _, report = check(toy, tmp_path)
+    config = parse_train_options(report["plan"]["options"]).settings
+    run = dataclasses.replace(config.run, epochs=1, minutes=None)
+    network = dataclasses.replace(config.network, backbone="resnet18_v2", weights="none")
+    changed = dataclasses.replace(config, run=run, network=network, freeze_backbone=1)
+    assert len(run_training(changed, tmp_path / "run", report=silent).read_history()) == 1
+
+
+def test_a_plan_says_how_the_data_are_read(tmp_path):
+    write_folders(tmp_path)
+    (tmp_path / "classes.txt").write_text("ground\ncat\ndog\n")
+    call, _ = check(tmp_path, tmp_path, "--merge", "cat=a cat", "--splits", "val", "train")
+    data = "--merge 'cat=a cat' --split val --val-split train"
+    assert f"  python train.py --data {tmp_path} {data} --config small_dataset " in call.out
+
+
+def test_data_with_faults_have_no_plan_yet(voc, tmp_path):
+    (voc / "JPEGImages/train_0001.jpg").write_text("a text")
+    call, report = check(voc, tmp_path)
+    assert report["plan"] is None
+    assert "\nA plan follows when the findings are mended.\n" in call.out
 
 
 def test_it_is_found_as_a_module():

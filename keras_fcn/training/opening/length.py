@@ -123,9 +123,8 @@ def with_fixed_epochs(
     if not epochs:
         least = (60 * minutes - left + pace.total(1)) / 60
         raise UserError(
-            f"{argument('minutes', minutes)}: not one epoch fits, of {pace.steps_per_epoch:,} steps that take "
-            f"{_short(pace.step)} each, and {_short(pace.ending)} for validation and files; give "
-            f"{math.ceil(least + 0.5)} or more, or {argument('epochs', 1)}"
+            f"{argument('minutes', minutes)}: not one epoch of {pace.steps_per_epoch:,} steps fits: {_measured(pace)}; "
+            f"give {math.ceil(least + 0.5)} or more, or {argument('epochs', 1)}"
         )
     report(_line(pace, epochs, minutes, starting + DRAWING_SECONDS))
     return dataclasses.replace(config, run=dataclasses.replace(config.run, epochs=epochs, minutes=None))
@@ -133,19 +132,20 @@ def with_fixed_epochs(
 
 def _line(pace: Pace, epochs: int, minutes: float, others: float) -> str:
     """Returns what was measured, what follows from it, and the expected end."""
-    steps = f"{_short(pace.step)} a step"
-    if pace.frozen_epochs:
-        steps = f"{_short(pace.frozen_step)} a step while the backbone is frozen, {_short(pace.step)} then"
-    filling = f", {_short(pace.filling)} for features" if pace.filling else ""
     frozen = "; the backbone is frozen in all of them" if epochs <= pace.frozen_epochs else ""
     seconds = datetime.timedelta(seconds=pace.total(epochs) + others)
     end = datetime.datetime.now() + seconds
     form = "%H:%M" if seconds < datetime.timedelta(hours=20) else "%Y-%m-%d %H:%M"
     fit = f"{epochs:,} epochs fit" if epochs > 1 else "1 epoch fits"
-    return (
-        f"Minutes  {steps}{filling}, {_short(pace.ending)} after each epoch for validation and files: {fit} into "
-        f"{minutes:g}{frozen}; expected end {end:{form}}"
-    )
+    return f"Minutes  {_measured(pace)}: {fit} into {minutes:g}{frozen}; expected end {end:{form}}"
+
+
+def _measured(pace: Pace) -> str:
+    steps = f"{_short(pace.step)} a step"
+    if pace.frozen_epochs:
+        steps = f"{_short(pace.frozen_step)} a step while the backbone is frozen, {_short(pace.step)} then"
+    filling = f"{_short(pace.filling)} for features first, " if pace.filling else ""
+    return f"{filling}{steps}, {_short(pace.ending)} after each epoch for validation and files"
 
 
 def _short(seconds: float) -> str:

@@ -81,7 +81,7 @@ def test_minutes_without_an_epoch_are_one_line(monkeypatch, toy):
     with pytest.raises(UserError) as caught:
         with_fixed_epochs(with_minutes(tiny(toy), 0.5), None, None, tf.distribute.get_strategy(), 0.0, silent)
     assert re.match(
-        r"minutes=0.5: not one epoch fits, of 10 steps that take 2 s each, and 4 s for validation and files; "
+        r"minutes=0.5: not one epoch of 10 steps fits: 2 s a step, 4 s after each epoch for validation and files; "
         r"give \d+ or more, or epochs=1$",
         str(caught.value),
     )

@@ -1,0 +1,55 @@
+"""The plan at the end of a check: a command line for `train.py`, and the reason of each of its options."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+from pathlib import Path
+
+from keras_fcn.datasets import Inspection, Pairs
+from keras_fcn.runs.names import BACKBONES
+from keras_fcn.system.command_line import command_line
+from keras_fcn.system.startup import has_gpu
+from keras_fcn.training.inputs.cost import matrix_rate
+from keras_fcn.training.inputs.plan import Plan, proposed_plan
+
+_DEFAULT, _INSTALLED = "mobilenet_v2", "efficientnet_lite0"
+
+
+def propose(data: list[str], pairs: Pairs, inspection: Inspection, validation: int) -> Plan | None:
+    """Returns a plan; None without a pair, or with nothing but void.
+
+    Args:
+        data: The options that say which data they are, as words.
+        pairs: The split to train on.
+        inspection: The result of `inspect_pairs` for it, with thumbnails.
+        validation: Number of validation images.
+    """
+    if not inspection.pixels[:, : pairs.classes.num_classes].any():
+        return None
+    rate = None if has_gpu() else matrix_rate()
+    return proposed_plan(data, pairs, inspection, validation, rate, _backbone())
+
+
+def _backbone() -> tuple[str, str]:
+    """Returns the backbone of the recipes, or one whose weights are installed where those would be downloaded."""
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    if any(home.glob(f"models/{_DEFAULT}_weights*")):
+        return _DEFAULT, "ImageNet's weights were downloaded before"
+    if importlib.util.find_spec(str(BACKBONES[_INSTALLED].arguments[-1])):
+        return _INSTALLED, "ImageNet's weights are installed"
+    return _DEFAULT, "ImageNet's weights are downloaded at the first run"
+
+
+def format_plan(plan: Plan | None) -> str:
+    """Returns a plan's command and the reasons of its settings, those of the recipe in parentheses."""
+    if plan is None:
+        return "\nA plan follows when the findings are mended."
+    rows = [(" ".join(choice.words), choice.reason) for choice in plan.choices]
+    rows += [(f"({' '.join(choice.words)})", choice.reason) for choice in plan.kept]
+    width = max(len(words) for words, _ in rows)
+    reasons = [f"  {words.ljust(width)}  {reason}" for words, reason in rows]
+    command = f"  {command_line('train')} {shlex.join(plan.words)}"
+    title = "A plan for these data; in parentheses what its recipe says already:"
+    return "\n".join(["", title, "", command, "", *reasons])
