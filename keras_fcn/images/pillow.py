@@ -62,6 +62,8 @@ def load(image: Image.Image) -> None:
         if has_many_scans(file.read()):
             raise ValueError(f"it has more than {MOST_SCANS} scans, which take too long; save it anew")
         file.seek(position)
+    if image.format == "TIFF" and getattr(image, "tile", ()):  # lest Pillow applies its own limit, that of the process
+        image.im = Image.core.new(image.mode, getattr(image, "_tile_size", image.size))
     image.load()
 
 

@@ -3,6 +3,7 @@
 import io
 import itertools
 import struct
+import warnings
 
 import numpy as np
 import pytest
@@ -139,3 +140,16 @@ def test_a_jpeg_of_many_scans_inside_is_refused(tmp_path):
     scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
     (tmp_path / "a.tif").write_bytes(tiff_of(jpeg[:-2] + 200 * scan + jpeg[-2:], 7, 2))
     assert "a.tif: cannot be decoded (" in refused(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_large_ones_are_not_refused_by_pillows_limit(tmp_path, monkeypatch, compression, orientation):
+    """Pillow warns above its limit and raises above twice as many pixels, for TIFFs when they are decoded, too."""
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.tif", compression=compression, tiffinfo={274: orientation})
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read, pixels if orientation == 1 else np.rot90(pixels, -1))
