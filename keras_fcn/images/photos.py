@@ -16,7 +16,7 @@ from keras_fcn.errors import Remark, UserError
 from keras_fcn.images.depth import DARK, brightest, dark_value, describe_dark, has_16_bits, require_known_range
 from keras_fcn.images.headers.orientation import orientation
 from keras_fcn.images.pillow import displayed, load, named_in_errors, opened
-from keras_fcn.images.rasters import is_raster, opened_raster
+from keras_fcn.images.rasters import is_for_rasterio, opened_raster
 from keras_fcn.images.several import SEVERAL, describe_several, pages_in, pictures_in
 from keras_fcn.images.windows import is_window, read_pixels, read_window
 
@@ -27,7 +27,7 @@ IMAGE_SUFFIXES = (
 """Suffixes of the images that are found in a folder, in lower case."""
 
 OTHER_PICTURES = (
-    ".jxl", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".pcx", ".tga",
+    ".jxl", ".jp2", ".j2k", ".img", ".vrt", ".ppm", ".pgm", ".pbm", ".pnm", ".pcx", ".tga",
     ".psd", ".exr", ".hdr", ".svg", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf",
 )  # fmt: skip
 """Suffixes of pictures that are not looked for in a folder: each listing says how many of them it leaves out."""
@@ -47,7 +47,7 @@ def read_image(path: str | Path) -> np.ndarray:
     """
     if is_window(path):
         return read_pixels(path)
-    if is_raster(path):
+    if is_for_rasterio(path):
         return _read_raster(path)[0]
     with opened(path) as image:
         return _decoded(image)
@@ -69,7 +69,7 @@ def read_remarked(path: str | Path, content: bytes | None = None) -> tuple[np.nd
     """
     if content is None and is_window(path):
         return read_pixels(path), None
-    if content is None and is_raster(path):
+    if content is None and is_for_rasterio(path):
         (pixels, is_deep), pictures = _read_raster(path), pages_in(path)
     else:
         with opened(path, content) as image:
@@ -123,7 +123,7 @@ def is_plain_jpeg(path: Path) -> bool:
     Raises:
         DataError: If the file cannot be read or is not an image.
     """
-    if is_window(path) or is_raster(path):
+    if is_window(path) or is_for_rasterio(path):
         return False
     with opened(path) as image:
         return image.format == "JPEG" and image.mode in ("RGB", "L") and orientation(image) == 1
@@ -165,7 +165,7 @@ def inspect_image(path: Path, look: Look | None = None) -> Inspected:
     """
     if is_window(path):
         return Inspected(read_window(path).size, 1, None)
-    if is_raster(path):
+    if is_for_rasterio(path):
         return _inspect_raster(path)
     with opened(path) as image:
         size, turn, is_deep, pictures = image.size, orientation(image), has_16_bits(image), pictures_in(image)
@@ -194,7 +194,7 @@ def orientation_of(path: Path) -> int:
     Raises:
         DataError: If the file cannot be read or is not an image.
     """
-    if is_window(path) or is_raster(path):
+    if is_window(path) or is_for_rasterio(path):
         return 1
     with opened(path) as image:
         return orientation(image)
@@ -217,7 +217,7 @@ def displayed_size(path: Path) -> tuple[int, int]:
     """
     if is_window(path):
         return read_window(path).size
-    if is_raster(path):
+    if is_for_rasterio(path):
         with opened_raster(path) as raster:
             return raster.shape[:2]
     with opened(path) as image:

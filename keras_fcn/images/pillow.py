@@ -62,7 +62,7 @@ def load(image: Image.Image) -> None:
         if has_many_scans(file.read()):
             raise ValueError(f"it has more than {MOST_SCANS} scans, which take too long; save it anew")
         file.seek(position)
-    if image.format == "TIFF" and getattr(image, "tile", ()):  # lest Pillow applies its own limit, that of the process
+    if image.format == "TIFF" and getattr(image, "tile", None):  # lest Pillow applies its own limit, that of the process
         image.im = Image.core.new(image.mode, getattr(image, "_tile_size", image.size))
     image.load()
 
@@ -137,6 +137,9 @@ def _unidentified(prefix: bytes) -> str:
         return "a TIFF of bands or values that are not read; save it as RGB in 8 bits"
     if prefix == b"version https://":
         return "it is a pointer of Git LFS: git lfs pull brings the file"
+    if prefix.startswith((b"EHFA_HEADER_TAG", b"<VRTDataset")):
+        kind = "an Erdas Imagine raster" if prefix.startswith(b"E") else "a virtual raster, which names other files"
+        return f"{kind}; gdal_translate FILE FILE.tif makes a GeoTIFF of it"
     is_page = prefix.lstrip().lower().startswith((b"<!doctype", b"<html"))
     return "it is a web page" if is_page else "cannot identify image file"
 

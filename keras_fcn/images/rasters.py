@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import struct
 import warnings
@@ -14,6 +15,7 @@ import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from keras_fcn.errors import DataError
+from keras_fcn.images.headers.tiff import TiffLayout
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.text import reason_of
 
@@ -40,19 +42,35 @@ def is_raster(path: str | Path, content: bytes | None = None) -> bool:
         path: The file.
         content: Its bytes, if they are in memory.
     """
+    tags = _tags(path, content)
+    return tags is not None and (any(tag in tags for tag in _PLACES) or _has_world_file(Path(path)))
+
+
+def is_for_rasterio(path: str | Path) -> bool:
+    """Returns whether Rasterio reads an image: a GeoTIFF, or, if it is installed, a TIFF that Pillow reads wrongly."""
+    if (tags := _tags(path)) is None:
+        return False
+    if any(tag in tags for tag in _PLACES) or _has_world_file(Path(path)):
+        return True
+    return TiffLayout(tags, tags.prefix == b"II").is_for_gdal and importlib.util.find_spec("rasterio") is not None
+
+
+def _tags(path: str | Path, content: bytes | None = None) -> ImageFileDirectory_v2 | None:
+    """Returns the tags of a TIFF's first picture; None for what is none, or cannot be read."""
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:
-        return False
-    with contextlib.suppress(OSError, SyntaxError, TypeError, ValueError, LookupError, struct.error):
-        with path.open("rb") if content is None else io.BytesIO(content) as file, warnings.catch_warnings():
+        return None
+    damage = OSError, SyntaxError, TypeError, ValueError, LookupError, struct.error
+    with contextlib.suppress(*damage), path.open("rb") if content is None else io.BytesIO(content) as file:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about files that end early
             header = file.read(8)
             header += file.read(8) if 43 in header[2:4] else b""  # of a BigTIFF
             directory = ImageFileDirectory_v2(header)
             file.seek(directory.next)
             directory.load(file)
-        return any(tag in directory for tag in _PLACES) or _has_world_file(path)
-    return False
+        return directory
+    return None
 
 
 def _has_world_file(path: Path) -> bool:

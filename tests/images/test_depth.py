@@ -96,7 +96,6 @@ def test_exif_alone_turns_a_webp(tmp_path):
         ("i4", 2, False, "integers of 32 bits or with a sign"),
         ("i2", 2, False, "integers of 32 bits or with a sign"),
         ("i1", 2, False, "its values have a sign"),
-        ("u2", 1, True, "its 3 planes lie one after another"),
         ("f4", 3, True, "a TIFF of bands or values that are not read"),
     ],
 )

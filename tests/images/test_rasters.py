@@ -173,3 +173,18 @@ def test_masks_may_be_geotiffs(tmp_path, dtype, options):
     pairs = open_pairs(tmp_path, "all")
     assert inspect_pairs(pairs).findings == ()
     np.testing.assert_array_equal(pairs.read_label(pairs.labels[0]), ids)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "kind"),
+    [
+        ("a.img", b"EHFA_HEADER_TAG\0\1", "an Erdas Imagine raster"),
+        ("a.vrt", b'<VRTDataset rasterXSize="3" rasterYSize="2">', "a virtual raster, which names other files"),
+    ],
+)
+def test_other_rasters_are_refused_by_name(tmp_path, name, start, kind):
+    (tmp_path / name).write_bytes(start)
+    with pytest.raises(DataError) as caught:
+        read_image(tmp_path / name)
+    fix = "gdal_translate FILE FILE.tif makes a GeoTIFF of it"
+    assert str(caught.value).startswith(f"{tmp_path}/{name}: cannot be decoded ({kind}; {fix})")

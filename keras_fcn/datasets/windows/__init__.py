@@ -22,7 +22,7 @@ from keras_fcn.datasets.layouts.annotations.common.cache import VARIABLE, cache_
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, NoSpaceError, UserError
 from keras_fcn.images.photos import read_image
-from keras_fcn.images.rasters import is_raster, opened_raster
+from keras_fcn.images.rasters import is_for_rasterio, opened_raster
 from keras_fcn.images.windows import Window, is_window, pixels_in, read_window, write_pixels
 from keras_fcn.runs.known_files import known_files
 from keras_fcn.runs.lock import locked
@@ -193,7 +193,7 @@ def _keep(folder: Path, parts: Iterator[np.ndarray]) -> None:
 
 def _parts(path: Path, read: Callable[[Path], np.ndarray]) -> Iterator[np.ndarray]:
     """Yields the decoded rows of a file, those of a GeoTIFF window by window."""
-    if read is not read_image or not is_raster(path):
+    if read is not read_image or not is_for_rasterio(path):
         yield read(path)
         return
     with opened_raster(path) as raster:

@@ -93,6 +93,11 @@ class TiffLayout:
         return self.samples > 1 and self._tags.get(_PLANES, 1) == _APART and (self.bits, self.samples) != ({8}, 3)
 
     @property
+    def is_for_gdal(self) -> bool:
+        """Whether GDAL shows an image rightly that Pillow does not: planes one after another."""
+        return self._is_apart and self.bits in ({8}, {16}) and self._is_unsigned and not self.is_turned
+
+    @property
     def _is_unsigned(self) -> bool:
         return _UNSIGNED.issuperset(self._tags.get(_FORMAT, (1,)))
 
@@ -103,7 +108,8 @@ class TiffLayout:
             mode: The mode in which Pillow opened it.
         """
         if self._is_apart:
-            return f"its {self.samples} planes lie one after another; save it with interleaved pixels, or as a PNG"
+            fix = "install Rasterio (requirements-extra.txt)" if self.is_for_gdal else "save it as a PNG"
+            return f"its {self.samples} planes lie one after another; save it with interleaved pixels, or {fix}"
         if mode in ("L", "RGB") and not self._is_unsigned:
             return "its values have a sign; save it with values from 0 to 255"
         if mode == "L" and self.samples > 1:
