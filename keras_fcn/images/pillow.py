@@ -62,7 +62,7 @@ def load(image: Image.Image) -> None:
         if has_many_scans(file.read()):
             raise ValueError(f"it has more than {MOST_SCANS} scans, which take too long; save it anew")
         file.seek(position)
-    if image.format == "TIFF" and getattr(image, "tile", None):  # lest Pillow applies its own limit, that of the process
+    if image.format == "TIFF" and getattr(image, "tile", None):  # lest Pillow applies a limit of its own
         image.im = Image.core.new(image.mode, getattr(image, "_tile_size", image.size))
     image.load()
 
