@@ -40,6 +40,9 @@ class EvaluateOptions(SourceOptions):
     split: Annotated[str | None, arg(metavar="NAME", help_behavior_hint=_SPLIT_HINT)] = None
     """The split to evaluate on."""
 
+    ensemble: Annotated[bool, FlagCreatePairsOff] = False
+    """Evaluate the mean of all models' probabilities, too: what predict.py A B C predicts."""
+
     inference: OmitArgPrefixes[InferenceOptions] = dataclasses.field(default_factory=InferenceOptions)
 
     trimap: Annotated[int, NOT_NEGATIVE, arg(metavar="D")] = 5
@@ -71,8 +74,11 @@ class EvaluateOptions(SourceOptions):
         if not self.models:
             raise UserError("evaluate.py needs a run folder or a model")
         super().__post_init__()
-        if self.submission is not None and len(self.models) > 1:
-            raise UserError(f"--submission takes the predictions of one model. Received: {len(self.models)}")
+        if self.ensemble and len({*self.models}) < 2:
+            raise UserError(f"{argument('ensemble')} takes several models. Received: {len({*self.models})}")
+        if self.submission is not None and len(self.models) > 1 and not self.ensemble:
+            fix = f"{argument('ensemble')} takes the mean of several"
+            raise UserError(f"--submission takes the predictions of one model; {fix}. Received: {len(self.models)}")
         counted = ("calibration", "keep_temperature", "merge", "ignore_classes", "drop", *_DIVISIONS)
         if self.submission is not None and (given := [name for name in counted if getattr(self, name)]):
             both = f"{argument('submission')} and {argument(given[0])}"
@@ -140,7 +146,7 @@ def _submit(options: EvaluateOptions, archive: Path, data: str) -> None:
 
     split = options.split or "test"
     images = open_voc_images(data, split)
-    predictor = Predictor.open(options.models[0], options.inference)
+    predictor = Predictor.open(options.models, options.inference)
     for remark in first_of_each_kind(write_submission(archive, predictor, images, options.competition, split)):
         print(remark, file=sys.stderr)
     print(f"{archive}: {len(images)} masks for {options.competition}, read back and complete")
@@ -165,7 +171,9 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
         from keras_fcn.inference.models import keep_temperature, require_changeable
 
         require_changeable(find_model(options.models[0]))
-    evaluated = evaluate_models(options.models, options.inference, pairs, options.trimap, is_calibrated)
+    evaluated = evaluate_models(
+        options.models, options.inference, pairs, options.trimap, is_calibrated, options.ensemble
+    )
     for remark in evaluated.remarks:
         print(remark, file=sys.stderr)
     for model in options.models:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from keras_fcn.errors import NoSpaceError, Remark, UserError, argument, first_of_each_kind
+from keras_fcn.inference.engines.opening import find_model, is_model, uses_tensorflow
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.prediction.annotations.beside import write_about, write_merged
 from keras_fcn.prediction.annotations.style import AnnotationStyle
@@ -39,9 +41,9 @@ class PredictOptions(Options):
         UserError: If options are missing, exclude each other or are out of their range.
     """
 
-    model: Annotated[Positional[Path], arg(metavar="RUN_OR_MODEL")]
+    model: Annotated[Positional[Path], arg(metavar="RUN_OR_MODEL...")]
     """A run folder, a .keras file, a SavedModel, an exported .onnx, .xml or .tflite file, for which TensorFlow is not
-    loaded, or a .pth file of one of torchvision's networks."""
+    loaded, or a .pth file of one of torchvision's networks. Of several, probabilities are averaged."""
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...")]
     """Images, folders of them, quoted patterns such as "day*/**/*.jpg", videos, image sequences such as
@@ -88,11 +90,23 @@ class PredictOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.inputs:
+        if self.ray and len(self.models) > 1:
+            raise UserError(f"{argument('ray')} predicts with one model. Received: {', '.join(map(str, self.models))}")
+        if not self.images:
             raise UserError("predict.py needs images, folders or videos after the model, or - for a list on stdin")
         if self.overwrite and self.skip_existing:
             both = f"{argument('overwrite')} and {argument('skip_existing')}"
             raise UserError(f"{both} exclude each other; leave one of them out")
+
+    @property
+    def models(self) -> tuple[Path, ...]:
+        """The model, and those that follow it: an ensemble."""
+        return (self.model, *map(Path, itertools.takewhile(is_model, self.inputs)))
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The inputs after the models."""
+        return self.inputs[len(self.models) - 1 :]
 
     @property
     def existing(self) -> Existing:
@@ -167,7 +181,7 @@ def run_prediction(options: PredictOptions, stdin: Iterable[str] = ()) -> Outcom
         scales = " ".join(f"{scale:g}" for scale in options.inference.scales)
         text = "note: to_label ranks by the mean of flips and scales: all is predicted with --flip --scales"
         print(f"{text} {scales}", file=sys.stderr)
-    sources = find_images(options.inputs, stdin, options.out)
+    sources = find_images(options.images, stdin, options.out)
     _require_readable(options, sources)
     planned = plan(sources, options.out, options.write, options.existing)
     resume = "resume with the same command and --skip-existing"
@@ -221,10 +235,8 @@ def _start_tensorflow(options: PredictOptions) -> None:
 def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
     """Predicts images, then rasters and videos; returns the errors of those that failed, and remarks about others."""
     left = planned.left
-    from keras_fcn.inference.engines.opening import find_model, uses_tensorflow
-
-    model = find_model(options.model)
-    if uses_tensorflow(model):
+    models = [find_model(path) for path in options.models]
+    if any(map(uses_tensorflow, models)):
         _start_tensorflow(options)
     from keras_fcn.drawing.overlays import require_background
     from keras_fcn.inference.decision import Decision
@@ -233,7 +245,7 @@ def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
     from keras_fcn.prediction.photos import predict_all
 
     decision = Decision(options.unsure)
-    predictor = Predictor.open(options.model, options.inference, decision)
+    predictor = Predictor.open(options.models, options.inference, decision)
     if note := predictor.tile_note(options.inference):
         print(f"note: {note}", file=sys.stderr)
     if any(are_of_probabilities(task.targets) for task in left):
@@ -250,7 +262,7 @@ def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
         if options.ray:
             from keras_fcn.prediction.ray import predict_on_ray
 
-            arguments = (model, images, options.inference, style, options.batch_size, bar.update, decision)
+            arguments = (models[0], images, options.inference, style, options.batch_size, bar.update, decision)
             failures = predict_on_ray(*arguments)
         else:
             failures = predict_all(predictor, images, style, options.batch_size, bar.update)

@@ -92,7 +92,12 @@ class EvaluatedModels:
 
 
 def evaluate_models(
-    models: Sequence[Path], inference: InferenceOptions, pairs: Pairs, trimap_width: int, calibrate: bool = False
+    models: Sequence[Path],
+    inference: InferenceOptions,
+    pairs: Pairs,
+    trimap_width: int,
+    calibrate: bool = False,
+    ensemble: bool = False,
 ) -> EvaluatedModels:
     """Evaluates models on the same pairs, once all models are loaded and the pairs are checked.
 
@@ -102,28 +107,32 @@ def evaluate_models(
         pairs: The pairs to evaluate on.
         trimap_width: As for `evaluate`.
         calibrate: Whether to count probabilities, too.
+        ensemble: Whether to evaluate the mean of all models, too, as the last one.
 
     Raises:
         UserError: If a model cannot be loaded or has other classes than the data, or a pair cannot be read.
     """
-    model_letters(models)
-    predictors = [Predictor.open(path, inference) for path in models]
-    for path, predictor in zip(models, predictors):
+    together = {str(path): [path] for path in models} | ({"mean of all": [*models]} if ensemble else {})
+    model_letters([*together])
+    plain = [Predictor(path) for path in models]
+    for path, predictor in zip(models, plain):
         require_same_classes(predictor.classes, pairs.classes, "the model" if len(models) == 1 else str(path))
+    plain += [Predictor.ensemble(plain)] if ensemble else []
+    predictors = [predictor.using(inference) for predictor in plain]
     inspection = inspect_pairs(pairs)
     inspection.require_sound()
     evaluations, segments = [], [predictor.segment_any_size for predictor in predictors]
     watched = [Watched(segment) for segment in segments] if len(models) > 1 and not calibrate else []
     functions: Sequence[Segment] = watched or segments
-    for path, predictor, segment in zip(models, predictors, functions):
-        with progress_bar(len(pairs), "image", path.name) as bar:
+    for name, predictor, segment in zip(together, predictors, functions):
+        with progress_bar(len(pairs), "image", Path(name).name) as bar:
             counted = predictor if calibrate else None
             evaluations.append(evaluate(segment, pairs, bar.update, None, trimap_width, counted))
-    each = zip(models, predictors, watched)
-    costs = [function.cost(path, predictor.program, watched[0]) for path, predictor, function in each]
+    each = zip(together.values(), predictors, watched)
+    costs = [function.cost(paths, predictor.program, watched[0]) for paths, predictor, function in each]
     lines = [predictor.limits.describe(inspection.sizes) for predictor in predictors if predictor.limits]
     lines += [predictor.tile_note(inference) for predictor in predictors]
     remarks = [str(finding) for finding in inspection.findings if isinstance(finding, Remark)]
     remarks += label_remarks(pairs, inspection, is_training=False)
     remarks += sorted({line for line in lines if line})
-    return EvaluatedModels([str(path) for path in models], predictors, pairs, evaluations, costs, remarks)
+    return EvaluatedModels([*together], predictors, pairs, evaluations, costs, remarks)

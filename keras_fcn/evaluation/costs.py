@@ -58,15 +58,15 @@ class Watched:
         self._masks.append(zlib.compress(ids.tobytes(), 1))
         return ids
 
-    def cost(self, path: Path, program: str, first: Watched) -> Cost:
+    def cost(self, paths: Sequence[Path], program: str, first: Watched) -> Cost:
         """Returns what the model costs.
 
         Args:
-            path: The run folder, file or SavedModel.
+            paths: The run folder, file or SavedModel; of an ensemble, all of them.
             program: The program that computes it.
             first: The first model, which was called with the same images.
         """
-        size = sum(file.stat().st_size for file in files_of(find_model(path)))
+        size = sum(file.stat().st_size for path in paths for file in files_of(find_model(path)))
         return Cost(program, statistics.median(self._seconds), size / 1e6, self._agreement(first))
 
     def _agreement(self, first: Watched) -> float:

@@ -24,6 +24,18 @@ def tempered(probabilities: ProbabilityFunction, temperature: float) -> Probabil
     return divided
 
 
+def mean_of(functions: Sequence[ProbabilityFunction]) -> ProbabilityFunction:
+    """Returns the mean of several networks' probabilities, which weigh alike."""
+
+    def averaged(images: Array) -> Array:
+        total: Array = 0.0
+        for probabilities in functions:
+            total += probabilities(images)
+        return total / len(functions)
+
+    return averaged
+
+
 def with_flip(probabilities: ProbabilityFunction) -> ProbabilityFunction:
     """Returns the mean of an image's probabilities and those of its mirror image, mirrored back."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import as_image
 from keras_fcn.inference.arrays import ProbabilityFunction, Segment
-from keras_fcn.inference.averaging import tempered, with_flip, with_scales
+from keras_fcn.inference.averaging import mean_of, tempered, with_flip, with_scales
 from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.engines.engine import Engine
 from keras_fcn.inference.engines.opening import find_model, open_engine
@@ -77,20 +78,44 @@ class Predictor:
         self._score, self._name, self._fix, self._sight = engine.score, name, engine.fix, engine.sight
 
     @classmethod
+    def ensemble(cls, predictors: Sequence[Predictor]) -> Predictor:
+        """Returns a predictor by the mean of several models' probabilities.
+
+        Raises:
+            UserError: If they have different classes, or one returns classes only.
+        """
+        first, *others = predictors
+        for other in others:
+            if other.classes.names != first.classes.names:
+                raise UserError(f"{other._name}: has other classes than {first._name}; an ensemble's have the same")
+        probabilities = mean_of([predictor.score for predictor in predictors])
+        name = ", ".join(predictor._name for predictor in predictors)
+        mean = cls(lambda images: mean.decide(probabilities(images)), first.classes, probabilities, name)
+        limits = [predictor.limits for predictor in predictors if predictor.limits is not None]
+        mean.limits = min(limits, key=lambda one: one.most_pixels, default=None)
+        mean.program = ", ".join(dict.fromkeys(predictor.program for predictor in predictors))
+        return mean
+
+    @classmethod
     def open(
-        cls, path: str | Path, options: InferenceOptions | None = None, decision: Decision | None = None
+        cls,
+        path: str | Path | Sequence[str | Path],
+        options: InferenceOptions | None = None,
+        decision: Decision | None = None,
     ) -> Predictor:
         """Loads a run folder (its best model), a SavedModel (of several versions, the newest), or a file.
 
         Args:
-            path: The run folder, SavedModel, or `.keras`, `.onnx`, `.xml` or `.tflite` file.
+            path: The run folder, SavedModel, or `.keras`, `.onnx`, `.xml` or `.tflite` file; several are an ensemble.
             options: Flipping, scales and tiles; none if not given.
             decision: How probabilities become classes; the most probable class if not given.
 
         Raises:
             UserError: If there is no such model, it is damaged, or it was not written by this program.
         """
-        return cls(path).using(options or InferenceOptions(), decision)
+        paths = [path] if isinstance(path, (str, Path)) else path
+        opened = [cls(one) for one in paths]
+        return (opened[0] if len(opened) == 1 else cls.ensemble(opened)).using(options or InferenceOptions(), decision)
 
     def using(self, options: InferenceOptions, decision: Decision | None = None) -> Predictor:
         """Returns a predictor that applies flipping, scales and tiles to this one, and a decision to what that gives.

@@ -32,6 +32,17 @@ def find_model(path: Path) -> Path:
     return _best_model(RunFolder(path)) if RunFolder(path).config.is_file() else _newest_version(path)
 
 
+def is_model(path: str | Path) -> bool:
+    """Returns whether a model is at a path: a run with its best model, a SavedModel, or a file of such a suffix."""
+    found = Path(path)
+    if not found.is_dir():
+        return found.is_file() and any(found.suffix.lower() in entry.suffixes for entry in ENGINES.values())
+    try:
+        return find_model(found).exists()
+    except UserError:
+        return False
+
+
 def engine_entry(path: Path) -> EngineEntry:
     """Returns the program for what `find_model` found, by the name's suffix; Keras for files of any other name."""
     if path.is_dir():
