@@ -93,6 +93,7 @@ class Predictor:
         mean = cls(lambda images: mean.decide(probabilities(images)), first.classes, probabilities, name)
         limits = [predictor.limits for predictor in predictors if predictor.limits is not None]
         mean.limits = min(limits, key=lambda one: one.most_pixels, default=None)
+        mean._sight = next((predictor._sight for predictor in predictors if predictor._sight is not None), None)
         mean.program = ", ".join(dict.fromkeys(predictor.program for predictor in predictors))
         return mean
 
