@@ -11,6 +11,7 @@ import tyro
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.headers.effort import MOST_SCANS, MOST_TEXTS
+from keras_fcn.inference.options import ThresholdOption
 from keras_fcn.runs.lock import locked
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.files import require_writable
@@ -56,6 +57,9 @@ class ExportOptions(Options):
     max_texts: Annotated[int, NOT_NEGATIVE] = MOST_TEXTS
     """The limit of compressed texts of a PNG, each of which may take a tenth of a second; most have none."""
 
+    threshold: ThresholdOption = ()
+    """The thresholds of the export instead of those that are kept in the model: crack=0.3; or none."""
+
 
 def export_saved_model(
     model: keras.Model,
@@ -93,15 +97,15 @@ def _export(model: keras.Model, directory: Path, limits: tuple[int, int, int]) -
     from export.graph.signatures import Metadata, build_signatures, variables_to_save
     from export.graph.warmup import write_warmup
     from export.verification import verify
-    from keras_fcn.inference.graphs import probability_function, segmenter
-    from keras_fcn.inference.models import LABELS_FILE
+    from keras_fcn.inference.graphs import decision_of
+    from keras_fcn.inference.models import LABELS_FILE, labels_of
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.network.parts import class_table
     from keras_fcn.system.files import new_folder, without_wildcards, write_json, written
     from keras_fcn.system.text import reason_of
 
     number = 1 + max((int(path.name) for path in _versions(directory)), default=0)
-    metadata = Metadata(model.name, number, class_table(model), FileLimits(*limits))
+    metadata = Metadata(model.name, number, class_table(model), FileLimits(*limits), decision_of(model))
     version = directory / str(number)
     with written(version), new_folder(version) as folder:
         module = tf.Module()
@@ -111,14 +115,12 @@ def _export(model: keras.Model, directory: Path, limits: tuple[int, int, int]) -
         try:
             with without_wildcards(folder) as plain:
                 tf.saved_model.save(module, str(plain), build_signatures(model, metadata), options=options)
-            write_json(folder / LABELS_FILE, metadata.classes.to_dict())
+            write_json(folder / LABELS_FILE, labels_of(model))
             write_warmup(folder)
         except tf.errors.OpError as error:  # TensorFlow's own writing raises no OSError
             reason = f"{version}: cannot be written ({reason_of(error)})"
             raise UserError(f"{reason}; free disk space, or choose a path that you may write to") from None
-        comparisons = verify(
-            folder, Predictor(segmenter(model), metadata.classes, probability_function(model)), metadata
-        )
+        comparisons = verify(folder, Predictor(model), metadata)
     return version, comparisons
 
 
@@ -135,9 +137,9 @@ def main() -> None:
     start_tensorflow()
     from export.verification import format_comparisons
     from keras_fcn.inference.engines.opening import find_model
-    from keras_fcn.inference.models import load_model
+    from keras_fcn.inference.models import load_model, with_thresholds
 
-    model = load_model(find_model(options.model))
+    model = with_thresholds(load_model(find_model(options.model)), options.threshold)
     limits = options.max_pixels, options.max_scans, options.max_texts
     version, comparisons = export_saved_model(model, options.directory, *limits)
     megabytes = sum(file.stat().st_size for file in version.rglob("*") if file.is_file()) / 1e6

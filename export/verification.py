@@ -14,6 +14,7 @@ from PIL import Image
 from export.graph.signatures import FILE_SIGNATURE, METADATA_SIGNATURE, Metadata
 from keras_fcn.errors import UserError
 from keras_fcn.inference.arrays import likeliest
+from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE, load_saved_model
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.text import table
@@ -94,7 +95,7 @@ def _compare_images(signatures: dict[str, Callable], live: Predictor) -> Iterato
         expected = np.asarray(live.score(images))
         batch = " x ".join(map(str, shape))
         classes = signatures[SIGNATURE](images=tf.constant(images))["classes"].numpy()
-        yield Comparison(SIGNATURE, batch, *compare_classes(classes, expected))
+        yield Comparison(SIGNATURE, batch, *compare_classes(classes, expected, live.decide))
         probabilities = signatures[PROBABILITIES_SIGNATURE](images=tf.constant(images))["probabilities"].numpy()
         agreement = compare_classes(likeliest(probabilities), expected)[1]
         yield Comparison(PROBABILITIES_SIGNATURE, batch, largest_difference(probabilities, expected), agreement)
@@ -109,30 +110,41 @@ def _compare_files(signature: Callable, live: Predictor) -> Iterator[Comparison]
         for data, png, fractions in zip(files, output["mask_png_bytes"].numpy(), output["class_shares"].numpy()):
             ids, expected = _pixels(png), np.asarray(live.score(_pixels(data)[None]))[0]
             counted = np.bincount(ids.ravel(), minlength=expected.shape[-1]) / ids.size
-            difference, agreement = compare_classes(ids, expected)
+            difference, agreement = compare_classes(ids, expected, live.decide)
             found.append((max(difference, largest_difference(fractions, counted)), agreement))
         batch = ", ".join(f"{kind} {height} x {width}" for kind, (height, width) in zip(formats, shapes))
         yield Comparison(FILE_SIGNATURE, batch, max(d for d, _ in found), min(a for _, a in found))
 
 
-def compare_classes(classes: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
-    """Compares classes with the live model's probabilities.
+def compare_classes(
+    classes: np.ndarray, probabilities: np.ndarray, decide: Decision | None = None
+) -> tuple[float, float]:
+    """Compares classes with those that the live model's probabilities give.
 
     Args:
         classes: uint8 [N, H, W] or [H, W].
         probabilities: float32 [..., C], the live model's.
+        decide: How classes follow from these; the most probable class if not given.
 
     Returns:
         The largest difference between the probabilities of the most probable class and of the given one, and the
         fraction of pixels with the most probable class, ties of `TIE` included; infinity and 0 if shape, type or an id
-        is wrong.
+        is wrong. With thresholds, the difference is what a probability lacks of another decision.
     """
     if classes.dtype != np.uint8 or classes.shape != probabilities.shape[:-1]:
         return np.inf, 0.0
     if classes.max() >= probabilities.shape[-1]:
         return np.inf, 0.0
-    chosen = np.take_along_axis(probabilities, classes[..., None].astype(np.int64), axis=-1)[..., 0]
-    difference = probabilities.max(axis=-1) - chosen
+    decide = decide or Decision()
+    scores = np.asarray(decide.scores(probabilities))
+    chosen = np.take_along_axis(scores, classes[..., None].astype(np.int64), axis=-1)[..., 0]
+    difference = scores.max(axis=-1) - chosen
+    if decide.thresholds:
+        limits = np.array([np.nan if value is None else value for value in decide.thresholds], np.float32)
+        reached = scores.max(axis=-1) > 1  # by a class whose score is its probability times 2 / threshold
+        difference *= np.where(reached, np.nan_to_num(limits, nan=1)[scores.argmax(axis=-1)] / 2, 1)
+        difference = np.minimum(difference, np.nanmin(np.abs(probabilities - limits), axis=-1))
+        difference[classes == scores.argmax(axis=-1)] = 0
     return float(difference.max()), float((difference <= TIE).mean())
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import tyro
 
 from keras_fcn.errors import UserError, argument
+from keras_fcn.inference.options import ThresholdOption
 from keras_fcn.runs.names import ExportedName
 from keras_fcn.system.files import require_writable, write_json, written
 from keras_fcn.system.options import AT_LEAST_1, SIZE, Options
@@ -98,6 +99,9 @@ class FormatOptions(Options):
     calibrate: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """A data set with the model's classes: split train calibrates int8, split val gives the mean IoU."""
 
+    threshold: ThresholdOption = ()
+    """The thresholds of the export instead of those that are kept in the model: crack=0.3; or none."""
+
     photographs: Annotated[int, AT_LEAST_1] = 100
     """Number of images to calibrate int8 with."""
 
@@ -142,8 +146,8 @@ def export_format(
     """
     from export.formats.report import verify_file
     from export.graph.class_graph import class_graph
+    from keras_fcn.inference.models import labels_of
     from keras_fcn.inference.predictor import Predictor
-    from keras_fcn.network.parts import class_table
 
     require_installed(form, int8)
     directory, images = Path(directory), calibration.images if calibration and int8 else None
@@ -155,7 +159,7 @@ def export_format(
         classes = class_table(model)
         written_file = form.open(folder / form.files[-1], classes)
         comparisons = verify_file(form.files[-1], written_file, Predictor(model), size, samples, not int8)
-        write_json(folder / LABELS, classes.to_dict())
+        write_json(folder / LABELS, labels_of(model))
         # An old file must not be opened with new weights: it is removed first, and the new one is moved last.
         (directory / form.files[-1]).unlink(missing_ok=True)
         for name in (LABELS, *form.files):
@@ -207,11 +211,11 @@ def export_as(form: Format, options: FormatOptions) -> None:
     from export.formats.calibration import Calibration
     from export.verification import format_comparisons
     from keras_fcn.inference.engines.opening import find_model
-    from keras_fcn.inference.models import load_model
+    from keras_fcn.inference.models import load_model, with_thresholds
     from keras_fcn.network.parts import class_table
     from keras_fcn.runs.config_files import run_classes
 
-    model = load_model(find_model(options.model))
+    model = with_thresholds(load_model(find_model(options.model)), options.threshold)
     calibration = None
     if options.calibrate is not None:
         wanted = run_classes(options.model)
@@ -233,10 +237,11 @@ def _report(form: Format, path: Path, model: keras.Model, options: FormatOptions
     from export.formats.report import Program, format_programs
     from export.graph.image_header import FileLimits
     from export.graph.signatures import Metadata, build_signatures
+    from keras_fcn.inference.graphs import decision_of
     from keras_fcn.inference.models import SIGNATURE
     from keras_fcn.network.parts import class_table
 
-    metadata = Metadata(model.name, 1, class_table(model), FileLimits(1))
+    metadata = Metadata(model.name, 1, class_table(model), FileLimits(1), decision_of(model))
     signature = build_signatures(model, metadata)[SIGNATURE]
     programs = []
     for name, segment, files in (

@@ -47,25 +47,31 @@ def score_graph(model: keras.Model, size: tuple[int, int] | None) -> Any:
         size: Height and width of all tiles.
 
     Returns:
-        From "images", float32 [N, 3, H, W] from 0 to 1, to a dictionary of "probabilities", float32 [N, C, H, W].
+        From "images", float32 [N, 3, H, W] from 0 to 1, to a dictionary of "probabilities", float32 [N, C, H, W];
+        with thresholds in the network, numbers from 0 to 1 of which the class that they choose has the greatest.
     """
     import keras
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     from keras_fcn.inference.arrays import softmax_at
+    from keras_fcn.inference.graphs import decision_of
     from keras_fcn.network.parts import Parts
 
     height, width = size or (TILE, TILE)
     spec = tf.TensorSpec([None, 3, height, width], tf.float32, name="images")
-    temperature = Parts(model).logits.temperature
+    temperature, decide = Parts(model).logits.temperature, decision_of(model)
 
     @tf.function(input_signature=[spec])
     def scores(images: tf.Tensor) -> tf.Tensor:
         pixels = tf.round(tf.transpose(images, (0, 2, 3, 1)) * 255)  # the very bytes that were divided by 255
         logits = keras.tree.flatten(model(pixels, training=False))[0]
         logits = tf.ensure_shape(tf.cast(logits, tf.float32), [None, height, width, logits.shape[-1]])
-        return tf.transpose(softmax_at(temperature, logits), (0, 3, 1, 2))
+        probabilities = softmax_at(temperature, logits)
+        if decide.thresholds:  # the plugin takes the class of the greatest number
+            numbers = tf.maximum(decide.scores(probabilities), 0)
+            probabilities = numbers / tf.reduce_sum(numbers, axis=3, keepdims=True)
+        return tf.transpose(probabilities, (0, 3, 1, 2))
 
     frozen = convert_variables_to_constants_v2(scores.get_concrete_function())
     return tf.function(lambda images: {"probabilities": frozen(images)[0]}, input_signature=[spec])

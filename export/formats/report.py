@@ -19,6 +19,7 @@ from export.verification import (
 )
 from keras_fcn.errors import UserError
 from keras_fcn.inference.arrays import Segment
+from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.text import table
 
@@ -63,7 +64,7 @@ def verify_file(
     for shape in shapes:
         images = _crops(samples, shape) if samples else _noise(shape)
         expected = np.asarray(live.score(images))
-        found = Comparison(name, " x ".join(map(str, shape)), *_compared(file, images, expected))
+        found = Comparison(name, " x ".join(map(str, shape)), *_compared(file, images, expected, live.decide))
         is_wrong = found.difference > TOLERANCE or found.agreement < LEAST_AGREEMENT
         # In an untrained network, int8 changes most classes to others that are equally probable.
         is_broken = found.agreement < LEAST_INT8_AGREEMENT and found.difference > MOST_INT8_DIFFERENCE
@@ -76,9 +77,9 @@ def verify_file(
     return comparisons
 
 
-def _compared(file: Predictor, images: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
+def _compared(file: Predictor, images: np.ndarray, expected: np.ndarray, decide: Decision) -> tuple[float, float]:
     """Returns the largest difference of probabilities, and the share of pixels with the live model's class."""
-    difference, agreement = compare_classes(np.asarray(file.segment(images)), expected)
+    difference, agreement = compare_classes(np.asarray(file.segment(images)), expected, decide)
     if file.has_probabilities:
         difference = max(difference, largest_difference(np.asarray(file.score(images)), expected))
     return difference, agreement

@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from keras_fcn.inference.arrays import likeliest, softmax_at
+from keras_fcn.inference.arrays import softmax_at
 from keras_fcn.inference.engines.engine import IDS, PROBABILITIES
+from keras_fcn.inference.graphs import decision_of
 from keras_fcn.network.initializers import Bilinear
 from keras_fcn.network.layers import Enlarge, scaled_length
 from keras_fcn.network.parts import Parts
@@ -29,7 +30,8 @@ def class_graph(
     returns s x s pixels at once (Shi et al., CVPR 2016, appendix). It computes what `Upscore` does, whose products are
     transposed along seven axes: LiteRT supports six, and int8 quantizes convolutions best. The argmax comes before
     depth to space, which then moves one byte per pixel instead of a logit for each class; with an input scale, or with
-    probabilities, it comes after the logits are those of the image's pixels.
+    probabilities, it comes after the logits are those of the image's pixels. Thresholds that are kept in the
+    network decide instead of the argmax.
 
     Args:
         model: A network of `build_fcn`.
@@ -45,6 +47,7 @@ def class_graph(
     spec = tf.TensorSpec([None, *(size or (None, None)), 3], tf.uint8, name=INPUT)
     parts = Parts(model)
     input_scale, upscore, scorer = parts.logits.input_scale, parts.heads[0], parts.scorer("normalized")
+    decide, temperature = decision_of(model).of_logits, parts.logits.temperature
     # Logits of the image's pixels have their classes in the last axis.
     needs_logits = input_scale != 1 or output != "ids"
     is_classes_first = classes_first and not needs_logits
@@ -67,7 +70,7 @@ def class_graph(
         padded = tf.reshape(padded, tf.stack([-1, *_lengths(padded), 3]))
         logits = convolve(tf.cast(keras.tree.flatten(scorer(padded, training=False))[0], tf.float32))
         if not needs_logits:  # ids [N, H + 1, W + 1, s s], then [N, height, width, 1]
-            return {IDS: cropped(likeliest(logits, 3 if is_classes_first else 4), *lengths)[..., 0]}
+            return {IDS: cropped(decide(logits, temperature, 3 if is_classes_first else 4), *lengths)[..., 0]}
         # [N, H + 1, W + 1, s s, C] to [N, H + 1, W + 1, s s C], then the logits of the image's pixels
         logits = tf.reshape(logits, tf.stack([-1, *_lengths(logits), logits.shape[3] * logits.shape[4]]))
         logits = cropped(logits, *scaled_size)
@@ -75,9 +78,10 @@ def class_graph(
             logits = tf.image.resize(logits, lengths)
         found = {}
         if output != "probabilities":
-            found[IDS] = likeliest(tf.transpose(logits, (0, 3, 1, 2)), 1) if classes_first else likeliest(logits, 3)
+            moved, axis = (tf.transpose(logits, (0, 3, 1, 2)), 1) if classes_first else (logits, 3)
+            found[IDS] = decide(moved, temperature, axis)
         if output != "ids":
-            found[PROBABILITIES] = softmax_at(parts.logits.temperature, logits)
+            found[PROBABILITIES] = softmax_at(temperature, logits)
         return found
 
     concrete = computed.get_concrete_function()

@@ -13,7 +13,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from export.graph.image_bytes import IMAGE_BYTES, segment_files
 from export.graph.image_header import FileLimits
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.inference.arrays import likeliest, softmax_at
+from keras_fcn.inference.arrays import softmax_at
+from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.graphs import IMAGES, for_any_number
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
 from keras_fcn.network.parts import Parts
@@ -37,18 +38,26 @@ class Metadata:
         version: The number of its folder.
         classes: Names and colours of the ids.
         limits: The limits of an image file.
+        decide: How probabilities become classes.
     """
 
     model_name: str
     version: int
     classes: ClassTable
     limits: FileLimits
+    decide: Decision = dataclasses.field(default_factory=Decision)
 
     def tensors(self) -> dict[str, tf.Tensor]:
-        """Returns the metadata as constants: names string [C], colours uint8 [C, 3] RGB, the others scalars."""
+        """Returns the metadata as constants.
+
+        They are names string [C], colours uint8 [C, 3] RGB, and thresholds float32 [C], 0 for classes without; the
+        others are scalars.
+        """
+        thresholds = self.decide.by_name(self.classes)
         return {
             "class_names": tf.constant(self.classes.names),
             "class_colors": tf.constant(self.classes.colors, tf.uint8),
+            "class_thresholds": tf.constant([thresholds.get(name, 0.0) for name in self.classes.names]),
             "model_name": tf.constant(self.model_name),
             "version": tf.constant(self.version, tf.int64),
             **{name: tf.constant(limit, tf.int64) for name, limit in self.limits._asdict().items()},
@@ -69,7 +78,7 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.typ
     logits, temperature = _logits(model), Parts(model).logits.temperature
 
     def segment(images: tf.Tensor) -> tf.Tensor:
-        return likeliest(logits(images))
+        return metadata.decide.of_logits(logits(images), temperature)
 
     @tf.function(input_signature=[IMAGE_BYTES])
     def from_files(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:

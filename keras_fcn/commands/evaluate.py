@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from keras_fcn.errors import UserError, argument, first_of_each_kind
-from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.inference.options import NO_THRESHOLDS, InferenceOptions
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.data_options import DataOptions, SourceOptions
 from keras_fcn.runs.fingerprint import Fingerprint
@@ -19,6 +19,9 @@ from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import require_writable
 from keras_fcn.system.options import NOT_NEGATIVE
 from keras_fcn.system.startup import start_tensorflow
+
+if TYPE_CHECKING:
+    from keras_fcn.evaluation.compare import EvaluatedModels
 
 _DIVISIONS = ("blocks", "group_by", "folds", "fold")
 _SPLIT_HINT = "(default: that on which the first run was evaluated; on other data, val)"
@@ -55,6 +58,10 @@ class EvaluateOptions(SourceOptions):
     keep_temperature: Annotated[bool, FlagCreatePairsOff] = False
     """Keep that temperature in the run's best model or the .keras file; exports made from then on have it, too."""
 
+    keep_thresholds: Annotated[bool, FlagCreatePairsOff] = False
+    """Keep the threshold of each class at which its Dice is highest, where that helps on other images, too, likewise;
+    those of --threshold if they are given, and none for --threshold none."""
+
     worst: Annotated[int, NOT_NEGATIVE, arg(metavar="N")] = 5
     """List so many images with the lowest mean IoU, and draw them in worst.png."""
 
@@ -79,7 +86,8 @@ class EvaluateOptions(SourceOptions):
         if self.submission is not None and len(self.models) > 1 and not self.ensemble:
             fix = f"{argument('ensemble')} takes the mean of several"
             raise UserError(f"--submission takes the predictions of one model; {fix}. Received: {len(self.models)}")
-        counted = ("calibration", "keep_temperature", "merge", "ignore_classes", "drop", *_DIVISIONS)
+        kept = ("keep_temperature", "keep_thresholds")
+        counted = ("calibration", *kept, "merge", "ignore_classes", "drop", *_DIVISIONS)
         if self.submission is not None and (given := [name for name in counted if getattr(self, name)]):
             both = f"{argument('submission')} and {argument(given[0])}"
             raise UserError(f"{both} exclude each other: the server has the masks and VOC's classes; leave one out")
@@ -87,6 +95,16 @@ class EvaluateOptions(SourceOptions):
             raise UserError(
                 f"{argument('keep_temperature')} is for one model, without flips, scales, tiles, "
                 f"{argument('temperature')} and {argument('threshold')}; leave them out"
+            )
+        if self.keep_thresholds and (len(self.models) > 1 or not self.inference.is_direct):
+            raise UserError(
+                f"{argument('keep_thresholds')} is for one model, without flips, scales, tiles and "
+                f"{argument('temperature')}; leave them out"
+            )
+        if self.keep_temperature and self.keep_thresholds:
+            both = f"{argument('keep_temperature')} and {argument('keep_thresholds')}"
+            raise UserError(
+                f"{both} exclude each other: thresholds are chosen at the temperature kept before; call twice"
             )
 
     def dataset(self) -> DataOptions:
@@ -121,6 +139,44 @@ class EvaluateOptions(SourceOptions):
         """Returns how the first run reads the masks of these data; empty if its own data are others."""
         run = RunFolder(self.models[0])
         return run.reading if run.config.is_file() and read_config(run.config).dataset.is_like(data) else ""
+
+
+def _keep(options: EvaluateOptions, evaluated: EvaluatedModels) -> None:
+    """Keeps in the model what is wanted to be kept, and says so."""
+    from keras_fcn.inference.engines.opening import find_model
+    from keras_fcn.inference.models import keep_temperature, keep_thresholds
+
+    evaluation, predictor = evaluated.evaluations[0], evaluated.predictors[0]
+    if options.keep_temperature and evaluation.calibration is not None:
+        kept, factor = find_model(options.models[0]), evaluation.calibration.temperature
+        keep_temperature(kept, factor)
+        removed = ", and its thresholds, of the old one, were removed" * bool(predictor.decide.thresholds)
+        print(f"{kept}: its temperature was multiplied by {factor:.3f}{removed}; export it again to have it there")
+    if options.keep_thresholds:
+        kept, thresholds = find_model(options.models[0]), predictor.decide.by_name(predictor.classes)
+        if not options.inference.threshold:
+            thresholds = _chosen_thresholds(evaluated)
+        keep_thresholds(kept, thresholds)
+        listed = ", ".join(f"{name}={value:g}" for name, value in thresholds.items())
+        print(f"{kept}: keeps the thresholds {listed}; export it again" if thresholds else f"{kept}: has no thresholds")
+
+
+def _chosen_thresholds(evaluated: EvaluatedModels) -> dict[str, float]:
+    """Chooses thresholds, says why, and returns those that raise the mean IoU together; none if they do not."""
+    from keras_fcn.evaluation.evaluate import evaluate
+    from keras_fcn.evaluation.thresholds import choose_thresholds
+
+    (evaluation,), (predictor,) = evaluated.evaluations, evaluated.predictors
+    chosen = choose_thresholds(evaluation, predictor.classes)
+    print("\n".join(("", "Thresholds, with their range without a tenth of the images each:", *chosen.lines)))
+    if not chosen.thresholds:
+        return {}
+    texts = tuple(f"{name}={value}" for name, value in chosen.thresholds.items())
+    decided = evaluate(predictor.using(InferenceOptions(threshold=texts)).segment_any_size, evaluated.pairs)
+    before, after = evaluation.metrics.mean_iou, decided.metrics.mean_iou
+    worse = "" if after > before else ", so none is kept"
+    print(f"Mean IoU on these images {100 * before:.1f} without, {100 * after:.1f} with them{worse}")
+    return {} if worse else chosen.thresholds
 
 
 def main() -> None:
@@ -166,13 +222,16 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
         print(omitted, file=sys.stderr)
     if options.data is not None:
         print("".join(f"{note}\n" for note in (pairs.note, *pairs.mask_notes) if note), end="", file=sys.stderr)
-    is_calibrated = options.calibration or options.keep_temperature
-    if options.keep_temperature:
-        from keras_fcn.inference.models import keep_temperature, require_changeable
+    inference, chooses = options.inference, options.keep_thresholds and not options.inference.threshold
+    if chooses:
+        inference = dataclasses.replace(inference, threshold=(NO_THRESHOLDS,))
+    if options.keep_temperature or options.keep_thresholds:
+        from keras_fcn.inference.models import require_changeable
 
         require_changeable(find_model(options.models[0]))
+    is_calibrated = options.calibration or options.keep_temperature or chooses
     evaluated = evaluate_models(
-        options.models, options.inference, pairs, options.trimap, is_calibrated, options.ensemble
+        options.models, inference, pairs, options.trimap, is_calibrated, options.ensemble
     )
     for remark in evaluated.remarks:
         print(remark, file=sys.stderr)
@@ -184,11 +243,7 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
                 file=sys.stderr,
             )
     print(evaluated.tables(options.worst))
-    calibration = evaluated.evaluations[0].calibration
-    if options.keep_temperature and calibration is not None:
-        kept, factor = find_model(options.models[0]), calibration.temperature
-        keep_temperature(kept, factor)
-        print(f"{kept}: its temperature was multiplied by {factor:.3f}; export it again to have it there")
+    _keep(options, evaluated)
     if options.json is not None:
         write_json(options.json, evaluated.to_json())
     if options.out is not None:

@@ -248,6 +248,8 @@ def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
     predictor = Predictor.open(options.models, options.inference, decision)
     if note := predictor.tile_note(options.inference):
         print(f"note: {note}", file=sys.stderr)
+    if predictor.threshold_note:
+        print(f"note: {predictor.threshold_note}", file=sys.stderr)
     if any(are_of_probabilities(task.targets) for task in left):
         _ = predictor.score  # raises if the model gives none
     if any("cutouts" in task.targets for task in left):

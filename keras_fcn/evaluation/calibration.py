@@ -16,6 +16,9 @@ BINS = 15
 STEPS = 1000
 """Thresholds at which precision and recall are computed: k / 1000."""
 
+TENTHS = 10
+"""The parts of the images, each without which thresholds are chosen to tell how much depends on chance."""
+
 _SAMPLES = 200_000
 """Pixels that a temperature is fitted on, spread over all images."""
 
@@ -34,6 +37,10 @@ class Calibration:
         tempered_ece: The expected calibration error that this would leave, of the sampled pixels.
         precision: Of each class at the thresholds k / 1000, float64 [C, 1001]; NaN where it is never predicted.
         recall: The same; NaN for classes that are not in the ground truth.
+        shown: Images and pixels of the ground truth that show each class, int64 [C, 2].
+        spread: The lowest and the highest of the best thresholds without one tenth of the images each, float64 [C, 2];
+            NaN for a class that a single tenth shows.
+        checked_dice: The Dice of each class, each tenth of the images by the best threshold of the others, float64 [C].
     """
 
     ece: float
@@ -42,6 +49,9 @@ class Calibration:
     tempered_ece: float
     precision: np.ndarray
     recall: np.ndarray
+    shown: np.ndarray
+    spread: np.ndarray
+    checked_dice: np.ndarray
 
     @property
     def average_precision(self) -> np.ndarray:
@@ -57,9 +67,17 @@ class Calibration:
         return np.where(np.isnan(self.recall), np.nan, np.nan_to_num(dice))
 
     @property
+    def best_dice(self) -> np.ndarray:
+        """Returns the Dice of each class at its best threshold, float64 [C]; NaN if it is not there."""
+        return np.nan_to_num(self.dice, nan=-1.0).max(axis=1) + 0 * self.recall[:, 0]
+
+    @property
     def thresholds(self) -> np.ndarray:
-        """Returns the threshold of each class at which its Dice is highest, float64 [C]; NaN if it is not there."""
-        best = np.nan_to_num(self.dice, nan=-1.0).argmax(axis=1) / STEPS
+        """Returns the threshold of each class, above 0, at which its Dice is highest, float64 [C]; NaN if not there.
+
+        Its IoU, Dice / (2 - Dice), is highest there, too.
+        """
+        best = (1 + np.nan_to_num(self.dice[:, 1:], nan=-1.0).argmax(axis=1)) / STEPS
         return np.where(np.isnan(self.recall[:, 0]), np.nan, best)
 
     def to_json(self, names: tuple[str, ...]) -> dict[str, Any]:
@@ -74,7 +92,10 @@ class Calibration:
             "temperature": self.temperature,
             "average_precision": by_name(self.average_precision),
             "threshold": by_name(self.thresholds),
-            "dice_at_threshold": by_name(np.nan_to_num(self.dice, nan=-1.0).max(axis=1) + 0 * self.recall[:, 0]),
+            "dice_at_threshold": by_name(self.best_dice),
+            "lowest_threshold": by_name(self.spread[:, 0]),
+            "highest_threshold": by_name(self.spread[:, 1]),
+            "dice_cross_validated": by_name(self.checked_dice),
         }
 
 
@@ -89,7 +110,9 @@ class Calibrator:
     def __init__(self, num_classes: int, num_images: int) -> None:
         self._each = max(1, _SAMPLES // max(num_images, 1))
         self._bins = np.zeros((BINS, 3))
-        self._counts = np.zeros((num_classes, STEPS + 1, 2), np.int64)  # by threshold, wrong and right
+        self._counts = np.zeros((TENTHS, num_classes, STEPS + 1, 2), np.int64)  # by threshold, wrong and right
+        self._shown = np.zeros((num_classes, 2), np.int64)
+        self._number = 0
         self._logs: list[np.ndarray] = []
         self._labels: list[np.ndarray] = []
 
@@ -103,25 +126,54 @@ class Calibrator:
         valid = label != VOID_LABEL
         truth, values = label[valid].astype(np.int64), probabilities[valid]
         self._bins += _binned(values, truth)
-        for index, counts in enumerate(self._counts):
+        pixels = np.bincount(truth, minlength=len(self._shown))
+        self._shown += np.stack([pixels > 0, pixels], axis=1)
+        for index, counts in enumerate(self._counts[self._number % TENTHS]):
             steps = np.minimum((values[:, index] * STEPS).astype(np.int64), STEPS)
             counts += np.bincount(2 * steps + (truth == index), minlength=counts.size).reshape(counts.shape)
         chosen = np.linspace(0, len(truth) - 1, min(self._each, len(truth))).astype(np.int64)
         self._logs.append(np.log(np.maximum(values[chosen], np.finfo(np.float32).tiny)))
         self._labels.append(truth[chosen])
+        self._number += 1
 
     def result(self) -> Calibration:
         """Returns what was counted."""
         logs, labels = np.concatenate(self._logs), np.concatenate(self._labels)
         temperature = fitted_temperature(logs, labels)
         tempered = _softmax(logs / temperature)
-        wrong, right = np.moveaxis(self._counts[:, ::-1].cumsum(axis=1)[:, ::-1], 2, 0)
+        counts = self._counts[: max(1, self._number), :, ::-1].cumsum(axis=2)[
+            :, :, ::-1
+        ]  # at each threshold, and above
+        wrong, right = np.moveaxis(counts.sum(axis=0), 2, 0)
         with np.errstate(invalid="ignore"):
             precision, recall = right / (right + wrong), right / right[:, :1]
         return Calibration(
             expected_calibration_error(self._bins), self._bins, temperature,
-            expected_calibration_error(_binned(tempered, labels)), precision, recall,
+            expected_calibration_error(_binned(tempered, labels)), precision, recall, self._shown,
+            *_cross_validated(counts),
         )  # fmt: skip
+
+
+def _cross_validated(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns `spread` and `checked_dice` of a `Calibration`.
+
+    Args:
+        counts: Of each tenth and class, the wrong and the right pixels at each threshold, int64 [T, C, 1001, 2].
+    """
+    total = counts.sum(axis=0)
+    truth = total[:, 0, 1]
+    best = np.full(counts.shape[:2], np.nan)
+    hits = np.zeros((len(total), 2), np.int64)
+    for tenth, own in enumerate(counts):
+        others = total - own
+        sums = others.sum(axis=2) + others[:, :1, 1]
+        chosen = 1 + (2 * others[:, 1:, 1] / np.maximum(sums[:, 1:], 1)).argmax(axis=1)
+        best[tenth] = np.where(others[:, 0, 1] > 0, chosen / STEPS, np.nan)
+        hits += own[np.arange(len(own)), chosen]
+    is_there = ~np.isnan(best).any(axis=0)
+    spread = np.stack([best.min(axis=0), best.max(axis=0)], axis=1)
+    dice = 2 * hits[:, 1] / np.maximum(hits.sum(axis=1) + truth, 1)
+    return spread, np.where(is_there, dice, np.nan)
 
 
 def _binned(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -116,7 +116,7 @@ def evaluate_models(
     model_letters([*together])
     plain = [Predictor(path) for path in models]
     for path, predictor in zip(models, plain):
-        require_same_classes(predictor.classes, pairs.classes, "the model" if len(models) == 1 else str(path))
+        require_same_classes(predictor.classes, pairs.classes, "the model" if len(models) == 1 else str(path), True)
     plain += [Predictor.ensemble(plain)] if ensemble else []
     predictors = [predictor.using(inference) for predictor in plain]
     inspection = inspect_pairs(pairs)
@@ -135,4 +135,5 @@ def evaluate_models(
     remarks = [str(finding) for finding in inspection.findings if isinstance(finding, Remark)]
     remarks += label_remarks(pairs, inspection, is_training=False)
     remarks += sorted({line for line in lines if line})
+    remarks += [note for predictor in predictors if (note := predictor.threshold_note)]
     return EvaluatedModels([*together], predictors, pairs, evaluations, costs, remarks)

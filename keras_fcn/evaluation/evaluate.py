@@ -148,22 +148,26 @@ def _trimap_metrics(matrix: np.ndarray, width: int) -> TrimapMetrics:
     return TrimapMetrics(width, metrics.pixel_accuracy, metrics.mean_iou, metrics.iou)
 
 
-def require_same_classes(model: ClassTable, data: ClassTable, name: str = "the model") -> None:
+def require_same_classes(
+    model: ClassTable, data: ClassTable, name: str = "the model", takes_wanted: bool = False
+) -> None:
     """Raises UserError if a model and the data to evaluate it on have different class names.
 
     Args:
         model: The model's classes.
         data: The data's classes.
         name: The model's name in the error message.
+        takes_wanted: Whether the data's classes can be made others where this is called.
     """
     if model.names != data.names:
         index = next(
             (i for i, pair in enumerate(zip(model.names, data.names)) if pair[0] != pair[1]),
             min(model.num_classes, data.num_classes),
         )
+        options = ", ".join(argument(option) for option in ("merge", "ignore_classes", "drop"))
+        made = f", or make them so: {options}" if takes_wanted else ""
         names = [table.names[index] if index < table.num_classes else "missing" for table in (model, data)]
         raise UserError(
             f"{name} has {model.num_classes} classes, the data {data.num_classes}: class {index} is "
-            f"{names[0]!r} in the model and {names[1]!r} in the data; use data with the model's classes, or make "
-            f"them so: {argument('merge')}, {argument('ignore_classes')}, {argument('drop')}"
+            f"{names[0]!r} in the model and {names[1]!r} in the data; use data with the model's classes{made}"
         )

@@ -68,6 +68,11 @@ def watched_classes(text: str, names: Sequence[str]) -> tuple[int, ...]:
     return tuple(map(list(names).index, wanted))
 
 
+def least_images(count: int) -> int:
+    """Returns in how many of `count` validation images a class has to be lest it decide by chance."""
+    return max(1, min(LEAST_IMAGES, round(LEAST_PART * count)))
+
+
 def build_watch(text: str, names: Sequence[str], images: np.ndarray | None = None, pixels: np.ndarray | None = None,
                 count: int = 0, split: str = "val") -> Watch:  # fmt: skip
     """Returns what makes a model the best.
@@ -98,7 +103,7 @@ def build_watch(text: str, names: Sequence[str], images: np.ndarray | None = Non
         return Watch("pixel accuracy", is_accuracy=True)
     if metric == "mean_iou" or images is None or pixels is None:
         return Watch()
-    least = max(1, min(LEAST_IMAGES, round(LEAST_PART * count)))
+    least = least_images(count)
     enough = np.flatnonzero((images >= least) & (pixels >= LEAST_PIXELS))
     if len(enough) in (0, 1, len(names)):
         return Watch()

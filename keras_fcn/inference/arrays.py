@@ -52,13 +52,13 @@ def chosen(condition: Array, values: Array, others: Array) -> Array:
     return np.where(condition, values, others)
 
 
-def softmax_at(temperature: float, logits: Array) -> Array:
+def softmax_at(temperature: float, logits: Array, axis: int = -1) -> Array:
     """Returns probabilities float32 [..., C] of logits at a temperature (Guo et al., ICML 2017, section 4.2)."""
     divided = logits if temperature == 1 else logits / temperature
     if tf := tensorflow_of(logits):
-        return tf.nn.softmax(divided)
-    powers = np.exp(divided - divided.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+        return tf.nn.softmax(divided, axis=axis)
+    powers = np.exp(divided - divided.max(axis=axis, keepdims=True))
+    return powers / powers.sum(axis=axis, keepdims=True)
 
 
 def logarithm(values: Array, least: float) -> Array:

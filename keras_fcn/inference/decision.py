@@ -1,16 +1,16 @@
-"""From probabilities to classes."""
+"""From logits and probabilities to classes."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from keras_fcn.errors import UserError, argument
-from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.inference.arrays import Array, chosen, highest, likeliest
-from keras_fcn.inference.options import threshold_of
+from keras_fcn.images.classes import VOID_LABEL, ClassTable
+from keras_fcn.inference.arrays import Array, chosen, highest, likeliest, softmax_at
+from keras_fcn.inference.options import NO_THRESHOLDS, threshold_of
 
 _NEVER = 2.0
 
@@ -31,35 +31,66 @@ class Decision:
     unsure: float = 0.0
     thresholds: tuple[float | None, ...] = ()
 
-    @property
-    def is_plain(self) -> bool:
-        """True if every pixel gets its most probable class."""
-        return self.unsure == 0 and not self.thresholds
-
-    def with_thresholds(self, texts: Iterable[str], names: tuple[str, ...]) -> Decision:
-        """Returns this decision with thresholds, each written NAME=VALUE.
+    @classmethod
+    def of(cls, thresholds: Mapping[str, float], classes: ClassTable) -> Decision:
+        """Returns the decision by thresholds of classes, by name.
 
         Raises:
-            UserError: If a name is none of the classes.
+            UserError: If a name is none of the classes, or the background.
         """
-        given = dict(map(threshold_of, texts))
-        unknown = next((name for name in given if name not in names), None)
+        names, background = classes.names, classes.background
+        unknown = next((name for name in thresholds if name not in names), None)
         if unknown is not None:
             there = f"the classes are {', '.join(names)}"
             raise UserError(f"{argument('threshold')} names {unknown!r}, which is no class of the model; {there}")
-        return dataclasses.replace(self, thresholds=tuple(map(given.get, names))) if given else self
+        if background is not None and names[background] in thresholds:
+            raise UserError(
+                f"{argument('threshold')} names {names[background]}, which is what pixels are where no other class "
+                "reaches its threshold; name other classes"
+            )
+        return cls(thresholds=tuple(map(thresholds.get, names)) if thresholds else ())
+
+    def with_thresholds(self, texts: Iterable[str], classes: ClassTable) -> Decision:
+        """Returns this decision with other thresholds, each written NAME=VALUE; without any for "none".
+
+        Raises:
+            UserError: If a name is none of the classes, or the background.
+        """
+        texts = [text for text in texts if text != NO_THRESHOLDS]
+        return dataclasses.replace(Decision.of(dict(map(threshold_of, texts)), classes), unsure=self.unsure)
+
+    def by_name(self, classes: ClassTable) -> dict[str, float]:
+        """Returns the thresholds by the names of their classes."""
+        return {name: value for name, value in zip(classes.names, self.thresholds) if value is not None}
+
+    def described(self, classes: ClassTable) -> str:
+        """Returns the thresholds human-readable; empty if there are none."""
+        return ", ".join(f"{name}={value:g}" for name, value in self.by_name(classes).items())
 
     def __call__(self, probabilities: Array) -> Array:
         """Returns class ids, or 255 for void, uint8 [...], for probabilities float32 [..., C]."""
-        ids = self._by_thresholds(probabilities) if self.thresholds else likeliest(probabilities)
+        ids = likeliest(self.scores(probabilities))
         if self.unsure == 0:
             return ids
         return chosen(highest(probabilities) >= self.unsure, ids, np.uint8(VOID_LABEL))
 
-    def _by_thresholds(self, probabilities: Array) -> Array:
-        least = np.array([_NEVER if value is None else value for value in self.thresholds], np.float32)
-        factors = probabilities / least
-        best = likeliest(chosen(factors >= 1, factors, np.float32(0)))
-        banned = np.array([0 if value is None else _NEVER for value in self.thresholds], np.float32)
-        others = likeliest(probabilities - banned if not banned.all() else probabilities)
-        return chosen(highest(factors) >= 1, best, others)
+    def of_logits(self, logits: Array, temperature: float = 1.0, axis: int = -1) -> Array:
+        """Returns class ids, uint8, for logits whose axis of classes may be another; what is not sure has a class."""
+        if not self.thresholds:
+            return likeliest(logits, axis)
+        return likeliest(self.scores(softmax_at(temperature, logits, axis), axis), axis)
+
+    def scores(self, probabilities: Array, axis: int = -1) -> Array:
+        """Returns numbers as many as the probabilities, of which the class has the greatest.
+
+        Without thresholds, they are the probabilities. A class that reaches its threshold has 2 p / threshold, at least
+        2; one that does not has less than 0, unless all classes have thresholds.
+        """
+        if not self.thresholds:
+            return probabilities
+        axes = [1] * (len(probabilities.shape) - 1)
+        axes.insert(axis % (len(axes) + 1), len(self.thresholds))
+        least = np.array([_NEVER if value is None else value for value in self.thresholds], np.float32).reshape(axes)
+        banned = np.array([0 if value is None else _NEVER for value in self.thresholds], np.float32).reshape(axes)
+        others = probabilities if banned.all() else probabilities - banned
+        return chosen(probabilities >= least, probabilities * (2 / least), others)

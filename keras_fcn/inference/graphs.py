@@ -7,7 +7,8 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from keras_fcn.inference.arrays import ProbabilityFunction, Segment, likeliest, softmax_at
+from keras_fcn.inference.arrays import ProbabilityFunction, Segment, softmax_at
+from keras_fcn.inference.decision import Decision
 from keras_fcn.network.parts import Parts
 
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
@@ -28,13 +29,19 @@ def for_any_number(network: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor)
     return network(tf.ensure_shape(filled, IMAGES.shape))[:number, :height, :width]
 
 
+def decision_of(model: keras.Model) -> Decision:
+    """Returns the decision by the thresholds that are kept in a network of `build_fcn`."""
+    logits = Parts(model).logits
+    return Decision.of(logits.thresholds, logits.classes)
+
+
 def segmenter(model: keras.Model) -> Segment:
     """Returns the graph from images uint8 [N, H, W, 3] of any size to class ids uint8 [N, H, W]."""
-    logits = _inference(model)
+    logits, temperature, decide = _inference(model), Parts(model).logits.temperature, decision_of(model)
 
     @tf.function(input_signature=[IMAGES])
     def segment(images: tf.Tensor) -> tf.Tensor:
-        return likeliest(for_any_number(logits, images))
+        return decide.of_logits(for_any_number(logits, images), temperature)
 
     return segment
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from keras_fcn.errors import UserError
-from keras_fcn.inference.arrays import Array, ProbabilityFunction, Segment
+from keras_fcn.inference.arrays import Array, ProbabilityFunction, Segment, likeliest
 from keras_fcn.inference.options import TILE_MULTIPLE, InferenceOptions
 from keras_fcn.inference.tiling import Tiled
 
@@ -38,14 +38,20 @@ class WholeImages:
         tile = min(TILE_MULTIPLE * math.ceil(_TILE / input_scale / TILE_MULTIPLE), _LARGEST_TILE)
         return cls(tile, max(tile**2, min(4 * tile**2, _LOGITS // num_classes)))
 
-    def tiled(self, probabilities: ProbabilityFunction) -> Tiled:
+    def tiled(self, probabilities: ProbabilityFunction, decide: Segment = likeliest) -> Tiled:
         """Returns the tiles in which larger images are predicted."""
         tile = (self.tile, self.tile)
-        return Tiled(probabilities, tile, InferenceOptions(tile=tile).tile_overlap)
+        return Tiled(probabilities, tile, InferenceOptions(tile=tile).tile_overlap, decide)
 
-    def segmenter(self, whole: Segment, probabilities: ProbabilityFunction) -> Segment:
-        """Returns the function from images to class ids that predicts those up to `most_pixels` by `whole`."""
-        tiled = self.tiled(probabilities)
+    def segmenter(self, whole: Segment, probabilities: ProbabilityFunction, decide: Segment = likeliest) -> Segment:
+        """Returns the function from images to class ids that predicts those up to `most_pixels` by `whole`.
+
+        Args:
+            whole: The function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
+            probabilities: The function from the same images to probabilities.
+            decide: The function from probabilities to class ids.
+        """
+        tiled = self.tiled(probabilities, decide)
 
         def segment(images: Array) -> Array:
             is_large = images.shape[1] * images.shape[2] > self.most_pixels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import tensorflow as tf
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.arrays import ProbabilityFunction, Segment
+from keras_fcn.inference.decision import Decision
 from keras_fcn.network.parts import Parts, class_table
 from keras_fcn.network.torchvision import read_torchvision
-from keras_fcn.network.weights.files import holds_tensors, read_weight_file
+from keras_fcn.network.weights.files import ZIP_FAULTS, holds_tensors, read_weight_file
 from keras_fcn.runs.names import ENGINES
 from keras_fcn.system.files import lent_suffix, replaced_file, without_wildcards
 from keras_fcn.system.text import reason_of
@@ -45,13 +47,56 @@ def require_changeable(path: Path) -> None:
 def keep_temperature(path: Path, temperature: float) -> None:
     """Multiplies the temperature in a `.keras` file, by which its logits are divided where they become probabilities.
 
+    Thresholds in it, which were of other probabilities, are removed.
+
     Raises:
         UserError: If it cannot be loaded or written.
     """
     model = load_model(path)
-    Parts(model).logits.temperature *= temperature
+    logits = Parts(model).logits
+    logits.temperature, logits.thresholds = logits.temperature * temperature, {}
     with replaced_file(path) as temporary:
         model.save(temporary)
+
+
+def keep_thresholds(path: Path, thresholds: Mapping[str, float]) -> None:
+    """Replaces the thresholds in a `.keras` file.
+
+    Args:
+        path: The file.
+        thresholds: The least probability of classes, by name; none to remove all.
+
+    Raises:
+        UserError: If the file cannot be loaded or written, or a name is none of its classes, or the background.
+    """
+    model = load_model(path)
+    Decision.of(thresholds, class_table(model))
+    Parts(model).logits.thresholds = dict(thresholds)
+    with replaced_file(path) as temporary:
+        model.save(temporary)
+
+
+def with_thresholds(model: keras.Model, texts: Sequence[str]) -> keras.Model:
+    """Replaces the thresholds of a network in memory by others, each written NAME=VALUE, and returns it.
+
+    Args:
+        model: A network of `build_fcn`.
+        texts: The thresholds, or "none"; those of the network stay if it is empty.
+
+    Raises:
+        UserError: If a name is none of its classes, or the background.
+    """
+    if texts:
+        classes = class_table(model)
+        Parts(model).logits.thresholds = Decision().with_thresholds(texts, classes).by_name(classes)
+    return model
+
+
+def labels_of(model: keras.Model) -> dict[str, Any]:
+    """Returns what lies beside an exported model as JSON: its class table, and thresholds and input scale if any."""
+    logits = Parts(model).logits
+    labels = {**logits.classes.to_dict(), **({"thresholds": logits.thresholds} if logits.thresholds else {})}
+    return labels if logits.input_scale == 1 else {**labels, "input_scale": logits.input_scale}
 
 
 def load_model(path: Path) -> keras.Model:
@@ -73,7 +118,7 @@ def load_model(path: Path) -> keras.Model:
     try:
         with lent_suffix(path, ".keras") as named:
             model = keras.models.load_model(named, compile=False)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, *ZIP_FAULTS) as error:
         if saved_by := _newer_keras(path):
             raise UserError(
                 f"{path}: was saved by Keras {saved_by}, which Keras {keras.__version__} here cannot read; "
@@ -92,7 +137,7 @@ def _newer_keras(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             version = str(json.loads(archive.read("metadata.json"))["keras_version"])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, *ZIP_FAULTS):
         return None
     saved, here = ([int(part) for part in re.findall(r"\d+", text)[:3]] for text in (version, keras.__version__))
     return version if saved > here else None
@@ -104,17 +149,20 @@ def load_saved_model(path: Path) -> Any:
         return tf.saved_model.load(str(folder))
 
 
-def load_saved_functions(path: Path) -> tuple[Segment, ClassTable, ProbabilityFunction | None]:
+def load_saved_functions(path: Path) -> tuple[Segment, ClassTable, ProbabilityFunction | None, Decision, float]:
     """Loads a SavedModel of `python -m export.saved_model`.
 
     Returns:
-        The graph from images to class ids, the class table, and the graph to probabilities, if there is one.
+        The graph from images to class ids, the class table, the graph to probabilities, if there is one, how class ids
+        follow from these, and the fraction of its size at which an image is processed.
 
     Raises:
         UserError: If it is damaged or was not written by this program.
     """
     try:
-        classes = ClassTable.from_dict(json.loads((path / LABELS_FILE).read_text(encoding="utf-8")))
+        labels = json.loads((path / LABELS_FILE).read_text(encoding="utf-8"))
+        classes = ClassTable.from_dict(labels)
+        decide, scale = Decision.of(labels.get("thresholds", {}), classes), float(labels.get("input_scale", 1))
         loaded = load_saved_model(path)
         loaded.signatures[SIGNATURE]
     except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
@@ -127,4 +175,5 @@ def load_saved_functions(path: Path) -> tuple[Segment, ClassTable, ProbabilityFu
     def probabilities(images: tf.Tensor) -> tf.Tensor:
         return loaded.signatures[PROBABILITIES_SIGNATURE](images=tf.convert_to_tensor(images))["probabilities"]
 
-    return segment, classes, probabilities if PROBABILITIES_SIGNATURE in loaded.signatures else None
+    score = probabilities if PROBABILITIES_SIGNATURE in loaded.signatures else None
+    return segment, classes, score, decide, scale

@@ -20,6 +20,9 @@ DEFAULT_OVERLAP = 320
 
 _THREE_SCALES = (0.75, 1.0, 1.25)
 
+NO_THRESHOLDS = "none"
+"""What `threshold` says for none, whatever thresholds a model has."""
+
 _SCALES = Range(
     lambda scales: bool(scales) and all(0 < scale < math.inf for scale in scales),
     "must be one or more factors greater than 0",
@@ -40,12 +43,20 @@ def threshold_of(text: str) -> tuple[str, float]:
 
 def _are_thresholds(texts: tuple[str, ...]) -> bool:
     try:
-        return len({name for name, _ in map(threshold_of, texts)}) == len(texts)
+        return texts == (NO_THRESHOLDS,) or len({name for name, _ in map(threshold_of, texts)}) == len(texts)
     except ValueError:
         return False
 
 
-_THRESHOLDS = Range(_are_thresholds, "takes NAME=VALUE, each class once, and values above 0 and up to 1")
+_THRESHOLDS = Range(
+    _are_thresholds, f"takes NAME=VALUE, each class once, and values above 0 and up to 1, or {NO_THRESHOLDS}"
+)
+
+
+ThresholdOption = Annotated[
+    tuple[str, ...], _THRESHOLDS, arg(metavar="NAME=P ...", help_behavior_hint="(default: those kept in the model)")
+]
+"""Thresholds of classes, each written NAME=VALUE, or "none"; none given means those of the model."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +82,9 @@ class InferenceOptions(Options):
     temperature: Annotated[float, POSITIVE, arg(metavar="T")] = 1.0
     """Divide logits by this before they become probabilities; evaluate.py --calibration says which fits."""
 
-    threshold: Annotated[tuple[str, ...], _THRESHOLDS, arg(metavar="NAME=P ...", help_behavior_hint="")] = ()
-    """Give pixels to a class where its probability is at least this, however probable others are: crack=0.3."""
+    threshold: ThresholdOption = ()
+    """Give pixels to a class where its probability is at least this, however probable others are: crack=0.3. Those that
+    are given replace all that are kept in the model; none applies none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,9 +103,13 @@ class InferenceOptions(Options):
 
     @property
     def is_plain(self) -> bool:
-        """True if each image is predicted once, as a whole, and each pixel gets its most probable class."""
-        is_as_trained = self.temperature == 1 and not self.threshold
-        return is_as_trained and not self.is_averaged and self.tile is None
+        """True if each image is predicted once, as a whole, and its pixels get the classes that the model gives."""
+        return self.is_direct and not self.threshold
+
+    @property
+    def is_direct(self) -> bool:
+        """True if each image is predicted once, as a whole, at the model's own temperature."""
+        return self.temperature == 1 and not self.is_averaged and self.tile is None
 
     @property
     def is_averaged(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import as_image
 from keras_fcn.inference.arrays import ProbabilityFunction, Segment
@@ -36,13 +37,14 @@ class Predictor:
         classes: For a function, names and colours of the ids.
         score: For a function, one from the same images to probabilities float32 [N, H, W, C], if there is one.
         name: For a function, its name in error messages.
+        decide: For a function, how its classes follow from the probabilities; the most probable class if not given.
 
     Attributes:
         segment: From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
         classes: Names and colours of the ids.
         decide: From probabilities [..., C] to class ids uint8 [...].
-        limits: The images that are predicted as a whole where memory matters; None for SavedModels, functions, and
-            files without probabilities or of one size.
+        limits: The images that are predicted as a whole where memory matters; None for functions, models
+            without probabilities, files of one size, and where options say tiles, or average.
         program: The program that computes it: Keras, ONNX Runtime ...; empty for a function.
 
     Raises:
@@ -59,6 +61,7 @@ class Predictor:
         classes: ClassTable | None = None,
         score: ProbabilityFunction | None = None,
         name: str = "the model",
+        decide: Decision | None = None,
     ) -> None:
         if isinstance(model, (str, Path)):
             path = find_model(Path(model))
@@ -70,10 +73,11 @@ class Predictor:
         elif classes is None:
             raise UserError(f"Predictor takes a model or a path, or a function and its classes. Received: {model!r}")
         else:
-            engine = Engine("", classes, model, score)
+            engine = Engine("", classes, model, score, decide=decide or Decision())
         self._tiled: Tiled | None = None
         self._large: WholeImages | None = None
-        self.segment, self.classes, self.decide = engine.segment, engine.classes, Decision()
+        self.segment, self.classes, self.decide = engine.segment, engine.classes, engine.decide
+        self._own = engine.decide
         self.limits, self.program = engine.whole, engine.program
         self._score, self._name, self._fix, self._sight = engine.score, name, engine.fix, engine.sight
 
@@ -109,7 +113,7 @@ class Predictor:
         Args:
             path: The run folder, SavedModel, or `.keras`, `.onnx`, `.xml` or `.tflite` file; several are an ensemble.
             options: Flipping, scales and tiles; none if not given.
-            decision: How probabilities become classes; the most probable class if not given.
+            decision: How probabilities become classes; as for `using`.
 
         Raises:
             UserError: If there is no such model, it is damaged, or it was not written by this program.
@@ -121,11 +125,19 @@ class Predictor:
     def using(self, options: InferenceOptions, decision: Decision | None = None) -> Predictor:
         """Returns a predictor that applies flipping, scales and tiles to this one, and a decision to what that gives.
 
+        Args:
+            options: The options. Their thresholds come first, then those of `decision`, then the model's own.
+            decision: How probabilities become classes; as before if not given.
+
         Raises:
             UserError: If the options need probabilities, and the model returns classes only.
         """
-        decision = (decision or Decision()).with_thresholds(options.threshold, self.classes.names)
-        if options.is_plain and decision.is_plain:
+        decision = decision or self.decide
+        if options.threshold:
+            decision = decision.with_thresholds(options.threshold, self.classes)
+        elif not decision.thresholds:
+            decision = dataclasses.replace(decision, thresholds=self.decide.thresholds)
+        if options.is_direct and decision == self.decide:
             return self
         probabilities = self.score
         if options.temperature != 1:
@@ -137,11 +149,14 @@ class Predictor:
         # Variants are averaged outside of a graph: tracing one of eight networks took 25 seconds.
         if options.tile is not None:
             tiled = Tiled(probabilities, options.tile, options.tile_overlap, decision)
-            found = Predictor(tiled.segment, self.classes, tiled.probabilities, self._name)
+            found = Predictor(tiled.segment, self.classes, tiled.probabilities, self._name, decision)
             found._tiled = tiled
         else:
-            found = Predictor(lambda images: decision(probabilities(images)), self.classes, probabilities, self._name)
-        found.decide, found._large, found.program = decision, self.limits or self._large, self.program
+            segment = lambda images: decision(probabilities(images))  # noqa: E731
+            found = Predictor(segment, self.classes, probabilities, self._name, decision)
+        found._own, found._large, found.program = self._own, self.limits or self._large, self.program
+        if options.tile is None and not options.is_averaged:
+            found.limits = self.limits
         found._sight = self._sight
         return found
 
@@ -159,12 +174,23 @@ class Predictor:
         return None
 
     @property
+    def threshold_note(self) -> str:
+        """Returns a line on thresholds that are kept in the model, used or replaced; empty if it has none."""
+        kept = self._own.described(self.classes)
+        if not kept:
+            return ""
+        if self.decide.thresholds == self._own.thresholds:
+            return f"{self._name}: its own thresholds decide: {kept}; --threshold none is without"
+        used = self.decide.described(self.classes)
+        return f"{self._name}: its own thresholds ({kept}) are replaced by {used or 'none'}"
+
+    @property
     def segment_any_size(self) -> Segment:
         """Returns `segment`, in tiles for images that would not fit into memory as a whole.
 
-        A SavedModel, a function, and a predictor with options of its own take each image as `segment` does.
+        A function, and a predictor with flips, scales or tiles take each image as `segment` does.
         """
-        return self.segment if self.limits is None else self.limits.segmenter(self.segment, self.score)
+        return self.segment if self.limits is None else self.limits.segmenter(self.segment, self.score, self.decide)
 
     @property
     def is_tiled(self) -> bool:
@@ -199,9 +225,10 @@ class Predictor:
             UserError: If the model returns classes only.
         """
         if self._score is None:
+            options = f"{argument('temperature')}, {argument('threshold')}, {argument('unsure')}"
             raise UserError(
-                f"{self._name}: returns classes without probabilities, which flips, scales, tiles and confidence need; "
-                f"{self._fix}"
+                f"{self._name}: returns classes without probabilities, which flips, scales, tiles, {options}, "
+                f"calibration and the outputs probabilities, confidence and to_label need; {self._fix}"
             )
         return self._score
 

@@ -122,7 +122,8 @@ def with_input_scale(network: keras.Model, scale: float) -> keras.Model:
         if isinstance(layer, layers.Rescaling):
             inputs = resize(inputs)
         if isinstance(layer, Logits):
-            layer = Logits(layer.classes, scale, layer.temperature, dtype="float32", name=layer.name)
+            kept = layer.classes, scale, layer.temperature, layer.thresholds
+            layer = Logits(*kept, dtype="float32", name=layer.name)
         return layer(inputs, **options)
 
     return keras.models.clone_model(network, clone_function=lambda layer: layer, call_function=call)

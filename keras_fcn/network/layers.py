@@ -163,13 +163,20 @@ class Logits(keras.layers.Layer):
         classes: A `ClassTable`, or the result of its `to_dict`.
         input_scale: The fraction of the image's size at which the network processed it.
         temperature: The number by which logits are divided where they become probabilities; not in this layer.
+        thresholds: The least probability, above 0 and up to 1, with which a pixel gets a class however probable others
+            are, by its name; of classes that have one. It is not applied in this layer.
     """
 
     def __init__(
-        self, classes: ClassTable | dict, input_scale: float = 1.0, temperature: float = 1.0, **kwargs
+        self,
+        classes: ClassTable | dict,
+        input_scale: float = 1.0,
+        temperature: float = 1.0,
+        thresholds: dict[str, float] | None = None,
+        **kwargs,
     ) -> None:
         super().__init__(**kwargs)
-        self.input_scale, self.temperature = input_scale, temperature
+        self.input_scale, self.temperature, self.thresholds = input_scale, temperature, dict(thresholds or {})
         self.classes = classes if isinstance(classes, ClassTable) else ClassTable.from_dict(classes)
 
     def call(self, inputs):
@@ -192,8 +199,9 @@ class Logits(keras.layers.Layer):
     def get_config(self) -> dict:
         """Returns the arguments of the constructor."""
         config = {**super().get_config(), "classes": self.classes.to_dict(), "input_scale": self.input_scale}
-        # Versions that know no temperature read files without one.
-        return config if self.temperature == 1 else {**config, "temperature": self.temperature}
+        # Versions that know no temperature, or no thresholds, read files without them.
+        config |= {} if self.temperature == 1 else {"temperature": self.temperature}
+        return {**config, "thresholds": dict(self.thresholds)} if self.thresholds else config
 
 
 def _cropped(scores, height, width):

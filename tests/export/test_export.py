@@ -1,4 +1,5 @@
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from kinds_of_files import write_photo
 from PIL import Image
 
 from export.saved_model import ExportOptions, export_saved_model
+from export.server.model.servable import LargeImages, Servable
+from export.server.protocols.v2 import model_metadata
 from keras_fcn import ClassTable, Predictor, build_fcn, read_image
 from keras_fcn.errors import UserError
 from keras_fcn.inference.models import load_model
+from keras_fcn.inference.options import InferenceOptions
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +175,33 @@ def test_warmup_requests_are_ones_that_the_model_answers(exported, loaded):
     assert asked == set(loaded.signatures) - {"metadata"}
 
 
-def test_the_command_says_what_it_did(trained, tmp_path):
-    call = Call("export/saved_model.py", trained, tmp_path / "out")
+def test_the_command_says_what_it_did_and_its_thresholds_decide(trained, tmp_path):
+    image = np.random.default_rng(4).integers(0, 256, (130, 70, 3), np.uint8)
+    plain = Predictor(trained)
+    probabilities = plain.probabilities(image)
+    chosen = 1 + int(probabilities[..., 1:].mean((0, 1)).argsort()[-2])
+    name, least = plain.classes.names[chosen], round(float(np.median(probabilities[..., chosen])), 4)
+    call = Call("export/saved_model.py", trained, tmp_path / "out", "--threshold", f"{name}={least}")
     assert (call.status, call.err) == (0, "")
+
+    saved = tmp_path / "out/1"
+    others = np.where(np.arange(21) == chosen, -1, probabilities).argmax(-1)
+    expected = np.where(probabilities[..., chosen] >= np.float32(least), chosen, others)
+    assert (expected != plain(image)).any()
+    exported = Predictor(saved)
+    assert np.mean(exported(image) == expected) > 0.999
+    assert np.mean(exported.using(InferenceOptions(threshold=("none",)))(image) == plain(image)) > 0.999
+    assert json.loads((saved / "assets.extra/labels.json").read_text())["thresholds"] == {name: least}
+    servable = Servable(saved, LargeImages(InferenceOptions(tile=(64, 64))))
+    assert servable.thresholds == {name: least}
+    *_, ids = servable.segment_in_tiles(image)
+    np.testing.assert_array_equal(ids, exported.using(InferenceOptions(tile=(64, 64)))(image))
+    assert model_metadata("model", servable)["parameters"]["class_thresholds"] == {name: least}
+    png = io.BytesIO()
+    Image.fromarray(image).save(png, "PNG")
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(io.BytesIO(servable.segment_file(png.getvalue()).png))), exported(image)
+    )
     assert f"{tmp_path}/out/1: " in call.out
     assert {line.split()[0] for line in call.out.splitlines()[2:-2]} == {"images", "probabilities", "serving_default"}
     assert f"saved_model_cli run --dir {tmp_path}/out/1" in call.out
@@ -192,6 +220,8 @@ def test_what_cannot_be_exported_is_one_line(tmp_path, exported, tiny):
         assert len(call.err.splitlines()) == 1
     with pytest.raises(UserError, match="file: is a file; give a folder to export to"):
         export_saved_model(tiny, tmp_path / "file")
+    call = Call("export/onnx.py", tmp_path / "model.keras", tmp_path / "out", "--threshold", "floor=2")
+    assert (call.status, call.err.count("\n")) == (2, 1)
     with pytest.raises(UserError, match=r"max_pixels must be at least 10000\. Received: 9999"):
         ExportOptions(tmp_path, tmp_path, max_pixels=9999)
 

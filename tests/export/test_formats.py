@@ -20,6 +20,7 @@ from export.formats.report import verify_file
 from export.graph.class_graph import class_graph
 from keras_fcn import ClassTable, Predictor, build_fcn
 from keras_fcn.errors import UserError
+from keras_fcn.inference.models import with_thresholds
 from keras_fcn.network.fcn import with_input_scale
 from keras_fcn.network.parts import Parts
 from keras_fcn.runs.names import CONTEXTS
@@ -130,39 +131,68 @@ def test_a_file_of_a_network_with_context_gives_the_live_model_s_classes(tmp_pat
     assert len(np.unique(expected)) > 1
 
 
+@pytest.fixture(scope="module")
+def decided(model):
+    """A network with a temperature, and thresholds of two classes that a quarter of the pixels reaches each."""
+    copied = varied("mobilenet_v2")
+    copied.set_weights(model.get_weights())
+    images = images_of((2, 33, 65))
+    Parts(copied).logits.temperature = float(np.std(copied(images.astype(np.float32))))
+    quantiles = np.quantile(np.asarray(Predictor(copied).score(images)), 0.75, axis=(0, 1, 2))
+    return with_thresholds(copied, [f"red shirt={quantiles[1]:.3f}", f"帽子={quantiles[2]:.3f}"])
+
+
+@pytest.mark.parametrize(("classes_first", "size"), [(False, None), (True, (33, 65))])
+def test_thresholds_decide_in_the_graph(decided, live, classes_first, size):
+    images, thresholds = images_of((2, 33, 65)), Parts(decided).logits.thresholds
+    factors = np.asarray(Predictor(decided).score(images))[..., 1:] / np.array([*thresholds.values()], np.float32)
+    expected = np.where((factors >= 1).any(-1), 1 + factors.argmax(-1), 0)
+    assert np.mean(Predictor(decided).segment(images).numpy() == expected) > 0.999
+    graph = class_graph(decided, size, classes_first)
+    assert np.mean(graph(tf.constant(images))["classes"].numpy() == expected) > 0.999
+    assert (live.segment(images).numpy() != expected).mean() > 0.05
+    assert len(np.unique(expected)) == 3
+
+
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_file_gives_the_live_model_s_classes_at_any_size(tmp_path, model, live, name):
+def test_a_file_gives_the_live_model_s_classes_at_any_size(tmp_path, decided, name):
+    """It decides by thresholds; files of networks without any are in the other tests."""
     needed(name)
-    path, compared = export_format(FORMATS[name], model, tmp_path)
+    live = Predictor(decided)
+    path, compared = export_format(FORMATS[name], decided, tmp_path)
+    assert max(found.difference for found in compared) < 1e-3
     assert len(compared) == 3
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(["labels.json", *FORMATS[name].files])
-    assert json.loads((tmp_path / "labels.json").read_text()) == live.classes.to_dict()
+    thresholds = Parts(decided).logits.thresholds
+    assert json.loads((tmp_path / "labels.json").read_text()) == {**live.classes.to_dict(), "thresholds": thresholds}
     segment = Predictor(path).segment
     for shape in SHAPES:
         classes = segment(images_of(shape))
         assert classes.dtype == np.uint8
         assert np.mean(classes == live.segment(images_of(shape)).numpy()) > 0.999
-    METADATA[name](path)
+    METADATA[name](path, thresholds)
 
 
-def onnx_metadata(path):
+def onnx_metadata(path, thresholds):
     import onnx as library
 
     metadata = {entry.key: entry.value for entry in library.load(path).metadata_props}
     assert metadata["model_name"] == "fcn8s_mobilenet_v2"
     assert json.loads(metadata["class_names"]) == ["floor", "red shirt", "帽子"]
     assert len(json.loads(metadata["class_colors"])) == 3
+    assert json.loads(metadata["class_thresholds"]) == thresholds
 
 
-def openvino_metadata(path):
+def openvino_metadata(path, thresholds):
     import openvino as library
 
     metadata = library.Core().read_model(path).get_rt_info(["model_info"])
     assert metadata["labels"] == "floor red_shirt 帽子"
     assert json.loads(metadata["class_names"]) == ["floor", "red shirt", "帽子"]
+    assert json.loads(metadata["class_thresholds"]) == thresholds
 
 
-def litert_metadata(path):
+def litert_metadata(path, thresholds):
     assert zipfile.ZipFile(path).read("labels.txt").decode().splitlines() == ["floor", "red shirt", "帽子"]
     code = (
         "import sys, numpy as np; from ai_edge_litert.interpreter import Interpreter; i = Interpreter(sys.argv[1]);"

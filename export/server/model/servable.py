@@ -21,8 +21,8 @@ from export.graph.signatures import METADATA_SIGNATURE, sees_whole_image
 from export.server.model.grey_png import encode_grey
 from export.server.model.plain_header import read_plain_header
 from keras_fcn.errors import UserError
-from keras_fcn.inference.arrays import likeliest
 from keras_fcn.inference.batches import BATCH_PIXELS, stacked
+from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE, load_saved_model
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.tiling import Tiled
@@ -107,6 +107,7 @@ class Servable:
         version: The folder's name.
         names: Class names, by id.
         colors: Class colours, RGB.
+        thresholds: The least probability of classes, by name, with which a pixel is theirs; of those that have one.
         max_pixels: The limit of height times width of an image.
         whole_pixels: The most pixels that go through the network at once, but for networks that see whole images.
 
@@ -126,6 +127,10 @@ class Servable:
             ) from None
         self.version = folder.name
         self.names = [name.decode() for name in found["class_names"]]
+        # Exports of before have no thresholds.
+        thresholds = [float(f"{value:.6g}") for value in found.get("class_thresholds", np.zeros(len(self.names)))]
+        self.thresholds = {name: value for name, value in zip(self.names, thresholds) if value}
+        self._decide = Decision(thresholds=tuple(value or None for value in thresholds) if self.thresholds else ())
         self.colors: list[list[int]] = found["class_colors"].tolist()
         # Exports of before have no other limits than of pixels.
         limits = FileLimits(**{name: int(found[name]) for name in FileLimits._fields if name in found})
@@ -234,7 +239,7 @@ class Servable:
         assert self._tiled is not None
         ids = np.empty(image.shape[:2], np.uint8)
         for rows, columns, block in self._tiled.blocks(image):
-            ids[rows, columns] = likeliest(block)
+            ids[rows, columns] = self._decide(block)
             yield None
         yield ids
 

@@ -161,6 +161,7 @@ def model_metadata(name: str, servable: Servable) -> dict[str, Any]:
         "parameters": {
             "class_names": servable.names,
             "class_colors": servable.colors,
+            **({"class_thresholds": servable.thresholds} if servable.thresholds else {}),
             "max_pixels": servable.max_pixels,
         },
     }

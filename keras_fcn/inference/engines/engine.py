@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.inference.arrays import ProbabilityFunction, Segment, likeliest
+from keras_fcn.inference.arrays import ProbabilityFunction, Segment
+from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.engines.facts import Facts
 from keras_fcn.inference.large import WholeImages
 
@@ -36,6 +37,7 @@ class Engine:
         whole: The images that are computed as a whole where memory matters; None if all are.
         size: Height and width of all images; None for any.
         batch: The number of images in a call; None for any.
+        decide: How class ids follow from probabilities.
         fix: How to export the network with probabilities, for error messages.
         sight: The function that returns how many pixels a pixel sees to one side; None if that is not known.
     """
@@ -47,6 +49,7 @@ class Engine:
     whole: WholeImages | None = None
     size: tuple[int, int] | None = None
     batch: int | None = None
+    decide: Decision = dataclasses.field(default_factory=Decision)
     fix: str = "export the run again: python -m export.saved_model RUN DIR"
     sight: Callable[[], float] | None = None
 
@@ -79,6 +82,7 @@ def engine_of_file(path: Path, opened: Opened) -> Engine:
         UserError: By its functions, if images have another size than the file takes.
     """
     classes, (batch, height, width, _) = opened.facts.classes, opened.shape
+    decide = Decision.of(opened.facts.thresholds, classes)
     size = None if height is None or width is None else (height, width)
 
     def compute(images: np.ndarray, output: str) -> np.ndarray:
@@ -93,12 +97,12 @@ def engine_of_file(path: Path, opened: Opened) -> Engine:
         return compute(images, PROBABILITIES)
 
     def segment(images: np.ndarray) -> np.ndarray:
-        return compute(images, IDS) if IDS in opened.outputs else likeliest(score(images))
+        return compute(images, IDS) if IDS in opened.outputs else decide(score(images))
 
     is_scored = PROBABILITIES in opened.outputs
     whole = WholeImages.of(classes.num_classes, opened.facts.input_scale) if is_scored and size is None else None
     fix = f"export the run again: python -m {opened.command} RUN DIR --output both"
-    return Engine(opened.program, classes, segment, score if is_scored else None, whole, size, batch, fix)
+    return Engine(opened.program, classes, segment, score if is_scored else None, whole, size, batch, decide, fix)
 
 
 def _require_taken(path: Path, opened: Opened, shape: tuple[int, ...]) -> None:

@@ -22,14 +22,17 @@ class Facts:
         name: The network's name.
         classes: Names and colours of the ids.
         input_scale: The factor by which images are resized in the file before the network sees them.
+        thresholds: The least probability of classes, by name, with which a pixel is theirs; of those that have one.
     """
 
     name: str
     classes: ClassTable
     input_scale: float = 1.0
+    thresholds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def to_texts(self) -> dict[str, str]:
         """Returns them as texts by name; lists are JSON."""
+        thresholds = {"class_thresholds": json.dumps(dict(self.thresholds), ensure_ascii=False)}
         return {
             "model_name": self.name,
             "class_names": json.dumps(self.classes.names, ensure_ascii=False),
@@ -37,6 +40,7 @@ class Facts:
             "void_color": json.dumps(self.classes.void_color),
             "input_scale": f"{self.input_scale:g}",
             "preprocessing": PREPROCESSING,
+            **(thresholds if self.thresholds else {}),
         }
 
     @classmethod
@@ -55,8 +59,9 @@ class Facts:
             names, colors = json.loads(texts["class_names"]), json.loads(texts["class_colors"])
             void = json.loads(texts.get("void_color", "[224, 224, 192]"))
             classes = ClassTable.from_dict({"names": names, "colors": colors, "void_color": void})
-            return cls(texts.get("model_name", ""), classes, float(texts.get("input_scale", 1)))
-        except (KeyError, TypeError, ValueError):
+            thresholds = {name: float(value) for name, value in json.loads(texts.get("class_thresholds", "{}")).items()}
+            return cls(texts.get("model_name", ""), classes, float(texts.get("input_scale", 1)), thresholds)
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise UserError(
                 f"{path}: holds no class names and colours, so it is no file of python -m {command}; export your run "
                 "with that"

@@ -10,7 +10,7 @@ import keras
 from keras_fcn.inference.arrays import Segment
 from keras_fcn.inference.engines.engine import Engine
 from keras_fcn.inference.engines.facts import Facts
-from keras_fcn.inference.graphs import probability_function, segmenter
+from keras_fcn.inference.graphs import decision_of, probability_function, segmenter
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.models import load_model
 from keras_fcn.inference.sight import sight_of
@@ -40,13 +40,15 @@ def engine_of(model: keras.Model) -> Engine:
         model = keras.Model(model.inputs, model.outputs[0], name=model.name)
     classes, score = class_table(model), probability_function(model)
     sight = functools.partial(sight_of, model)
-    return Engine("Keras", classes, segmenter(model), score, whole_images_of(model), sight=sight)
+    return Engine(
+        "Keras", classes, segmenter(model), score, whole_images_of(model), decide=decision_of(model), sight=sight
+    )
 
 
 def facts_of(model: keras.Model) -> Facts:
     """Returns what an exported file says of a network of `build_fcn`."""
     logits = Parts(model).logits
-    return Facts(model.name, logits.classes, logits.input_scale)
+    return Facts(model.name, logits.classes, logits.input_scale, dict(logits.thresholds))
 
 
 def whole_images_of(model: keras.Model) -> WholeImages:
@@ -57,4 +59,5 @@ def whole_images_of(model: keras.Model) -> WholeImages:
 
 def large_image_segmenter(model: keras.Model) -> Segment:
     """Returns the function from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W], in tiles for large images."""
-    return whole_images_of(model).segmenter(segmenter(model), probability_function(model))
+    functions = segmenter(model), probability_function(model), decision_of(model)
+    return whole_images_of(model).segmenter(*functions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from keras_fcn.inference.engines.engine import Engine
+from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.models import load_saved_functions
 
 
@@ -18,5 +19,6 @@ def open_saved_model(path: Path, threads: int = 0) -> Engine:
     Raises:
         UserError: If it is damaged, or was not written by this program.
     """
-    segment, classes, score = load_saved_functions(path)
-    return Engine("TensorFlow", classes, segment, score)
+    segment, classes, score, decide, scale = load_saved_functions(path)
+    whole = WholeImages.of(classes.num_classes, scale) if score else None
+    return Engine("TensorFlow", classes, segment, score, whole, decide=decide)
