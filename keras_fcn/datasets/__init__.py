@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
@@ -154,8 +155,10 @@ def _undivided(root: Path, layout: str, patterns: Patterns | None) -> Pairs:
     """Lists all pairs of data that have no splits of their own."""
     try:
         return _listed(root, "all", layout, patterns)
-    except UserError:
+    except UserError as error:
         _ = _listed(root, "train", layout, patterns)  # raises what is wrong with the folder
+        if not re.search("no (such )?split", str(error)):
+            raise
         own = f"{root}: has splits of its own, which {argument('blocks')} does not divide; leave it out"
         raise UserError(own) from None
 

@@ -124,7 +124,8 @@ class Raster:
         if self._palette is not None:
             return self._palette[pixels[0]]
         if self.brightest is not None:
-            self.brightest = max(self.brightest, int(pixels.max(initial=0)))
+            shown = pixels[:, self.valid(window)] if self.has_gaps else pixels
+            self.brightest = max(self.brightest, int(shown.max(initial=0)))
             pixels = (pixels >> 8).astype(np.uint8)
         if self._is_inverted:
             pixels = 255 - pixels

@@ -22,7 +22,7 @@ Existing = Literal["refuse", "overwrite", "skip"]
 
 VIDEO_SUFFIX = ".mp4"
 
-RASTER_SUFFIXES = {"masks": ".tif", "probabilities": ".tif"}
+RASTER_SUFFIXES = {"masks": ".tif", "probabilities": ".tif", "confidence": ".tif"}
 """Suffixes of a GeoTIFF's files that lie on the same place of the map."""
 
 _FRAME = re.compile(r"/\d{6,}$")

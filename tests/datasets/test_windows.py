@@ -249,6 +249,17 @@ def test_blocks_are_an_option_of_data_without_splits(pairs, tmp_path):
         open_pairs(root / "missing", "val", blocks=64)
 
 
+def test_another_fault_of_data_that_are_to_be_divided_is_told(monkeypatch, pairs, tmp_path):
+    def listed(root, split, *_):
+        if split == "all":
+            raise UserError(f"{root}/a.png: cannot be decoded; replace it")
+        return pairs
+
+    monkeypatch.setattr("keras_fcn.datasets._listed", listed)
+    with pytest.raises(UserError, match=r"a\.png: cannot be decoded; replace it$"):
+        open_pairs(tmp_path, "val", blocks=64)
+
+
 def test_the_conversion_writes_blocks(pairs, tmp_path):
     call = Call("keras_fcn/convert.py", tmp_path, tmp_path / "out", "--blocks", "100")
     assert call.status == 0, call.err

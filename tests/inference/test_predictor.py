@@ -242,3 +242,18 @@ def test_other_classes_than_the_models_are_named():
     with pytest.raises(UserError, match="or make them so: merge, ignore_classes, drop$"):
         require_same_classes(model, data, takes_wanted=True)
     require_same_classes(data, data)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".npz"])
+def test_an_archive_of_a_newer_version_of_zip_is_one_line(tmp_path, suffix):
+    """Its entry says that 6.4 is needed to extract it."""
+    path = tmp_path / f"a{suffix}"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    content = bytearray(path.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 4), (b"PK\x01\x02", 6)):
+        content[content.index(mark) + offset] = 64
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"zip file version 6\.4") as caught:
+        Predictor(path)
+    assert "\n" not in str(caught.value)

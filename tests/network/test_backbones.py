@@ -4,6 +4,7 @@ import pytest
 from numpy_resnet import convolve
 
 from keras_fcn.network.backbones import build_backbone
+from keras_fcn.network.backbones.efficientnet_lite import build_efficientnet_lite
 from keras_fcn.network.backbones.resnets import basic_block_v1, basic_block_v2, bottleneck_block_v1
 
 EPSILON = 1e-5
@@ -138,3 +139,10 @@ def test_unknown_names_and_weights_are_refused():
         build_backbone("vgg")
     with pytest.raises(ValueError, match="no ImageNet weights are published for resnet18_v2; they are for resnet50_v2"):
         build_backbone("resnet18_v2", "imagenet")
+
+
+def test_a_block_of_efficientnet_lite_with_a_stride_has_no_shortcut_whatever_its_channels():
+    """At a tenth of the width, stages have as many channels as the one before."""
+    image = keras.Input((None, None, 3))
+    network = keras.Model(image, build_efficientnet_lite(image, 0.1, 0.1))
+    assert [feature.shape[1:3] for feature in network(np.zeros((1, 64, 96, 3)))] == [(8, 12), (4, 6), (2, 3)]

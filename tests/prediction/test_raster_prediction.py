@@ -15,6 +15,7 @@ from PIL import Image
 from keras_fcn import Predictor
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.rasters import opened_raster
 from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.options import InferenceOptions
@@ -103,6 +104,31 @@ def test_nodata_becomes_void(tmp_path, predictor):
     assert [feature["properties"]["pixels"] for feature in features] == [
         int((expected == index).sum()) for index in (1, 2, 3) if (expected == index).any()
     ]
+
+
+@pytest.mark.parametrize("tile", [None, (96, 96)])
+def test_confidence_lies_where_the_raster_does(tmp_path, predictor, tile):
+    pixels, predictor = noise(150, 210, 3), predictor.using(InferenceOptions(tile=tile))
+    pixels[20:50, 30:90] = 0
+    raster = write_geotiff(tmp_path / "a.tif", pixels, nodata=0)
+    predicted(predictor, raster, tmp_path, "confidence")
+    expected = predictor.probabilities(pixels).max(-1)
+    with opened(raster) as source, opened(tmp_path / "confidence" / "a.tif") as found:
+        assert (found.crs, found.transform, found.descriptions) == (source.crs, source.transform, ("confidence",))
+        missing = np.isnan(found.read(1))
+        assert missing[20:50, 30:90].all()
+        assert missing.sum() == 30 * 60
+        np.testing.assert_allclose(found.read(1)[~missing], expected[~missing], atol=1e-3)
+
+
+def test_nodata_is_not_the_brightest(tmp_path):
+    """12 bits in 16 with 65535 where there is nothing: too dark to be scaled so."""
+    pixels = noise(60, 70, 3).astype(np.uint16) << 4
+    pixels[:, :9] = 65535
+    with opened_raster(write_geotiff(tmp_path / "a.tif", pixels, nodata=65535)) as raster:
+        for window in raster.windows():
+            raster[window]
+        assert raster.brightest == pixels[:, 9:].max()
 
 
 def test_what_the_network_is_not_sure_of_is_void_and_no_nodata(tmp_path, predictor):

@@ -53,7 +53,7 @@ def class_mapping(before: ClassTable, wanted: SourceOptions) -> ClassMapping:
     ids = [left.index(name) if name else VOID_LABEL for name in names]
     classes = ClassTable(tuple(left), tuple(colors), before.void_color)
     ids += range(before.num_classes, VOID_LABEL + 1)  # those that no mask holds
-    return ClassMapping(classes, tuple(ids), _note(before, merged, wanted, len(left)))
+    return ClassMapping(classes, tuple(ids), _note(before, merged, wanted, name_of, len(left)))
 
 
 def _merged(text: str, classes: ClassTable) -> tuple[str, tuple[str, ...]]:
@@ -128,8 +128,10 @@ def _given(wanted: SourceOptions) -> str:
     return " and ".join(argument(name) for name in ("merge", "ignore_classes", "drop") if getattr(wanted, name))
 
 
-def _note(before: ClassTable, merged: dict[str, tuple[str, ...]], wanted: SourceOptions, left: int) -> str:
+def _note(
+    before: ClassTable, merged: dict[str, tuple[str, ...]], wanted: SourceOptions, name_of: dict[str, str], left: int
+) -> str:
     parts = [f"{' + '.join(members)} {'is' if len(members) == 1 else 'are'} {new!r}" for new, members in merged.items()]
-    for names, what in ((wanted.ignore_classes, "void"), (wanted.drop, "background")):
+    for names, what in ((wanted.ignore_classes, "void"), (wanted.drop, name_of.get("".join(wanted.drop[:1]), ""))):
         parts += [f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {what}"] if names else []
     return f"classes as wanted: {'; '.join(parts)}; {left} of {before.num_classes} are left"

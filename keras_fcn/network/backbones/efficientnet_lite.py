@@ -79,7 +79,8 @@ def _block(x, size: int, stride: int, expansion: int, filters: int, name: str) -
     y = layers.DepthwiseConv2D(size, stride, "same", use_bias=False, name=f"{name}_depthwise")(expanded)
     y = _convolve(_norm_relu(y, f"{name}_depthwise"), filters, 1, 1, f"{name}_project")
     y = _norm(y, f"{name}_project")
-    return (layers.Add(name=f"{name}_add")([x, y]) if y.shape == x.shape else y), expanded
+    is_added = stride == 1 and x.shape[-1] == filters
+    return (layers.Add(name=f"{name}_add")([x, y]) if is_added else y), expanded
 
 
 def _norm_relu(x, name: str):

@@ -28,6 +28,9 @@ LARGEST_FILE = 1 << 30
 KINDS = "an .npz of arrays, a .safetensors, a .pth of PyTorch or a Gluon .params file"
 """Formats of `read_weight_file`, for messages."""
 
+ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+"""What `zipfile` raises of faults in an archive; RuntimeError of members that are encrypted or of a newer version."""
+
 _ZIP, _MXNET, _PICKLE = b"PK\x03\x04", struct.pack("<QQ", 0x112, 0), b"\x80"
 _MXNET_V1, _MXNET_V2, _MXNET_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 _MXNET_TYPES = ("<f4", "<f8", "<f2", "u1", "<i4", "i1", "<i8")
@@ -50,7 +53,7 @@ def read_weight_file(path: Path) -> dict[str, np.ndarray]:
         return _checked(_read(path))
     except SafetensorError as error:
         raise UserError(f"{path}: is a damaged .safetensors file ({reason_of(error)})") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # RuntimeError: encrypted, or unknown
+    except ZIP_FAULTS as error:
         raise UserError(f"{path}: is a damaged .npz, .pth or .keras file ({reason_of(error)})") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({reason_of(error)})") from None
@@ -76,7 +79,7 @@ def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 def holds_tensors(path: Path) -> bool:
     """Returns whether a file is of PyTorch or safetensors, by its first bytes; False for what cannot be read."""
-    with contextlib.suppress(OSError, zipfile.BadZipFile):
+    with contextlib.suppress(OSError, *ZIP_FAULTS):
         with path.open("rb") as file:
             head = file.read(16)
         if not head.startswith(_ZIP):

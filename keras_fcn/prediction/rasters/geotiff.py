@@ -1,4 +1,4 @@
-"""Writing GeoTIFFs of class ids and probabilities, block by block."""
+"""Writing GeoTIFFs of class ids, probabilities and confidence, block by block."""
 
 from __future__ import annotations
 
@@ -79,6 +79,24 @@ def new_probabilities(path: Path, raster: Raster, classes: ClassTable) -> Iterat
     with _created(path, raster, {**options, "interleave": "band"}) as dataset:
         for number, name in enumerate(classes.names, start=1):
             dataset.set_band_description(number, name)
+        yield GeoTiff(dataset, path)
+
+
+@contextlib.contextmanager
+def new_confidence(path: Path, raster: Raster, classes: ClassTable) -> Iterator[GeoTiff]:
+    """Creates a GeoTIFF of the highest probability, 0 to 1: a band of 16-bit floats; NaN is its nodata value.
+
+    Args:
+        path: The file.
+        raster: The raster that it lies upon.
+        classes: The classes.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    options = {"count": 1, "dtype": "float32", "nbits": 16, "nodata": float("nan"), "predictor": 3}
+    with _created(path, raster, options) as dataset:
+        dataset.set_band_description(1, "confidence")
         yield GeoTiff(dataset, path)
 
 

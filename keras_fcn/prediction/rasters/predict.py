@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from keras_fcn.prediction.annotations.tally import Tally
 from keras_fcn.prediction.outputs import OUTPUTS, PICTURE_PIXELS, OutputStyle, Prediction, encode_table
 from keras_fcn.prediction.photos import segment
 from keras_fcn.prediction.plan import Task
-from keras_fcn.prediction.rasters.geotiff import GeoTiff, new_mask, new_probabilities
+from keras_fcn.prediction.rasters.geotiff import GeoTiff, new_confidence, new_mask, new_probabilities
 from keras_fcn.prediction.rasters.outlines import write_outlines
 from keras_fcn.runs import names
 from keras_fcn.system.files import replaced_file
@@ -30,7 +30,10 @@ from keras_fcn.system.files import replaced_file
 _REDUCED = ("overlays", "panels")
 """The outputs that are pictures of a raster however large it is."""
 
-_BY_BLOCKS = ("masks", "probabilities", "geojson", "json")
+_LAYERS = {"probabilities": new_probabilities, "confidence": new_confidence}
+"""The outputs of probabilities that are GeoTIFFs, with what creates their files."""
+
+_BY_BLOCKS = ("masks", *_LAYERS, "geojson", "json")
 """The outputs that are made block by block, outlines unless objects are left out or filled; others of whole images."""
 
 
@@ -67,24 +70,22 @@ def predict_raster(
         with (
             within_memory(task.source.location, f"add {argument('tile', (1024, 1024))}"),
             new_mask(mask, raster, predictor.classes) as ids,
-            _new_probabilities(paths.get("probabilities"), raster, predictor.classes) as probabilities,
+            _new_layers(paths, raster, predictor.classes) as layers,
         ):
-            for _ in work.write_blocks(ids, probabilities):
+            for _ in work.write_blocks(ids, layers):
                 advance()
         for output, path in paths.items():
-            if output not in ("masks", "probabilities"):
+            if output != "masks" and output not in _LAYERS:
                 work.write(output, path, mask, scratch)
         return work.remarks()
 
 
 @contextlib.contextmanager
-def _new_probabilities(path: Path | None, raster: Raster, classes: ClassTable) -> Iterator[GeoTiff | None]:
-    """Creates the file of probabilities, if there is to be one."""
-    if path is None:
-        yield None
-        return
-    with new_probabilities(path, raster, classes) as file:
-        yield file
+def _new_layers(paths: Mapping[str, Path], raster: Raster, classes: ClassTable) -> Iterator[dict[str, GeoTiff]]:
+    """Creates the files of probabilities and confidence, those that there are to be, by the output's name."""
+    with contextlib.ExitStack() as stack:
+        wanted = {name: create for name, create in _LAYERS.items() if name in paths}
+        yield {name: stack.enter_context(create(paths[name], raster, classes)) for name, create in wanted.items()}
 
 
 class _Work:
@@ -115,7 +116,7 @@ class _Work:
         outputs = self._task.targets
         unknown = [name for name in outputs if names.OUTPUTS[name].of_probabilities and name not in _BY_BLOCKS]
         if unknown:
-            other = f"for which there is no {unknown[0]}; choose {argument('write')} probabilities"
+            other = f"for which there is no {unknown[0]}; choose {argument('write')} confidence, or leave it out"
             raise UserError(f"{self._location}: is a GeoTIFF, {other}")
         whole = [output for output in outputs if output not in (*_REDUCED, *self._by_blocks)]
         if whole and self._step > 1:
@@ -127,14 +128,14 @@ class _Work:
                 f"{argument('write')} {least}"
             )
 
-    def write_blocks(self, mask: GeoTiff, probabilities: GeoTiff | None) -> Iterator[None]:
-        """Writes class ids and probabilities, block by block; yields after each.
+    def write_blocks(self, mask: GeoTiff, layers: Mapping[str, GeoTiff]) -> Iterator[None]:
+        """Writes class ids, probabilities and confidence, block by block; yields after each.
 
-        What is nodata in the raster is void in the mask, and NaN in the probabilities.
+        What is nodata in the raster is void in the mask, and NaN in the others.
         """
         if any(output not in self._by_blocks for output in self._task.targets):
             self._pictures = _Reduced(self._raster, self._step)
-        for window, ids, scores in self._blocks(probabilities is not None):
+        for window, ids, scores in self._blocks(bool(layers)):
             if self._raster.has_gaps:
                 missing = ~self._raster.valid(window)
                 self._nodata += int(missing.sum())
@@ -142,8 +143,9 @@ class _Work:
                 if scores is not None:
                     scores[missing] = np.nan
             mask.write(window, ids[None])
-            if probabilities is not None and scores is not None:
-                probabilities.write(window, np.moveaxis(scores, 2, 0))
+            if scores is not None:
+                for name, file in layers.items():
+                    file.write(window, scores.max(axis=2)[None] if name == "confidence" else np.moveaxis(scores, 2, 0))
             self._tally.add(ids, window[0].start, window[1].start)
             if self._pictures is not None:
                 self._pictures.add(window, ids)

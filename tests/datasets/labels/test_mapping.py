@@ -37,6 +37,8 @@ def test_the_new_class_stands_where_the_first_of_its_classes_stood():
 
 
 def test_renaming_merging_into_one_of_them_and_names_with_plus_signs():
+    note = mapped(merge=("background+cow=ground",), drop=("chair",)).note
+    assert "; chair is ground; " in note  # the background's name afterwards
     assert mapped(merge=("cow=Kuh",)).classes.names == ("background", "Kuh", "chair", "sheep", "c+=t")
     assert mapped(merge=("cow+sheep=sheep",)).ids[:5] == (0, 1, 2, 1, 3)
     assert mapped(merge=("background+c+=t+chair=other", "sheep=cow", "cow=sheep")).classes.names == (
