@@ -19,6 +19,8 @@ _NULL = "tag:yaml.org,2002:null"
 
 OWN = "own"
 """The key of a run's config.json beside the settings; see `own_parts`."""
+OLD_WATCH = "mean_iou"
+"""What the best model of a run was the best by, before there was a choice."""
 CHANGEABLE = ("epochs", "data")
 """The settings that may be given anew when a run is resumed; they hold from then on."""
 RECIPES = Path(__file__).parent / "recipes"
@@ -58,9 +60,13 @@ def config_words(path: Path, without: Container[str] = ()) -> list[str]:
 
 
 def differing_settings(path: Path, config: TrainConfig) -> list[str]:
-    """Returns the names of the settings that are others than those in a run's config.json; minutes are none."""
+    """Returns the names of the settings that are others than those in a run's config.json; minutes are none.
+
+    A run that is older than `watch` takes "auto", which nobody chose, and "mean_iou", which is what it keeps.
+    """
     before, now = read_config(path).to_dict(), with_own_epochs(path, config).to_dict()
-    return [name for name in now if now[name] != before[name]]
+    alike = {"watch"} if "watch" not in _read(path) and config.run.watch in ("auto", OLD_WATCH) else set()
+    return [name for name in now if now[name] != before[name] and name not in alike]
 
 
 def with_own_epochs(path: Path, config: TrainConfig) -> TrainConfig:
@@ -78,9 +84,8 @@ def require_resumable(run: Path, config: TrainConfig) -> None:
         raise UserError(f"{path}: no such file, so {run} is not a run to resume; runs are in runs/ by default")
     for name in differing_settings(path, config):
         if name not in CHANGEABLE:
-            before, now = (
-                " ".join(as_words(getattr(settings, name))) or "none" for settings in (read_config(path), config)
-            )
+            began = as_begun(path, read_config(path))
+            before, now = (" ".join(as_words(getattr(settings, name))) or "none" for settings in (began, config))
             raise UserError(
                 f"{argument(name)} is {before} in {path}. Received: {now}; leave it out to resume, or start a new run "
                 f"without {argument('resume')}"
@@ -91,7 +96,7 @@ def as_begun(path: Path, config: TrainConfig) -> TrainConfig:
     """Returns the settings of a run that is resumed; one whose config.json has no `watch` kept the best mean IoU."""
     if "watch" in _read(path):
         return config
-    return dataclasses.replace(config, run=dataclasses.replace(config.run, watch="mean_iou"))
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, watch=OLD_WATCH))
 
 
 def run_classes(model: Path) -> dict[str, tuple[str, ...]]:

@@ -237,9 +237,9 @@ def test_other_classes_than_the_models_are_named():
         require_same_classes(model, data)
     with pytest.raises(UserError, match=r"has 3 classes, the data 2: class 2 is 'class2' .* and 'missing' in the data"):
         require_same_classes(data, ClassTable.numbered(2))
-    with pytest.raises(UserError, match="use data with the model's classes$"):  # of an export, or a submission
+    with pytest.raises(UserError, match=r"use data with the model's classes$"):  # of an export, or a submission
         require_same_classes(model, data)
-    with pytest.raises(UserError, match="or make them so: merge, ignore_classes, drop$"):
+    with pytest.raises(UserError, match=r"or make them so: merge, ignore_classes, drop$"):
         require_same_classes(model, data, takes_wanted=True)
     require_same_classes(data, data)
 

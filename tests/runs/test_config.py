@@ -13,7 +13,7 @@ from conftest import Call
 from keras_fcn.commands.train import parse_train_options
 from keras_fcn.errors import UserError
 from keras_fcn.runs.config import RunOptions, TrainConfig
-from keras_fcn.runs.config_files import read_config
+from keras_fcn.runs.config_files import as_begun, read_config, require_resumable
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import as_options
 from keras_fcn.system.options import option
@@ -245,3 +245,18 @@ def test_help_shows_the_groups_and_every_option():
     groups = ("data", "network", "augmentation", "optimizer", "loss", "devices", "run")
     assert titles == ["options", *(f"{name} options" for name in groups)]
     assert all(re.search(rf"^\W {option(name)}\b", text, re.MULTILINE) for name in TrainConfig().to_dict())
+
+
+def test_a_run_older_than_watch_is_resumed_with_what_it_keeps(tmp_path):
+    settings = TrainConfig().to_dict()
+    del settings["watch"]
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    for watch in ("auto", "mean_iou"):
+        require_resumable(tmp_path, config_with(watch))
+        assert as_begun(tmp_path / "config.json", config_with(watch)).run.watch == "mean_iou"
+    with pytest.raises(UserError, match=r"watch is mean_iou in .*config\.json\. Received: iou:cat; "):
+        require_resumable(tmp_path, config_with("iou:cat"))
+
+
+def config_with(watch):
+    return dataclasses.replace(TrainConfig(), run=dataclasses.replace(TrainConfig().run, watch=watch))

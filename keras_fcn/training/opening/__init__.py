@@ -55,6 +55,7 @@ class Opening:
         if self._resumed:
             _require_same_parts(self._resumed.config, own)
             self.config = as_begun(self._resumed.config, with_own_epochs(self._resumed.config, config))
+        self._is_older = self.config.run.watch != config.run.watch
 
     @property
     def reading(self) -> str:
@@ -97,6 +98,8 @@ class Opening:
         """
         workers, run = training.workers, self._resumed
         if run is not None:
+            if self._is_older:
+                report("This run is older than --watch: it keeps the best mean IoU, as it did before")
             training.restore(run, report)
         elif workers.is_chief:
             run = self._create()
