@@ -33,12 +33,57 @@ def describe_unsureness(location: str, image: np.ndarray, probabilities: np.ndar
     """
     shares = probabilities.mean(axis=(0, 1), dtype=np.float64)
     colours = np.asarray(Image.fromarray(image).resize((_SIDE, _SIDE), Image.Resampling.BOX), float) / 255
+    return _described(location, mean_entropy(probabilities), shares, colours)
+
+
+def _described(location: str, entropy: float, shares: np.ndarray, colours: np.ndarray) -> dict:
     features = [*shares, *(colours.ravel() / math.sqrt(colours.size))]
-    return {
-        "image": location,
-        "entropy": mean_entropy(probabilities),
-        "features": [round(x, 5) for x in map(float, features)],
-    }
+    return {"image": location, "entropy": entropy, "features": [round(x, 5) for x in map(float, features)]}
+
+
+class Unsureness:
+    """Counts what `describe_unsureness` returns, block by block; its colours are those of the pixels of each cell.
+
+    Args:
+        height: The image's height.
+        width: Its width.
+        num_classes: Background included.
+    """
+
+    def __init__(self, height: int, width: int, num_classes: int) -> None:
+        self._size = height, width
+        self._entropy, self._pixels, self._shares = 0.0, 0, np.zeros(num_classes)
+        self._colours, self._counts = np.zeros((_SIDE, _SIDE, 3)), np.zeros((_SIDE, _SIDE, 1))
+
+    def add(self, rows: slice, columns: slice, image: np.ndarray, probabilities: np.ndarray) -> None:
+        """Adds a block.
+
+        Args:
+            rows: Its rows in the image.
+            columns: Its columns.
+            image: uint8 [rows, columns, 3].
+            probabilities: float32 [rows, columns, C]; NaN where nothing is to be counted.
+        """
+        is_there = ~np.isnan(probabilities[..., 0])
+        values = probabilities[is_there]
+        if not len(values):
+            return
+        self._entropy += len(values) * mean_entropy(values[None])
+        self._pixels += len(values)
+        self._shares += values.sum(axis=0, dtype=np.float64)
+        cells = [_SIDE * np.arange(part.start, part.stop) // size for part, size in zip((rows, columns), self._size)]
+        places = (cells[0][:, None] * _SIDE + cells[1])[is_there]
+        shown = image[is_there]
+        for channel in range(3):
+            sums = np.bincount(places, shown[:, channel], _SIDE**2)
+            self._colours[..., channel] += sums.reshape(_SIDE, _SIDE)
+        self._counts += np.bincount(places, minlength=_SIDE**2).reshape(_SIDE, _SIDE, 1)
+
+    def described(self, location: str) -> dict:
+        """Returns what `describe_unsureness` does; of an image of which nothing was counted, an entropy of 0."""
+        pixels = max(self._pixels, 1)
+        colours = self._colours / np.maximum(self._counts, 1) / 255
+        return _described(location, self._entropy / pixels, self._shares / pixels, colours)
 
 
 def mean_entropy(probabilities: np.ndarray) -> float:

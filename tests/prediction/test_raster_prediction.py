@@ -27,6 +27,7 @@ from keras_fcn.prediction.outputs import OutputStyle
 from keras_fcn.prediction.plan import plan
 from keras_fcn.prediction.rasters.predict import predict_raster
 from keras_fcn.prediction.sources import find_images
+from keras_fcn.prediction.to_label import describe_unsureness
 
 pytestmark = needs_rasterio
 CLASSES = ClassTable.named(["background", "roof", "tree", "river"])
@@ -119,6 +120,18 @@ def test_confidence_lies_where_the_raster_does(tmp_path, predictor, tile):
         assert missing[20:50, 30:90].all()
         assert missing.sum() == 30 * 60
         np.testing.assert_allclose(found.read(1)[~missing], expected[~missing], atol=1e-3)
+
+
+def test_rasters_are_ranked_as_images_are(tmp_path, predictor):
+    pixels = noise(160, 224, 3)
+    raster = write_geotiff(tmp_path / "a.tif", pixels)
+    tiled = predictor.using(InferenceOptions(tile=(96, 96)))
+    predicted(tiled, raster, tmp_path, "to_label")
+    found = json.loads((tmp_path / "to_label" / "a.json").read_text())
+    expected = describe_unsureness(str(raster), pixels, tiled.probabilities(pixels))
+    assert found["image"] == str(raster)
+    assert found["entropy"] == pytest.approx(expected["entropy"], rel=1e-5)
+    np.testing.assert_allclose(found["features"], expected["features"], atol=1e-3)
 
 
 def test_nodata_is_not_the_brightest(tmp_path):

@@ -24,8 +24,9 @@ from keras_fcn.prediction.photos import segment
 from keras_fcn.prediction.plan import Task
 from keras_fcn.prediction.rasters.geotiff import GeoTiff, new_confidence, new_mask, new_probabilities
 from keras_fcn.prediction.rasters.outlines import write_outlines
-from keras_fcn.runs import names
+from keras_fcn.prediction.to_label import Unsureness
 from keras_fcn.system.files import replaced_file
+from keras_fcn.system.text import json_bytes
 
 _REDUCED = ("overlays", "panels")
 """The outputs that are pictures of a raster however large it is."""
@@ -33,7 +34,7 @@ _REDUCED = ("overlays", "panels")
 _LAYERS = {"probabilities": new_probabilities, "confidence": new_confidence}
 """The outputs of probabilities that are GeoTIFFs, with what creates their files."""
 
-_BY_BLOCKS = ("masks", *_LAYERS, "geojson", "json")
+_BY_BLOCKS = ("masks", *_LAYERS, "to_label", "geojson", "json")
 """The outputs that are made block by block, outlines unless objects are left out or filled; others of whole images."""
 
 
@@ -109,15 +110,13 @@ class _Work:
         self._step = _step(*self._size)
         self._pictures: _Reduced | None = None
         self._tally, self._nodata = Tally(), 0
+        counted = Unsureness(*self._size, predictor.classes.num_classes)
+        self._unsureness = counted if "to_label" in task.targets else None
         self.tiled = predictor.tiles_of(*self._size)
 
     def require_whole(self) -> None:
         """Raises UserError if one of the outputs takes a whole image, and the raster is too large for that."""
         outputs = self._task.targets
-        unknown = [name for name in outputs if names.OUTPUTS[name].of_probabilities and name not in _BY_BLOCKS]
-        if unknown:
-            other = f"for which there is no {unknown[0]}; choose {argument('write')} confidence, or leave it out"
-            raise UserError(f"{self._location}: is a GeoTIFF, {other}")
         whole = [output for output in outputs if output not in (*_REDUCED, *self._by_blocks)]
         if whole and self._step > 1:
             least = " ".join(output for output in outputs if output not in whole) or "masks"
@@ -135,7 +134,7 @@ class _Work:
         """
         if any(output not in self._by_blocks for output in self._task.targets):
             self._pictures = _Reduced(self._raster, self._step)
-        for window, ids, scores in self._blocks(bool(layers)):
+        for window, ids, scores in self._blocks(bool(layers) or self._unsureness is not None):
             if self._raster.has_gaps:
                 missing = ~self._raster.valid(window)
                 self._nodata += int(missing.sum())
@@ -146,6 +145,8 @@ class _Work:
             if scores is not None:
                 for name, file in layers.items():
                     file.write(window, scores.max(axis=2)[None] if name == "confidence" else np.moveaxis(scores, 2, 0))
+            if self._unsureness is not None and scores is not None:
+                self._unsureness.add(*window, self._raster[window], scores)
             self._tally.add(ids, window[0].start, window[1].start)
             if self._pictures is not None:
                 self._pictures.add(window, ids)
@@ -175,7 +176,10 @@ class _Work:
         """
         classes, name = self._predictor.classes, str(self._task.source.name)
         try:
-            if output == "json":
+            if output == "to_label":
+                assert self._unsureness is not None
+                path.write_bytes(json_bytes(self._unsureness.described(self._location)))
+            elif output == "json":
                 path.write_bytes(encode_table(name, self._size, self._tally, classes))
             elif output in self._by_blocks:
                 write_outlines(path, mask, self._raster, classes, self._tally.pixels)
