@@ -148,6 +148,7 @@ def export_format(
     from export.graph.class_graph import class_graph
     from keras_fcn.inference.models import labels_of
     from keras_fcn.inference.predictor import Predictor
+    from keras_fcn.network.parts import class_table
 
     require_installed(form, int8)
     directory, images = Path(directory), calibration.images if calibration and int8 else None

@@ -143,6 +143,8 @@ class EvaluateOptions(SourceOptions):
 
 def _keep(options: EvaluateOptions, evaluated: EvaluatedModels) -> None:
     """Keeps in the model what is wanted to be kept, and says so."""
+    if not (options.keep_temperature or options.keep_thresholds):
+        return
     from keras_fcn.inference.engines.opening import find_model
     from keras_fcn.inference.models import keep_temperature, keep_thresholds
 
