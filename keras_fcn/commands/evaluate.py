@@ -232,9 +232,7 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
 
         require_changeable(find_model(options.models[0]))
     is_calibrated = options.calibration or options.keep_temperature or chooses
-    evaluated = evaluate_models(
-        options.models, inference, pairs, options.trimap, is_calibrated, options.ensemble
-    )
+    evaluated = evaluate_models(options.models, inference, pairs, options.trimap, is_calibrated, options.ensemble)
     for remark in evaluated.remarks:
         print(remark, file=sys.stderr)
     for model in options.models:
