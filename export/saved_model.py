@@ -21,7 +21,7 @@ from keras_fcn.system.startup import start_tensorflow
 if TYPE_CHECKING:
     import keras
 
-    from export.verification import Comparison
+    from export.formats.verification import Comparison
 
 MAX_PIXELS = 1 << 24
 """The default limit of height times width of an image file: 4096 x 4096."""
@@ -93,10 +93,10 @@ def export_saved_model(
 def _export(model: keras.Model, directory: Path, limits: tuple[int, int, int]) -> tuple[Path, list[Comparison]]:
     import tensorflow as tf
 
+    from export.formats.verification import verify
     from export.graph.image_header import FileLimits
     from export.graph.signatures import Metadata, build_signatures, variables_to_save
     from export.graph.warmup import write_warmup
-    from export.verification import verify
     from keras_fcn.inference.graphs import decision_of
     from keras_fcn.inference.models import LABELS_FILE, labels_of
     from keras_fcn.inference.predictor import Predictor
@@ -135,7 +135,7 @@ def main() -> None:
     options = parse_options(ExportOptions, sys.argv[1:])
     require_writable(options.directory, is_folder=True)
     start_tensorflow()
-    from export.verification import format_comparisons
+    from export.formats.verification import format_comparisons
     from keras_fcn.inference.engines.opening import find_model
     from keras_fcn.inference.models import load_model, with_thresholds
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import keras
 
     from export.formats.calibration import Calibration
-    from export.verification import Comparison
+    from export.formats.verification import Comparison
     from keras_fcn.images.classes import ClassTable
     from keras_fcn.inference.predictor import Predictor
 
@@ -210,7 +210,7 @@ def export_as(form: Format, options: FormatOptions) -> None:
     require_writable(options.directory, is_folder=True)
     start_tensorflow()
     from export.formats.calibration import Calibration
-    from export.verification import format_comparisons
+    from export.formats.verification import format_comparisons
     from keras_fcn.inference.engines.opening import find_model
     from keras_fcn.inference.models import load_model, with_thresholds
     from keras_fcn.network.parts import class_table

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from export.verification import (
+from export.formats.verification import (
     CHECKED_SHAPES,
     LEAST_AGREEMENT,
     TOLERANCE,

@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT, Call
 
 from export.formats.conversion import FormatOptions
+from export.hub import HubOptions
 from export.onnx import OnnxOptions
 from export.server.options import ServeOptions
 from keras_fcn.commands.check import CheckOptions
@@ -30,6 +31,7 @@ OPTIONS = {
     "keras_fcn.convert": ConvertOptions,
     "keras_fcn.summary": SummaryOptions,
     "export.serve": ServeOptions,
+    "export.hub": HubOptions,
     "export.onnx": OnnxOptions,
     **dict.fromkeys(("export.openvino", "export.litert"), FormatOptions),
 }
