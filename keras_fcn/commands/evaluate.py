@@ -21,7 +21,7 @@ from keras_fcn.system.options import NOT_NEGATIVE
 from keras_fcn.system.startup import start_tensorflow
 
 if TYPE_CHECKING:
-    from keras_fcn.evaluation.compare import EvaluatedModels
+    from keras_fcn.evaluation.comparison.compare import EvaluatedModels
 
 _DIVISIONS = ("blocks", "group_by", "folds", "fold")
 _SPLIT_HINT = "(default: that on which the first run was evaluated; on other data, val)"
@@ -213,7 +213,7 @@ def _submit(options: EvaluateOptions, archive: Path, data: str) -> None:
 def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     from keras_fcn.datasets import open_pairs
     from keras_fcn.datasets.inspection import left_out, require_sound
-    from keras_fcn.evaluation.compare import evaluate_models
+    from keras_fcn.evaluation.comparison.compare import evaluate_models
     from keras_fcn.inference.engines.opening import find_model
     from keras_fcn.system.files import write_json
 

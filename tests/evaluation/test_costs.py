@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_fcn.evaluation.costs import Cost, Watched, format_costs
+from keras_fcn.evaluation.comparison.costs import Cost, Watched, format_costs
 
 
 def test_agreement_is_over_all_pixels_of_all_images(tmp_path):

@@ -10,7 +10,7 @@ from keras_fcn.datasets import Pairs, inspect_pairs
 from keras_fcn.datasets.inspection.labels import label_remarks
 from keras_fcn.drawing.comparison import draw_comparison
 from keras_fcn.errors import Remark
-from keras_fcn.evaluation.costs import Cost, Watched, format_costs
+from keras_fcn.evaluation.comparison.costs import Cost, Watched, format_costs
 from keras_fcn.evaluation.evaluate import evaluate, require_same_classes
 from keras_fcn.evaluation.pictures import draw_evaluation
 from keras_fcn.evaluation.results import Evaluation

@@ -1,0 +1,1 @@
+"""Several models, evaluated on the same images."""
