@@ -264,6 +264,7 @@ class _Trial:
         image = again / len(few)
         more = _spread(validation, min(len(validation), MORE_IMAGES * training.workers.count))
         if len(more) > len(few) and not training.workers.highest(image > 1):  # what opening the files takes counts once
+            self._evaluation(more)  # what is prepared for each new size of images stays prepared
             image = max(0.0, self._evaluation(more) - again) / (len(more) - len(few))
         finishing, saving = _seconds(finish), _seconds(checkpoints.save)
         return saving, finishing + saving + image * (len(validation) - len(few))
