@@ -14,9 +14,9 @@ def test_agreement_is_over_all_pixels_of_all_images(tmp_path):
     for height, width in ((2, 2), (3, 4)):
         image = np.zeros((1, height, width, 3), np.uint8)
         assert first(image).shape == other(image).shape == (1, height, width)
-    cost = other.cost(tmp_path / "model.xml", "OpenVINO", first)
+    cost = other.cost([tmp_path / "model.xml"], "OpenVINO", first)
     assert (cost.program, cost.megabytes, cost.agreement) == ("OpenVINO", 1.5, 11 / 16)
-    assert first.cost(tmp_path / "model.xml", "OpenVINO", first).agreement == 1
+    assert first.cost([tmp_path / "model.xml"], "OpenVINO", first).agreement == 1
 
 
 def test_times_are_beside_those_of_the_first():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from keras_fcn import InferenceOptions, Predictor, build_fcn
+from keras_fcn.inference.engines.sight import sight_of
 from keras_fcn.inference.options import tile_note
-from keras_fcn.inference.sight import sight_of
 
 
 def shaken(context):

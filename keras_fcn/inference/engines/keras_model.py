@@ -10,10 +10,10 @@ import keras
 from keras_fcn.inference.arrays import Segment
 from keras_fcn.inference.engines.engine import Engine
 from keras_fcn.inference.engines.facts import Facts
+from keras_fcn.inference.engines.sight import sight_of
 from keras_fcn.inference.graphs import decision_of, probability_function, segmenter
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.models import load_model
-from keras_fcn.inference.sight import sight_of
 from keras_fcn.network.parts import Parts, class_table
 
 
