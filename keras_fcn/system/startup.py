@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from keras_fcn.errors import UserError
 from keras_fcn.system.machine import granted_cores
 
 DRIVER = Path("/proc/driver/nvidia/gpus")
@@ -29,8 +30,14 @@ def start_tensorflow(onednn: bool = True, list_devices: bool = True) -> None:
         list_devices: Whether to initialize the devices at once; not before several workers are connected.
 
     Raises:
+        UserError: If TensorFlow is not installed.
         FileNotFoundError: If no folder for temporary files can be written.
     """
+    if importlib.util.find_spec("tensorflow") is None:
+        raise UserError(
+            "TensorFlow is not installed: pip install -r requirements.txt; without it, predict.py and evaluate.py take "
+            "exported .onnx, .xml and .tflite files"
+        )
     tempfile.gettempdir()  # or TensorFlow raises the same, with its log output
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if granted_cores() < (os.cpu_count() or 1):

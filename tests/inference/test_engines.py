@@ -187,6 +187,17 @@ def test_files_that_are_cut_off_or_of_others_are_one_line(written, tmp_path, nam
     assert "\n" not in str(raised.value)
 
 
+def test_a_run_without_tensorflow_is_one_line(tmp_path):
+    (tmp_path / "model.keras").touch()
+    Image.fromarray(photo()).save(tmp_path / "photo.png")
+    done = run_without(
+        HIDDEN, "predict.py", tmp_path / "model.keras", tmp_path / "photo.png", "--out", tmp_path / "out"
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: TensorFlow is not installed: pip install -r requirements.txt; without it, ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_weights_of_openvino_must_lie_beside(written, tmp_path):
     whole = written("openvino")
     shutil.copy(whole, tmp_path)

@@ -13,10 +13,13 @@ import sys
 import tarfile
 import urllib.request
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, TINY
+from conftest import ROOT, TINY, Call
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 pytestmark = pytest.mark.slow
 KINDS = {"wheel": "*.whl", "sdist": "*.tar.gz"}
@@ -62,6 +65,42 @@ def test_both_hold_what_is_no_code(built):
         for names in (file.namelist(), tar.getnames()):
             assert [name for name in NEEDED if not any(path.endswith(name) for path in names)] == []
             assert [name for name in names if name.startswith(("tests", "benchmarks"))] == []
+
+
+def closure(path):
+    """The distributions that a file of requirements brings."""
+    lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
+    found, waiting = {}, [Requirement(line) for line in lines if line]
+    while waiting:
+        needed = waiting.pop()
+        name = canonicalize_name(needed.name)
+        if name not in found and (needed.marker is None or needed.marker.evaluate({"extra": ""})):
+            found[name] = metadata.distribution(needed.name)
+            waiting += map(Requirement, found[name].requires or ())
+    return found.values()
+
+
+def test_the_runtime_s_packages_are_enough_to_predict(built, trained, toy, tmp_path):
+    """A fresh environment with these and, without dependencies, the wheel; both lent file by file."""
+    pytest.importorskip("onnxruntime", reason="pip install -r requirements-formats.txt")
+    assert Call("export/onnx.py", trained, tmp_path / "exported", "--output", "both").status == 0
+    home = tmp_path / "home"
+    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=tmp_path)
+    (packages,) = home.glob("lib/python*/site-packages")
+    for distribution in closure(ROOT / "requirements-runtime.txt"):
+        for entry in {file.parts[0] for file in distribution.files} - {"..", "__pycache__"}:
+            (packages / entry).symlink_to(distribution.locate_file(entry))
+    (archive,) = built.glob("*.whl")
+    with zipfile.ZipFile(archive) as wheel:
+        wheel.extractall(packages)
+    there = run(home / "bin/python", "-c", "import sys, keras_fcn; print(sys.path)", cwd=tmp_path)
+    assert there.count("site-packages") == 1
+    program = "from keras_fcn.commands.console import {0}; {0}()"
+    options = [tmp_path / "exported/model.onnx", toy / "JPEGImages", "--out", tmp_path / "out", "--flip"]
+    shown = run(home / "bin/python", "-c", program.format("predict"), *options, cwd=tmp_path)
+    assert shown.startswith("13 of 13 segmented")
+    options = [tmp_path / "exported/model.onnx", "--data", toy]
+    assert "mean IoU" in run(home / "bin/python", "-c", program.format("evaluate"), *options, cwd=tmp_path)
 
 
 def test_the_console_scripts_train_evaluate_predict_export_and_serve(programs, toy, tmp_path):
