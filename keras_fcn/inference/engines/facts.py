@@ -23,12 +23,14 @@ class Facts:
         classes: Names and colours of the ids.
         input_scale: The factor by which images are resized in the file before the network sees them.
         thresholds: The least probability of classes, by name, with which a pixel is theirs; of those that have one.
+        sight: How many pixels a pixel sees to one side, infinity for all; None if that is not known.
     """
 
     name: str
     classes: ClassTable
     input_scale: float = 1.0
     thresholds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    sight: float | None = None
 
     def to_texts(self) -> dict[str, str]:
         """Returns them as texts by name; lists are JSON."""
@@ -41,6 +43,7 @@ class Facts:
             "input_scale": f"{self.input_scale:g}",
             "preprocessing": PREPROCESSING,
             **(thresholds if self.thresholds else {}),
+            **({} if self.sight is None else {"sight": f"{self.sight:g}"}),
         }
 
     @classmethod
@@ -60,7 +63,8 @@ class Facts:
             void = json.loads(texts.get("void_color", "[224, 224, 192]"))
             classes = ClassTable.from_dict({"names": names, "colors": colors, "void_color": void})
             thresholds = {name: float(value) for name, value in json.loads(texts.get("class_thresholds", "{}")).items()}
-            return cls(texts.get("model_name", ""), classes, float(texts.get("input_scale", 1)), thresholds)
+            scale, sight = float(texts.get("input_scale", 1)), float(texts["sight"]) if "sight" in texts else None
+            return cls(texts.get("model_name", ""), classes, scale, thresholds, sight)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UserError(
                 f"{path}: holds no class names and colours, so it is no file of python -m {command}; export your run "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
 
@@ -47,8 +48,10 @@ def engine_of(model: keras.Model) -> Engine:
 
 def facts_of(model: keras.Model) -> Facts:
     """Returns what an exported file says of a network of `build_fcn`."""
-    logits = Parts(model).logits
-    return Facts(model.name, logits.classes, logits.input_scale, dict(logits.thresholds))
+    logits, sight = Parts(model).logits, None
+    with contextlib.suppress(ValueError):  # a layer of a custom backbone that is not known
+        sight = sight_of(model)
+    return Facts(model.name, logits.classes, logits.input_scale, dict(logits.thresholds), sight)
 
 
 def whole_images_of(model: keras.Model) -> WholeImages:
