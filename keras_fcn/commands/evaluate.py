@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -184,6 +185,8 @@ def _chosen_thresholds(evaluated: EvaluatedModels) -> dict[str, float]:
 def main() -> None:
     """Evaluates and compares models, or writes an archive of predictions."""
     options = parse_options(EvaluateOptions, sys.argv[1:])
+    if options.out is not None and importlib.util.find_spec("matplotlib") is None:
+        raise UserError(f"{argument('out')} draws by Matplotlib, which is not installed: pip install matplotlib")
     for path in filter(None, (options.out, options.json, options.submission)):
         require_writable(path, is_folder=path is options.out)
     from keras_fcn.inference.engines.opening import uses_tensorflow

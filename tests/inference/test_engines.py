@@ -203,6 +203,12 @@ def test_a_run_without_tensorflow_is_one_line(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_drawings_without_matplotlib_are_one_line(tmp_path):
+    done = run_without(HIDDEN, "evaluate.py", "model.onnx", "--data", tmp_path, "--out", tmp_path / "out")
+    line = "error: --out draws by Matplotlib, which is not installed: pip install matplotlib\n"
+    assert (done.returncode, done.stderr) == (2, line)
+
+
 def test_weights_of_openvino_must_lie_beside(written, tmp_path):
     whole = written("openvino")
     shutil.copy(whole, tmp_path)
