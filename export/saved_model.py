@@ -95,7 +95,7 @@ def _export(model: keras.Model, directory: Path, limits: tuple[int, int, int]) -
 
     from export.formats.verification import verify
     from export.graph.image_header import FileLimits
-    from export.graph.signatures import Metadata, build_signatures, variables_to_save
+    from export.graph.signatures import Metadata, build_signatures
     from export.graph.warmup import write_warmup
     from keras_fcn.inference.graphs import decision_of
     from keras_fcn.inference.models import LABELS_FILE, labels_of
@@ -108,13 +108,13 @@ def _export(model: keras.Model, directory: Path, limits: tuple[int, int, int]) -
     metadata = Metadata(model.name, number, class_table(model), FileLimits(*limits), decision_of(model))
     version = directory / str(number)
     with written(version), new_folder(version) as folder:
-        module = tf.Module()
-        module.weights = variables_to_save(model)
-        # It is not trained further; and gradients of swish cannot be saved with constant weights.
+        module, signatures = tf.Module(), build_signatures(model, metadata)
+        module.weights = signatures.variables
+        # It is not trained further, and holds weights that no gradients are known of.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         try:
             with without_wildcards(folder) as plain:
-                tf.saved_model.save(module, str(plain), build_signatures(model, metadata), options=options)
+                tf.saved_model.save(module, str(plain), signatures.functions, options=options)
             write_json(folder / LABELS_FILE, labels_of(model))
             write_warmup(folder)
         except tf.errors.OpError as error:  # TensorFlow's own writing raises no OSError

@@ -243,10 +243,10 @@ def _report(form: Format, path: Path, model: keras.Model, options: FormatOptions
     from keras_fcn.network.parts import class_table
 
     metadata = Metadata(model.name, 1, class_table(model), FileLimits(1), decision_of(model))
-    signature = build_signatures(model, metadata)[SIGNATURE]
+    signatures = build_signatures(model, metadata)  # which keeps the variables
     programs = []
     for name, segment, files in (
-        ("SavedModel", lambda images: signature(tf.convert_to_tensor(images))["classes"], ()),
+        ("SavedModel", lambda images: signatures.functions[SIGNATURE](tf.convert_to_tensor(images))["classes"], ()),
         (f"{path.name}{', int8' if options.int8 else ''}", form.open(path, class_table(model)).segment, form.files),
     ):
         megabytes = sum((path.parent / file).stat().st_size for file in files) / 1e6 if files else None

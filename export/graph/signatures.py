@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from export.graph.folding import folded
 from export.graph.image_bytes import IMAGE_BYTES, segment_files
 from export.graph.image_header import FileLimits
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.arrays import softmax_at
 from keras_fcn.inference.decision import Decision
-from keras_fcn.inference.graphs import IMAGES, for_any_number
+from keras_fcn.inference.graphs import IMAGES, cropped, filled
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
 from keras_fcn.network.parts import Parts
+from keras_fcn.network.upscore import Upscore
 
 FILE_SIGNATURE, METADATA_SIGNATURE = "serving_default", "metadata"
 """The signatures from image files to masks as PNG files, and from nothing to the metadata."""
 
 _REDUCTIONS = ("Mean", "Max", "Sum")
 """TensorFlow's operations that pool over axes."""
-
-_MOST_FROZEN_BYTES = 128 << 20
-"""The most bytes of weights that become constants; TensorFlow needs some thirty times as much memory to write them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,21 +62,30 @@ class Metadata:
         }
 
 
-def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.types.experimental.GenericFunction]:
-    """Returns the functions to save by signature name.
+class Signatures(NamedTuple):
+    """The signatures of a SavedModel.
 
-    All of them call one function. Up to 128 MiB, its weights are constants, not variables: TensorFlow then folds batch
-    normalization into convolutions and rearranges kernels once, not for every image.
+    Attributes:
+        functions: The functions to save, by name.
+        variables: The weights that they share.
+    """
+
+    functions: dict[str, tf.types.experimental.GenericFunction]
+    variables: list[tf.Variable]
+
+
+def build_signatures(model: keras.Model, metadata: Metadata) -> Signatures:
+    """Returns the signatures of a network, which call one function.
 
     Args:
         model: A network of `keras_fcn.build_fcn`.
         metadata: The metadata of the SavedModel.
     """
     num_classes = metadata.classes.num_classes
-    logits, temperature = _logits(model), Parts(model).logits.temperature
+    network, temperature = _Network(model), Parts(model).logits.temperature
 
     def segment(images: tf.Tensor) -> tf.Tensor:
-        return metadata.decide.of_logits(logits(images), temperature)
+        return network.classes(images, lambda logits: metadata.decide.of_logits(logits, temperature))
 
     @tf.function(input_signature=[IMAGE_BYTES])
     def from_files(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -90,23 +97,15 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> dict[str, tf.typ
 
     @tf.function(input_signature=[IMAGES])
     def to_probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": softmax_at(temperature, logits(images))}
+        return {"probabilities": softmax_at(temperature, network.logits(images))}
 
-    return {
+    functions = {
         FILE_SIGNATURE: from_files,
         SIGNATURE: to_classes,
         PROBABILITIES_SIGNATURE: to_probabilities,
         METADATA_SIGNATURE: tf.function(metadata.tensors, input_signature=[]),
     }
-
-
-def variables_to_save(model: keras.Model) -> list[tf.Variable]:
-    """Returns the variables of the functions of `build_signatures`: none if the weights are constants.
-
-    They are TensorFlow variables, not the Keras variables around them, which would be saved as a second set; sessions
-    (saved_model_cli, TensorFlow's C API) would restore the wrong set.
-    """
-    return [] if _is_frozen(model) else [variable.value for variable in model.variables]
+    return Signatures(functions, network.variables)
 
 
 def sees_whole_image(network: tf.types.experimental.ConcreteFunction) -> bool:
@@ -127,18 +126,46 @@ def sees_whole_image(network: tf.types.experimental.ConcreteFunction) -> bool:
     return False
 
 
-def _is_frozen(model: keras.Model) -> bool:
-    return sum(math.prod(variable.shape) * 4 for variable in model.variables) <= _MOST_FROZEN_BYTES
+class _Network:
+    """A folded network, as functions that share all but their last steps.
 
+    Classes are chosen before the pixels of an `Upscore` are put into the image's order: that moves a byte of each, not
+    a float for every class.
 
-def _logits(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns the graph from images uint8 [N, H, W, 3] to logits [N, H, W, C]."""
+    Args:
+        model: A network of `build_fcn`.
 
-    @tf.function(input_signature=[IMAGES])
-    def logits(images: tf.Tensor) -> tf.Tensor:
-        return for_any_number(lambda images: model(tf.cast(images, tf.float32), training=False), images)
+    Attributes:
+        variables: Its weights.
+    """
 
-    if not _is_frozen(model):
-        return logits
-    frozen = convert_variables_to_constants_v2(logits.get_concrete_function())
-    return lambda images: frozen(images)[0]
+    def __init__(self, model: keras.Model) -> None:
+        parts, network = Parts(model), model
+        upscore, self._num_classes = parts.heads[0], parts.logits.classes.num_classes
+        self._upscore = None
+        if isinstance(upscore, Upscore) and upscore.uses_products and parts.logits.input_scale == 1:
+            self._upscore, scorer = upscore, parts.scorer("image")
+
+            def network(images: tf.Tensor, training: bool) -> tf.Tensor:
+                return upscore.blocks(keras.tree.flatten(scorer(images, training=training))[0])
+
+        @tf.function(input_signature=[IMAGES])
+        def values(images: tf.Tensor) -> tf.Tensor:
+            return network(tf.cast(filled(images), tf.float32), training=False)
+
+        self._values, self.variables = folded(values.get_concrete_function())
+
+    def logits(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns logits float32 [N, H, W, C] of images uint8 [N, H, W, 3]."""
+        return self._of_pixels(tf.cast(self._values(images), tf.float32), images)
+
+    def classes(self, images: tf.Tensor, decide: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """Returns class ids uint8 [N, H, W] of images uint8 [N, H, W, 3]; `decide` makes ids of logits [M, C]."""
+        values = self._values(images)
+        ids = decide(tf.reshape(values, [-1, self._num_classes]))
+        ids = tf.reshape(ids, tf.concat([tf.shape(values)[:-1], [1]], 0))
+        return self._of_pixels(ids, images)[..., 0]
+
+    def _of_pixels(self, values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """Returns [N, H, W, C] for what the network gives, or is made of that for each pixel."""
+        return cropped(values if self._upscore is None else self._upscore.joined(values), images)

@@ -22,11 +22,20 @@ def for_any_number(network: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor)
         network: From images [N, H, W, 3], N, H and W at least 1, to a tensor [N, H, W, C].
         images: uint8 [N, H, W, 3].
     """
-    lengths = tf.shape(images)[:3]
-    missing = tf.maximum(1 - lengths, 0)  # one image of zeros, of one pixel, replaces what is not there
-    filled = tf.pad(images, tf.stack([tf.zeros(4, tf.int32), tf.concat([missing, [0]], 0)], axis=1))
-    number, height, width = tf.unstack(lengths)
-    return network(tf.ensure_shape(filled, IMAGES.shape))[:number, :height, :width]
+    return cropped(network(filled(images)), images)
+
+
+def filled(images: tf.Tensor) -> tf.Tensor:
+    """Returns images uint8 [N, H, W, 3], or one of zeros, of one pixel, in place of what is not there."""
+    missing = tf.maximum(1 - tf.shape(images)[:3], 0)
+    padding = tf.stack([tf.zeros(4, tf.int32), tf.concat([missing, [0]], 0)], axis=1)
+    return tf.ensure_shape(tf.pad(images, padding), IMAGES.shape)
+
+
+def cropped(pixels: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Returns [N, H, W, ...] of a tensor of at least as many images and pixels, for images uint8 [N, H, W, 3]."""
+    number, height, width = tf.unstack(tf.shape(images)[:3])
+    return pixels[:number, :height, :width]
 
 
 def decision_of(model: keras.Model) -> Decision:

@@ -55,13 +55,22 @@ class Upscore(keras.layers.Conv2DTranspose):
         """Returns [N, s H, s W, filters] for inputs [N, H, W, C]."""
         if not self.uses_products:
             return super().call(inputs)
+        return self.joined(self.blocks(inputs))
+
+    def blocks(self, inputs):
+        """Returns the outputs in the order of the products, [N, 2, 2, H, W, half, half, filters]."""
         batch, height, width, _ = ops.shape(inputs)
-        stride, half = self.strides[0], self.strides[0] // 2
+        half = self.strides[0] // 2
         pixels = self.products(self.windows(inputs), self.quarters())
         # A row of the image is [row of inputs, upper or lower half, row of the half]; a column likewise.
-        pixels = ops.reshape(pixels, (batch, 2, 2, height, width, half, half * self.filters))
-        pixels = ops.transpose(pixels, (0, 3, 1, 5, 4, 2, 6))  # [N, H, 2, half, W, 2, half filters]
-        return ops.reshape(pixels, (batch, stride * height, stride * width, self.filters))
+        return ops.reshape(pixels, (batch, 2, 2, height, width, half, half, self.filters))
+
+    def joined(self, blocks):
+        """Returns [N, s H, s W, C] for [N, 2, 2, H, W, half, half, C], the outputs or what is made of each pixel's."""
+        batch, _, _, height, width, half, _, values = ops.shape(blocks)
+        pixels = ops.reshape(blocks, (batch, 2, 2, height, width, half, half * values))
+        pixels = ops.transpose(pixels, (0, 3, 1, 5, 4, 2, 6))  # [N, H, 2, half, W, 2, half C]
+        return ops.reshape(pixels, (batch, 2 * half * height, 2 * half * width, values))
 
     def convolved(self, inputs, kernel):
         """Returns what the plain layer computes, [N, s H, s W, filters], with a kernel instead of its own."""

@@ -58,7 +58,7 @@ def test_a_network_with_context_is_exported(tmp_path):
 @pytest.mark.parametrize(
     "backbone",
     [
-        # Weights that are constants, and swish, whose gradient is custom, could not be saved together.
+        # It has swish, whose custom gradient cannot be saved, and weights of depthwise convolutions.
         name if name == "efficientnet_v2_b0" else pytest.param(name, marks=pytest.mark.slow)
         for name in BACKBONES
     ],
