@@ -15,6 +15,7 @@ import dataclasses
 import importlib
 import importlib.metadata
 import json
+import resource
 import shlex
 import statistics
 import subprocess
@@ -197,12 +198,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         # In another process: the peak memory of processes started later would include that of this one.
         subprocess.run([*again, "--only-export", directory], check=True)
+        exported = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # it was the only one so far
         others = [*file_commands(options, again, directory), *options.yardstick]
         results, loads = run_in_turn([*again, "--only-ours", f"{directory}/1"], others, options.rounds)
     height, width = options.size
     about = f"{options.model}, {options.backbone}, {options.num_classes} classes, one image {height}x{width}"
     report(results, loads, about, "an image")
     report_processor_time(results)
+    print(f"{exported:.0f} MB was the most that the export took, of {', '.join(['SavedModel', *options.formats])}")
     if options.json is not None:
         write_results(options.json, dataclasses.asdict(options), results, loads)
 
