@@ -151,6 +151,15 @@ def no_pictures():
         yield
 
 
+@pytest.fixture
+def eager():
+    """Trains without graphs: see `tiny_runs.eagerly`."""
+    from tiny_runs import eagerly
+
+    with eagerly():
+        yield
+
+
 @pytest.fixture(scope="session")
 def plain(toy, tmp_path_factory):
     """A run of one epoch that nothing disturbed; tests only read it."""
@@ -163,12 +172,13 @@ def plain(toy, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def whole(toy, tmp_path_factory):
-    """A run of two epochs that nothing disturbed; tests only read it."""
-    from tiny_runs import silent, tiny
+    """A run of two epochs that nothing disturbed, trained as by `eager`; tests only read it."""
+    from tiny_runs import eagerly, silent, tiny
 
     from keras_fcn.training.train import run_training
 
-    return run_training(tiny(toy), tmp_path_factory.mktemp("whole") / "run", report=silent)
+    with eagerly():
+        return run_training(tiny(toy), tmp_path_factory.mktemp("whole") / "run", report=silent)
 
 
 @pytest.fixture(scope="session")

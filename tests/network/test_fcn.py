@@ -1,7 +1,9 @@
+import dataclasses
 import subprocess
 import sys
 
 import keras
+import narrow
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -90,7 +92,8 @@ print(keras.backend.backend(), "tensorflow" in sys.modules)
 )
 def test_saved_models_load_in_another_process_and_on_another_backend(tmp_path, monkeypatch, backend, first, second):
     """No custom objects are passed, either package may be imported first, and JAX does without TensorFlow."""
-    network = build_fcn("fcn8s", "resnet18_v2", num_classes=3)
+    backbone = dataclasses.replace(narrow.narrow_v2(), name="narrow")
+    network = build_fcn("fcn8s", backbone, num_classes=3)
     network.save(tmp_path / "model.keras")
     images = random_images(2, 33, 70)
     np.save(tmp_path / "images.npy", images)

@@ -30,7 +30,7 @@ def by_hand(toy, name, path):
     path.write_text(json.dumps(labelme(image, np.where(ids == 255, 0, ids), VOC, 0)))
 
 
-def test_the_whole_circle(toy, trained, tmp_path, monkeypatch, no_pictures):
+def test_the_whole_circle(toy, trained, tmp_path, monkeypatch, no_pictures, eager):
     photos = shutil.copytree(toy / "JPEGImages", tmp_path / "photos")
     names = sorted(path.stem for path in photos.iterdir())
     (photos / "labels.txt").write_bytes(label_list(VOC, AnnotationStyle()))

@@ -45,6 +45,7 @@ def test_a_predictor_takes_run_model_and_saved_model(old, expected, model):
     assert (ids[::4, ::4] == logits.argmax(-1)).mean() > 0.99  # but where two classes are as likely
 
 
+@pytest.mark.usefixtures("eager", "no_pictures")
 def test_a_run_is_resumed(old, toy):
     call = Call("train.py", "--resume", old / "run", "--data", toy, "--epochs", 2)
     assert call.status == 0, call.err

@@ -1,9 +1,12 @@
 """Trainings that take seconds, and what two of them must have in common."""
 
+import contextlib
 import math
 import sys
+import warnings
 
 import numpy as np
+import tensorflow as tf
 
 from keras_fcn.inference.models import load_model
 from keras_fcn.runs.config import TrainConfig
@@ -39,6 +42,22 @@ def assert_same_run(run, other):
     weights, others = load_model(run.best_model).get_weights(), load_model(other.best_model).get_weights()
     for weight, other_weight in zip(weights, others, strict=True):
         np.testing.assert_array_equal(weight, other_weight)
+
+
+@contextlib.contextmanager
+def eagerly():
+    """Spares the trainings within the block their graphs, half of the time of a short one.
+
+    For those whose steps are not in question, and for what a training in a graph is compared with. What must be equal
+    to the last bit is trained in the same way: the order of sums differs.
+    """
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Even though")  # it does not concern tf.data
+            yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 class Interruption:

@@ -9,7 +9,7 @@ from conftest import TINY, Call
 from keras import layers
 from layouts import CVAT_COLORS, CVAT_NAMES, CVAT_VOID, NAMES, write_camvid, write_cvat
 from PIL import Image
-from tiny_runs import silent, tiny
+from tiny_runs import eagerly, silent, tiny
 
 import keras_fcn
 from keras_fcn.commands.evaluate import EvaluateOptions
@@ -31,7 +31,8 @@ def data(tmp_path_factory):
 def run(data, tmp_path_factory):
     """The folder of a finished run on it; tests only read it."""
     folder = tmp_path_factory.mktemp("runs") / "own"
-    call = Call("train.py", "--data", data, "--run-dir", folder, *TINY)
+    with eagerly():
+        call = Call("train.py", "--data", data, "--run-dir", folder, *TINY)
     assert (call.status, call.err) == (0, "")
     return folder
 

@@ -64,6 +64,7 @@ def test_the_best_model_is_that_of_the_classes_that_validation_images_show(whole
     assert iou.mean() == pytest.approx(note["value"]) == by_hand[best]
 
 
+@pytest.mark.usefixtures("eager")
 def test_the_same_seed_repeats_a_run_exactly(toy, whole, tmp_path):
     assert_same_run(whole, train(tiny(toy), tmp_path / "same", report=silent))
     other = train(tiny(toy, seed=1), tmp_path / "other", report=silent)

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from tiny_runs import Interruption, assert_same_run, exact_history, silent, tiny
+from tiny_runs import Interruption, assert_same_run, eagerly, exact_history, silent, tiny
 
 from keras_fcn.errors import UserError
 from keras_fcn.network.fcn import build_fcn
@@ -63,7 +63,8 @@ def runs(toy, tmp_path_factory):
     """Runs that freeze the backbone for two of three epochs, without and with its features kept."""
     folder = tmp_path_factory.mktemp("cached")
     settings = {"model": "fcn16s", "freeze_backbone": 2, "epochs": 3, "auxiliary": 0.4, "learning_rate": 1e-5}
-    plain = run_training(tiny(toy, **settings), folder / "plain", report=silent)
+    with eagerly():
+        plain = run_training(tiny(toy, **settings), folder / "plain", report=silent)
     cached = run_training(tiny(toy, **settings, cache_features=1.0), folder / "cached", report=silent)
     return plain, cached
 

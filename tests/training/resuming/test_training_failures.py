@@ -29,6 +29,7 @@ def after_one_epoch(whole, tmp_path):
     return run
 
 
+@pytest.mark.usefixtures("eager", "no_pictures")
 def test_a_full_disk_ends_in_one_line_and_loses_nothing(after_one_epoch, toy, whole):
     """Files of more than 5 MB cannot be written: neither the model nor the checkpoint."""
     run = after_one_epoch
