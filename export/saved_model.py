@@ -39,7 +39,8 @@ class ExportOptions(Options):
     Its signature `serving_default` takes JPEG and PNG files of any sizes and returns masks as PNG files of class ids
     and the fraction of pixels of each class; `images` takes uint8 images [N, H, W, 3] and returns uint8 classes
     [N, H, W], `probabilities` returns float32 probabilities [N, H, W, C] for them, and `metadata` returns class names,
-    colours and limits. The SavedModel is loaded and compared with the live model before it is kept.
+    colours and limits. Of images of other than three channels, there is no `serving_default`. The SavedModel is loaded
+    and compared with the live model before it is kept.
     """
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -100,7 +101,7 @@ def _export(model: keras.Model, directory: Path, limits: tuple[int, int, int]) -
     from keras_fcn.inference.graphs import decision_of
     from keras_fcn.inference.models import LABELS_FILE, labels_of
     from keras_fcn.inference.predictor import Predictor
-    from keras_fcn.network.parts import class_table
+    from keras_fcn.network.parts import Parts, class_table
     from keras_fcn.system.files import new_folder, without_wildcards, write_json, written
     from keras_fcn.system.text import reason_of
 
@@ -116,7 +117,7 @@ def _export(model: keras.Model, directory: Path, limits: tuple[int, int, int]) -
             with without_wildcards(folder) as plain:
                 tf.saved_model.save(module, str(plain), signatures.functions, options=options)
             write_json(folder / LABELS_FILE, labels_of(model))
-            write_warmup(folder)
+            write_warmup(folder, Parts(model).channels.count)
         except tf.errors.OpError as error:  # TensorFlow's own writing raises no OSError
             reason = f"{version}: cannot be written ({reason_of(error)})"
             raise UserError(f"{reason}; free disk space, or choose a path that you may write to") from None
@@ -138,6 +139,7 @@ def main() -> None:
     from export.formats.verification import format_comparisons
     from keras_fcn.inference.engines.opening import find_model
     from keras_fcn.inference.models import load_model, with_thresholds
+    from keras_fcn.network.parts import Parts
 
     model = with_thresholds(load_model(find_model(options.model)), options.threshold)
     limits = options.max_pixels, options.max_scans, options.max_texts
@@ -147,7 +149,7 @@ def main() -> None:
     print(f"{version}: {megabytes:.1f} MB; the same as the live model, to the differences above")
     print(
         f"Try it: saved_model_cli run --dir {version} --tag_set serve --signature_def images "
-        "--inputs images=FILE.npy     (of uint8 [N, H, W, 3])"
+        f"--inputs images=FILE.npy     (of uint8 [N, H, W, {Parts(model).channels.count}])"
     )
 
 

@@ -52,7 +52,8 @@ class Calibration:
             classes: The model's classes.
             count: The most images to calibrate with.
             size: Height and width of the file's input, if fixed.
-            wanted: What the data's classes become if they are not the model's already, as `open_pairs` takes it.
+            wanted: What the data's classes become if they are not the model's already, and the model's channels, as
+                `open_pairs` takes them.
 
         Raises:
             UserError: If the folder is not a data set, has other classes than the model, or a file with a fault.
@@ -73,7 +74,7 @@ class Calibration:
     def images(self) -> Iterator[np.ndarray]:
         """Yields the images for calibration, uint8 [1, H, W, 3]."""
         for path in self.paths:
-            yield resized(read_image(path), self.size)[None]
+            yield resized(read_image(path, self.validation.channels), self.size)[None]
 
     def mean_iou(self, segment: Segment) -> float:
         """Returns the mean IoU on the validation images, 0-1; classes of resized images are resized back."""

@@ -213,13 +213,13 @@ def export_as(form: Format, options: FormatOptions) -> None:
     from export.formats.verification import format_comparisons
     from keras_fcn.inference.engines.opening import find_model
     from keras_fcn.inference.models import load_model, with_thresholds
-    from keras_fcn.network.parts import class_table
+    from keras_fcn.network.parts import Parts, class_table
     from keras_fcn.runs.config_files import run_classes
 
     model = with_thresholds(load_model(find_model(options.model)), options.threshold)
     calibration = None
     if options.calibrate is not None:
-        wanted = run_classes(options.model)
+        wanted = run_classes(options.model) | {"channels": Parts(model).channels.text}
         calibration = Calibration.read(options.calibrate, class_table(model), options.photographs, options.size, wanted)
         print("".join(f"{line}\n" for line in calibration.remarks), end="", file=sys.stderr)
     path, comparisons = export_format(
@@ -240,7 +240,7 @@ def _report(form: Format, path: Path, model: keras.Model, options: FormatOptions
     from export.graph.signatures import Metadata, build_signatures
     from keras_fcn.inference.graphs import decision_of
     from keras_fcn.inference.models import SIGNATURE
-    from keras_fcn.network.parts import class_table
+    from keras_fcn.network.parts import Parts, class_table
 
     metadata = Metadata(model.name, 1, class_table(model), FileLimits(1), decision_of(model))
     signatures = build_signatures(model, metadata)  # which keeps the variables
@@ -252,4 +252,4 @@ def _report(form: Format, path: Path, model: keras.Model, options: FormatOptions
         megabytes = sum((path.parent / file).stat().st_size for file in files) / 1e6 if files else None
         iou = calibration.mean_iou(segment) if calibration else None
         programs.append(Program(name, segment, megabytes, iou))
-    return format_programs(programs, options.size)
+    return format_programs(programs, options.size, Parts(model).channels.count)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.formats.conversion import Format
+from keras_fcn.errors import argument
 from keras_fcn.inference.options import InferenceOptions
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def score_graph(model: keras.Model, size: tuple[int, int] | None) -> Any:
     from keras_fcn.inference.graphs import decision_of
     from keras_fcn.network.parts import Parts
 
+    Parts(model).channels.require_rgb(argument("deepness"))
     height, width = size or (TILE, TILE)
     spec = tf.TensorSpec([None, 3, height, width], tf.float32, name="images")
     temperature, decide = Parts(model).logits.temperature, decision_of(model)

@@ -62,7 +62,7 @@ def verify_file(
     shapes = CHECKED_SHAPES if size is None else ((1, *size), (2, *size))
     comparisons = []
     for shape in shapes:
-        images = _crops(samples, shape) if samples else _noise(shape)
+        images = _crops(samples, shape) if samples else _noise(shape, live.channels.count)
         expected = np.asarray(live.score(images))
         found = Comparison(name, " x ".join(map(str, shape)), *_compared(file, images, expected, live.decide))
         is_wrong = found.difference > TOLERANCE or found.agreement < LEAST_AGREEMENT
@@ -85,10 +85,10 @@ def _compared(file: Predictor, images: np.ndarray, expected: np.ndarray, decide:
     return difference, agreement
 
 
-def _noise(shape: tuple[int, ...]) -> np.ndarray:
+def _noise(shape: tuple[int, ...], channels: int) -> np.ndarray:
     """Returns images of squares in random colours, which have more structure than noise of single pixels."""
     number, height, width = shape
-    squares = (number, -(-height // _SQUARE), -(-width // _SQUARE), 3)
+    squares = (number, -(-height // _SQUARE), -(-width // _SQUARE), channels)
     colors = np.random.default_rng(0).integers(0, 256, squares, np.uint8)
     return colors.repeat(_SQUARE, axis=1).repeat(_SQUARE, axis=2)[:, :height, :width]
 
@@ -122,9 +122,9 @@ class Program:
     mean_iou: float | None = None
 
 
-def format_programs(programs: Sequence[Program], size: tuple[int, int] | None) -> str:
+def format_programs(programs: Sequence[Program], size: tuple[int, int] | None, channels: int = 3) -> str:
     """Times programs in turn on one image and returns a table; speeds are relative to the first."""
-    images = _noise((1, *(size or TIMED_SIZE)))
+    images = _noise((1, *(size or TIMED_SIZE)), channels)
     seconds = _time_in_turn([program.segment for program in programs], images)
     shape = " x ".join(map(str, images.shape[1:3]))
     rows = [["", "MB", f"ms, {shape}", "speed", "mean IoU"]]

@@ -41,11 +41,12 @@ def class_graph(
         output: What it returns.
 
     Returns:
-        From "images", uint8 [N, H, W, 3], to a dictionary of "classes", uint8 [N, H, W], "probabilities", float32
-        [N, H, W, C], or both.
+        From "images", uint8 [N, H, W, channels], to a dictionary of "classes", uint8 [N, H, W], "probabilities",
+        float32 [N, H, W, C], or both.
     """
-    spec = tf.TensorSpec([None, *(size or (None, None)), 3], tf.uint8, name=INPUT)
     parts = Parts(model)
+    channels = parts.channels.count
+    spec = tf.TensorSpec([None, *(size or (None, None)), channels], tf.uint8, name=INPUT)
     input_scale, upscore, scorer = parts.logits.input_scale, parts.heads[0], parts.scorer("normalized")
     decide, temperature = decision_of(model).of_logits, parts.logits.temperature
     # Logits of the image's pixels have their classes in the last axis.
@@ -67,7 +68,7 @@ def class_graph(
             scaled = tf.image.resize(scaled, scaled_size)
         padded = parts.normalize(scaled)
         # LiteRT's converter loses the number of channels in a padding by a computed amount.
-        padded = tf.reshape(padded, tf.stack([-1, *_lengths(padded), 3]))
+        padded = tf.reshape(padded, tf.stack([-1, *_lengths(padded), channels]))
         logits = convolve(tf.cast(keras.tree.flatten(scorer(padded, training=False))[0], tf.float32))
         if not needs_logits:  # ids [N, H + 1, W + 1, s s], then [N, height, width, 1]
             return {IDS: cropped(decide(logits, temperature, 3 if is_classes_first else 4), *lengths)[..., 0]}

@@ -13,8 +13,6 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from keras_fcn.inference.graphs import IMAGES
-
 Node: TypeAlias = Any
 """An operation of a graph: `tf.compat.v1.NodeDef`."""
 
@@ -132,7 +130,9 @@ class _Graph:
         variables = {name: tf.Variable(values[name], trainable=False, name=_node(name)) for name in large}
         constants = {name: value.numpy() for name, value in values.items() if name not in variables}
 
-        @tf.function(input_signature=[IMAGES], autograph=False)
+        shape = self._traced.get_tensor_by_name(_tensor(self._input)).shape
+
+        @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8, "images")], autograph=False)
         def network(images: tf.Tensor) -> tf.Tensor:
             read = {name: variable.read_value() for name, variable in variables.items()}
             written = {name: tf.constant(value) for name, value in constants.items()}

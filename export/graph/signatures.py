@@ -15,7 +15,7 @@ from export.graph.image_header import FileLimits
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.arrays import softmax_at
 from keras_fcn.inference.decision import Decision
-from keras_fcn.inference.graphs import IMAGES, cropped, filled
+from keras_fcn.inference.graphs import cropped, filled, images_of
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
 from keras_fcn.network.parts import Parts
 from keras_fcn.network.upscore import Upscore
@@ -81,7 +81,7 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> Signatures:
         model: A network of `keras_fcn.build_fcn`.
         metadata: The metadata of the SavedModel.
     """
-    num_classes = metadata.classes.num_classes
+    num_classes, spec = metadata.classes.num_classes, images_of(model)
     network, temperature = _Network(model), Parts(model).logits.temperature
 
     def segment(images: tf.Tensor) -> tf.Tensor:
@@ -91,16 +91,16 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> Signatures:
     def from_files(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return segment_files(image_bytes, segment, num_classes, metadata.limits)
 
-    @tf.function(input_signature=[IMAGES])
+    @tf.function(input_signature=[spec])
     def to_classes(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"classes": segment(images)}
 
-    @tf.function(input_signature=[IMAGES])
+    @tf.function(input_signature=[spec])
     def to_probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": softmax_at(temperature, network.logits(images))}
 
     functions = {
-        FILE_SIGNATURE: from_files,
+        **({FILE_SIGNATURE: from_files} if spec.shape[-1] == 3 else {}),  # a JPEG holds no other channels
         SIGNATURE: to_classes,
         PROBABILITIES_SIGNATURE: to_probabilities,
         METADATA_SIGNATURE: tf.function(metadata.tensors, input_signature=[]),
@@ -149,7 +149,7 @@ class _Network:
             def network(images: tf.Tensor, training: bool) -> tf.Tensor:
                 return upscore.blocks(keras.tree.flatten(scorer(images, training=training))[0])
 
-        @tf.function(input_signature=[IMAGES])
+        @tf.function(input_signature=[images_of(model)])
         def values(images: tf.Tensor) -> tf.Tensor:
             return network(tf.cast(filled(images), tf.float32), training=False)
 

@@ -24,20 +24,26 @@ _LOG_PREDICT, _PREDICT_REQUEST = 6, 1
 _REQUEST_MODEL, _REQUEST_INPUTS, _MODEL_SIGNATURE, _ENTRY_KEY, _ENTRY_VALUE = 1, 2, 3, 1, 2
 
 
-def write_warmup(folder: Path) -> None:
-    """Writes one request for each signature with an input into the folder of a SavedModel."""
+def write_warmup(folder: Path, channels: int = 3) -> None:
+    """Writes one request for each signature with an input into the folder of a SavedModel.
+
+    Args:
+        folder: The folder.
+        channels: The number of channels of images; files are for three.
+    """
     path = folder / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(os.fsencode(path)) as writer:
-        for signature, name, value in _requests():
+        for signature, name, value in _requests(channels):
             writer.write(_prediction_log(signature, name, value))
 
 
-def _requests() -> Iterator[tuple[str, str, tf.compat.v1.TensorProto]]:
+def _requests(channels: int) -> Iterator[tuple[str, str, tf.compat.v1.TensorProto]]:
     image = tf.fill((*_SIZE, 3), tf.constant(128, tf.uint8))
     files = [tf.io.encode_jpeg(image).numpy(), tf.io.encode_png(image).numpy()]
-    yield FILE_SIGNATURE, "image_bytes", tf.make_tensor_proto(files)
-    batch = tf.make_tensor_proto(128, tf.uint8, (1, *_SIZE, 3))  # one value stands for all
+    if channels == 3:
+        yield FILE_SIGNATURE, "image_bytes", tf.make_tensor_proto(files)
+    batch = tf.make_tensor_proto(128, tf.uint8, (1, *_SIZE, channels))  # one value stands for all
     yield SIGNATURE, "images", batch
     yield PROBABILITIES_SIGNATURE, "images", batch
 

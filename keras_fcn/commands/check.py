@@ -20,8 +20,10 @@ from keras_fcn.datasets.inspection.leaks import leaks, repeats
 from keras_fcn.drawing.panels import draw_check
 from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.runs.data_options import DataOptions, SourceOptions
-from keras_fcn.system.command_line import parse_options
+from keras_fcn.images.photos import read_image
+from keras_fcn.images.values.channels import shown
+from keras_fcn.runs.data_options import DataOptions, ImageOptions
+from keras_fcn.system.command_line import as_options, parse_options
 from keras_fcn.system.files import require_writable, write_json
 from keras_fcn.system.options import Range, as_words, option
 from keras_fcn.system.progress import progress_bar
@@ -32,7 +34,7 @@ FINDINGS, SHOWN_FINDINGS, PICTURED = 1, 20, 6
 
 
 @dataclasses.dataclass(frozen=True)
-class CheckOptions(SourceOptions):
+class CheckOptions(ImageOptions):
     """Counts the content of a data set and lists its faults: files, sizes, colours, ids, pixels and images per class.
 
     Exit status: 0 without findings or with remarks alone, which are about files that are read nevertheless; 1 with
@@ -57,8 +59,8 @@ class CheckOptions(SourceOptions):
     @property
     def words(self) -> list[str]:
         """The options of `train.py` that mean the same data."""
-        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(SourceOptions)}
-        changed = {field.name for field in dataclasses.fields(SourceOptions) if given[field.name] != field.default}
+        given = {field.name: getattr(self, field.name) for field in dataclasses.fields(ImageOptions)}
+        changed = {field.name for field in dataclasses.fields(ImageOptions) if given[field.name] != field.default}
         named = {"split": self.splits[0], **({"val_split": self.splits[1]} if len(self.splits) > 1 else {})}
         given |= {name: split for name, split in named.items() if split != getattr(DataOptions(), name)}
         kept = [name for name in given if name in changed or name in named]
@@ -124,6 +126,7 @@ def summarize(pairs: Pairs, inspection: Inspection, is_training: bool) -> dict:
         "sound_pairs": int(inspection.is_sound.sum()),
         "smallest": sizes.min(axis=0).tolist() if len(sizes) else None,
         "largest": sizes.max(axis=0).tolist() if len(sizes) else None,
+        "channels": _held(inspection.channels[inspection.is_sound]),
         "void_share": int(pixels[:, VOID_LABEL].sum()) / total if total else None,
         "pixels": {name: int(pixels[:, index].sum()) for index, name in enumerate(names)},
         "images": {name: int((pixels[:, index] > 0).sum()) for index, name in enumerate(names)},
@@ -135,11 +138,34 @@ def summarize(pairs: Pairs, inspection: Inspection, is_training: bool) -> dict:
                 "is_fatal": finding.is_fatal,
                 "is_remark": isinstance(finding, Remark),
                 "count": finding.count,
-                "message": str(finding),
+                "message": as_options(finding),
             }
             for finding in (*inspection.findings, *_missing_labels(pairs, inspection, is_training))
         ],
     }
+
+
+def _held(channels: np.ndarray) -> dict[str, int]:
+    """Returns how many images have each number of channels, by that number; those of which it is known."""
+    numbers, counts = np.unique(channels[channels > 0], return_counts=True)
+    return dict(zip(map(str, numbers.tolist()), counts.tolist()))
+
+
+def _channels(pairs: Pairs, summaries: dict[str, dict]) -> list[str]:
+    """Returns which channels the files have and which are read, in a line; none if all have red, green and blue."""
+    held = {split: summary["channels"] for split, summary in summaries.items()}
+    if pairs.channels.is_rgb and {number for counts in held.values() for number in counts} <= {"3"}:
+        return []
+    parts = [
+        f"{split} {', '.join(f'{number} in {count} images' for number, count in counts.items())}"
+        for split, counts in held.items()
+        if counts
+    ]
+    return (
+        []
+        if not parts
+        else [f"Channels: {'; '.join(parts)}; read as {pairs.channels.described()} (--channels {pairs.channels.text})."]
+    )
 
 
 def _missing_labels(pairs: Pairs, inspection: Inspection, is_training: bool) -> list[DataError]:
@@ -178,6 +204,7 @@ def format_summaries(data: str, pairs: Pairs, summaries: dict[str, dict]) -> str
         absent = [name for name in pairs.classes.names if trained[name] and not images[name]]
         lines += [f"In no image of {split}: {', '.join(absent)}"] if absent else []
         lines += summary["remarks"]
+    lines += _channels(pairs, summaries)
     lines.append(f"Weights: median frequency, from {first}; --balance weights trains with them.")
     return "\n".join([*lines, *_drawn(summaries[first].get("drawn"))])
 
@@ -245,12 +272,10 @@ def _of_split(split: str, findings: list[dict]) -> list[str]:
 
 
 def _read(examples: list[tuple[Pairs, int]]) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    from keras_fcn.images.photos import read_image
-
     return [
         (
             f"{pairs.split}: {pairs.images[index].name}",
-            read_image(pairs.images[index]),
+            shown(read_image(pairs.images[index], pairs.channels)),
             pairs.read_label(pairs.labels[index]),
         )
         for pairs, index in examples

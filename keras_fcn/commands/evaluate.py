@@ -13,7 +13,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 from keras_fcn.errors import UserError, argument, first_of_each_kind
 from keras_fcn.inference.options import NO_THRESHOLDS, InferenceOptions
 from keras_fcn.runs.config_files import read_config
-from keras_fcn.runs.data_options import DataOptions, SourceOptions
+from keras_fcn.runs.data_options import CHANNELS, DataOptions, SourceOptions
 from keras_fcn.runs.fingerprint import Fingerprint
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import parse_options
@@ -46,6 +46,11 @@ class EvaluateOptions(SourceOptions):
 
     ensemble: Annotated[bool, FlagCreatePairsOff] = False
     """Evaluate the mean of all models' probabilities, too: what predict.py A B C predicts."""
+
+    channels: Annotated[
+        str | None, CHANNELS, arg(metavar="N or N,N,...", help_behavior_hint="(default: the model's)")
+    ] = None
+    """The channels of images to read, as many as the model takes: 4,3,2,8, say."""
 
     inference: OmitArgPrefixes[InferenceOptions] = dataclasses.field(default_factory=InferenceOptions)
 
@@ -122,10 +127,12 @@ class EvaluateOptions(SourceOptions):
             )
         classes = (self if trained is None or self.changes_classes else trained.dataset).wanted_classes
         if trained is None or self.data not in (None, trained.data):
-            return DataOptions(data=str(self.data), val_split=self.split or "val", **self.listing | classes)
+            listing = self.listing | classes | {"channels": self.channels or (trained.channels if trained else "3")}
+            return DataOptions(data=str(self.data), val_split=self.split or "val", **listing)
         is_given = self.layout != "auto" or self.images is not None or self.masks is not None
         listing = (self if is_given else trained.dataset).listing | classes
         listing |= {name: getattr(self, name) or getattr(trained, name) for name in _DIVISIONS}
+        listing["channels"] = self.channels or trained.channels
         how = self if self.unlabelled != "leave_out" else trained.dataset
         listing["unlabelled"] = how.listing["unlabelled"]
         return dataclasses.replace(trained.dataset, val_split=self.split or trained.val_split, **listing)
@@ -235,7 +242,10 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
 
         require_changeable(find_model(options.models[0]))
     is_calibrated = options.calibration or options.keep_temperature or chooses
-    evaluated = evaluate_models(options.models, inference, pairs, options.trimap, is_calibrated, options.ensemble)
+    channels = options.channels or (data.channels if data.blocks else None)
+    evaluated = evaluate_models(
+        options.models, inference, pairs, options.trimap, is_calibrated, options.ensemble, channels
+    )
     for remark in evaluated.remarks:
         print(remark, file=sys.stderr)
     for model in options.models:

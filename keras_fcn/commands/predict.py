@@ -18,6 +18,7 @@ from keras_fcn.prediction.annotations.beside import write_about, write_merged
 from keras_fcn.prediction.annotations.style import AnnotationStyle
 from keras_fcn.prediction.plan import Existing, Plan, Task, are_of_probabilities, plan
 from keras_fcn.prediction.sources import Sources, find_images
+from keras_fcn.runs.data_options import CHANNELS
 from keras_fcn.runs.names import OUTPUTS, OutputName, PaletteName
 from keras_fcn.system.command_line import USER_ERROR, as_options, parse_options
 from keras_fcn.system.files import require_writable
@@ -65,6 +66,11 @@ class PredictOptions(Options):
     """Keep existing files and write those that are missing: resumes a prediction that was stopped."""
 
     inference: OmitArgPrefixes[InferenceOptions] = dataclasses.field(default_factory=InferenceOptions)
+
+    channels: Annotated[
+        str | None, CHANNELS, arg(metavar="N or N,N,...", help_behavior_hint="(default: the model's)")
+    ] = None
+    """The channels of images to read, as many as the model takes: 4,3,2,8, say."""
 
     palette: PaletteName = "classes"
     """Colours of overlays and panels: the classes' own, or colour-blind friendly ones. Masks keep their own."""
@@ -245,7 +251,7 @@ def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
     from keras_fcn.prediction.photos import predict_all
 
     decision = Decision(options.unsure)
-    predictor = Predictor.open(options.models, options.inference, decision)
+    predictor = Predictor.open(options.models, options.inference, decision).reading(options.channels)
     if note := predictor.tile_note(options.inference):
         print(f"note: {note}", file=sys.stderr)
     if predictor.threshold_note:
@@ -265,7 +271,7 @@ def _predict(options: PredictOptions, planned: Plan) -> list[UserError]:
             from keras_fcn.prediction.ray import predict_on_ray
 
             arguments = (models[0], images, options.inference, style, options.batch_size, bar.update, decision)
-            failures = predict_on_ray(*arguments)
+            failures = predict_on_ray(*arguments, options.channels)
         else:
             failures = predict_all(predictor, images, style, options.batch_size, bar.update)
     failed = [*failures.values()]

@@ -25,6 +25,7 @@ from keras_fcn.datasets.splits.groups import group_images, val_of_groups
 from keras_fcn.datasets.toy import draw_toy_dataset
 from keras_fcn.datasets.windows.blocks import divided_by_blocks
 from keras_fcn.errors import UserError, argument
+from keras_fcn.images.values.channels import Channels
 from keras_fcn.runs import names
 from keras_fcn.runs.data_options import SourceOptions
 
@@ -82,6 +83,7 @@ def open_pairs(
     blocks: int | None = None,
     folds: int | None = None,
     fold: int | None = None,
+    channels: str | int = "3",
 ) -> Pairs:
     """Lists the pairs of one split of a data set.
 
@@ -107,18 +109,22 @@ def open_pairs(
             that have no splits of their own.
         folds: Number of folds, for cross-validation: all images of "train" and "val", or of data without splits.
         fold: The fold that is "val", from 1; the others are "train".
+        channels: Which channels of images are read: "3" for red, green and blue of any image; another number if all
+            have so many; or numbers of a file's channels from 1, such as "1,2,3,8".
 
     Raises:
         UserError: If a pattern matches nothing or a name is there twice, the folder is not such a data set, has no such
             split, its masks are not clear, there is no background for images without mask, or classes cannot be merged,
             ignored or dropped so, or images have no group, or all the same, or there is no such fold.
     """
+    read = Channels(str(channels))
     root, patterns = _folder(data), Patterns.given(images, masks, layout)
     wanted = SourceOptions(
         merge=tuple(merge), ignore_classes=tuple(ignore_classes), drop=tuple(drop), group_by=group_by, blocks=blocks,
         folds=folds, fold=fold,
     )  # fmt: skip
     pairs, is_whole = _to_divide(root, split, layout, patterns, reading, blocks=blocks, fold=fold, group_by=group_by)
+    pairs = dataclasses.replace(pairs, channels=read)
     pairs = pairs.with_background() if unlabelled == "background" else pairs
     if wanted.changes_classes and pairs.classes.names != tuple(already):
         pairs = pairs.with_classes(class_mapping(pairs.classes, wanted))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from keras_fcn.datasets.foreign import foreign_format
 from keras_fcn.errors import DataError, UserError
+from keras_fcn.images.bands.files import ARRAY_SUFFIX
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
 from keras_fcn.system.files import by_suffix, walk_files
@@ -68,7 +69,7 @@ def images_by_stem(folder: Path) -> Files:
     Raises:
         UserError: If the folder is missing, or holds no image.
     """
-    images = files_by_stem(folder)
+    images = files_by_stem(folder) or files_by_stem(folder, (ARRAY_SUFFIX,))
     if not images:
         fix = (
             "convert them to JPEGs or PNGs"

@@ -25,6 +25,7 @@ from keras_fcn.datasets.listing import Files
 from keras_fcn.datasets.splits import division_note, resolved, split_of
 from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.values.channels import RGB, Channels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Pairs:
         stored_classes: The classes of the label files, where `classes` are what these become; None without a change.
         label_ids: The id that each of the 256 ids in a label file becomes; empty without a change.
         group_of: The group of each image, of images that belong together; empty if they are not grouped.
+        channels: The channels that are read of the images.
     """
 
     layout: str
@@ -66,6 +68,7 @@ class Pairs:
     stored_classes: ClassTable | None = None
     label_ids: tuple[int, ...] = ()
     group_of: Mapping[Path, str] = dataclasses.field(default_factory=dict)
+    channels: Channels = RGB
 
     @classmethod
     def found(

@@ -120,7 +120,7 @@ def _samples(pairs: Pairs) -> Iterator[tuple[Array, np.ndarray]]:
 
 def _read_ahead(pairs: Pairs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     def read(index: int) -> tuple[np.ndarray, np.ndarray]:
-        return read_image(pairs.images[index])[None], pairs.read_label(pairs.labels[index])[None]
+        return read_image(pairs.images[index], pairs.channels)[None], pairs.read_label(pairs.labels[index])[None]
 
     waiting: collections.deque[Future] = collections.deque()
     with ThreadPoolExecutor(2) as threads:

@@ -13,6 +13,7 @@ from keras_fcn.drawing.charts import draw_confusion
 from keras_fcn.drawing.panels import draw_worst
 from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.images.photos import read_image
+from keras_fcn.images.values.channels import shown
 from keras_fcn.inference.arrays import Segment
 
 
@@ -45,6 +46,6 @@ def predicted_samples(
     """Returns image uint8 [H, W, 3], prediction and ground truth uint8 [H, W] of some pairs."""
     samples = []
     for index in indices:
-        image, label = read_image(pairs.images[index]), pairs.read_label(pairs.labels[index])
-        samples.append((image, np.asarray(segment(image[None]))[0], label))
+        image, label = read_image(pairs.images[index], pairs.channels), pairs.read_label(pairs.labels[index])
+        samples.append((shown(image), np.asarray(segment(image[None]))[0], label))
     return samples

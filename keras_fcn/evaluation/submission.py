@@ -58,7 +58,7 @@ def write_submission(
             progress_bar(len(images), "image", archive.name) as bar,
         ):
             for name, path in images.items():
-                image, remark = read_remarked(path)
+                image, remark = read_remarked(path, channels=predictor.channels)
                 remarks += [remark] if remark else []
                 ids = predictor(image)
                 sizes[f"{folder}/{name}.png"] = ids.shape

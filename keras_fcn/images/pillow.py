@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageChops, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from keras_fcn.errors import DataError, UserError
+from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.headers.effort import MOST_SCANS, has_many_scans
 from keras_fcn.images.headers.orientation import orientation, turned
 from keras_fcn.images.headers.tiff import TIFF, TiffLayout
@@ -27,6 +27,9 @@ MOST_PIXELS = 2**30
 
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1", b"mif2"}
 """What begins a HEIC after its length and "ftyp" (ISO/IEC 23008-12); the last three may hold other codecs, too."""
+
+_MOST_BANDS = 4
+"""Bands of a TIFF that Pillow reads."""
 
 READ_ERRORS = (
     ArithmeticError, AssertionError, EOFError, LookupError, OSError, RuntimeError, SyntaxError, TypeError, ValueError,
@@ -111,6 +114,8 @@ def identified(file: BinaryIO) -> ImageFile:
         PIL.UnidentifiedImageError: If it is of no known format; other errors for damaged files.
     """
     prefix = file.read(16)
+    if prefix.startswith(TIFF) and _has_many_bands(file):
+        raise UnidentifiedImageError(_unidentified(prefix))
     for load_plugins in (Image.preinit, Image.init):  # the common formats first, then all
         load_plugins()
         for factory, accept in [Image.OPEN[name] for name in Image.ID]:
@@ -129,12 +134,21 @@ def identified(file: BinaryIO) -> ImageFile:
     raise UnidentifiedImageError(_unidentified(prefix))
 
 
+def _has_many_bands(file: BinaryIO) -> bool:
+    """Returns whether a TIFF has more bands than Pillow reads, which would log that, too."""
+    file.seek(0)
+    with contextlib.suppress(*READ_ERRORS):
+        return TiffLayout.read(file).samples > _MOST_BANDS
+    return False
+
+
 def _unidentified(prefix: bytes) -> str:
     """Returns what a file seems to be that Pillow does not know, by its first 16 bytes."""
     if not prefix:
         return "it is empty"
     if prefix.startswith(TIFF):
-        return "a TIFF of bands or values that are not read; save it as RGB in 8 bits"
+        fix = f"save it as RGB in 8 bits, or read its bands by {argument('channels')}"
+        return f"a TIFF of bands or values that are not read as RGB; {fix}"
     if prefix == b"version https://":
         return "it is a pointer of Git LFS: git lfs pull brings the file"
     if prefix.startswith((b"EHFA_HEADER_TAG", b"<VRTDataset")):

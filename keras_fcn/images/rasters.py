@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from keras_fcn.errors import DataError
+from keras_fcn.errors import DataError, argument
 from keras_fcn.images.headers.tiff import TiffLayout
+from keras_fcn.images.values.channels import RGB, Channels
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.text import reason_of
 
@@ -83,17 +84,19 @@ class Raster:
     Args:
         dataset: Rasterio's.
         path: The file, for error messages.
+        channels: The channels to read; of others than RGB, transparency is one.
 
     Attributes:
-        shape: Height, width, and 3.
+        shape: Height, width, and the number of channels that are read.
+        have: The number of bands in the file.
         crs: Rasterio's coordinate reference system; None if it has none, or is placed by control points alone.
         transform: The affine transform from columns and rows to the coordinates of `crs`.
         brightest: The greatest value, 0 to 65,535, that was read so far of a raster of 16 bits; None of 8 bits.
     """
 
-    def __init__(self, dataset: Any, path: Path) -> None:
-        self._dataset, self._path = dataset, path
-        self.shape: tuple[int, int, int] = (dataset.height, dataset.width, 3)
+    def __init__(self, dataset: Any, path: Path, channels: Channels = RGB) -> None:
+        self._dataset, self._path, self._channels, self.have = dataset, path, channels, dataset.count
+        self.shape: tuple[int, int, int] = (dataset.height, dataset.width, channels.count)
         self._gcps, gcps_crs = dataset.gcps
         self.crs, self.transform = None if self._gcps else dataset.crs, dataset.transform
         self._place = {"gcps": self._gcps, "crs": gcps_crs} if self._gcps else {"crs": self.crs}
@@ -114,7 +117,7 @@ class Raster:
         return any(flag.name != "all_valid" for flags in self._dataset.mask_flag_enums for flag in flags)
 
     def __getitem__(self, window: Window) -> np.ndarray:
-        """Returns the pixels of a window, uint8 [rows, columns, 3].
+        """Returns the pixels of a window, uint8 [rows, columns, channels].
 
         Raises:
             DataError: If they cannot be decoded.
@@ -129,7 +132,7 @@ class Raster:
             pixels = (pixels >> 8).astype(np.uint8)
         if self._is_inverted:
             pixels = 255 - pixels
-        return np.ascontiguousarray(np.moveaxis(np.broadcast_to(pixels, (3, *pixels.shape[1:])), 0, 2))
+        return np.ascontiguousarray(np.moveaxis(np.broadcast_to(pixels, (self.shape[2], *pixels.shape[1:])), 0, 2))
 
     def valid(self, window: Window) -> np.ndarray:
         """Returns which pixels of a window are not nodata, bool [rows, columns]."""
@@ -155,13 +158,18 @@ class Raster:
     def _chosen_bands(self) -> list[int]:
         """Returns the numbers of the bands that are read: one of grey or of a palette, or three of colours."""
         dataset, names = self._dataset, self._interpretation
-        types = set(dataset.dtypes)
+        given = [] if self._channels.is_rgb else self._channels.chosen(self._path, dataset.count)
+        types = {dataset.dtypes[place] for place in given} or set(dataset.dtypes)
         if len(types) > 1 or not types <= {"uint8", "uint16"}:
             kind = " and ".join(sorted(types))
             raise self._error(f"it holds values of {kind}, whose range nothing tells; scale them to 8 bits, 0 to 255")
         if "NBITS" in dataset.tags(1, ns="IMAGE_STRUCTURE") and dataset.dtypes[0] == "uint8":
             bits = dataset.tags(1, ns="IMAGE_STRUCTURE")["NBITS"]
             raise self._error(f"its values have {bits} bits, where ids and shades look alike; save it with 8 bits")
+        if given and names[0] == "palette":
+            raise self._error("it has a palette, whose indices are no values; save it as RGB")
+        if given:
+            return [place + 1 for place in given]
         colors = [names.index(name) + 1 for name in _COLORS if name in names]
         opaque = [number for number, name in enumerate(names, start=1) if name != "alpha"]
         if len(colors) == 3:
@@ -170,8 +178,8 @@ class Raster:
             return opaque
         kinds = ", ".join([*names[:4], *["..."] * (len(names) > 4)])
         raise self._error(
-            f"it has {dataset.count} bands ({kinds}), not all of red, green and blue among them; choose one, or three "
-            "in this order: gdal_translate -b N -b N -b N IN OUT"
+            f"it has {dataset.count} bands ({kinds}), not all of red, green and blue among them; "
+            f"{argument('channels', '1,2,3')} reads these three, {argument('channels', str(dataset.count))} all"
         )
 
     def _colors(self) -> np.ndarray:
@@ -186,14 +194,14 @@ class Raster:
 
 
 @contextlib.contextmanager
-def opened_raster(path: str | Path) -> Iterator[Raster]:
-    """Opens a GeoTIFF.
+def opened_raster(path: str | Path, channels: Channels = RGB) -> Iterator[Raster]:
+    """Opens a GeoTIFF, or with other channels than RGB any TIFF.
 
     Raises:
         DataError: If it cannot be read, or has bands or values that are not images'.
         UserError: If Rasterio is not installed.
     """
-    require_packages(f"{path} (a GeoTIFF)", "extra", "rasterio")
+    require_packages(f"{path} (a TIFF of bands)" if channels.count != 3 else f"{path} (a GeoTIFF)", "extra", "rasterio")
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
@@ -203,7 +211,7 @@ def opened_raster(path: str | Path) -> Iterator[Raster]:
         stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES))
         with _explained(path):
             dataset = stack.enter_context(rasterio.open(path))
-        yield Raster(dataset, Path(path))
+        yield Raster(dataset, Path(path), channels)
 
 
 @contextlib.contextmanager

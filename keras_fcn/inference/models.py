@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.values.channels import RGB, Channels
 from keras_fcn.inference.arrays import ProbabilityFunction, Segment
 from keras_fcn.inference.decision import Decision
 from keras_fcn.network.parts import Parts, class_table
@@ -93,9 +94,10 @@ def with_thresholds(model: keras.Model, texts: Sequence[str]) -> keras.Model:
 
 
 def labels_of(model: keras.Model) -> dict[str, Any]:
-    """Returns what lies beside an exported model as JSON: its class table, and thresholds and input scale if any."""
+    """Returns what lies beside an exported model as JSON: its class table, and what is not the default."""
     logits = Parts(model).logits
     labels = {**logits.classes.to_dict(), **({"thresholds": logits.thresholds} if logits.thresholds else {})}
+    labels |= {} if logits.channels == RGB.text else {"channels": logits.channels}
     return labels if logits.input_scale == 1 else {**labels, "input_scale": logits.input_scale}
 
 
@@ -149,19 +151,21 @@ def load_saved_model(path: Path) -> Any:
         return tf.saved_model.load(str(folder))
 
 
-def load_saved_functions(path: Path) -> tuple[Segment, ClassTable, ProbabilityFunction | None, Decision, float]:
+def load_saved_functions(
+    path: Path,
+) -> tuple[Segment, ClassTable, ProbabilityFunction | None, Decision, float, Channels]:
     """Loads a SavedModel of `python -m export.saved_model`.
 
     Returns:
         The graph from images to class ids, the class table, the graph to probabilities, if there is one, how class ids
-        follow from these, and the fraction of its size at which an image is processed.
+        follow from these, the fraction of its size at which an image is processed, and the channels of images.
 
     Raises:
         UserError: If it is damaged or was not written by this program.
     """
     try:
         labels = json.loads((path / LABELS_FILE).read_text(encoding="utf-8"))
-        classes = ClassTable.from_dict(labels)
+        classes, channels = ClassTable.from_dict(labels), Channels(labels.get("channels", RGB.text))
         decide, scale = Decision.of(labels.get("thresholds", {}), classes), float(labels.get("input_scale", 1))
         loaded = load_saved_model(path)
         loaded.signatures[SIGNATURE]
@@ -176,4 +180,4 @@ def load_saved_functions(path: Path) -> tuple[Segment, ClassTable, ProbabilityFu
         return loaded.signatures[PROBABILITIES_SIGNATURE](images=tf.convert_to_tensor(images))["probabilities"]
 
     score = probabilities if PROBABILITIES_SIGNATURE in loaded.signatures else None
-    return segment, classes, score, decide, scale
+    return segment, classes, score, decide, scale, channels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import as_image
+from keras_fcn.images.values.channels import RGB, Channels
 from keras_fcn.inference.arrays import ProbabilityFunction, Segment
 from keras_fcn.inference.averaging import mean_of, tempered, with_flip, with_scales
 from keras_fcn.inference.decision import Decision
@@ -38,9 +40,11 @@ class Predictor:
         score: For a function, one from the same images to probabilities float32 [N, H, W, C], if there is one.
         name: For a function, its name in error messages.
         decide: For a function, how its classes follow from the probabilities; the most probable class if not given.
+        channels: For a function, the channels of images.
 
     Attributes:
-        segment: From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
+        channels: The channels that are read of images.
+        segment: From images uint8 [N, H, W, channels] to class ids uint8 [N, H, W].
         classes: Names and colours of the ids.
         decide: From probabilities [..., C] to class ids uint8 [...].
         limits: The images that are predicted as a whole where memory matters; None for functions, models
@@ -62,6 +66,7 @@ class Predictor:
         score: ProbabilityFunction | None = None,
         name: str = "the model",
         decide: Decision | None = None,
+        channels: Channels = RGB,
     ) -> None:
         if isinstance(model, (str, Path)):
             path = find_model(Path(model))
@@ -73,12 +78,12 @@ class Predictor:
         elif classes is None:
             raise UserError(f"Predictor takes a model or a path, or a function and its classes. Received: {model!r}")
         else:
-            engine = Engine("", classes, model, score, decide=decide or Decision())
+            engine = Engine("", classes, model, score, decide=decide or Decision(), channels=channels)
         self._tiled: Tiled | None = None
         self._large: WholeImages | None = None
         self.segment, self.classes, self.decide = engine.segment, engine.classes, engine.decide
         self._own = engine.decide
-        self.limits, self.program = engine.whole, engine.program
+        self.limits, self.program, self.channels = engine.whole, engine.program, engine.channels
         self._score, self._name, self._fix, self._sight = engine.score, name, engine.fix, engine.sight
 
     @classmethod
@@ -90,11 +95,18 @@ class Predictor:
         """
         first, *others = predictors
         for other in others:
+            other.require_channels(first.channels, other._name)
             if other.classes.names != first.classes.names:
                 raise UserError(f"{other._name}: has other classes than {first._name}; an ensemble's have the same")
         probabilities = mean_of([predictor.score for predictor in predictors])
         name = ", ".join(predictor._name for predictor in predictors)
-        mean = cls(lambda images: mean.decide(probabilities(images)), first.classes, probabilities, name)
+        mean = cls(
+            lambda images: mean.decide(probabilities(images)),
+            first.classes,
+            probabilities,
+            name,
+            channels=first.channels,
+        )
         limits = [predictor.limits for predictor in predictors if predictor.limits is not None]
         mean.limits = min(limits, key=lambda one: one.most_pixels, default=None)
         mean._sight = next((predictor._sight for predictor in predictors if predictor._sight is not None), None)
@@ -149,11 +161,11 @@ class Predictor:
         # Variants are averaged outside of a graph: tracing one of eight networks took 25 seconds.
         if options.tile is not None:
             tiled = Tiled(probabilities, options.tile, options.tile_overlap, decision)
-            found = Predictor(tiled.segment, self.classes, tiled.probabilities, self._name, decision)
+            found = Predictor(tiled.segment, self.classes, tiled.probabilities, self._name, decision, self.channels)
             found._tiled = tiled
         else:
             segment = lambda images: decision(probabilities(images))  # noqa: E731
-            found = Predictor(segment, self.classes, probabilities, self._name, decision)
+            found = Predictor(segment, self.classes, probabilities, self._name, decision, self.channels)
         found._own, found._large, found.program = self._own, self.limits or self._large, self.program
         if options.tile is None and not options.is_averaged:
             found.limits = self.limits
@@ -191,6 +203,30 @@ class Predictor:
         A function, and a predictor with flips, scales or tiles take each image as `segment` does.
         """
         return self.segment if self.limits is None else self.limits.segmenter(self.segment, self.score, self.decide)
+
+    def require_channels(self, channels: Channels, name: str) -> None:
+        """Raises UserError if the model takes images of another number of channels.
+
+        Args:
+            channels: The channels that are read.
+            name: The model's name in the message.
+        """
+        if channels.count != self.channels.count:
+            received = argument("channels", channels.text)
+            raise UserError(f"{name} takes images of {self.channels.count} channels. Received: {received}")
+
+    def reading(self, channels: str | None) -> Predictor:
+        """Returns the predictor that reads other channels of files than it was trained on; the same without any.
+
+        Raises:
+            UserError: If their number is another.
+        """
+        if channels is None:
+            return self
+        self.require_channels(Channels(channels), self._name)
+        found = copy.copy(self)
+        found.channels = Channels(channels)
+        return found
 
     @property
     def is_tiled(self) -> bool:
@@ -246,7 +282,7 @@ class Predictor:
         """
         if isinstance(image, (list, tuple)):
             return [self(one) for one in image]
-        return np.asarray(self.segment(as_image(image)[None]))[0]
+        return np.asarray(self.segment(as_image(image, self.channels)[None]))[0]
 
     def probabilities(self, image: Any) -> Any:
         """Returns the probability of every class at every pixel.
@@ -262,7 +298,7 @@ class Predictor:
         """
         if isinstance(image, (list, tuple)):
             return [self.probabilities(one) for one in image]
-        return np.asarray(self.score(as_image(image)[None]))[0]
+        return np.asarray(self.score(as_image(image, self.channels)[None]))[0]
 
 
 def _is_network(model: Any) -> bool:

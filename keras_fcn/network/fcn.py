@@ -11,6 +11,7 @@ from keras import layers
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.values.channels import Channels
 from keras_fcn.network.backbones import Backbone, build_backbone, find_backbone
 from keras_fcn.network.initializers import Bilinear
 from keras_fcn.network.layers import Enlarge, Logits, PadToMultiple, ScaleImage
@@ -35,6 +36,7 @@ def build_fcn(
     auxiliary: bool = False,
     input_scale: float = 1.0,
     output_stride: int = 32,
+    channels: str | int = "3",
 ) -> keras.Model:
     """Builds a fully convolutional network (Long, Shelhamer, Darrell, CVPR 2015, figure 3).
 
@@ -54,10 +56,12 @@ def build_fcn(
             closer to the earlier layers (Zhao et al.: Pyramid Scene Parsing Network, CVPR 2017, section 3.3).
         input_scale: The fraction of its size at which the network processes an image; see `with_input_scale`.
         output_stride: The greatest stride of the backbone; see `build_backbone`.
+        channels: The number of channels of images, or which of a file they are, as `open_pairs` takes them; kept in
+            the model. Those beyond three are normalized by the mean of RGB's mean and deviation.
 
     Returns:
-        A functional model from images [N, H, W, 3], RGB in 0-255, to logits float32 [N, H, W, num_classes]; with
-        `auxiliary` to a list of two such tensors.
+        A functional model from images [N, H, W, channels], RGB, values 0-255, to logits float32 [N, H, W, num_classes];
+        with `auxiliary` to a list of two such tensors.
 
     Raises:
         ValueError: If `model`, `backbone`, `context` or `upscore_init` has an unknown name, `classes` and `num_classes`
@@ -82,10 +86,11 @@ def build_fcn(
     if num_classes not in (None, classes.num_classes):
         raise ValueError(f"classes has {classes.num_classes} classes, but num_classes={num_classes}")
     backbone = find_backbone(backbone)
-    body = build_backbone(backbone, weights, output_stride, with_p2=NETWORKS.get(model) == 4)
-    mean, std = np.array(backbone.mean), np.array(backbone.std)
+    read = Channels(str(channels))
+    body = build_backbone(backbone, weights, output_stride, NETWORKS.get(model) == 4, read.count)
+    mean, std = map(np.array, backbone.normalization(read.count))
 
-    image = keras.Input((None, None, 3), name="image")
+    image = keras.Input((None, None, read.count), name="image")
     normalized = layers.Rescaling((1 / std).tolist(), (-mean / std).tolist(), name="normalization")(image)
     features = body(PadToMultiple(32, name="pad")(normalized))
     if model in HEADS:
@@ -95,7 +100,7 @@ def build_fcn(
         top = _score(features["P5"], classes.num_classes, context, output_stride)
         scores = _decode(top, features, NETWORKS[model], UPSCORE_INITS[upscore_init], output_stride)
     # Logits are float32 for the loss and argmax, also with mixed precision.
-    logits = Logits(classes, dtype="float32", name="logits")([scores, image])
+    logits = Logits(classes, channels=read.text, dtype="float32", name="logits")([scores, image])
     outputs = (
         [logits, _auxiliary_logits(features["P4"], classes, image, min(16, output_stride))] if auxiliary else logits
     )
@@ -122,7 +127,7 @@ def with_input_scale(network: keras.Model, scale: float) -> keras.Model:
         if isinstance(layer, layers.Rescaling):
             inputs = resize(inputs)
         if isinstance(layer, Logits):
-            kept = layer.classes, scale, layer.temperature, layer.thresholds
+            kept = layer.classes, scale, layer.temperature, layer.thresholds, layer.channels
             layer = Logits(*kept, dtype="float32", name=layer.name)
         return layer(inputs, **options)
 

@@ -165,6 +165,7 @@ class Logits(keras.layers.Layer):
         temperature: The number by which logits are divided where they become probabilities; not in this layer.
         thresholds: The least probability, above 0 and up to 1, with which a pixel gets a class however probable others
             are, by its name; of classes that have one. It is not applied in this layer.
+        channels: Which channels of a file the image has, as `Channels` takes them.
     """
 
     def __init__(
@@ -173,10 +174,12 @@ class Logits(keras.layers.Layer):
         input_scale: float = 1.0,
         temperature: float = 1.0,
         thresholds: dict[str, float] | None = None,
+        channels: str = "3",
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         self.input_scale, self.temperature, self.thresholds = input_scale, temperature, dict(thresholds or {})
+        self.channels = channels
         self.classes = classes if isinstance(classes, ClassTable) else ClassTable.from_dict(classes)
 
     def call(self, inputs):
@@ -199,9 +202,10 @@ class Logits(keras.layers.Layer):
     def get_config(self) -> dict:
         """Returns the arguments of the constructor."""
         config = {**super().get_config(), "classes": self.classes.to_dict(), "input_scale": self.input_scale}
-        # Versions that know no temperature, or no thresholds, read files without them.
+        # Versions that know no temperature, no thresholds, or no channels, read files without them.
         config |= {} if self.temperature == 1 else {"temperature": self.temperature}
-        return {**config, "thresholds": dict(self.thresholds)} if self.thresholds else config
+        config |= {"thresholds": dict(self.thresholds)} if self.thresholds else {}
+        return config if self.channels == "3" else {**config, "channels": self.channels}
 
 
 def _cropped(scores, height, width):

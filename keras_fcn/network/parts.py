@@ -8,6 +8,7 @@ from functools import cached_property
 import keras
 
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.values.channels import Channels
 from keras_fcn.network.layers import Logits
 from keras_fcn.runs.names import NETWORKS
 
@@ -58,7 +59,12 @@ class Parts:
     @property
     def output_stride(self) -> int:
         """The greatest stride of the backbone."""
-        return 256 // self.backbone.compute_output_shape((1, 256, 256, 3))["P5"][1]
+        return 256 // self.backbone.compute_output_shape((1, 256, 256, self.channels.count))["P5"][1]
+
+    @property
+    def channels(self) -> Channels:
+        """The channels of images."""
+        return Channels(self.logits.channels)
 
     @cached_property
     def backbone(self) -> keras.Model:
@@ -94,15 +100,15 @@ class Parts:
         """Returns the backbone's input for images.
 
         Args:
-            image: [N, H, W, 3], RGB in 0-255.
+            image: [N, H, W, channels], RGB, values 0-255.
 
         Returns:
-            Normalized images [N, H', W', 3], padded to H' and W' that are multiples of 32.
+            Normalized images [N, H', W', channels], padded to H' and W' that are multiples of 32.
         """
         return self._layers["pad"](self._layers["normalization"](image))
 
     def features(self, image):
-        """Returns the backbone's features in inference, {"P3", "P4", "P5"}, of images [N, H, W, 3], RGB in 0-255."""
+        """Returns the backbone's features in inference, {"P3", "P4", "P5"}, of images [N, H, W, channels], 0-255."""
         return self.backbone(self.normalize(image), training=False)
 
     def scorer(self, start: str = "image") -> keras.Model:

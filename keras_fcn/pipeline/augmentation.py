@@ -16,6 +16,7 @@ from keras_fcn.datasets import Pairs, inspect_pairs
 from keras_fcn.drawing.overlays import overlay
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import read_image
+from keras_fcn.images.values.channels import shown
 from keras_fcn.pipeline.source import Pair, Source, rotated, rotated_position, whole
 from keras_fcn.pipeline.transforms import random_color_jitter, random_crop, random_flip, random_scaled_crop, random_turn
 from keras_fcn.runs import names
@@ -115,11 +116,12 @@ class Augmentation(Options):
         size = tf.where(source.is_large, tf.minimum(source.shape, [2 * side for side in self.taken]), source.shape)
         place = tf.random.stateless_uniform([2], tf.random.fold_in(seed, 3))
         start = tf.cast(place * tf.cast(source.shape - size + 1, tf.float32), tf.int32)
-        image, label = self.augment(*source.part(start, size), seed)
+        taken = source.part(start, size)
+        image, label = self.augment(*taken, seed)
         if (image.dtype, label.dtype) != (tf.uint8, tf.uint8):
             received = f"{image.dtype.name} and {label.dtype.name}"
             raise UserError(f"{argument('augment')} must return image and label as uint8. Received: {received}")
-        image, label = tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(label, [None, None])
+        image, label = tf.ensure_shape(image, [None, None, taken[0].shape[-1]]), tf.ensure_shape(label, [None, None])
         fits = tf.reduce_all(tf.shape(image)[:2] == tf.shape(label))
         with tf.control_dependencies([tf.debugging.Assert(fits, [AUGMENT_FAULT])]):
             return whole(tf.identity(image), tf.identity(label))
@@ -144,11 +146,11 @@ def draw_samples(
         UserError: If the pair cannot be read, or the image and its mask differ in size.
     """
     inspect_pairs(pairs.shard(index, len(pairs))).require_sound()
-    image, label = read_image(pairs.images[index]), pairs.read_label(pairs.labels[index])
+    image, label = read_image(pairs.images[index], pairs.channels), pairs.read_label(pairs.labels[index])
     tiles = []
     for number in range(count):
         sample, ids = augmentation(tf.constant(image), tf.constant(label), tf.constant([seed, number]))
-        tiles.append(overlay(sample.numpy(), ids.numpy(), pairs.classes))
+        tiles.append(overlay(shown(sample.numpy()), ids.numpy(), pairs.classes))
     blank = np.full_like(tiles[0], 255)
     rows = [[*tiles[first : first + 4], *[blank] * 3][: min(4, count)] for first in range(0, count, 4)]
     return Image.fromarray(np.concatenate([np.concatenate(row, axis=1) for row in rows]))

@@ -45,7 +45,7 @@ def training_dataset(
         rare: Positions of rare classes, around which a part of the crops is drawn; none if None.
 
     Returns:
-        Batches of images uint8 [batch_size, height, width, 3] and labels uint8 [batch_size, height, width].
+        Batches of images uint8 [batch_size, height, width, channels] and labels uint8 [batch_size, height, width].
     """
     reader, near = Reader(pairs), near_rare(rare)
 
@@ -111,7 +111,7 @@ def evaluation_dataset(pairs: Pairs) -> tf.data.Dataset:
     """Streams every pair once, uncropped and in order.
 
     Returns:
-        Batches of size one: the image uint8 [1, H, W, 3] and its label uint8 [1, H, W], at their original size.
+        Batches of size one: the image uint8 [1, H, W, channels] and its label uint8 [1, H, W], at their original size.
     """
     read = Reader(pairs)
 

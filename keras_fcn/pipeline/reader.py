@@ -38,6 +38,7 @@ class Reader:
 
     def __init__(self, pairs: Pairs) -> None:
         self._pairs = pairs
+        self._none = np.zeros((0, 0, pairs.channels.count), np.uint8)
         self._values = values = stored_values(pairs.read_label)
         kind = functools.partial(
             kind_of,
@@ -47,7 +48,7 @@ class Reader:
             by_index=values is not None and values.of_palettes,
         )
         paths = list(zip(pairs.images, pairs.labels))
-        is_jpeg = [is_plain_jpeg(image) for image in pairs.images]
+        is_jpeg = [pairs.channels.is_rgb and is_plain_jpeg(image) for image in pairs.images]
         kinds = [Kind.OTHER if label == image or is_window(label) else kind(label) for image, label in paths]
         self._paths = tf.constant([[os.fsencode(path) for path in pair] for pair in paths])
         self._are_jpeg, self.kinds = sorted({*is_jpeg}), sorted({*kinds})
@@ -60,7 +61,7 @@ class Reader:
         self._sizes = tf.constant([sizes.get(path, (0, 0)) for path in pairs.images]) if sizes else None
 
     def __call__(self, index: tf.Tensor) -> Pair:
-        """Decodes pair `index` to an image uint8 [H, W, 3] and its label uint8 [H, W]; their sizes are equal."""
+        """Decodes pair `index` to an image uint8 [H, W, channels] and its label uint8 [H, W]; their sizes are equal."""
         read_image, read_label = (functools.partial(read, index) for read in (self._read_image, self._read_label))
         of_images = {False: read_image, True: functools.partial(self._decoded, index, 0, _decode_jpeg, read_image)}
         decoders = {
@@ -73,7 +74,7 @@ class Reader:
         # Only the ways that are taken become part of the graph.
         image = tf.switch_case(self._image_way[index], [of_images[is_jpeg] for is_jpeg in self._are_jpeg])
         label = tf.switch_case(self._label_way[index], [of_labels[kind] for kind in self.kinds])
-        return _checked(index, image, label)
+        return self._checked(index, image, label)
 
     def source(self, index: tf.Tensor) -> Source:
         """Returns pair `index` decoded, or, of a window, where its parts are read from."""
@@ -81,12 +82,12 @@ class Reader:
             return whole(*self(index))
         size = self._sizes[index]
         is_large = size[0] > 0
-        decoded = tf.cond(is_large, _nothing, lambda: self(index))
+        decoded = tf.cond(is_large, self._nothing, lambda: self(index))
 
         def part(start: tf.Tensor, size: tf.Tensor) -> Pair:
             box = tf.concat([start, start + size], axis=0)
             read = functools.partial(self._read_part, index, box)
-            return _checked(index, *tf.cond(is_large, read, lambda: whole(*decoded).part(start, size)))
+            return self._checked(index, *tf.cond(is_large, read, lambda: whole(*decoded).part(start, size)))
 
         return Source(tf.where(is_large, size, tf.shape(decoded[1])), part, is_large)
 
@@ -138,7 +139,7 @@ class Reader:
                 )
                 return image, label
             except DataError:
-                return np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8)
+                return self._none, np.zeros((0, 0), np.uint8)
 
         image, label = tf.numpy_function(read, [index, box], [tf.uint8, tf.uint8])
         return image, label
@@ -147,24 +148,22 @@ class Reader:
         @tf.autograph.experimental.do_not_convert
         def read(index: np.ndarray) -> np.ndarray:
             try:
-                return read_image(self._pairs.images[index])
+                return read_image(self._pairs.images[index], self._pairs.channels)
             except DataError:
-                return np.zeros((0, 0, 3), np.uint8)
+                return self._none
 
         return tf.numpy_function(read, [index], tf.uint8)
 
+    def _nothing(self) -> Pair:
+        return tf.constant(self._none), tf.zeros([0, 0], tf.uint8)
 
-def _nothing() -> Pair:
-    return tf.zeros([0, 0, 3], tf.uint8), tf.zeros([0, 0], tf.uint8)
-
-
-def _checked(index: tf.Tensor, image: tf.Tensor, label: tf.Tensor) -> Pair:
-    """Returns an image and its label; the graph fails if their sizes differ, or they could not be read."""
-    image.set_shape([None, None, 3])
-    label.set_shape([None, None])
-    fits = tf.reduce_all(tf.shape(image)[:2] == tf.shape(label)) & (tf.size(label) > 0)
-    with tf.control_dependencies([tf.debugging.Assert(fits, [PAIR_FAULT, tf.cast(index, tf.int32)])]):
-        return tf.identity(image), tf.identity(label)
+    def _checked(self, index: tf.Tensor, image: tf.Tensor, label: tf.Tensor) -> Pair:
+        """Returns an image and its label; the graph fails if their sizes differ, or they could not be read."""
+        image.set_shape([None, None, self._none.shape[2]])
+        label.set_shape([None, None])
+        fits = tf.reduce_all(tf.shape(image)[:2] == tf.shape(label)) & (tf.size(label) > 0)
+        with tf.control_dependencies([tf.debugging.Assert(fits, [PAIR_FAULT, tf.cast(index, tf.int32)])]):
+            return tf.identity(image), tf.identity(label)
 
 
 def _decode_jpeg(file: tf.Tensor) -> tf.Tensor:

@@ -13,8 +13,14 @@ from keras_fcn.images.classes import VOID_LABEL
 PAD_COLOR = (124, 116, 104)
 """The mean colour of ImageNet's images, which is near zero after normalization."""
 
+
+def pad_color(channels: int) -> tuple[int, ...]:
+    """Returns `PAD_COLOR` for images of a number of channels; of others than three, its mean in each."""
+    return PAD_COLOR if channels == 3 else (round(sum(PAD_COLOR) / 3),) * channels
+
+
 Pair = tuple[tf.Tensor, tf.Tensor]
-"""An image uint8 [H, W, 3] and its label uint8 [H, W]."""
+"""An image uint8 [H, W, channels] and its label uint8 [H, W]."""
 
 
 class Source(NamedTuple):
@@ -32,7 +38,7 @@ class Source(NamedTuple):
 
 
 def whole(image: tf.Tensor, label: tf.Tensor) -> Source:
-    """Returns an image uint8 [H, W, 3] and its label uint8 [H, W] that are in memory as a source."""
+    """Returns an image uint8 [H, W, channels] and its label uint8 [H, W] that are in memory as a source."""
 
     def part(start: tf.Tensor, size: tf.Tensor) -> Pair:
         (top, left), (height, width) = tf.unstack(start), tf.unstack(size)
@@ -69,7 +75,7 @@ def rotated(source: Source, degrees: float, seed: tf.Tensor) -> Source:
         y, x = tf.unstack(origin(start) - tf.cast(first, tf.float32))
         # An output pixel's position in the part: (a0 x + a1 y + a2, b0 x + b1 y + b2).
         matrix = tf.stack([cos, -sin, x, sin, cos, y, 0.0, 0.0])[None]
-        padding = tf.constant(PAD_COLOR, tf.float32)
+        padding = tf.constant(pad_color(image.shape[-1]), tf.float32)
         pixels = _moved(tf.cast(image, tf.float32) - padding, matrix, size, "BILINEAR", 0.0) + padding
         ids = _moved(label[..., None], matrix, size, "NEAREST", float(VOID_LABEL))[..., 0]
         return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8), ids

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import tensorflow as tf
 
 from keras_fcn.images.classes import VOID_LABEL
-from keras_fcn.pipeline.source import PAD_COLOR, Pair, Source
+from keras_fcn.pipeline.source import Pair, Source, pad_color
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma of a colour (ITU-R BT.601)."""
@@ -25,18 +25,18 @@ def pad_to_size(image: tf.Tensor, label: tf.Tensor, size: Size) -> tuple[tf.Tens
     """Pads an image with `PAD_COLOR` and its label with void, below and on the right, to a minimum size.
 
     Args:
-        image: uint8 [H, W, 3].
+        image: uint8 [H, W, channels].
         label: uint8 [H, W].
         size: The minimum height and width of the result, in pixels.
 
     Returns:
-        uint8 [max(H, height), max(W, width), 3] and the label likewise.
+        uint8 [max(H, height), max(W, width), channels] and the label likewise.
     """
     missing = tf.maximum(tf.convert_to_tensor(size) - tf.shape(label), 0)
 
     def pad() -> tuple[tf.Tensor, tf.Tensor]:
         void = tf.constant([VOID_LABEL], tf.uint8)
-        padded = _extended(image, missing, tf.constant(PAD_COLOR, tf.uint8))
+        padded = _extended(image, missing, tf.constant(pad_color(image.shape[-1]), tf.uint8))
         return padded, _extended(label[..., None], missing, void)[..., 0]
 
     return tf.cond(tf.reduce_any(missing > 0), pad, lambda: (image, label))
@@ -62,7 +62,7 @@ def random_crop(source: Source, size: Size, seed: tf.Tensor, near: tf.Tensor | N
         near: Row and column that the window has to hold, int32 [2]; none if it is None, or negative.
 
     Returns:
-        uint8 [height, width, 3] and [height, width].
+        uint8 [height, width, channels] and [height, width].
     """
     taken = tf.minimum(source.shape, size)
     low, high = tf.constant([0, 0]), source.shape - taken
@@ -76,7 +76,7 @@ def random_crop(source: Source, size: Size, seed: tf.Tensor, near: tf.Tensor | N
     start = low + tf.cast(tf.random.stateless_uniform([2], seed) * positions, tf.int32)
     image, label = pad_to_size(*source.part(start, taken), size)
     # The reshape moves no data: it gives the graph a static shape where `size` is static.
-    return tf.reshape(image, tf.stack([*tf.unstack(size), 3])), tf.reshape(label, size)
+    return tf.reshape(image, tf.stack([*tf.unstack(size), image.shape[-1]])), tf.reshape(label, size)
 
 
 def random_scaled_crop(
@@ -95,7 +95,7 @@ def random_scaled_crop(
         near: As for `random_crop`.
 
     Returns:
-        uint8 [height, width, 3] and [height, width].
+        uint8 [height, width, channels] and [height, width].
     """
     scale_seed, crop_seed = tf.unstack(tf.random.split(seed, 2))
     low, high = math.log(scale[0]), math.log(scale[1])
@@ -109,16 +109,21 @@ def random_scaled_crop(
 def random_color_jitter(image: tf.Tensor, strength: float, seed: tf.Tensor) -> tf.Tensor:
     """Changes brightness, contrast and saturation, each by a random factor from 1 - strength to 1 + strength.
 
+    Images of other than three channels have no saturation: their grey is the mean of the channels.
+
     Args:
-        image: uint8 [H, W, 3].
+        image: uint8 [H, W, channels].
         strength: At least 0, which changes nothing, and less than 1.
         seed: Integers [2]; the same seed gives the same factors.
 
     Returns:
-        uint8 [H, W, 3].
+        uint8 [H, W, channels].
     """
     brightness, contrast, saturation = tf.unstack(tf.random.stateless_uniform([3], seed, 1 - strength, 1 + strength))
     pixels = tf.cast(image, tf.float32) * brightness
+    if image.shape[-1] != 3:
+        mean = tf.reduce_mean(pixels)
+        return tf.cast(tf.clip_by_value(tf.round((pixels - mean) * contrast + mean), 0, 255), tf.uint8)
     grey = tf.reduce_sum(pixels * tf.constant(LUMA), axis=-1, keepdims=True)
     mean = tf.reduce_mean(grey)
     pixels = (pixels - mean) * contrast + mean
@@ -133,7 +138,7 @@ def random_flip(
     """Mirrors image and label along each of some axes with a probability of one half.
 
     Args:
-        image: uint8 [H, W, 3].
+        image: uint8 [H, W, channels].
         label: uint8 [H, W].
         seed: Integers [2]; the same seed gives the same decisions.
         axes: 0 is top to bottom, 1 left to right.
@@ -166,4 +171,4 @@ def random_turn(crop: Crop, size: tuple[int, int], seed: tf.Tensor) -> Pair:
 
     turn = tf.random.stateless_uniform([], tf.random.fold_in(seed, 1)) < 0.5
     image, label = tf.cond(turn, turned, lambda: crop(size))
-    return tf.ensure_shape(image, [height, width, 3]), tf.ensure_shape(label, [height, width])
+    return tf.ensure_shape(image, [height, width, image.shape[-1]]), tf.ensure_shape(label, [height, width])

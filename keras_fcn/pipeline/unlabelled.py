@@ -85,7 +85,7 @@ def with_unlabelled(
 
 
 def strong_view(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Returns an image with random brightness, contrast and saturation, some without colours.
+    """Returns an image with random brightness, contrast and saturation; some of three channels without colours.
 
     Args:
         image: uint8 [H, W, 3].
@@ -93,6 +93,8 @@ def strong_view(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """
     jitter_seed, grey_seed = tf.unstack(tf.random.split(seed, 2))
     image = random_color_jitter(image, JITTER, jitter_seed)
+    if image.shape[-1] != 3:
+        return image
 
     def without_colors() -> tf.Tensor:
         luma = tf.reduce_sum(tf.cast(image, tf.float32) * tf.constant(LUMA), axis=-1, keepdims=True)

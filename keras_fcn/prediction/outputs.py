@@ -16,6 +16,7 @@ from keras_fcn.drawing.palettes import picture_colors
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import encode_label
+from keras_fcn.images.values.channels import shown
 from keras_fcn.prediction.annotations.mask.objects import cleaned
 from keras_fcn.prediction.annotations.style import AnnotationStyle
 from keras_fcn.prediction.annotations.tally import Tally
@@ -233,7 +234,7 @@ class Writer:
         Args:
             name: The image's name in the files.
             targets: Locations of the files, by the names of `OUTPUTS`.
-            image: uint8 [H, W, 3].
+            image: uint8 [H, W, channels]; pictures show the first three, or one as grey.
             ids: Class ids uint8 [H, W].
             probabilities: float32 [H, W, C], if they are written.
             location: The image's path or URI.
@@ -243,7 +244,7 @@ class Writer:
         """
         style = self._style
         prediction = Prediction(
-            name, image, ids, self._classes, self._shown, probabilities, style.alpha, location,
+            name, shown(image), ids, self._classes, self._shown, probabilities, style.alpha, location,
             annotations=style.annotations,
         )  # fmt: skip
         for output, target in targets.items():

@@ -10,6 +10,7 @@ import numpy as np
 from keras_fcn.errors import NoSpaceError, UserError, argument
 from keras_fcn.images.photos import decoded_bytes, read_remarked
 from keras_fcn.images.rasters import is_raster
+from keras_fcn.images.values.channels import Channels
 from keras_fcn.inference.batches import batch_room, default_batch_size, stacked
 from keras_fcn.inference.large import is_out_of_memory
 from keras_fcn.inference.predictor import Predictor
@@ -56,7 +57,8 @@ def predict_all(
         advance()
 
     with thread_pool() as readers, thread_pool() as writers:
-        decoded = _readable(in_order(readers, map(_reading, tasks)), finish, remarks)
+        reading = functools.partial(_reading, channels=predictor.channels)
+        decoded = _readable(in_order(readers, map(reading, tasks)), finish, remarks)
         jobs = _writing(predictor, tasks, batches(decoded, batch_size), writer, finish)
         for number, failure in in_order(writers, jobs):
             finish(number, failure)
@@ -113,18 +115,19 @@ def _explained(task: Task, error: Exception) -> UserError:
     return UserError(f"{location}: does not fit into the device's memory; add {argument('tile', (1024, 1024))}")
 
 
-def _reading(task: Task) -> Job:
+def _reading(task: Task, channels: Channels) -> Job:
     location = task.source.location
-    return Job(0 if is_remote(location) else decoded_bytes(location), functools.partial(_read_or_explain, location))
+    size = 0 if is_remote(location) else decoded_bytes(location, channels)
+    return Job(size, functools.partial(_read_or_explain, location, channels))
 
 
-def _read_or_explain(location: str) -> tuple[np.ndarray | None, UserError | None]:
-    """Decodes an image, uint8 [H, W, 3], from a path or an object store; with a remark, or the error if that fails."""
+def _read_or_explain(location: str, channels: Channels) -> tuple[np.ndarray | None, UserError | None]:
+    """Decodes an image, uint8 [H, W, channels], from a path or an object store; with a remark or the error."""
     try:
         content = read_bytes(location) if is_remote(location) else None
         if content is not None and is_raster(location, content):
             raise UserError(f"{location}: is a GeoTIFF; copy it to this machine, where its mask keeps its place")
-        return read_remarked(location, content)
+        return read_remarked(location, content, channels)
     except UserError as error:
         return None, error
 

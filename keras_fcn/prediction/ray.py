@@ -40,6 +40,7 @@ def predict_on_ray(
     batch_size: int | None = None,
     advance: Callable[[int], object] = lambda count: None,
     decision: Decision | None = None,
+    channels: str | None = None,
 ) -> dict[int, UserError]:
     """Predicts images as `predict_all` does, in workers of a Ray cluster, to the same files.
 
@@ -54,6 +55,7 @@ def predict_on_ray(
         batch_size: As for `predict_all`.
         advance: Called with the number of finished tasks.
         decision: How probabilities become classes.
+        channels: The channels to read of images; the model's if None.
 
     Returns:
         The errors, as `predict_all` does.
@@ -69,7 +71,7 @@ def predict_on_ray(
     full: list[NoSpaceError] = []
     try:
         with stderr_unless_it_fails():  # Ray's core writes there, past its own log level
-            arguments = (ray.put(packed(model)), inference, style, batch_size, decision)
+            arguments = (ray.put(packed(model)), inference, style, batch_size, decision, channels)
             for batch in _finished_batches(ray, rows, arguments).iter_batches(batch_size=None):
                 reported = zip(batch["number"], batch["kind"], batch["text"])
                 failures |= {int(number): _error(str(kind), str(text)) for number, kind, text in reported if kind}
@@ -114,6 +116,7 @@ class Worker:
         style: The style of pictures and annotations.
         batch_size: As for `predict_all`.
         decision: How probabilities become classes.
+        channels: The channels to read of images; the model's if None.
     """
 
     def __init__(
@@ -123,10 +126,11 @@ class Worker:
         style: OutputStyle | None,
         batch_size: int | None,
         decision: Decision | None = None,
+        channels: str | None = None,
     ) -> None:
         os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Ray sets it, for Keras 2
         self._model, self._inference, self._style, self._batch_size = model, inference, style, batch_size
-        self._decision = decision
+        self._decision, self._channels = decision, channels
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Predicts a batch of tasks; returns their numbers, and kind and text of each error and remark, or nothing."""
@@ -153,7 +157,7 @@ class Worker:
             model = unpacked(ray.get(self._model), Path(folder))
             if uses_tensorflow(model):
                 start_tensorflow()
-            return Predictor.open(model, self._inference, self._decision)
+            return Predictor.open(model, self._inference, self._decision).reading(self._channels)
 
 
 def _described(error: UserError | None) -> tuple[str, str]:

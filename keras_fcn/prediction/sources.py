@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from keras_fcn.errors import UserError, argument
+from keras_fcn.images.bands.files import is_array
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
 from keras_fcn.images.rasters import is_raster
 from keras_fcn.runs.names import OUTPUTS
@@ -118,7 +119,8 @@ def _in_folder(folder: str, out: str | None, others: dict[str, list[str]]) -> li
     root = folder.removesuffix("/") if is_remote(folder) else str(Path(folder))
     named = [_image(file, _below(root, file)) for file in files if not _is_output(file, out)]
     images = [source for source in named if _is_image(source)]
-    others[folder] = [source.location for source in named if not _is_image(source) and not _is_hidden(source)]
+    images = images or [source for source in named if is_array(source.location) and not _is_hidden(source)]
+    others[folder] = [source.location for source in named if source not in images and not _is_hidden(source)]
     if not images and len(named) < len(files):
         raise UserError(f"{folder}: holds only outputs in {out}, no image; choose another {argument('out')}")
     if not images:
@@ -136,6 +138,7 @@ def _matching(pattern: str, out: str | None, others: dict[str, list[str]]) -> li
     files = (str(file) for file in _matches(Path(root), parts[fixed:]))
     found = [_named(file, _below(root, file)) for file in files if not _is_output(file, out)]
     images = [source for source in found if source.is_video or _is_image(source)]
+    images = images or [source for source in found if is_array(source.location) and not _is_hidden(source)]
     others[pattern] = [source.location for source in found if source not in images and not _is_hidden(source)]
     if not images:
         raise UserError(f"{pattern}: matches no image ({', '.join(IMAGE_SUFFIXES)}) and no video")

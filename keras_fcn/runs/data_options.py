@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 from typing import Annotated, Any, get_args
 
@@ -18,6 +19,15 @@ SMALLEST_BLOCK = 64
 _FOLDS = Range(lambda folds: folds >= 2, "must be at least 2")
 _UNLABELLED_HINT = f"({', '.join(get_args(names.Unlabelled))}, {names.TEACH} or DIR; default: leave_out)"
 _BLOCK = Range(lambda side: side >= SMALLEST_BLOCK, f"must be at least {SMALLEST_BLOCK}")
+
+
+CHANNELS = Range(
+    lambda text: bool(re.fullmatch(r"[1-9]\d{0,2}(,[1-9]\d{0,2})*,?", text, re.ASCII)),
+    "takes a number of channels, such as 4, or the numbers of those to read, such as 1,2,3,8 (only the fourth: 4,)",
+)
+"""The range of `channels`."""
+
+_CHANNELS_HINT = "(default: 3, red, green and blue of any image)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +124,26 @@ class SourceOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True)
-class DataOptions(SourceOptions):
+class ImageOptions(SourceOptions):
+    """A data set, and the channels that are read of its images."""
+
+    channels: Annotated[str, CHANNELS, arg(metavar="N or N,N,...", help_behavior_hint=_CHANNELS_HINT)] = "3"
+    """Read images of N channels (1: grey, 4: with near infrared); or, of files of more, the channels of these numbers
+    from 1. TIFFs, GeoTIFFs and NumPy's arrays may have any number, PNGs up to four."""
+
+    @property
+    def listing(self) -> dict[str, Any]:
+        """Returns how the pairs are listed and read, as arguments of `keras_fcn.open_pairs` beside `data`."""
+        return {**super().listing, "channels": self.channels}
+
+    @property
+    def arguments(self) -> str:
+        """Returns the folder, and how it is read, as arguments of `python -m keras_fcn.check`."""
+        return super().arguments + (f" --channels {self.channels}" if self.channels != "3" else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions(ImageOptions):
     """The data to train and evaluate on."""
 
     data: Annotated[str, arg(metavar="DIR")] = "toy"

@@ -203,6 +203,7 @@ class _Builder:
             upscore_init=network.upscore_init,
             context=network.context,
             output_stride=network.output_stride,
+            channels=self.config.dataset.channels,
             **options,
         )
 

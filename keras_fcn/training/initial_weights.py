@@ -16,7 +16,7 @@ import numpy as np
 from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.engines.opening import find_model
 from keras_fcn.inference.models import load_model
-from keras_fcn.network.backbones import Backbone, find_backbone, published
+from keras_fcn.network.backbones import Backbone, build_backbone, find_backbone, published, widen_backbone
 from keras_fcn.network.parts import Parts
 from keras_fcn.network.weights.assignment import assign_tensors
 from keras_fcn.network.weights.files import KINDS, read_weight_file
@@ -57,7 +57,7 @@ def load_backbone_weights(backbone: keras.Model, weights: str, entry: Backbone |
         return LoadedWeights("random")
     before = backbone.get_weights()
     try:
-        loaded = _load(backbone, weights, entry)
+        loaded = _load_widened(backbone, weights, entry)
         for variable in backbone.variables:
             if not np.isfinite(np.asarray(variable)).all():
                 raise UserError(
@@ -67,6 +67,34 @@ def load_backbone_weights(backbone: keras.Model, weights: str, entry: Backbone |
         backbone.set_weights(before)
         raise
     return loaded
+
+
+def _load_widened(backbone: keras.Model, weights: str, entry: Backbone | None) -> LoadedWeights:
+    """Loads weights into a backbone; those of one for RGB, which all files hold, widened to its channels."""
+    channels = backbone.input_shape[-1]
+    if channels == 3 or _is_of(weights, channels):
+        return _load(backbone, weights, entry)
+    stride = backbone.compute_output_shape((1, 256, 256, channels))["P5"][1]
+    narrow = build_backbone(entry or backbone.name, None, 256 // stride, "P2" in backbone.output)
+    loaded = _load(narrow, weights, entry)
+    widen_backbone(backbone, narrow)
+    return dataclasses.replace(loaded, description=f"{loaded.description}, {_widened(channels)}")
+
+
+def _is_of(weights: str, channels: int) -> bool:
+    """Returns whether weights are those of a trained network of other channels than three."""
+    path = Path(weights)
+    return path.is_file() and _is_keras(path) and Parts(load_model(path)).channels.count == channels
+
+
+def _widened(channels: int) -> str:
+    """Returns how the first kernel takes other channels than three, human-readable."""
+    if channels == 1:
+        return "the first kernel summed over red, green and blue"
+    if channels == 2:
+        return "the first kernel's red and green for the two channels"
+    others = "channel 4 has" if channels == 4 else f"channels 4 to {channels} have"
+    return f"the first kernel kept for three channels, {others} its mean"
 
 
 def _load(backbone: keras.Model, weights: str, entry: Backbone | None) -> LoadedWeights:
@@ -123,6 +151,8 @@ def load_matching_layers(model: keras.Model, path: Path) -> LoadedWeights:
         start += f"; scores are kept for {_listed(kept)}"
         missing = [name for name in names if name not in others]
         start += f", and start at 0 for {_listed(missing)}" if missing else ""
+    if parts.channels.count != theirs.channels.count:
+        start += f"; {_widened(parts.channels.count)}"
     if parts.output_stride != theirs.output_stride:
         start += f"; trained with an output stride of {theirs.output_stride}"
     return LoadedWeights(f"{path}: {', '.join(taken)}{start}")
@@ -216,7 +246,14 @@ def _load_from_fcn(backbone: keras.Model, path: Path, source: keras.Model | None
         fitting = f"{argument('model', parts.network)}, {argument('backbone', theirs.name)}"
         fitting += f" and {argument('output_stride', stride)}" if stride != 32 else ""
         raise UserError(f"{path}: is {source.name}, without the backbone {backbone.name}; choose {fitting}")
-    backbone.set_weights(theirs.get_weights())
+    channels, have = backbone.input_shape[-1], parts.channels
+    if have.count not in (3, channels):
+        fitting = argument("channels", have.text)
+        raise UserError(f"{path}: is of images of {have.count} channels, these have {channels}; choose {fitting}")
+    if have.count == channels:
+        backbone.set_weights(theirs.get_weights())
+    else:
+        widen_backbone(backbone, theirs)
 
 
 def _load_h5(backbone: keras.Model, path: Path) -> None:

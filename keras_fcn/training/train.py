@@ -238,7 +238,7 @@ def _config(
     of_model: dict[str, Any] = {} if model is None else {"model": model}
     if isinstance(model, keras.Model):
         parts = Parts(model)
-        of_model = {"model": parts.network, "input_scale": parts.logits.input_scale}
+        of_model = {"model": parts.network, "input_scale": parts.logits.input_scale, "channels": parts.channels.text}
         of_model |= {} if own.backbone else {"backbone": parts.backbone.name}
     path = None if resume is None else RunFolder(Path(resume)).config
     kept = read_config(path) if path and path.is_file() else TrainConfig()

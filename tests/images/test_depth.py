@@ -10,8 +10,8 @@ from PIL import Image
 from keras_fcn import Predictor
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.images.depth import dark_ones, describe_dark
 from keras_fcn.images.photos import as_image, image_size, inspect_image, read_image
+from keras_fcn.images.values.depth import dark_ones, describe_dark
 
 
 def tiff(path, values, sample_format=1, planes_apart=False, xmp=b""):

@@ -96,7 +96,7 @@ def test_nodata_is_what_the_file_says(tmp_path, options, has_gaps):
         (np.float32(RGB), {}, "it holds values of float32, whose range nothing tells; scale them to 8 bits, 0 to 255"),
         (noise(40, 50, 5), {"photometric": "minisblack"},
          "it has 5 bands (gray, undefined, undefined, undefined, ...), not all of red, green and blue among them; "
-         "choose one, or three in this order: gdal_translate -b N -b N -b N IN OUT"),
+         "channels='1,2,3' reads these three, channels='5' all"),
         (RGB[..., 0] % 2, {"nbits": 1}, "its values have 1 bits, where ids and shades look alike; save it with 8 bits"),
     ],
 )  # fmt: skip

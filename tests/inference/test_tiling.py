@@ -15,7 +15,7 @@ from keras_fcn import Predictor, build_fcn
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.photos import image_size
-from keras_fcn.inference.graphs import IMAGES, probability_function, segmenter
+from keras_fcn.inference.graphs import probability_function, segmenter
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.models import LABELS_FILE, SIGNATURE
 from keras_fcn.inference.options import InferenceOptions
@@ -265,7 +265,10 @@ def test_a_model_without_probabilities_says_how_to_get_them():
 
 def test_a_saved_model_from_before_still_gives_classes(tmp_path):
     module = tf.Module()
-    module.images = tf.function(lambda images: {"classes": images[..., 0] % 4}, input_signature=[IMAGES])
+    module.images = tf.function(
+        lambda images: {"classes": images[..., 0] % 4},
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")],
+    )
     tf.saved_model.save(module, str(tmp_path / "1"), {SIGNATURE: module.images})
     write_json(tmp_path / "1" / LABELS_FILE, CLASSES.to_dict())
     image = random_image(20, 30)

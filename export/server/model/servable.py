@@ -125,6 +125,9 @@ class Servable:
             raise UserError(
                 f"{folder}: is no SavedModel of python -m export.saved_model ({reason_of(error)})"
             ) from None
+        channels = self._network.structured_input_signature[1]["images"].shape[-1]
+        if channels != 3:
+            raise UserError(f"{folder}: takes images of {channels} channels; the server reads JPEGs and PNGs of three")
         self.version = folder.name
         self.names = [name.decode() for name in found["class_names"]]
         # Exports of before have no thresholds.

@@ -14,10 +14,11 @@ from keras_fcn.datasets.inspection.thumbnails import thumbnail, thumbnails_of
 from keras_fcn.datasets.labels.reading import LabelReader, described
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, Remark
-from keras_fcn.images.depth import DARK, dark_ones, describe_dark
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES, label_bytes, label_orientation
 from keras_fcn.images.photos import IMAGE_SUFFIXES, Inspected, Look, decoded_bytes, inspect_image
 from keras_fcn.images.several import SEVERAL, describe_several
+from keras_fcn.images.values.channels import Channels
+from keras_fcn.images.values.depth import DARK, dark_ones, describe_dark
 from keras_fcn.runs.known_files import KnownFiles, known_files
 from keras_fcn.system.machine import DECODING, decoding_threads
 
@@ -33,6 +34,7 @@ class Inspection:
         findings: All faults, those of the listing first.
         contents: The `content_digest` of the image of each sound pair; empty for the others.
         label_contents: The same of the label files.
+        channels: The number of channels in the file of each sound image, 0 if not known, int [N]; zeros for the others.
         thumbnails: Those of the images, uint8 [N, SIDE, SIDE], if they were asked for; uint8 [0, SIDE, SIDE] otherwise.
         runs: The runs of each id in all labels, in the rows of each or in its columns, whichever are more, int64 [256],
             if thumbnails were asked for; zeros otherwise.
@@ -44,6 +46,7 @@ class Inspection:
     findings: tuple[DataError, ...]
     contents: tuple[str, ...] = ()
     label_contents: tuple[str, ...] = ()
+    channels: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, int))
     thumbnails: np.ndarray = dataclasses.field(default_factory=lambda: thumbnails_of([]))
     runs: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(256, np.int64))
 
@@ -93,7 +96,7 @@ def inspect_pairs(
         advance: Called after every pair, for a progress bar.
         with_thumbnails: Whether to make thumbnails of the images, too, and count runs of ids.
     """
-    inspector = _Inspector(known_files(), pairs.read_label, with_thumbnails)
+    inspector = _Inspector(known_files(), pairs.read_label, with_thumbnails, pairs.channels)
 
     def inspect(image: Path, label: Path) -> _Content | DataError:
         try:
@@ -118,7 +121,8 @@ def inspect_pairs(
     findings += _remarks(pairs, contents)
     digests = [contents[index].digests if index in contents else ("", "") for index in range(len(pairs))]
     images, labels = (tuple(of_pair[place] for of_pair in digests) for place in (0, 1))
-    inspection = Inspection(is_sound, sizes, pixels, tuple(findings), images, labels)
+    channels = np.array([contents[index].photo.channels if index in contents else 0 for index in range(len(pairs))])
+    inspection = Inspection(is_sound, sizes, pixels, tuple(findings), images, labels, channels)
     if not with_thumbnails:
         return inspection
     texts = [contents[index].thumbnail if index in contents else "" for index in range(len(pairs))]
@@ -153,10 +157,12 @@ class _Inspector:
         known: What is known about their files.
         read_label: Decodes a label file.
         with_thumbnails: Whether to make thumbnails of the images, too, and count runs of ids.
+        channels: The channels that are read of images.
     """
 
-    def __init__(self, known: KnownFiles, read_label: LabelReader, with_thumbnails: bool) -> None:
+    def __init__(self, known: KnownFiles, read_label: LabelReader, with_thumbnails: bool, channels: Channels) -> None:
         self._known, self._read_label, self._with_thumbnails = known, read_label, with_thumbnails
+        self._channels, self._of_images = channels, "" if channels.is_rgb else f" by {channels.text}"
         text = described(read_label)
         is_lasting = " at 0x" not in text  # the address of an object is another in the next process
         what = "label and runs" if with_thumbnails else "label"
@@ -189,14 +195,17 @@ class _Inspector:
     def _photo(self, image: Path) -> tuple[Inspected, str]:
         """Returns the properties of an image, and its thumbnail."""
         if not self._with_thumbnails:
-            return Inspected(*self._known.find(image, "image", lambda: _look_at_image(image))), ""
+            kind = f"image{self._of_images}"
+            return Inspected(*self._known.find(image, kind, lambda: _look_at_image(image, self._channels))), ""
         thumbnails: list[str] = []
 
         def look() -> list:
-            found = _look_at_image(image, lambda pixels, turn: thumbnails.append(thumbnail(pixels, turn)))
+            found = _look_at_image(
+                image, self._channels, lambda pixels, turn: thumbnails.append(thumbnail(pixels, turn))
+            )
             return [found, *thumbnails]
 
-        found, *texts = self._known.find(image, "image and thumbnail", look)
+        found, *texts = self._known.find(image, f"image and thumbnail{self._of_images}", look)
         return Inspected(*found), "".join(texts)
 
     def _look_at_label(self, label: Path) -> list:
@@ -215,9 +224,9 @@ def _runs_in_rows(ids: np.ndarray) -> np.ndarray:
     return np.bincount(starts, minlength=256) + np.bincount(ids[:, 0], minlength=256)
 
 
-def _look_at_image(image: Path, look: Look | None = None) -> tuple:
-    with DECODING.taking(decoded_bytes(image)):
-        return dataclasses.astuple(inspect_image(image, look))
+def _look_at_image(image: Path, channels: Channels, look: Look | None = None) -> tuple:
+    with DECODING.taking(decoded_bytes(image, channels)):
+        return dataclasses.astuple(inspect_image(image, look, channels))
 
 
 def _turned(label: Sequence[int], image: Sequence[int]) -> str:

@@ -14,6 +14,7 @@ from keras_fcn.datasets.listing import Files, files_by_stem, inner_folders
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import split_to_read
 from keras_fcn.errors import UserError
+from keras_fcn.images.bands.files import ARRAY_SUFFIX
 from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.system.files import read_lines
@@ -61,7 +62,7 @@ def _masks_in(folder: Path) -> Files:
 def _files(folder: Path) -> Files:
     """Returns a folder's image files and its masks in NPY by their names."""
     files = files_by_stem(folder)
-    for name, path in files_by_stem(folder, (".npy",)).items():
+    for name, path in files_by_stem(folder, (ARRAY_SUFFIX,)).items():
         if name.endswith(MASK_ENDING) and files.setdefault(name, path) is not path:
             raise UserError(f"{path} and {files[name].name} have the same name; rename or remove one")
     return files

@@ -23,6 +23,7 @@ from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, NoSpaceError, UserError
 from keras_fcn.images.photos import read_image
 from keras_fcn.images.rasters import is_for_rasterio, opened_raster
+from keras_fcn.images.values.channels import Channels
 from keras_fcn.images.windows import Window, is_window, pixels_in, read_window, write_pixels
 from keras_fcn.runs.known_files import known_files
 from keras_fcn.runs.lock import locked
@@ -121,10 +122,11 @@ def cut(pairs: Pairs, boxes: Callable[[Path], Sequence[Box] | None]) -> Cut:
     read_label = functools.partial(read_or_window, read_label=pairs.read_label)
     windows: dict[tuple[Path, Path], list[tuple[Path, Path]]] = {}
     sizes: dict[Path, int] = {}  # bytes of the files of pixels, some of which hold several windows of blocks
+    read = functools.partial(read_image, channels=pairs.channels)
     with progress_bar(sum(map(bool, chosen.values())), "image", "cutting images") as bar:
         for pair, found in chosen.items():
             if found:
-                whole, ids = _kept(pair[0], read_image), _kept(pair[1], read_label)
+                whole, ids = _kept(pair[0], read, pairs.channels), _kept(pair[1], read_label)
                 _require_alike(*pair, whole.window, ids.window)
                 windows[pair] = list(zip(whole.write(found, pair[0]), ids.write(found, pair[0])))
                 sizes |= {each.folder: math.prod(each.window.shape) for each in (whole, ids)}
@@ -162,11 +164,12 @@ class _Whole:
         return [paths[self.window.within(box).box] for box in boxes]
 
 
-def _kept(path: Path, read: Callable[[Path], np.ndarray]) -> _Whole:
-    """Decodes a file and keeps its pixels, unless they are there."""
+def _kept(path: Path, read: Callable[[Path], np.ndarray], channels: Channels | None = None) -> _Whole:
+    """Decodes a file and keeps its pixels, unless they are there; of an image, `channels` are read."""
     if is_window(path):
         return _Whole(path.parent, read_window(path))
-    words = "image" if read is read_image else described(read)
+    of_channels = "image" if channels is None or channels.is_rgb else f"image by {channels.text}"
+    words = described(read) if channels is None else of_channels
     is_lasting = " at 0x" not in words
     decoded = None if is_lasting else read(path)
     content = known_files().digest(path) if decoded is None else hashlib.sha256(decoded.tobytes()).hexdigest()
@@ -176,7 +179,7 @@ def _kept(path: Path, read: Callable[[Path], np.ndarray]) -> _Whole:
         if not _is_kept(folder):
             with locked(folder / "lock", f"decodes {path} into {folder}; wait until it ends", PATIENCE):
                 if not _is_kept(folder):  # by another worker, which held the lock
-                    _keep(folder, _parts(path, read) if decoded is None else iter([decoded]))
+                    _keep(folder, _parts(path, read, channels) if decoded is None else iter([decoded]))
     return _Whole(folder, read_window(folder / _WHOLE))
 
 
@@ -191,12 +194,12 @@ def _keep(folder: Path, parts: Iterator[np.ndarray]) -> None:
         Window(digest, shape, (0, 0, shape[0], shape[1])).write(temporary)
 
 
-def _parts(path: Path, read: Callable[[Path], np.ndarray]) -> Iterator[np.ndarray]:
+def _parts(path: Path, read: Callable[[Path], np.ndarray], channels: Channels | None) -> Iterator[np.ndarray]:
     """Yields the decoded rows of a file, those of a GeoTIFF window by window."""
-    if read is not read_image or not is_for_rasterio(path):
+    if channels is None or not is_for_rasterio(path):
         yield read(path)
         return
-    with opened_raster(path) as raster:
+    with opened_raster(path, channels) as raster:
         for window in raster.windows():
             yield raster[window]
 

@@ -22,6 +22,7 @@ from keras_fcn.evaluation.tables import (
     format_worst,
     model_letters,
 )
+from keras_fcn.images.values.channels import Channels
 from keras_fcn.inference.arrays import Segment
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.inference.predictor import Predictor
@@ -98,6 +99,7 @@ def evaluate_models(
     trimap_width: int,
     calibrate: bool = False,
     ensemble: bool = False,
+    channels: str | None = None,
 ) -> EvaluatedModels:
     """Evaluates models on the same pairs, once all models are loaded and the pairs are checked.
 
@@ -108,6 +110,7 @@ def evaluate_models(
         trimap_width: As for `evaluate`.
         calibrate: Whether to count probabilities, too.
         ensemble: Whether to evaluate the mean of all models, too, as the last one.
+        channels: The channels to read of images; those of the first model if None.
 
     Raises:
         UserError: If a model cannot be loaded or has other classes than the data, or a pair cannot be read.
@@ -115,8 +118,12 @@ def evaluate_models(
     together = {str(path): [path] for path in models} | ({"mean of all": [*models]} if ensemble else {})
     model_letters([*together])
     plain = [Predictor(path) for path in models]
+    read = plain[0].channels if channels is None else Channels(channels)
+    pairs = dataclasses.replace(pairs, channels=read)
     for path, predictor in zip(models, plain):
-        require_same_classes(predictor.classes, pairs.classes, "the model" if len(models) == 1 else str(path), True)
+        name = "the model" if len(models) == 1 else str(path)
+        require_same_classes(predictor.classes, pairs.classes, name, True)
+        predictor.require_channels(pairs.channels, name)
     plain += [Predictor.ensemble(plain)] if ensemble else []
     predictors = [predictor.using(inference) for predictor in plain]
     inspection = inspect_pairs(pairs)

@@ -10,6 +10,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """The first bytes of a file, in both orders; the last two are BigTIFF's, for more than 4 GB."""
 
+_WIDTH, _HEIGHT = 256, 257
 _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 258, 259, 262, 274, 277
 _PLANES, _EXTRA, _FORMAT = 284, 338, 339
 """TIFF's tags BitsPerSample to SampleFormat (TIFF 6.0)."""
@@ -53,6 +54,11 @@ class TiffLayout:
         tags.load(file)
         file.seek(0)
         return cls(tags, header.startswith(b"II"))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width as it is stored."""
+        return self._tags[_HEIGHT], self._tags[_WIDTH]
 
     @property
     def is_exact(self) -> bool:

@@ -11,13 +11,13 @@ import numpy as np
 from PIL import Image
 
 from keras_fcn.errors import DataError, UserError
-from keras_fcn.images.depth import has_16_bits
+from keras_fcn.images.bands.npy import NPY, npy_type, read_npy
 from keras_fcn.images.headers.tiff import TIFF
-from keras_fcn.images.label_files.npy import NPY, npy_type, read_npy
 from keras_fcn.images.label_files.tiff import read_tiff_mask, tiff_mask_header
 from keras_fcn.images.photos import decoded_bytes, orientation_of
 from keras_fcn.images.pillow import displayed, named_in_errors, opened, packed_palette
 from keras_fcn.images.several import pictures_in, require_alone
+from keras_fcn.images.values.depth import has_16_bits
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".npy")
 """Suffixes of the masks that are read, in lower case."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.values.channels import RGB, Channels
 from keras_fcn.inference.arrays import ProbabilityFunction, Segment
 from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.engines.facts import Facts
@@ -20,7 +21,7 @@ IDS, PROBABILITIES = "classes", "probabilities"
 """The outputs of an exported file: class ids uint8 [N, H, W], and probabilities float32 [N, H, W, C]."""
 
 Run: TypeAlias = Callable[[np.ndarray, str], np.ndarray]
-"""From images uint8 [N, H, W, 3], at least one, and the name of an output to its values."""
+"""From images uint8 [N, H, W, channels], at least one, and the name of an output to its values."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +33,13 @@ class Engine:
     Attributes:
         program: The program's name, such as "ONNX Runtime".
         classes: Names and colours of the ids.
-        segment: From images uint8 [N, H, W, 3] to class ids uint8 [N, H, W].
+        segment: From images uint8 [N, H, W, channels] to class ids uint8 [N, H, W].
         score: From the same images to probabilities float32 [N, H, W, C]; None if the file has none.
         whole: The images that are computed as a whole where memory matters; None if all are.
         size: Height and width of all images; None for any.
         batch: The number of images in a call; None for any.
         decide: How class ids follow from probabilities.
+        channels: The channels of images.
         fix: How to export the network with probabilities, for error messages.
         sight: The function that returns how many pixels a pixel sees to one side; None if that is not known.
     """
@@ -50,6 +52,7 @@ class Engine:
     size: tuple[int, int] | None = None
     batch: int | None = None
     decide: Decision = dataclasses.field(default_factory=Decision)
+    channels: Channels = RGB
     fix: str = "export the run again: python -m export.saved_model RUN DIR"
     sight: Callable[[], float] | None = None
 
@@ -63,7 +66,7 @@ class Opened:
         command: The module that exports such files.
         facts: What the file says of its network.
         run: The function that computes an output.
-        shape: The shape of its images [N, H, W, 3], None for what is free.
+        shape: The shape of its images [N, H, W, channels], None for what is free.
         outputs: The outputs that it has.
     """
 
@@ -105,7 +108,9 @@ def engine_of_file(path: Path, opened: Opened) -> Engine:
     sight = opened.facts.sight
     known = None if sight is None else lambda: sight
     scored = score if is_scored else None
-    return Engine(opened.program, classes, segment, scored, whole, size, batch, decide, fix, known)
+    return Engine(
+        opened.program, classes, segment, scored, whole, size, batch, decide, opened.facts.channels, fix, known
+    )
 
 
 def _require_taken(path: Path, opened: Opened, shape: tuple[int, ...]) -> None:
@@ -121,8 +126,10 @@ def _require_taken(path: Path, opened: Opened, shape: tuple[int, ...]) -> None:
         raise UserError(f"{path}: takes {wanted[0]} images at once; choose that as batch size. Received: {shape[0]}")
 
 
-def require_images(path: Path, command: str, shape: tuple[int | None, ...], is_uint8: bool, found: str) -> None:
-    """Raises UserError if a file's input is not images uint8 [N, H, W, 3].
+def require_images(
+    path: Path, command: str, shape: tuple[int | None, ...], is_uint8: bool, found: str, channels: Channels = RGB
+) -> None:  # fmt: skip
+    """Raises UserError if a file's input is not images uint8 [N, H, W, channels].
 
     Args:
         path: The file.
@@ -130,11 +137,12 @@ def require_images(path: Path, command: str, shape: tuple[int | None, ...], is_u
         shape: The input's shape, None for what is free.
         is_uint8: Whether its values are bytes.
         found: The input as the file has it, for the message.
+        channels: The channels that the file says it takes.
     """
-    if len(shape) != 4 or shape[3] != 3 or not is_uint8:
+    if len(shape) != 4 or shape[3] != channels.count or not is_uint8:
         raise UserError(
-            f"{path}: takes {found}, not images uint8 [N, H, W, 3]: it is no file of python -m {command}, or one for "
-            "another program (--deepness)"
+            f"{path}: takes {found}, not images uint8 [N, H, W, {channels.count}]: it is no file of python -m "
+            f"{command}, or one for another program (--deepness)"
         )
 
 

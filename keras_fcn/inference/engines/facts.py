@@ -9,6 +9,7 @@ from pathlib import Path
 
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.values.channels import RGB, Channels
 
 PREPROCESSING = "none: images are uint8 [N, H, W, 3], RGB; normalization, padding and cropping are in the file"
 """What a program has to do before it gives images to a file."""
@@ -24,6 +25,7 @@ class Facts:
         input_scale: The factor by which images are resized in the file before the network sees them.
         thresholds: The least probability of classes, by name, with which a pixel is theirs; of those that have one.
         sight: How many pixels a pixel sees to one side, infinity for all; None if that is not known.
+        channels: The channels of images.
     """
 
     name: str
@@ -31,9 +33,11 @@ class Facts:
     input_scale: float = 1.0
     thresholds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     sight: float | None = None
+    channels: Channels = RGB
 
     def to_texts(self) -> dict[str, str]:
         """Returns them as texts by name; lists are JSON."""
+        count = self.channels.count
         thresholds = {"class_thresholds": json.dumps(dict(self.thresholds), ensure_ascii=False)}
         return {
             "model_name": self.name,
@@ -41,9 +45,10 @@ class Facts:
             "class_colors": json.dumps(self.classes.colors),
             "void_color": json.dumps(self.classes.void_color),
             "input_scale": f"{self.input_scale:g}",
-            "preprocessing": PREPROCESSING,
+            "preprocessing": PREPROCESSING.replace("3], RGB", "3], RGB" if self.channels.is_rgb else f"{count}]"),
             **(thresholds if self.thresholds else {}),
             **({} if self.sight is None else {"sight": f"{self.sight:g}"}),
+            **({} if self.channels.is_rgb else {"channels": self.channels.text}),
         }
 
     @classmethod
@@ -64,7 +69,8 @@ class Facts:
             classes = ClassTable.from_dict({"names": names, "colors": colors, "void_color": void})
             thresholds = {name: float(value) for name, value in json.loads(texts.get("class_thresholds", "{}")).items()}
             scale, sight = float(texts.get("input_scale", 1)), float(texts["sight"]) if "sight" in texts else None
-            return cls(texts.get("model_name", ""), classes, scale, thresholds, sight)
+            channels = Channels(texts.get("channels", RGB.text))
+            return cls(texts.get("model_name", ""), classes, scale, thresholds, sight, channels)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UserError(
                 f"{path}: holds no class names and colours, so it is no file of python -m {command}; export your run "

@@ -42,8 +42,9 @@ def engine_of(model: keras.Model) -> Engine:
     classes, score = class_table(model), probability_function(model)
     sight = functools.partial(sight_of, model)
     return Engine(
-        "Keras", classes, segmenter(model), score, whole_images_of(model), decide=decision_of(model), sight=sight
-    )
+        "Keras", classes, segmenter(model), score, whole_images_of(model), decide=decision_of(model), sight=sight,
+        channels=Parts(model).channels,
+    )  # fmt: skip
 
 
 def facts_of(model: keras.Model) -> Facts:
@@ -51,7 +52,7 @@ def facts_of(model: keras.Model) -> Facts:
     logits, sight = Parts(model).logits, None
     with contextlib.suppress(ValueError):  # a layer of a custom backbone that is not known
         sight = sight_of(model)
-    return Facts(model.name, logits.classes, logits.input_scale, dict(logits.thresholds), sight)
+    return Facts(model.name, logits.classes, logits.input_scale, dict(logits.thresholds), sight, Parts(model).channels)
 
 
 def whole_images_of(model: keras.Model) -> WholeImages:

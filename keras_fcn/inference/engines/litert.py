@@ -53,7 +53,7 @@ def open_litert(path: Path, threads: int) -> Engine:
     entry = interpreter.get_input_details()[0]
     shape = tuple(None if length < 0 else int(length) for length in entry["shape_signature"])
     found = f"{np.dtype(entry['dtype'])} {list(shape)}"
-    require_images(path, COMMAND, shape, entry["dtype"] is np.uint8, found)
+    require_images(path, COMMAND, shape, entry["dtype"] is np.uint8, found, facts.channels)
     outputs = {_KINDS.get(output["dtype"], ""): output["index"] for output in interpreter.get_output_details()}
     allocated: list[tuple[int, ...]] = []
 

@@ -45,7 +45,7 @@ def open_onnx(path: Path, threads: int) -> Engine:
     facts = Facts.from_texts(path, session.get_modelmeta().custom_metadata_map, COMMAND)
     (entry,) = session.get_inputs()
     shape = tuple(length if isinstance(length, int) else None for length in entry.shape)
-    require_images(path, COMMAND, shape, entry.type == "tensor(uint8)", f"{entry.type} {entry.shape}")
+    require_images(path, COMMAND, shape, entry.type == "tensor(uint8)", f"{entry.type} {entry.shape}", facts.channels)
     outputs = {_KINDS[output.type]: output.name for output in session.get_outputs() if output.type in _KINDS}
 
     def run(images: np.ndarray, output: str) -> np.ndarray:

@@ -55,7 +55,7 @@ def open_openvino(path: Path, threads: int) -> Engine:
     entry = model.inputs[0]
     shape = tuple(None if length.is_dynamic else length.get_length() for length in entry.get_partial_shape())
     kind = entry.get_element_type().get_type_name()
-    require_images(path, COMMAND, shape, kind == "u8", f"{kind} {entry.get_partial_shape()}")
+    require_images(path, COMMAND, shape, kind == "u8", f"{kind} {entry.get_partial_shape()}", facts.channels)
     outputs = {_KINDS.get(output.get_element_type().get_type_name(), ""): output for output in model.outputs}
     compiled: dict[str, Any] = {}
 

@@ -19,6 +19,6 @@ def open_saved_model(path: Path, threads: int = 0) -> Engine:
     Raises:
         UserError: If it is damaged, or was not written by this program.
     """
-    segment, classes, score, decide, scale = load_saved_functions(path)
+    segment, classes, score, decide, scale, channels = load_saved_functions(path)
     whole = WholeImages.of(classes.num_classes, scale) if score else None
-    return Engine("TensorFlow", classes, segment, score, whole, decide=decide)
+    return Engine("TensorFlow", classes, segment, score, whole, decide=decide, channels=channels)

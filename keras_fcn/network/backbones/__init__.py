@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 from keras import layers
 
 from keras_fcn.errors import UserError, argument
@@ -17,7 +18,7 @@ BATCH_NORM_MOMENTUM = 0.9
 
 With MobileNetV2's own 0.999, the statistics are unusable in evaluation for thousands of steps."""
 
-Color = tuple[float, float, float]
+Color = tuple[float, ...]
 
 IMAGENET_MEAN: Color = (123.675, 116.28, 103.53)
 IMAGENET_STD: Color = (58.395, 57.12, 57.375)
@@ -35,8 +36,9 @@ class Backbone:
         build: Takes the tensor of normalized images [N, H, W, 3], H and W multiples of 32; returns the features P2,
             P3, P4 and P5, where Pn is [N, H / 2 ** n, W / 2 ** n, channels]; P2, which only FCN-4s takes, may be left
             out.
-        mean: Mean of each RGB channel: normalized = (pixel - mean) / std, for pixels in 0-255.
-        std: Standard deviation of each RGB channel; see `mean`.
+        mean: Mean of each RGB channel: normalized = (pixel - mean) / std, for pixels in 0-255. Or of each channel of
+            images of more or fewer; without, the first three are these, and others, or a single one, their mean.
+        std: Standard deviation of each channel; see `mean`.
         load_imagenet: Loads published ImageNet weights into the model; None if there are none.
         name: The model's name; backbones of the table `keras_fcn.runs.names.BACKBONES` are named by it.
         output_strides: The strides that P5 may have; `build` takes others than 32 as `output_stride`.
@@ -48,6 +50,21 @@ class Backbone:
     load_imagenet: Callable[[keras.Model], None] | None = None
     name: str = ""
     output_strides: tuple[int, ...] = (32,)
+
+    def normalization(self, channels: int) -> tuple[list[float], list[float]]:
+        """Returns mean and standard deviation of each of a number of channels."""
+        return for_channels(self.mean, channels), for_channels(self.std, channels)
+
+
+def for_channels(values: Sequence[float], channels: int) -> list[float]:
+    """Returns what the values for red, green and blue are for each of a number of channels.
+
+    The first three keep theirs, others have their mean; so has the only channel of grey images.
+    """
+    mean = sum(values) / len(values)
+    if len(values) == channels:
+        return [*values]
+    return [mean] if channels == 1 else [*values[:channels], *[mean] * (channels - len(values))]
 
 
 def find_backbone(backbone: str | Backbone) -> Backbone:
@@ -67,7 +84,11 @@ def find_backbone(backbone: str | Backbone) -> Backbone:
 
 
 def build_backbone(
-    backbone: str | Backbone, weights: str | None = None, output_stride: int = 32, with_p2: bool = False
+    backbone: str | Backbone,
+    weights: str | None = None,
+    output_stride: int = 32,
+    with_p2: bool = False,
+    channels: int = 3,
 ) -> keras.Model:
     """Builds a backbone.
 
@@ -76,10 +97,11 @@ def build_backbone(
         weights: "imagenet" for the weights published by `keras.applications` or KerasHub, or None for random weights.
         output_stride: The greatest stride, 32, 16 or 8: where others would halve P4 and P5, convolutions are dilated.
         with_p2: Whether P2 is a feature, too.
+        channels: The number of channels of images; with others than three, weights are as `widen_backbone` makes them.
 
     Returns:
-        A functional model with the backbone's name, from normalized float images [N, H, W, 3], H and W multiples of 32,
-        to a dict of features {"P3", "P4", "P5"}, and "P2" if it is asked for, where Pn is [N, H / s, W / s, channels],
+        A functional model with the backbone's name, from normalized float images [N, H, W, channels], H and W multiples
+        of 32, to a dict of features {"P3", "P4", "P5"}, and "P2" if it is asked for, where Pn is [N, H / s, W / s, C],
         s being 2 ** n or, if that is less, `output_stride`.
 
     Raises:
@@ -91,7 +113,12 @@ def build_backbone(
         (None, None, None, 128)
     """
     entry = find_backbone(backbone)
-    image = keras.Input((None, None, 3), name="normalized_image")
+    if weights is not None and channels != 3:
+        narrow = build_backbone(backbone, weights, output_stride, with_p2)
+        wide = build_backbone(backbone, None, output_stride, with_p2, channels)
+        widen_backbone(wide, narrow)
+        return wide
+    image = keras.Input((None, None, channels), name="normalized_image")
     if output_stride not in entry.output_strides:
         known = ", ".join(name for name in BACKBONES if output_stride in find_backbone(name).output_strides) or "none"
         raise UserError(
@@ -113,6 +140,36 @@ def build_backbone(
             raise ValueError(f"no ImageNet weights are published for {entry.name}; they are for {published()}")
         entry.load_imagenet(model)
     return model
+
+
+def widen_backbone(backbone: keras.Model, narrow: keras.Model) -> None:
+    """Copies the weights of a backbone for RGB into the same for another number of channels.
+
+    In the first kernel, the first three channels keep their weights, each other has the mean of these. That of grey
+    images has their sum, so that it sees what the other made of the three equal channels.
+
+    Args:
+        backbone: A model of `build_backbone`, which is changed.
+        narrow: The same with three channels.
+
+    Raises:
+        ValueError: If their weights differ in more than the channels of images.
+    """
+    values = []
+    for ours, theirs in zip(backbone.weights, narrow.get_weights()):
+        if tuple(ours.shape) != theirs.shape:
+            axis = theirs.ndim - 2 if theirs.ndim == 4 else 0  # of a kernel [H, W, channels, filters], or of statistics
+            channels = ours.shape[axis]
+            others = theirs.mean(axis, keepdims=True)
+            if channels == 1:
+                theirs = theirs.sum(axis, keepdims=True) if theirs.ndim == 4 else others
+            else:
+                parts = [np.take(theirs, range(min(3, channels)), axis), np.repeat(others, max(0, channels - 3), axis)]
+                theirs = np.concatenate(parts, axis)
+        if tuple(ours.shape) != theirs.shape:
+            raise ValueError(f"{ours.path} has the shape {tuple(ours.shape)}, not {theirs.shape}")
+        values.append(theirs)
+    backbone.set_weights(values)
 
 
 def multiple_of_8(channels: float) -> int:

@@ -13,9 +13,10 @@ import numpy as np
 from keras_fcn.drawing.palettes import picture_colors
 from keras_fcn.errors import Remark, UserError, argument
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
-from keras_fcn.images.depth import DARK, dark_ones, describe_dark
 from keras_fcn.images.rasters import Raster, Window, opened_raster
 from keras_fcn.images.several import SEVERAL, describe_several, pages_in
+from keras_fcn.images.values.channels import shown
+from keras_fcn.images.values.depth import DARK, dark_ones, describe_dark
 from keras_fcn.inference.large import within_memory
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.prediction.annotations.tally import Tally
@@ -61,7 +62,7 @@ def predict_raster(
         UserError: If the raster cannot be read or a file cannot be written.
     """
     style = style or OutputStyle()
-    with opened_raster(task.source.location) as raster, contextlib.ExitStack() as stack:
+    with opened_raster(task.source.location, predictor.channels) as raster, contextlib.ExitStack() as stack:
         work = _Work(predictor, task, style, raster)
         work.require_whole()
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -249,4 +250,4 @@ class _Reduced:
         chosen = ids[inner]
         top, left = ((part.start + skipped) // self._step for part, skipped in zip(window, first))
         place = slice(top, top + chosen.shape[0]), slice(left, left + chosen.shape[1])
-        self.image[place], self.ids[place] = self._raster[window][inner], chosen
+        self.image[place], self.ids[place] = shown(self._raster[window][inner]), chosen

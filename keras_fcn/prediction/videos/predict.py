@@ -44,6 +44,7 @@ def predict_video(
         UserError: If the video cannot be decoded or a file cannot be written.
     """
     style = style or OutputStyle()
+    predictor.channels.require_rgb(f"{task.source.location}: a video")
     shown = picture_colors(predictor.classes, style.palette)
     writer = Writer(predictor.classes, style)
     with (

@@ -60,7 +60,7 @@ def plan_cache(model: keras.Model, crop_size: tuple[int, int], count: int, gigab
     """
     height, width = (-(-size // 32) * 32 for size in crop_size)
     parts = Parts(model)
-    levels, shapes = tuple(parts.levels), parts.backbone.compute_output_shape((1, height, width, 3))
+    levels, shapes = tuple(parts.levels), parts.backbone.compute_output_shape((1, height, width, parts.channels.count))
     numbers = sum(int(np.prod(shapes[level][1:])) for level in levels)
     sample_bytes = 4 * numbers + crop_size[0] * crop_size[1]
     draws = min(int(gigabytes * 1e9 / (count * sample_bytes)), passes)

@@ -70,6 +70,18 @@ def test_training_images_are_divided_where_val_has_no_masks(tmp_path):
     assert "(2 images of test, val have none and are left out)" in note
 
 
+def test_pictures_of_image_and_classes_together_are_left_out(tmp_path):
+    for name in "abc":  # as labelme_json_to_dataset and labelme_export_json write them
+        photos(tmp_path, f"{name}_json/img.png", f"{name}_json/label_viz.png")
+        masks(tmp_path, f"{name}_json/label.png")
+        write(tmp_path / f"{name}_json/label_names.txt", "_background_\nshelf\ncup\n")
+    found, note = opened(tmp_path, "all")
+    assert found == [(f"{name}_json/img.png", f"{name}_json/label.png") for name in "abc"]
+    patterns = "--images '{name}/img.png' --masks '{name}/label.png'"
+    assert note == f"{NOTE}3 images with 3 masks: {patterns}; 3 pictures such as a_json/label_viz.png are left out"
+    assert open_pairs(tmp_path, "all").classes.names == ("_background_", "shelf", "cup")
+
+
 def test_two_regions_without_splits(tmp_path):
     for region in ("Rural", "Urban"):
         photos(tmp_path, *(f"{region}/images/{n}.png" for n in range(3)))

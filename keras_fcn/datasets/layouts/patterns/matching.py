@@ -9,6 +9,7 @@ from pathlib import Path
 
 from keras_fcn.datasets.layouts.patterns.pattern import File, Pattern
 from keras_fcn.errors import UserError, argument
+from keras_fcn.images.bands.files import ARRAY_SUFFIX
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
 from keras_fcn.system.files import by_suffix, walk_files
@@ -132,7 +133,7 @@ def _require(pattern: Pattern, files: Sequence[File], suffixes: tuple[str, ...],
         held = held or list(walk_files(root))
         holds = f"there are {by_suffix(held)}, such as {inside(root, held[0])}" if held else "it holds no files"
         raise UserError(f"{given} matches nothing in {root}; {holds}")
-    wrong = [file.path for file in files if file.path.suffix.lower() not in suffixes]
+    wrong = [file.path for file in files if file.path.suffix.lower() not in (*suffixes, ARRAY_SUFFIX)]
     if wrong:
         wants = (
             "images are JPEGs, PNGs and the like"

@@ -27,6 +27,9 @@ _NO_CLASSES = re.compile(
 )
 """Words in the paths of pictures that show something other than classes."""
 
+_DRAWN = re.compile(r"overlay|visuali[sz]|(?<![a-z])(vis|viz)(?![a-z])", re.IGNORECASE)
+"""Words in the paths of pictures that show image and classes together, and are neither."""
+
 Fits = list[tuple[Patterns, Matched]]
 
 
@@ -69,6 +72,12 @@ def _searched(root: Path, paths: tuple[Path, ...]) -> tuple[Patterns | None, str
         )
     if objects := _masks_of_objects(root, paths):
         return None, objects
+    others = tuple(path for path in paths if not _DRAWN.search(inside(root, path).as_posix()))
+    if 0 < len(others) < len(paths):
+        found, note = _searched(root, others)
+        if found is not None:
+            drawn = next(path for path in paths if path not in others)
+            return found, f"{note}; {len(paths) - len(others)} pictures such as {inside(root, drawn)} are left out"
     near = [fit for fit in matches if len(fit[1].pairs) > 1 and _kind(_masks(fit[1])) == _MASKS]
     if not near:
         return None, ""
