@@ -15,11 +15,14 @@ from keras_fcn.errors import UserError
 from keras_fcn.runs.config import TrainConfig, require_one_length
 from keras_fcn.runs.config_files import config_words, own_parts, read_config, require_resumable
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.names import TRACKERS, TrackerName
 from keras_fcn.system.command_line import command_line, parse_options
 from keras_fcn.system.options import NOT_NEGATIVE, Options, option
 from keras_fcn.system.startup import start_tensorflow
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.ray import train_on_ray
+
+_TRACKER_HINT = f"({', '.join(TRACKERS)}; default: none)"
 
 NEXT_STEPS = """
 Segment images:           {predict} {run} IMAGE_OR_FOLDER... --out masks
@@ -50,6 +53,10 @@ class TrainOptions(Options):
 
     ray_workers: Annotated[int, NOT_NEGATIVE, arg(metavar="N", help_behavior_hint="")] = 0
     """Train in N workers of the Ray cluster at RAY_ADDRESS or, if that is not set, of one started on this machine."""
+
+    tracker: Annotated[TrackerName | None, arg(metavar="NAME", help_behavior_hint=_TRACKER_HINT)] = None
+    """Send values and curves to an experiment tracker, as its own environment variables say; a resumed run goes on in
+    the tracker that it began in."""
 
     settings: Annotated[OmitArgPrefixes[TrainConfig], arg(name="")] = dataclasses.field(default_factory=TrainConfig)
 
@@ -130,11 +137,13 @@ def _require_no_parts(path: Path) -> None:
 def _train(options: TrainOptions) -> RunFolder | None:
     """Returns the run's folder; None in workers beside the chief."""
     settings = options.settings
+    if options.ray_workers and options.tracker is not None:
+        raise UserError("--tracker and --ray-workers exclude each other: track a run of this process; leave one out")
     if options.ray_workers:
         return train_on_ray(settings, options.ray_workers, options.run_dir, options.resume)
     cluster = joined_cluster(settings.devices.strategy)
     start_tensorflow(list_devices=cluster is None)
     from keras_fcn.training.train import run_training
 
-    result = run_training(settings, options.run_dir, options.resume)
+    result = run_training(settings, options.run_dir, options.resume, tracker=options.tracker)
     return result if cluster is None or cluster.is_chief else None

@@ -81,6 +81,11 @@ class RunFolder:
         return self.root / "checked_files.json"
 
     @property
+    def tracking(self) -> Path:
+        """The experiment tracker in which the run is, JSON, and its key there."""
+        return self.root / "tracking.json"
+
+    @property
     def features(self) -> Path:
         """Features of the frozen backbone, while they are needed."""
         return self.root / "features"

@@ -161,6 +161,23 @@ OPTIMIZERS = {
     "adamw": OptimizerEntry(f"{_OPTIMIZERS}:AdamW", 0.001, 0.01, {}),
 }
 
+
+class TrackerEntry(NamedTuple):
+    """An experiment tracker.
+
+    Attributes:
+        function: "module:function", which begins or continues a run there.
+        module: The package that it takes, as it is imported.
+    """
+
+    function: str
+    module: str
+
+
+_TRACKERS = "keras_fcn.training.records.trackers"
+TRACKERS = {name: TrackerEntry(f"{_TRACKERS}.{name}_runs:open_run", name) for name in ("mlflow", "wandb", "trackio")}
+TrackerName = Literal["mlflow", "wandb", "trackio"]
+
 SCHEDULES = {name: f"{_OPTIMIZERS}:{name}" for name in ("poly", "cosine", "constant")}
 """Schedules, each a "module:function" from the progress of a run, 0-1, to a fraction of the highest learning rate."""
 

@@ -22,6 +22,7 @@ from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.known_files import remembering
+from keras_fcn.runs.names import TrackerName
 from keras_fcn.system.startup import report_unused_gpu
 from keras_fcn.training.build import build_data, build_training
 from keras_fcn.training.distributed.cluster import joined_cluster
@@ -32,6 +33,7 @@ from keras_fcn.training.inputs.watch import WatchedFiles
 from keras_fcn.training.losses import Term
 from keras_fcn.training.opening import Opening
 from keras_fcn.training.opening.length import with_fixed_epochs
+from keras_fcn.training.records.tracking import tracked, tracker_of
 from keras_fcn.training.step.own import OwnParts
 from keras_fcn.training.trainer import Training
 
@@ -46,6 +48,7 @@ def run_training(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     initial_weights: list | None = None,
     own: OwnParts | None = None,
+    tracker: TrackerName | None = None,
 ) -> RunFolder:
     """Trains a network and writes its files to a run folder.
 
@@ -60,6 +63,7 @@ def run_training(
         callbacks: Keras callbacks, called as `fit` calls them.
         initial_weights: The network's weights, in the order of `get_weights`, instead of those of `config`.
         own: Parts of one's own; a run is resumed with the same.
+        tracker: The experiment tracker that gets the values; a resumed run's own if None.
 
     Returns:
         The run's folder; its metrics.json holds the metrics of best.keras.
@@ -76,6 +80,7 @@ def run_training(
     if config.run.minutes and not opening.config.run.minutes:
         report(f"Minutes  {opening.root} keeps its epochs, {opening.config.epochs}, which were fixed when it began")
     config = opening.config
+    tracker = tracker_of(RunFolder(opening.root) if opening.root else None, tracker)
     with opening.locked():
         strategy = _meet(config, opening.root, report)
         report_unused_gpu()
@@ -100,7 +105,9 @@ def run_training(
             finished = f", finished in epoch {int(training.finished_epochs)}" if training.is_finished else ""
             report(f"Run      {run.root}{finished}")
             watch = [WatchedFiles(opening.beginning.known, report)] if workers.is_chief else []
-            training.train(run, report, [*callbacks, *watch])
+            settings = config.to_dict()
+            with tracked(run, tracker if workers.is_chief else None, settings, report) as tracking:
+                training.train(run, report, [*callbacks, *watch, *tracking])
     return run
 
 
@@ -180,6 +187,7 @@ def train(
     resume: str | Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     report: Report = print,
+    tracker: TrackerName | None = None,
     **settings: Any,
 ) -> TrainedRun:
     """Trains a network as `train.py` does, in one call.
@@ -200,6 +208,7 @@ def train(
             `data` may be given. One with parts of one's own, which config.json names, needs the same parts again.
         callbacks: Keras callbacks, called as `fit` calls them.
         report: Called with each line of the log.
+        tracker: "mlflow", "wandb" or "trackio", which gets the values of every epoch.
         **settings: The other options of `train.py`, such as `epochs=20`; see `TrainConfig`.
 
     Raises:
@@ -221,7 +230,7 @@ def train(
     settings |= {name: value for name, value in named.items() if value is not None}
     weights = model.get_weights() if isinstance(model, keras.Model) else None
     config = _config(model, own, settings, resume)
-    run = run_training(config, run_dir, resume, report, callbacks, weights, own)
+    run = run_training(config, run_dir, resume, report, callbacks, weights, own, tracker)
     rows = [row.to_json() for row in run.read_history()]
     trained = TrainedRun({column: [row[column] for row in rows] for column in rows[0]}, run)
     if isinstance(model, keras.Model):
