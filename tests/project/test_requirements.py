@@ -17,9 +17,9 @@ PYTHONS = ("3.11", "3.12", "3.13")
 FOR_USERS = sorted(set(ROOT.glob("requirements*.txt")) - {ROOT / "requirements-dev.txt"})
 ELSEWHERE = ("tests/fixtures/", "tests/extras/")
 """Programs that make files by other frameworks, in environments of their own, as their first lines say."""
-ALONE = ROOT / "requirements-datumaro.txt"
-"""For an environment of its own: it takes older packages than the others."""
-DISTRIBUTIONS = {"cv2": ["opencv-python-headless"], **packages_distributions()}
+ALONE = {ROOT / "requirements-datumaro.txt", ROOT / "requirements-trackers.txt"}
+"""For an environment of its own, which takes older packages than the others; and clients of services of one's own."""
+DISTRIBUTIONS = {"mlflow": ["mlflow-skinny"], "cv2": ["opencv-python-headless"], **packages_distributions()}
 
 
 def lines_of(path):
@@ -80,7 +80,7 @@ def test_a_missing_requirement_would_be_found():
     assert ("test_datasets.py", "pytest") in unprovided(["tests/datasets/"], FOR_USERS)
 
 
-@pytest.mark.parametrize("path", sorted({*ROOT.glob("requirements*.txt")} - {ALONE}), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted({*ROOT.glob("requirements*.txt")} - ALONE), ids=lambda path: path.stem)
 def test_constraints_hold_a_version_that_is_allowed(path):
     pins = [Requirement(line) for line in lines_of(ROOT / "constraints.txt")]  # no options of pip: no index
     for line in lines_of(path):

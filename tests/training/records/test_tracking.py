@@ -58,12 +58,9 @@ def run(tmp_path):
 @pytest.fixture
 def recorder(monkeypatch):
     recorder = Recorder()
-    for name, entry in TRACKERS.items():
+    for name in TRACKERS:
         monkeypatch.setitem(sys.modules, name, recorder.module(name))
-        monkeypatch.delitem(sys.modules, entry.function.partition(":")[0], raising=False)
-    yield recorder
-    for entry in TRACKERS.values():
-        sys.modules.pop(entry.function.partition(":")[0], None)
+    return recorder
 
 
 def train(run, tracker, lines, is_stopped=False):

@@ -7,21 +7,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import trackio
+from keras_fcn.training.records.trackers import PROJECT, TrackedRun
 
-from keras_fcn.training.records.trackers import PROJECT
+
+def open_run(name: str, settings: Mapping[str, Any], key: str | None) -> TrackedRun:
+    """Begins or continues a run; see `OpenRun`."""
+    import trackio
+
+    project, key = os.environ.get("TRACKIO_PROJECT", PROJECT), key or name
+    trackio.init(project=project, name=key, config=dict(settings), resume="allow")
+    return _Run(trackio, key)
 
 
 class _Run:
-    def __init__(self, name: str, settings: Mapping[str, Any], key: str | None) -> None:
-        project, self.key = os.environ.get("TRACKIO_PROJECT", PROJECT), key or name
-        trackio.init(project=project, name=self.key, config=dict(settings), resume="allow")
+    def __init__(self, trackio: Any, key: str) -> None:
+        self._trackio, self.key = trackio, key
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        trackio.log(dict(values), step=step)
+        self._trackio.log(dict(values), step=step)
 
     def finish(self, files: Sequence[Path], is_finished: bool) -> None:
-        trackio.finish()
-
-
-open_run = _Run
+        self._trackio.finish()

@@ -7,16 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import wandb
+from keras_fcn.training.records.trackers import PROJECT, TrackedRun
 
-from keras_fcn.training.records.trackers import PROJECT
+
+def open_run(name: str, settings: Mapping[str, Any], key: str | None) -> TrackedRun:
+    """Begins or continues a run; see `OpenRun`."""
+    import wandb
+
+    project = os.environ.get("WANDB_PROJECT", PROJECT)
+    return _Run(wandb.init(project=project, name=name, config=dict(settings), id=key, resume="allow"))
 
 
 class _Run:
-    def __init__(self, name: str, settings: Mapping[str, Any], key: str | None) -> None:
-        project = os.environ.get("WANDB_PROJECT", PROJECT)
-        self._run = wandb.init(project=project, name=name, config=dict(settings), id=key, resume="allow")
-        self.key = self._run.id
+    def __init__(self, run: Any) -> None:
+        self._run, self.key = run, str(run.id)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self._run.log(dict(values), step=step)
@@ -25,6 +29,3 @@ class _Run:
         for file in files:
             self._run.save(str(file), base_path=str(file.parent), policy="now")
         self._run.finish(exit_code=0 if is_finished else 1)
-
-
-open_run = _Run
