@@ -117,7 +117,7 @@ def evaluate_models(
     """
     together = {str(path): [path] for path in models} | ({"mean of all": [*models]} if ensemble else {})
     model_letters([*together])
-    plain = [Predictor(path) for path in models]
+    plain = [Predictor.open(path) for path in models]
     read = plain[0].channels if channels is None else Channels(channels)
     pairs = dataclasses.replace(pairs, channels=read)
     for path, predictor in zip(models, plain):
