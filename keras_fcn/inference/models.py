@@ -20,6 +20,7 @@ from keras_fcn.inference.decision import Decision
 from keras_fcn.network.parts import Parts, class_table
 from keras_fcn.network.torchvision import read_torchvision
 from keras_fcn.network.weights.files import ZIP_FAULTS, holds_tensors, read_weight_file
+from keras_fcn.network.weights.keras_files import require_harmless
 from keras_fcn.runs.names import ENGINES
 from keras_fcn.system.files import lent_suffix, replaced_file, without_wildcards
 from keras_fcn.system.text import reason_of
@@ -104,8 +105,11 @@ def labels_of(model: keras.Model) -> dict[str, Any]:
 def load_model(path: Path) -> keras.Model:
     """Loads a `.keras` file of one of our networks, or a `.pth` or `.safetensors` file of one of torchvision's.
 
+    Layers of one's own are those that this process has registered with Keras; see `require_harmless`.
+
     Raises:
-        UserError: If there is no such file, it is damaged, or it holds another kind of model.
+        UserError: If there is no such file, it is damaged, names what could run code of its own, or holds another
+            kind of model.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a run folder or a .keras file")
@@ -118,6 +122,7 @@ def load_model(path: Path) -> keras.Model:
         except UserError as error:
             raise UserError(f"{path}: {error.marked}") from None
     try:
+        require_harmless(path)
         with lent_suffix(path, ".keras") as named:
             model = keras.models.load_model(named, compile=False)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, *ZIP_FAULTS) as error:
@@ -126,6 +131,8 @@ def load_model(path: Path) -> keras.Model:
                 f"{path}: was saved by Keras {saved_by}, which Keras {keras.__version__} here cannot read; "
                 f"pip install 'keras>={saved_by}', or save it again with the older one"
             ) from None
+        if isinstance(error, UserError):
+            raise UserError(f"{path}: {error.marked}") from None
         raise UserError(f"{path}: cannot be loaded as a .keras model ({reason_of(error)})") from None
     try:
         class_table(model)

@@ -49,15 +49,14 @@ class Bilinear(keras.initializers.Initializer):
         Raises:
             ValueError: If `shape` is not [k, k, channels, channels] with the stride's k.
         """
-        kernel = bilinear_kernel(self.stride)
         height, width, outputs, inputs = shape
-        if (height, width) != kernel.shape or outputs != inputs:
-            size = kernel.shape[0]
+        size = 2 * self.stride - self.stride % 2
+        if not height == width == size or outputs != inputs:
             raise ValueError(
                 f"Bilinear(stride={self.stride}) makes kernels [{size}, {size}, channels, channels]. "
                 f"Received: shape={tuple(shape)}"
             )
-        value = kernel[:, :, None, None] * np.eye(inputs, dtype=np.float32)
+        value = bilinear_kernel(self.stride)[:, :, None, None] * np.eye(inputs, dtype=np.float32)
         return keras.ops.convert_to_tensor(value, dtype=dtype or keras.config.floatx())
 
     def get_config(self) -> dict:

@@ -153,7 +153,7 @@ def foreign_saved_model(tmp_path):
             model_of_tomorrow,
             rf"was saved by Keras 97.3.1, which Keras {keras.__version__} here cannot read; pip install ",
         ),
-        (model_of_yesterday, r"new.keras: cannot be loaded as a .keras model \("),
+        (model_of_yesterday, r"new.keras: holds NeverSeen of keras, which is none of the layers that are loaded"),
         (other_model, "other.keras: model 'other' was not built by keras_fcn.build_fcn"),
         (foreign_saved_model, "is no SavedModel of python -m export.saved_model"),
     ],

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_fcn import build_fcn
+from keras_fcn.inference.models import load_model
 from keras_fcn.network.context.aspp import aspp_scores
 from keras_fcn.network.context.pyramid import RegionMeans
 from keras_fcn.network.cost.complexity import summarize
@@ -104,4 +105,4 @@ def test_a_network_with_context_is_saved_and_loaded(context, tmp_path):
             layer.kernel.assign(np.random.default_rng(0).normal(size=layer.kernel.shape))
     model.save(tmp_path / "model.keras")
     image = np.random.default_rng(0).integers(0, 256, (1, 50, 70, 3)).astype(np.float32)
-    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(image), model(image))
+    np.testing.assert_array_equal(load_model(tmp_path / "model.keras")(image), model(image))

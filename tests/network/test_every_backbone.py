@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from keras.src.applications import vgg16 as vgg16_of_keras
 
+from keras_fcn.inference.models import load_model
 from keras_fcn.network.backbones import build_backbone
 from keras_fcn.network.backbones.vgg import build_vgg16, vgg16
 from keras_fcn.network.fcn import build_fcn
@@ -81,7 +82,7 @@ def test_statistics_follow_the_batch_unless_frozen(network, backbone):
 
 def test_a_saved_network_does_the_same(network, tmp_path):
     network.save(tmp_path / "network.keras")
-    again = keras.models.load_model(tmp_path / "network.keras")
+    again = load_model(tmp_path / "network.keras")
     np.testing.assert_array_equal(np.asarray(again(IMAGE)), np.asarray(network(IMAGE)))
 
 
