@@ -16,7 +16,7 @@ import yaml
 
 from keras_fcn.errors import UserError
 from keras_fcn.runs.config import TrainConfig
-from keras_fcn.runs.config_files import read_config
+from keras_fcn.runs.config_files import OWN, own_parts, read_config
 from keras_fcn.runs.fingerprint import Fingerprint
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import parse_options, run_command
@@ -74,10 +74,11 @@ def write_hub_folder(run: Path, directory: Path, name: str | None = None, licens
     if not folder.config.is_file():
         raise UserError(f"{run}: is not a run folder (config.json); give one that train.py wrote")
     model, config, evaluation = find_model(run), read_config(folder.config), Evaluation.read(folder.metrics)
+    own = own_parts(folder.config)
     if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
         raise UserError(f"{directory}: already exists; choose another folder, and copy it into your repository")
-    settings = _without_folders(config)
-    card = _card(name or directory.name, license_id, settings, evaluation, _digest(folder))
+    settings = _without_folders(config) | ({OWN: own} if own else {})
+    card = _card(name or directory.resolve().name, license_id, settings, evaluation, _digest(folder))
     metrics = evaluation.to_json()
     del metrics["image_mean_iou"]  # by the names of images
     with written(directory), new_folder(directory) as made:
@@ -93,7 +94,9 @@ def _without_folders(config: TrainConfig) -> dict[str, Any]:
     """Returns the settings, of whose paths only the last part is left."""
     settings = json.loads(json.dumps(config.to_dict()))
     kept = {name: settings[name] for name in _PATHS if isinstance(settings.get(name), str)}
-    return settings | {name: PurePath(value).name for name, value in kept.items()}
+    if ".csv" not in str(kept.get("group_by")).lower():
+        kept.pop("group_by", None)  # a pattern, not a table's path
+    return settings | {name: PurePath(value).name or value for name, value in kept.items()}
 
 
 def _digest(run: RunFolder) -> str | None:
@@ -109,8 +112,12 @@ def _card(
     name: str, license_id: str | None, settings: dict[str, Any], evaluation: Evaluation, digest: str | None
 ) -> str:
     """Returns a model card in Markdown, with the metadata that hubs read in front."""
-    metrics, network = evaluation.metrics, f"{settings['model']} over {settings['backbone']}"
-    data = str(settings["data"])
+    own: dict[str, str] = settings.get(OWN, {})
+    backbone = own.get("backbone", settings["backbone"])
+    metrics, network, data = evaluation.metrics, f"{settings['model']} over {backbone}", str(settings["data"])
+    split = f"split {settings['val_split']}"
+    if settings["folds"] and settings["val_split"] == "val":
+        split = f"fold {settings['fold']} of {settings['folds']}"
     results = [
         {"type": kind, "name": title, "value": round(100 * value, 2)}
         for kind, title, value in (
@@ -119,12 +126,12 @@ def _card(
         )
     ]
     task = {"type": "image-segmentation", "name": "semantic segmentation"}
-    of_data = {"name": data, "type": data, "split": settings["val_split"]}
+    of_data = {"name": data, "type": data, "split": split.removeprefix("split ")}
     metadata = {
         **({"license": license_id} if license_id else {}),
         "library_name": "keras",
         "pipeline_tag": "image-segmentation",
-        "tags": ["keras-fcn", "semantic-segmentation", settings["model"], settings["backbone"]],
+        "tags": ["keras-fcn", "semantic-segmentation", settings["model"], backbone],
         "metrics": ["mean_iou"],
         "model-index": [{"name": name, "results": [{"task": task, "dataset": of_data, "metrics": results}]}],
     }
@@ -157,8 +164,7 @@ def _card(
         "",
         "## Results",
         "",
-        f"Of the {evaluation.num_images} whole images of the split {settings['val_split']}, in percent; the model was "
-        "chosen by them.",
+        f"Of the {evaluation.num_images} whole images of the {split}, in percent; the model was chosen by them.",
         "",
         "| class | IoU | precision | recall |",
         "|---|---|---|---|",
@@ -172,6 +178,7 @@ def _card(
         "",
         f"`config.json` has all settings: {settings['epochs']} epochs, batches of {settings['batch_size']}, "
         f"{settings['optimizer']}, seed {settings['seed']}.",
+        *([f"Parts of its author's own: {', '.join(f'{name} {part}' for name, part in own.items())}."] if own else []),
         *([f"SHA-256 of the contents of all images and masks, in their order: `{digest}`."] if digest else []),
         "",
         "## Licence",

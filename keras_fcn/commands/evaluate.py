@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from keras_fcn.errors import UserError, argument, first_of_each_kind
-from keras_fcn.inference.options import NO_THRESHOLDS, InferenceOptions
+from keras_fcn.inference.options import NO_THRESHOLDS, InferenceOptions, require_each_once
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.data_options import CHANNELS, DataOptions, SourceOptions
 from keras_fcn.runs.fingerprint import Fingerprint
@@ -87,8 +87,9 @@ class EvaluateOptions(SourceOptions):
         if not self.models:
             raise UserError("evaluate.py needs a run folder or a model")
         super().__post_init__()
-        if self.ensemble and len({*self.models}) < 2:
-            raise UserError(f"{argument('ensemble')} takes several models. Received: {len({*self.models})}")
+        require_each_once(self.models)
+        if self.ensemble and len(self.models) < 2:
+            raise UserError(f"{argument('ensemble')} takes several models. Received: 1")
         if self.submission is not None and len(self.models) > 1 and not self.ensemble:
             fix = f"{argument('ensemble')} takes the mean of several"
             raise UserError(f"--submission takes the predictions of one model; {fix}. Received: {len(self.models)}")

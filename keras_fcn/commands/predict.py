@@ -13,7 +13,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
 from keras_fcn.errors import NoSpaceError, Remark, UserError, argument, first_of_each_kind
 from keras_fcn.inference.engines.opening import find_model, is_model, uses_tensorflow
-from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.inference.options import InferenceOptions, require_each_once
 from keras_fcn.prediction.annotations.beside import write_about, write_merged
 from keras_fcn.prediction.annotations.style import AnnotationStyle
 from keras_fcn.prediction.plan import Existing, Plan, Task, are_of_probabilities, plan
@@ -98,6 +98,9 @@ class PredictOptions(Options):
         super().__post_init__()
         if self.ray and len(self.models) > 1:
             raise UserError(f"{argument('ray')} predicts with one model. Received: {', '.join(map(str, self.models))}")
+        require_each_once(self.models)
+        if late := next(filter(is_model, self.images), None):
+            raise UserError(f"{late}: is a model; models stand before the images")
         if not self.images:
             raise UserError("predict.py needs images, folders or videos after the model, or - for a list on stdin")
         if self.overwrite and self.skip_existing:

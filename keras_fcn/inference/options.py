@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, arg
@@ -126,6 +128,12 @@ class InferenceOptions(Options):
         if self.overlap is not None or self.tile is None:
             return self.overlap or 0
         return min(DEFAULT_OVERLAP, _rounded_down(min(self.tile) // 2))
+
+
+def require_each_once(models: Sequence[Path]) -> None:
+    """Raises UserError if a model is there twice, which would count twice."""
+    if twice := next((model for model in models if models.count(model) > 1), None):
+        raise UserError(f"{twice}: is there {models.count(twice)} times; name each model once")
 
 
 def tile_note(sight: float, options: InferenceOptions) -> str | None:

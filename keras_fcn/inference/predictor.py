@@ -6,7 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,7 @@ class Predictor:
         self._tiled: Tiled | None = None
         self._large: WholeImages | None = None
         self.segment, self.classes, self.decide = engine.segment, engine.classes, engine.decide
-        self._own = engine.decide
+        self._own, self._unused = engine.decide, list[str]()
         self.limits, self.program, self.channels = engine.whole, engine.program, engine.channels
         self._score, self._name, self._fix, self._sight = engine.score, name, engine.fix, engine.sight
 
@@ -97,7 +97,9 @@ class Predictor:
         for other in others:
             other.require_channels(first.channels, other._name)
             if other.classes.names != first.classes.names:
-                raise UserError(f"{other._name}: has other classes than {first._name}; an ensemble's have the same")
+                is_same = {*other.classes.names} == {*first.classes.names}
+                what = "the classes in another order" if is_same else "other classes"
+                raise UserError(f"{other._name}: has {what} than {first._name}; an ensemble's have the same")
         probabilities = mean_of([predictor.score for predictor in predictors])
         name = ", ".join(predictor._name for predictor in predictors)
         mean = cls(
@@ -109,7 +111,8 @@ class Predictor:
         )
         limits = [predictor.limits for predictor in predictors if predictor.limits is not None]
         mean.limits = min(limits, key=lambda one: one.most_pixels, default=None)
-        mean._sight = next((predictor._sight for predictor in predictors if predictor._sight is not None), None)
+        mean._sight = _farthest([predictor._sight for predictor in predictors if predictor._sight is not None])
+        mean._unused = [predictor._name for predictor in predictors if predictor.decide.thresholds]
         mean.program = ", ".join(dict.fromkeys(predictor.program for predictor in predictors))
         return mean
 
@@ -169,7 +172,7 @@ class Predictor:
         found._own, found._large, found.program = self._own, self.limits or self._large, self.program
         if options.tile is None and not options.is_averaged:
             found.limits = self.limits
-        found._sight = self._sight
+        found._sight, found._unused = self._sight, self._unused
         return found
 
     def tile_note(self, options: InferenceOptions) -> str | None:
@@ -188,6 +191,11 @@ class Predictor:
     @property
     def threshold_note(self) -> str:
         """Returns a line on thresholds that are kept in the model, used or replaced; empty if it has none."""
+        if self._unused and not self.decide.thresholds:
+            return (
+                f"thresholds kept in {', '.join(self._unused)} were chosen for one model, and do not decide by the "
+                "mean of several; --threshold gives some for it"
+            )
         kept = self._own.described(self.classes)
         if not kept:
             return ""
@@ -299,6 +307,11 @@ class Predictor:
         if isinstance(image, (list, tuple)):
             return [self.probabilities(one) for one in image]
         return np.asarray(self.score(as_image(image, self.channels)[None]))[0]
+
+
+def _farthest(sights: Sequence[Callable[[], float]]) -> Callable[[], float] | None:
+    """Returns the function that returns how far the model sees that sees farthest; None if it is not known of any."""
+    return (lambda: max(sight() for sight in sights)) if sights else None
 
 
 def _is_network(model: Any) -> bool:

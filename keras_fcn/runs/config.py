@@ -259,6 +259,10 @@ class TrainConfig:
             raise UserError(
                 f"{both} exclude each other: features of images without labels are not cached; leave one out"
             )
+        least = self.objective.pseudo_threshold
+        if not self.dataset.has_teacher and least != LossOptions.pseudo_threshold:
+            needed = f"{argument('unlabelled', names.TEACH)} or {argument('unlabelled')} DIR"
+            raise UserError(f"{argument('pseudo_threshold', least)} needs {needed}: there is no teacher without")
         if settings:
             raise TypeError(f"there is no setting {named_unknown(settings, GROUP_OF)}; there are {', '.join(GROUP_OF)}")
 

@@ -159,6 +159,12 @@ class DataOptions(ImageOptions):
     """Images without a mask: leave them out; take them for background as a whole; or `teach`: let the moving average of
     the network label them as training goes. DIR: so with the images of another folder."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.folds is not None and self.split != "train":
+            both = f"{argument('folds')} and {argument('split', self.split)}"
+            raise UserError(f"{both} exclude each other: folds divide train and val together, and train on the rest")
+
     @property
     def has_teacher(self) -> bool:
         """Returns whether images without labels are trained on."""

@@ -63,6 +63,20 @@ def test_nothing_tells_of_the_machine_or_of_names_of_images(run, tmp_path):
     assert (config.data, config.weights, config.unlabelled, config.epochs) == ("farm", "w.npz", "more", 3)
 
 
+def test_folds_groups_and_parts_of_ones_own_are_told_as_they_are(run, tmp_path):
+    settings = json.loads((run / "config.json").read_text()) | {"folds": 5, "fold": 2, "group_by": "{group}/*"}
+    (run / "config.json").write_text(json.dumps(settings | {"own": {"backbone": "plain", "loss": "focal"}}))
+    write_hub_folder(run, tmp_path / "one")
+    card = (tmp_path / "one/README.md").read_text()
+    assert "Of the 4 whole images of the fold 2 of 5, in percent" in card
+    assert "fcn8s over plain" in card
+    assert "Parts of its author's own: backbone plain, loss focal." in card
+    assert read_config(tmp_path / "one/config.json").group_by == "{group}/*"
+    (run / "config.json").write_text(json.dumps(settings | {"group_by": "/home/anna/scenes.csv:scene"}))
+    write_hub_folder(run, tmp_path / "two")
+    assert read_config(tmp_path / "two/config.json").group_by == "scenes.csv:scene"
+
+
 def test_the_digest_is_of_contents_and_not_of_names(run, tmp_path):
     write_hub_folder(run, tmp_path / "one", "name")
     fingerprint = (run / "fingerprint.json").read_text()

@@ -42,6 +42,9 @@ def test_what_cannot_be_an_ensemble_is_one_line():
     (first, _), (other, _) = one(0), one(1, ClassTable.numbered(5))
     with pytest.raises(UserError, match="model 1: has other classes than model 0; an ensemble's have the same"):
         Predictor.ensemble([first, other])
+    turned = ClassTable.named(CLASSES.names[::-1])
+    with pytest.raises(UserError, match="model 1: has the classes in another order than model 0"):
+        Predictor.ensemble([first, one(1, turned)[0]])
     of_ids = Predictor(first.segment, CLASSES, name="ids")
     with pytest.raises(UserError, match="ids: returns classes without probabilities"):
         Predictor.ensemble([first, of_ids])
@@ -52,6 +55,28 @@ def test_the_images_that_are_taken_whole_suit_every_model():
     first.limits, other.limits = WholeImages(64, 5000), WholeImages(32, 3000)
     assert Predictor.ensemble([first, other, third]).limits == WholeImages(32, 3000)
     assert Predictor.ensemble([third, third]).limits is None
+
+
+def test_tiles_have_to_suit_the_model_that_sees_farthest():
+    (first, _), (other, _), (third, _) = one(0), one(1), one(2)
+    first._sight, other._sight = (lambda: 100.0), (lambda: 321.0)
+    tiles = InferenceOptions(tile=(640, 640))
+    note = Predictor.ensemble([first, other, third]).using(tiles).tile_note(tiles)
+    assert note.startswith("model 0, model 1, model 2: sees 321 pixels to each side")
+    assert Predictor.ensemble([first, third]).tile_note(tiles) is None
+
+
+def test_thresholds_that_the_models_keep_are_said_not_to_decide():
+    (first, _), (other, _) = one(0), one(1)
+    other = Predictor(other.segment, CLASSES, other.score, "model 1", Decision.of({CLASSES.names[1]: 0.3}, CLASSES))
+    ensemble = Predictor.ensemble([first, other])
+    note = (
+        "thresholds kept in model 1 were chosen for one model, and do not decide by the mean of several; --threshold "
+        "gives some for it"
+    )
+    assert ensemble.threshold_note == ensemble.using(InferenceOptions(flip=True)).threshold_note == note
+    given = ensemble.using(InferenceOptions(threshold=(f"{CLASSES.names[1]}=0.3",)))
+    assert given.threshold_note == Predictor.ensemble([first, first]).threshold_note == ""
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +108,23 @@ def test_commands_take_several_models(trained, second, toy, tmp_path):
     ("script", "words", "message"),
     [
         ("evaluate.py", ["{run}", "--ensemble"], "--ensemble takes several models. Received: 1"),
-        ("predict.py", ["{run}", "{run}", "--out", "x"], "predict.py needs images, folders or videos after the model"),
-        ("predict.py", ["{run}", "{run}", "a.jpg", "--out", "x", "--ray"], "--ray predicts with one model. Received: "),
+        ("evaluate.py", ["{run}", "{other}", "{run}"], "{run}: is there 2 times; name each model once"),
+        ("predict.py", ["{run}", "{run}", "a.jpg", "--out", "x"], "{run}: is there 2 times; name each model once"),
+        ("predict.py", ["{run}", "{other}", "--out", "x"], "predict.py needs images, folders or videos after the mod"),
+        ("predict.py", ["{run}", "a.jpg", "{other}", "--out", "x"], "{other}: is a model; models stand before the im"),
+        ("predict.py", ["{run}", "{unfinished}", "{image}", "--out", "x"], "best.keras: no such file: the run has not"),
+        ("predict.py", ["{run}", "{other}", "a.jpg", "--out", "x", "--ray"], "--ray predicts with one model. Receiv"),
     ],
 )
-def test_wrong_calls_are_one_line(trained, script, words, message):
-    call = Call(script, *(word.format(run=trained) for word in words))
+def test_wrong_calls_are_one_line(trained, toy, tmp_path, script, words, message):
+    other, unfinished = tmp_path / "other.keras", tmp_path / "unfinished"
+    other.touch()
+    (unfinished / "checkpoints").mkdir(parents=True)
+    (unfinished / "config.json").write_text("{}")
+    image = next((toy / "JPEGImages").iterdir())
+    paths = {"run": trained, "other": other, "unfinished": unfinished, "image": image}
+    call = Call(script, *(word.format_map(paths) for word in words))
+    message = message.format_map(paths)
     assert (call.status, call.out) == (2, "")
     assert message in call.err
     assert call.err.count("\n") == 1

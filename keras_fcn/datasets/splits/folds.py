@@ -25,11 +25,11 @@ def val_of_fold(
     the fold that holds the fewest images. So every image is in one fold, and the same one on every machine.
 
     Args:
-        images: All images, those without mask, too.
+        images: The images that have masks.
         names: Their names.
         folds: Number of folds.
         fold: The one that is wanted, from 1.
-        group_of: The group of each image; each is a group of its own if empty.
+        group_of: The group of each image, of those without mask, too; each is a group of its own if empty.
         group_by: What makes the groups, for the words.
 
     Raises:
@@ -50,4 +50,4 @@ def val_of_fold(
     note = (
         f"fold {fold} of {folds}, {held[fold]} of the {len(images)} labelled images, is val{of} chosen by their names"
     )
-    return {image for image in images if group_of[image] in chosen}, note
+    return {image for image, group in group_of.items() if group in chosen}, note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from keras_fcn.datasets import Inspection, Pairs, find_layout, inspect_pairs
-from keras_fcn.datasets.listing import pictures_in
+from keras_fcn.datasets.listing import inner_folders, pictures_in
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import IMAGE_SUFFIXES, displayed_size
 from keras_fcn.runs.names import TEACH
+from keras_fcn.system.files import by_suffix
 from keras_fcn.system.text import shown
 
 
@@ -36,7 +38,7 @@ def open_unlabelled(
     Raises:
         UserError: If there is no such folder, it holds no image or only labelled ones, or an image cannot be decoded.
     """
-    images = _images(unlabelled, pairs)
+    images = _images(unlabelled, pairs, report)
     alone = dataclasses.replace(
         pairs, images=images, labels=images, read_label=_read_no_label, findings=(), palette_means_colors=False,
         unlabelled=(), masks=None, stored_classes=None, label_ids=(), group_of={},
@@ -70,7 +72,7 @@ def open_unlabelled(
     )
 
 
-def _images(unlabelled: str, pairs: Pairs) -> tuple[Path, ...]:
+def _images(unlabelled: str, pairs: Pairs, report: Callable[[str], None]) -> tuple[Path, ...]:
     if unlabelled == TEACH:
         if not pairs.unlabelled:
             raise UserError(
@@ -84,23 +86,27 @@ def _images(unlabelled: str, pairs: Pairs) -> tuple[Path, ...]:
             f"{argument('unlabelled', unlabelled)}: no such folder; it takes a folder of images, {TEACH}, leave_out or "
             "background"
         )
-    if layout := _layout(folder):
+    if found := _data_set(folder):
         raise UserError(
-            f"{argument('unlabelled', unlabelled)}: is a data set ({layout}), whose masks would be taken for images; "
-            "give the folder of its images"
+            f"{argument('unlabelled', unlabelled)}: {found}, whose masks would be taken for images; give the folder of "
+            "its images"
         )
-    images = tuple(path for path in pictures_in(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
+    pictures = tuple(pictures_in(folder))
+    images = tuple(path for path in pictures if path.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
         raise UserError(f"{argument('unlabelled', unlabelled)}: holds no image ({', '.join(IMAGE_SUFFIXES)})")
+    if others := [path for path in pictures if path.suffix.lower() not in IMAGE_SUFFIXES]:
+        report(f"Files    left out of {folder}: {by_suffix(others)} (convert them to JPEGs or PNGs)")
     return images
 
 
-def _layout(folder: Path) -> str | None:
-    """Returns the layout of a folder that holds masks or annotations, too; None for images alone."""
-    try:
-        return find_layout(folder)
-    except UserError:
-        return None
+def _data_set(folder: Path) -> str | None:
+    """Returns what a folder holds that is a data set with masks or annotations; None if it holds images alone."""
+    for inside in (folder, *inner_folders(folder)):
+        with contextlib.suppress(UserError):
+            layout = find_layout(inside)
+            return f"is a data set ({layout})" if inside == folder else f"holds the data set {inside.name} ({layout})"
+    return None
 
 
 def _read_no_label(path: Path) -> np.ndarray:

@@ -70,6 +70,21 @@ def test_groups_stay_whole_in_folds(tmp_path):
     )
 
 
+def test_images_without_mask_are_in_the_split_of_their_group(tmp_path):
+    """A teacher would else label frames of the videos that are for validation."""
+    frames = [f"clip{clip}_{frame}" for clip in range(4) for frame in range(3)]
+    write_folders(tmp_path, frames)
+    for clip in range(4):
+        (tmp_path / f"masks/clip{clip}_2.png").unlink()
+    for fold in (1, 2, 3):
+        train, val = (
+            open_pairs(tmp_path, split, folds=3, fold=fold, group_by="{group}_*") for split in ("train", "val")
+        )
+        for pairs in (train, val):
+            clips = {name[:5] for name in pairs.names}
+            assert sorted(path.stem for path in pairs.unlabelled) == sorted(f"{clip}_2" for clip in clips)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -96,6 +111,8 @@ def test_folds_that_cannot_be_are_one_line(tmp_path, options, message):
 def test_the_configuration_says_it_before_data_are_read():
     with pytest.raises(UserError, match="folds=5 needs fold"):
         TrainConfig(folds=5)
+    with pytest.raises(UserError, match="folds and split='trainval' exclude each other"):  # val is in trainval
+        TrainConfig(folds=5, fold=2, split="trainval")
     config = TrainConfig(folds=5, fold=2)
     assert TrainConfig(**config.to_dict()) == config
 

@@ -27,6 +27,7 @@ def others(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (70, 100, 3), np.uint8)).save(path)
     (tmp_path / "others/notes.txt").write_text("nothing")
+    (tmp_path / "others/raw.dng").write_text("a picture of another kind")
     return tmp_path / "others"
 
 
@@ -40,6 +41,7 @@ def test_labelled_images_and_copies_are_left_out(tmp_path, others):
     alone, inspection = open_unlabelled(str(others), pairs, known, lines.append)
     assert [path.name for path in alone.images] == [f"photo_{number}.png" for number in (0, 2, 4, 1, 3)]
     assert lines == [
+        f"Files    left out of {others}: 1 .dng (convert them to JPEGs or PNGs)",
         "Files    1 of these images are in the data set, and left out: again.jpg",
         "Files    1 of these images are copies of others, and left out",
     ]
@@ -62,7 +64,9 @@ def test_what_is_no_folder_of_images_is_one_line(tmp_path, others):
     write_folders(tmp_path / "data", ["a", "b", "c"])
     pairs = open_pairs(tmp_path / "data", "train")
     (tmp_path / "empty").mkdir()
+    shutil.copytree(tmp_path / "data", tmp_path / "outside/data")
     for folder, message in {
+        "outside": r"outside.*: holds the data set data \(folders\), whose masks would be taken for images",
         "nowhere": "nowhere.*: no such folder; it takes a folder of images, teach, leave_out or background",
         "empty": "empty.*: holds no image",
         "data": r"data.*: is a data set \(folders\), whose masks would be taken for images; give the folder of its",
@@ -76,6 +80,8 @@ def test_what_is_no_folder_of_images_is_one_line(tmp_path, others):
         TrainConfig(unlabelled="x", freeze_backbone=1, cache_features=1.0)
     with pytest.raises(UserError, match="pseudo_threshold must be"):
         TrainConfig(unlabelled="x", pseudo_threshold=1.0)
+    with pytest.raises(UserError, match=r"pseudo_threshold=0\.5 needs unlabelled='teach' or unlabelled DIR"):
+        TrainConfig(pseudo_threshold=0.5)
 
 
 def test_a_run_with_a_teacher_resumes_exactly(toy, others, tmp_path, monkeypatch):
