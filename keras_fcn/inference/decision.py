@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -94,3 +94,25 @@ class Decision:
         banned = np.array([0 if value is None else _NEVER for value in self.thresholds], np.float32).reshape(axes)
         others = probabilities if banned.all() else probabilities - banned
         return chosen(probabilities >= least, probabilities * (2 / least), others)
+
+
+def threshold_note(name: str, own: Decision, used: Decision, unused: Sequence[str], classes: ClassTable) -> str:
+    """Returns a line on thresholds that are kept in a model, used or replaced; empty if there are none.
+
+    Args:
+        name: The model's name.
+        own: How the model itself decides.
+        used: How its pixels are decided.
+        unused: Of several models, the names of those that keep thresholds.
+        classes: The classes.
+    """
+    if unused and not used.thresholds:
+        return (
+            f"thresholds kept in {', '.join(unused)} were chosen for one model, and do not decide by the mean of "
+            "several; --threshold gives some for it"
+        )
+    if not (kept := own.described(classes)):
+        return ""
+    if used.thresholds == own.thresholds:
+        return f"{name}: its own thresholds decide: {kept}; --threshold none is without"
+    return f"{name}: its own thresholds ({kept}) are replaced by {used.described(classes) or 'none'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -154,6 +154,11 @@ def tile_note(sight: float, options: InferenceOptions) -> str | None:
         f"sees {math.ceil(sight)} pixels to each side, and tiles overlap by {options.tile_overlap}: for the masks of "
         f"the whole image take --tile {height} {width} --overlap {overlap}"
     )
+
+
+def farthest(sights: Sequence[Callable[[], float]]) -> Callable[[], float] | None:
+    """Returns the function that returns how far the model sees that sees farthest; None if it is not known of any."""
+    return (lambda: max(sight() for sight in sights)) if sights else None
 
 
 def _require_multiples(name: str, sizes: tuple[int, ...], least: int) -> None:

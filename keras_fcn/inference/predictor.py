@@ -6,7 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,11 @@ from keras_fcn.images.photos import as_image
 from keras_fcn.images.values.channels import RGB, Channels
 from keras_fcn.inference.arrays import ProbabilityFunction, Segment
 from keras_fcn.inference.averaging import mean_of, tempered, with_flip, with_scales
-from keras_fcn.inference.decision import Decision
+from keras_fcn.inference.decision import Decision, threshold_note
 from keras_fcn.inference.engines.engine import Engine
 from keras_fcn.inference.engines.opening import find_model, open_engine
 from keras_fcn.inference.large import WholeImages
-from keras_fcn.inference.options import InferenceOptions, tile_note
+from keras_fcn.inference.options import InferenceOptions, farthest, tile_note
 from keras_fcn.inference.tiling import Tiled
 
 if TYPE_CHECKING:
@@ -102,16 +102,11 @@ class Predictor:
                 raise UserError(f"{other._name}: has {what} than {first._name}; an ensemble's have the same")
         probabilities = mean_of([predictor.score for predictor in predictors])
         name = ", ".join(predictor._name for predictor in predictors)
-        mean = cls(
-            lambda images: mean.decide(probabilities(images)),
-            first.classes,
-            probabilities,
-            name,
-            channels=first.channels,
-        )
+        segment = lambda images: mean.decide(probabilities(images))  # noqa: E731
+        mean = cls(segment, first.classes, probabilities, name, channels=first.channels)
         limits = [predictor.limits for predictor in predictors if predictor.limits is not None]
         mean.limits = min(limits, key=lambda one: one.most_pixels, default=None)
-        mean._sight = _farthest([predictor._sight for predictor in predictors if predictor._sight is not None])
+        mean._sight = farthest([predictor._sight for predictor in predictors if predictor._sight is not None])
         mean._unused = [predictor._name for predictor in predictors if predictor.decide.thresholds]
         mean.program = ", ".join(dict.fromkeys(predictor.program for predictor in predictors))
         return mean
@@ -191,18 +186,7 @@ class Predictor:
     @property
     def threshold_note(self) -> str:
         """Returns a line on thresholds that are kept in the model, used or replaced; empty if it has none."""
-        if self._unused and not self.decide.thresholds:
-            return (
-                f"thresholds kept in {', '.join(self._unused)} were chosen for one model, and do not decide by the "
-                "mean of several; --threshold gives some for it"
-            )
-        kept = self._own.described(self.classes)
-        if not kept:
-            return ""
-        if self.decide.thresholds == self._own.thresholds:
-            return f"{self._name}: its own thresholds decide: {kept}; --threshold none is without"
-        used = self.decide.described(self.classes)
-        return f"{self._name}: its own thresholds ({kept}) are replaced by {used or 'none'}"
+        return threshold_note(self._name, self._own, self.decide, self._unused, self.classes)
 
     @property
     def segment_any_size(self) -> Segment:
@@ -307,11 +291,6 @@ class Predictor:
         if isinstance(image, (list, tuple)):
             return [self.probabilities(one) for one in image]
         return np.asarray(self.score(as_image(image, self.channels)[None]))[0]
-
-
-def _farthest(sights: Sequence[Callable[[], float]]) -> Callable[[], float] | None:
-    """Returns the function that returns how far the model sees that sees farthest; None if it is not known of any."""
-    return (lambda: max(sight() for sight in sights)) if sights else None
 
 
 def _is_network(model: Any) -> bool:

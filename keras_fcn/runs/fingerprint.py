@@ -44,7 +44,7 @@ class Fingerprint:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             training, validation = (list(map(_pair, content[split])) for split in ("training", "validation"))
-            unlabelled = list(map(_pair, content.get("unlabelled", ())))
+            unlabelled = tuple(map(_pair, content.get("unlabelled", ())))
             return cls(content["classes"], training, validation, content["pixels"], unlabelled), content["machine"]
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(
