@@ -193,8 +193,9 @@ def train(
     """Trains a network as `train.py` does, in one call.
 
     Args:
-        model: "fcn32s", "fcn16s", "fcn8s"; a model of `build_fcn`: training starts from its weights, and it has the
-            best model's weights afterwards; or the settings as a whole. None is "fcn8s", or that of the run to resume.
+        model: "fcn32s", "fcn16s", "fcn8s", "fcn4s", or a head of another network, as for `build_fcn`; a model of
+            `build_fcn`: training starts from its weights, and it has the best model's weights afterwards; or the
+            settings as a whole. None is "fcn8s", or that of the run to resume.
         data: A folder of images and masks, "toy", or "voc2012"; that of the settings if None.
         backbone: A name, or a `Backbone` of one's own.
         loss: A name, a function of one's own, or several of these, whose sum is minimized. A function takes labels,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,11 @@ from keras_fcn.datasets.inspection import left_out
 from keras_fcn.datasets.inspection.labels import label_remarks, require_labels
 from keras_fcn.datasets.inspection.leaks import leaks
 from keras_fcn.datasets.windows import large_images
-from keras_fcn.errors import Remark
+from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.runs.fingerprint import Fingerprint, Pair
-from keras_fcn.runs.names import Balance
+from keras_fcn.runs.names import TEACH, Balance
 from keras_fcn.training.inputs.unlabelled import open_unlabelled
 
 LARGEST_DEFAULT_CROP = (320, 480)
@@ -93,6 +93,8 @@ def open_training_data(
         inspection.require_sound()
     require_labels(pairs, inspections[0])
     findings = [finding for inspection in inspections for finding in inspection.findings]
+    if options.unlabelled == TEACH:
+        findings = _without_taught(findings, pairs)
     findings += leaks(pairs, inspections[0], validation, inspections[1])
     about_files = (str(finding) for finding in findings if isinstance(finding, Remark))
     about_labels = (*label_remarks(pairs, inspections[0], True), *label_remarks(validation, inspections[1], False))
@@ -126,6 +128,18 @@ def open_training_data(
         large,
         unlabelled,
     )
+
+
+def _without_taught(findings: Iterable[DataError], pairs: Pairs) -> list[DataError]:
+    """Returns the findings but for those about training images without mask, which a teacher labels."""
+    taught = {str(image) for image in pairs.unlabelled}
+    listed = {str(finding) for finding in pairs.findings if finding.kind == "missing mask"}
+    return [
+        finding
+        for finding in findings
+        if str(finding) not in listed
+        and (finding.kind != "photo alone" or str(finding).partition(": has no mask")[0] not in taught)
+    ]
 
 
 def _fingerprint(pairs: Pairs, inspected: Inspection, validation: Pairs, validated: Inspection) -> Fingerprint:

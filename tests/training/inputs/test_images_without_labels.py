@@ -12,6 +12,8 @@ from tiny_runs import Interruption, assert_same_run, silent, tiny
 from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.data_options import DataOptions
+from keras_fcn.training.inputs.data import open_training_data
 from keras_fcn.training.inputs.unlabelled import open_unlabelled
 from keras_fcn.training.train import run_training as train
 
@@ -58,6 +60,24 @@ def test_training_images_without_masks_are_taught(tmp_path):
     (tmp_path / "images/3.jpg").unlink()
     with pytest.raises(UserError, match="unlabelled='teach': all images of the split train have masks; give a folder"):
         open_unlabelled("teach", open_pairs(tmp_path, "train"), (), silent)
+
+
+def test_what_a_teacher_labels_is_not_said_to_be_left_out(tmp_path):
+    names = [f"{number}" for number in range(10)]
+    write_folders(tmp_path, names)
+    without = {split: open_pairs(tmp_path, split).images[0] for split in ("train", "val")}
+    for image in without.values():
+        (tmp_path / f"masks/{image.stem}.png").unlink()
+    divided = {split: open_pairs(tmp_path, split).unlabelled for split in ("train", "val")}
+    lines = {how: [] for how in ("leave_out", "teach")}
+    for how, said in lines.items():
+        open_training_data(DataOptions(data=str(tmp_path), unlabelled=how), "none", None, said.append)
+    left = {how: [line for line in said if "left out" in line] for how, said in lines.items()}
+    assert "2 files are left out (2 x photo alone)" in left["leave_out"][0]
+    count = len(divided["val"])
+    assert len(divided["train"]) == 2 - count
+    assert len(left["teach"]) == (count > 0)
+    assert all("1 file is left out (1 x photo alone)" in line for line in left["teach"])
 
 
 def test_what_is_no_folder_of_images_is_one_line(tmp_path, others):
