@@ -103,7 +103,7 @@ class Predictor:
         probabilities = mean_of([predictor.score for predictor in predictors])
         name = ", ".join(predictor._name for predictor in predictors)
         segment = lambda images: mean.decide(probabilities(images))  # noqa: E731
-        mean = cls(segment, first.classes, probabilities, name, channels=first.channels)
+        mean: Predictor = cls(segment, first.classes, probabilities, name, channels=first.channels)
         limits = [predictor.limits for predictor in predictors if predictor.limits is not None]
         mean.limits = min(limits, key=lambda one: one.most_pixels, default=None)
         mean._sight = farthest([predictor._sight for predictor in predictors if predictor._sight is not None])
