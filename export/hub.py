@@ -115,7 +115,7 @@ def _card(
     own: dict[str, str] = settings.get(OWN, {})
     backbone = own.get("backbone", settings["backbone"])
     metrics, network, data = evaluation.metrics, f"{settings['model']} over {backbone}", str(settings["data"])
-    split = f"split {settings['val_split']}"
+    split = f"the split {settings['val_split']}"
     if settings["folds"] and settings["val_split"] == "val":
         split = f"fold {settings['fold']} of {settings['folds']}"
     results = [
@@ -126,7 +126,7 @@ def _card(
         )
     ]
     task = {"type": "image-segmentation", "name": "semantic segmentation"}
-    of_data = {"name": data, "type": data, "split": split.removeprefix("split ")}
+    of_data = {"name": data, "type": data, "split": split.removeprefix("the split ")}
     metadata = {
         **({"license": license_id} if license_id else {}),
         "library_name": "keras",
@@ -164,7 +164,7 @@ def _card(
         "",
         "## Results",
         "",
-        f"Of the {evaluation.num_images} whole images of the {split}, in percent; the model was chosen by them.",
+        f"Of the {evaluation.num_images} whole images of {split}, in percent; the model was chosen by them.",
         "",
         "| class | IoU | precision | recall |",
         "|---|---|---|---|",
@@ -176,8 +176,8 @@ def _card(
         "",
         "## Training",
         "",
-        f"`config.json` has all settings: {settings['epochs']} epochs, batches of {settings['batch_size']}, "
-        f"{settings['optimizer']}, seed {settings['seed']}.",
+        f"`config.json` has all settings: {settings['epochs']} epoch{'s' * (settings['epochs'] > 1)}, batches of "
+        f"{settings['batch_size']}, {settings['optimizer']}, seed {settings['seed']}.",
         *([f"Parts of its author's own: {', '.join(f'{name} {part}' for name, part in own.items())}."] if own else []),
         *([f"SHA-256 of the contents of all images and masks, in their order: `{digest}`."] if digest else []),
         "",

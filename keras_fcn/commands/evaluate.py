@@ -6,7 +6,7 @@ import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
@@ -132,11 +132,18 @@ class EvaluateOptions(SourceOptions):
             return DataOptions(data=str(self.data), val_split=self.split or "val", **listing)
         is_given = self.layout != "auto" or self.images is not None or self.masks is not None
         listing = (self if is_given else trained.dataset).listing | classes
-        listing |= {name: getattr(self, name) or getattr(trained, name) for name in _DIVISIONS}
+        listing |= self._divisions(trained.dataset)
         listing["channels"] = self.channels or trained.channels
         how = self if self.unlabelled != "leave_out" else trained.dataset
         listing["unlabelled"] = how.listing["unlabelled"]
-        return dataclasses.replace(trained.dataset, val_split=self.split or trained.val_split, **listing)
+        split = self.split or trained.val_split
+        return dataclasses.replace(trained.dataset, split="train", val_split=split, **listing)  # nothing is trained on
+
+    def _divisions(self, trained: DataOptions) -> dict[str, Any]:
+        """Returns how the data are divided: as the run says, but for what is given, and what that excludes."""
+        given = {name: getattr(self, name) for name in _DIVISIONS}
+        excluded = {*_DIVISIONS} if self.blocks else {"blocks"} if any(given.values()) else set()
+        return {name: value or (None if name in excluded else getattr(trained, name)) for name, value in given.items()}
 
     def known_classes(self) -> tuple[str, ...]:
         """Returns the names of the first run's classes, which other data may have already; none if not known."""

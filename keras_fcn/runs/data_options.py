@@ -113,7 +113,7 @@ class SourceOptions(Options):
         """Returns the folder, and how it is read, as arguments of `python -m keras_fcn.check`."""
         layout = None if self.layout == "auto" else self.layout
         given = {"--layout": layout, "--images": self.images, "--masks": self.masks, "--blocks": self.blocks}
-        given |= {"--folds": self.folds, "--fold": self.fold}
+        given |= {"--group-by": self.group_by, "--folds": self.folds, "--fold": self.fold}
         return " ".join(
             [str(self.data), *(f"{name} {shlex.quote(str(value))}" for name, value in given.items() if value)]
         )

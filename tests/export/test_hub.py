@@ -46,6 +46,8 @@ def test_the_card_has_the_figures_and_hubs_read_its_metadata(run, tmp_path):
     values = {metric["type"]: metric["value"] for metric in result["metrics"]}
     assert values == {"mean_iou": pytest.approx(100 * (60 / 90 + 10 / 40) / 2, abs=0.01), "accuracy": 70.0}
     assert "# farm animals" in text
+    assert "Of the 4 whole images of the split val, in percent" in text
+    assert "all settings: 3 epochs, batches of 8" in text
     assert "| background | 66.7 | 75.0 | 85.7 |" in text
     assert r"| cat \| dog | 25.0 | 50.0 | 33.3 |" in text
     assert "| crack | - | - | - |" in text
@@ -68,7 +70,7 @@ def test_folds_groups_and_parts_of_ones_own_are_told_as_they_are(run, tmp_path):
     (run / "config.json").write_text(json.dumps(settings | {"own": {"backbone": "plain", "loss": "focal"}}))
     write_hub_folder(run, tmp_path / "one")
     card = (tmp_path / "one/README.md").read_text()
-    assert "Of the 4 whole images of the fold 2 of 5, in percent" in card
+    assert "Of the 4 whole images of fold 2 of 5, in percent" in card
     assert "fcn8s over plain" in card
     assert "Parts of its author's own: backbone plain, loss focal." in card
     assert read_config(tmp_path / "one/config.json").group_by == "{group}/*"

@@ -8,9 +8,11 @@ import pytest
 from layouts import write, write_folders, write_voc
 
 from keras_fcn.commands import check
+from keras_fcn.commands.evaluate import EvaluateOptions
 from keras_fcn.datasets import open_pairs, open_splits
 from keras_fcn.errors import UserError
 from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.folder import RunFolder
 
 NAMES = [f"photo_{number:02}" for number in range(17)]
 
@@ -115,6 +117,25 @@ def test_the_configuration_says_it_before_data_are_read():
         TrainConfig(folds=5, fold=2, split="trainval")
     config = TrainConfig(folds=5, fold=2)
     assert TrainConfig(**config.to_dict()) == config
+
+
+def test_a_division_that_is_given_replaces_the_runs(tmp_path):
+    def of(run, **options):
+        data = EvaluateOptions(models=(run,), **options).dataset()
+        return data.blocks, data.group_by, data.folds, data.fold
+
+    grouped, blocks, listed = (
+        RunFolder.create(tmp_path / str(number), TrainConfig(data="images", **settings).to_dict()).root
+        for number, settings in enumerate(
+            ({"group_by": "{group}_*", "folds": 5, "fold": 2}, {"blocks": 256}, {"split": "trainval"})
+        )
+    )
+    assert of(grouped) == (None, "{group}_*", 5, 2)
+    assert of(grouped, folds=3, fold=1) == (None, "{group}_*", 3, 1)
+    assert of(grouped, blocks=64) == (64, None, None, None)
+    assert of(blocks) == (256, None, None, None)
+    assert of(blocks, folds=3, fold=1) == (None, None, 3, 1)
+    assert of(listed, folds=3, fold=1) == (None, None, 3, 1)
 
 
 def test_check_shows_a_fold(tmp_path, capsys, monkeypatch):
