@@ -20,6 +20,7 @@ from keras_fcn.network.backbones import Backbone, build_backbone, find_backbone,
 from keras_fcn.network.parts import Parts
 from keras_fcn.network.weights.assignment import assign_tensors
 from keras_fcn.network.weights.files import KINDS, read_weight_file
+from keras_fcn.network.weights.hdf5 import require_stored
 from keras_fcn.runs.names import NETWORKS
 from keras_fcn.system.files import lent_suffix
 from keras_fcn.system.text import reason_of
@@ -260,6 +261,9 @@ def _load_h5(backbone: keras.Model, path: Path) -> None:
     try:
         with warnings.catch_warnings(), lent_suffix(path, ".weights.h5") as named:
             warnings.simplefilter("ignore")  # Keras warns of every layer before it raises
+            require_stored(path, path.stat().st_size)
             backbone.load_weights(named)
+    except UserError as error:
+        raise UserError(f"{path}: {error.marked}") from None
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: does not hold weights of {backbone.name} ({reason_of(error)})") from None

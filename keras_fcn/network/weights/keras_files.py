@@ -6,6 +6,7 @@ archive: a file takes memory by its size, not by what it says.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import zipfile
@@ -15,6 +16,7 @@ from typing import Any
 
 from keras_fcn.errors import UserError
 from keras_fcn.network.weights.admission import require_admitted
+from keras_fcn.network.weights.hdf5 import SPARE, UNPACKED, Member, mib, require_stored
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 
@@ -23,12 +25,6 @@ LARGEST_CONFIG = 8 << 20
 
 MOST_LAYERS, MOST_CALLS = 2_000, 10_000
 """Maximum number of layers, and of tensors that they take; the deepest ResNet has a third and a tenth of it."""
-
-UNPACKED = 10
-"""How many times its size an archive may hold; trained weights can hardly be packed, zeros can."""
-
-SPARE = 1 << 20
-"""Bytes that an archive and its weights may take beyond their factor."""
 
 
 def require_harmless(path: Path) -> None:
@@ -39,23 +35,27 @@ def require_harmless(path: Path) -> None:
             its size allows; the message says which.
         OSError, KeyError, zipfile.BadZipFile, RuntimeError, zlib.error, EOFError: If it cannot be read.
     """
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         size, unpacked = path.stat().st_size, sum(member.file_size for member in members)
         if unpacked > UNPACKED * size + SPARE:
-            raise UserError(f"unpacks to {_mib(unpacked)}, more than {UNPACKED} times its {_mib(size)}")
+            raise UserError(f"unpacks to {mib(unpacked)}, more than {UNPACKED} times its {mib(size)}")
         if archive.getinfo(CONFIG).file_size > LARGEST_CONFIG:
-            raise UserError(f"its {CONFIG} has more than {_mib(LARGEST_CONFIG)}")
-        weights = archive.getinfo(WEIGHTS).file_size
+            raise UserError(f"its {CONFIG} has more than {mib(LARGEST_CONFIG)}")
+        weights = archive.getinfo(WEIGHTS)
         config = json.loads(archive.read(CONFIG))
-    if not isinstance(config, dict):
-        raise UserError(f"its {CONFIG} is damaged: it is no object")
-    config.pop("compile_config", None)  # settings of a training, which are not loaded
-    require_admitted(config)
-    _require_few(config)
-    needed = 4 * sum(map(_number_of_weights, _objects(config)))
-    if needed > 2 * weights + SPARE:  # float16 weights have half of it
-        raise UserError(f"its layers have weights of {_mib(needed)}, but {WEIGHTS} holds {_mib(weights)}")
+        if not isinstance(config, dict):
+            raise UserError(f"its {CONFIG} is damaged: it is no object")
+        config.pop("compile_config", None)  # settings of a training, which are not loaded
+        require_admitted(config)
+        _require_few(config)
+        needed = 4 * sum(map(_number_of_weights, _objects(config)))
+        if needed > 2 * weights.file_size + SPARE:  # float16 weights have half of it
+            raise UserError(f"its layers have weights of {mib(needed)}, but {WEIGHTS} holds {mib(weights.file_size)}")
+        if weights.compress_type == zipfile.ZIP_STORED:
+            require_stored(io.BufferedReader(Member(file, weights), 1 << 16), weights.file_size)
+        else:
+            require_stored(io.BytesIO(archive.read(weights)), weights.file_size)
 
 
 def _require_few(config: dict[str, Any]) -> None:
@@ -149,7 +149,3 @@ _COUNTS: dict[str, Callable[[dict[str, Any], list[Any]], int]] = {  # of the lay
     "LayerNormalization": _norm,
     "GroupNormalization": _norm,
 }
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:,.1f} MiB"

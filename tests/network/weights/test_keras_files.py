@@ -1,12 +1,14 @@
 """A .keras file of a stranger: what it names is looked at before Keras makes anything of it."""
 
 import inspect
+import io
 import json
 import re
 import sys
 import types
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -18,7 +20,9 @@ from keras_fcn.errors import UserError
 from keras_fcn.inference.models import load_model
 from keras_fcn.network.backbones import Backbone
 from keras_fcn.network.initializers import Bilinear
-from keras_fcn.network.weights import admission, keras_files
+from keras_fcn.network.parts import Parts
+from keras_fcn.network.weights import admission, hdf5, keras_files
+from keras_fcn.training.initial_weights import load_backbone_weights
 
 
 def built(*further):
@@ -324,3 +328,62 @@ def test_a_bilinear_kernel_of_another_size_is_refused_before_it_is_made():
     """It would take 8 exabytes."""
     with pytest.raises(ValueError, match=r"Bilinear\(stride=1000000000\) makes kernels \[2000000000, 2000000000, "):
         Bilinear(10**9)((4, 4, 2, 2))
+
+
+def h5(write):
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        write(file)
+    return stream.getvalue()
+
+
+def group_in_group(file):
+    for _ in range(60):
+        file = file.create_group("a")
+
+
+H5_FILES = {
+    "zeros that are not there": (
+        h5(lambda file: file.create_dataset("a", (1000, 1000, 10), "f4")),
+        "declares weights of 38.1 MiB, more than 10 times its 0.0 MiB",
+    ),
+    "zeros that are packed": (
+        h5(lambda file: file.create_dataset("a", data=np.zeros((20, 1 << 20), "u1"), compression="gzip")),
+        "declares weights of 20.0 MiB, more than 10 times its 0.1 MiB",
+    ),
+    "texts": (h5(lambda file: file.create_dataset("a", data=["b"])), "holds texts or objects among its weights"),
+    "groups in each other": (h5(group_in_group), "holds more than 50 groups in each other"),
+}
+
+
+@pytest.fixture(scope="module")
+def own():
+    return Parts(built()).backbone
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("kind", H5_FILES)
+def test_weights_that_are_not_stored_are_refused(saved, own, tmp_path, kind, compression):
+    """In a `.keras` file, packed or not, and alone."""
+    content, message = H5_FILES[kind]
+    with zipfile.ZipFile(tmp_path / "model.keras", "w", compression) as archive:
+        archive.writestr("config.json", saved["config.json"])
+        archive.writestr("model.weights.h5", content)
+    assert refused(tmp_path / "model.keras").startswith(message)
+    (tmp_path / "a.weights.h5").write_bytes(content)
+    with pytest.raises(UserError, match=f"a.weights.h5: {message}"):
+        load_backbone_weights(own, str(tmp_path / "a.weights.h5"))
+
+
+def test_a_member_is_read_as_zipfile_reads_it(saved, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("first", b"12345")
+        archive.writestr("second", bytes(range(100)))
+        member = archive.getinfo("second")
+    with (tmp_path / "a.zip").open("rb") as file:
+        second = hdf5.Member(file, member)
+        assert second.read() == bytes(range(100))
+        assert (second.seek(-10, io.SEEK_END), second.read(20), second.tell()) == (90, bytes(range(90, 100)), 100)
+        assert (second.seek(5), second.seek(5, io.SEEK_CUR), second.read(2)) == (5, 10, bytes([10, 11]))
+        assert second.seek(200) == 200
+        assert second.read(1) == b""
