@@ -127,7 +127,7 @@ def _read(path: Path) -> dict[str, Any]:
         node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)  # JSON is YAML, too
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: is neither YAML nor JSON ({' '.join(str(error).split())})") from None
     if not isinstance(node, yaml.MappingNode) or not all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
         raise UserError(f"{path}: holds no settings; they are {', '.join(sorted(GROUP_OF))}")
@@ -147,6 +147,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _value(path: Path, name: str, node: yaml.Node) -> Any:
     if name == OWN:
+        parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else [node.value]
+        if not all(isinstance(part, yaml.ScalarNode) for part in parts):
+            raise UserError(f"{path}: {name} in line {node.start_mark.line + 1} names no parts of one's own")
         return {key.value: value.value for key, value in node.value}
     default = getattr(DEFAULTS, name)
     if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):

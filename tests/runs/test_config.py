@@ -150,6 +150,11 @@ def test_a_run_cannot_be_resumed_as_another(run, words):
         ("optimizer: {name: sgd}", "optimizer in line 1 takes a value or a list of values, such as sgd"),
         ("[seed]: 1", "is neither YAML nor JSON|holds no settings"),
         ("epochs: 3\nminutes: 5", "epochs and minutes exclude each other"),
+        ("own: 5", "own in line 1 names no parts of one's own"),
+        ("own: {[a]: b}", "own in line 1 names no parts of one's own"),
+        ("seed: " + "[" * 5000, "is neither YAML nor JSON"),
+        ("seed: !!python/object/apply:os.getcwd []", "seed"),  # a text like any other: nothing is made of it
+        ("seed: !!python/name:os.getcwd", "seed"),
         ("flip: maybe", "flip must be one of none, horizontal, vertical, both, turns. Received: maybe"),
     ],
 )
