@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import sys
 from collections.abc import Iterable
@@ -107,7 +108,7 @@ class PredictOptions(Options):
             both = f"{argument('overwrite')} and {argument('skip_existing')}"
             raise UserError(f"{both} exclude each other; leave one of them out")
 
-    @property
+    @functools.cached_property
     def models(self) -> tuple[Path, ...]:
         """The model, and those that follow it: an ensemble."""
         return (self.model, *map(Path, itertools.takewhile(is_model, self.inputs)))

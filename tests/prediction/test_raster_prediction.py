@@ -16,6 +16,7 @@ from keras_fcn import Predictor
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.rasters import opened_raster
+from keras_fcn.images.values.channels import Channels
 from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.options import InferenceOptions
@@ -132,6 +133,16 @@ def test_rasters_are_ranked_as_images_are(tmp_path, predictor):
     assert found["image"] == str(raster)
     assert found["entropy"] == pytest.approx(expected["entropy"], rel=1e-5)
     np.testing.assert_allclose(found["features"], expected["features"], atol=1e-3)
+
+
+def test_rasters_of_one_channel_are_ranked_by_their_grey(tmp_path):
+    pixels, classes = noise(60, 70, 3)[..., :1], ClassTable.named(["background", "roof"])
+    grey = Predictor(lambda images: images[..., 0] // 128, classes, blurred_probabilities, channels=Channels("1"))
+    raster = write_geotiff(tmp_path / "a.tif", pixels)
+    predicted(grey, raster, tmp_path, "to_label")
+    found = json.loads((tmp_path / "to_label" / "a.json").read_text())
+    expected = describe_unsureness(str(raster), np.repeat(pixels, 3, axis=2), grey.probabilities(pixels))
+    np.testing.assert_allclose(found["features"], expected["features"], atol=1e-2)
 
 
 def test_nodata_is_not_the_brightest(tmp_path):

@@ -36,7 +36,7 @@ def is_model(path: str | Path) -> bool:
     """Returns whether a model is at a path: a run, even an unfinished one, a SavedModel, or a file of such a suffix."""
     found = Path(path)
     if not found.is_dir():
-        return found.is_file() and any(found.suffix.lower() in entry.suffixes for entry in ENGINES.values())
+        return any(found.suffix.lower() in entry.suffixes for entry in ENGINES.values()) and found.is_file()
     run = RunFolder(found)
     if run.config.is_file() and any(part.exists() for part in (run.best_model, run.checkpoints, run.fingerprint)):
         return True

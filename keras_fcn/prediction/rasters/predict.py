@@ -147,7 +147,7 @@ class _Work:
                 for name, file in layers.items():
                     file.write(window, scores.max(axis=2)[None] if name == "confidence" else np.moveaxis(scores, 2, 0))
             if self._unsureness is not None and scores is not None:
-                self._unsureness.add(*window, self._raster[window], scores)
+                self._unsureness.add(*window, shown(self._raster[window]), scores)
             self._tally.add(ids, window[0].start, window[1].start)
             if self._pictures is not None:
                 self._pictures.add(window, ids)
