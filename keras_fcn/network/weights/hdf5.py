@@ -31,7 +31,7 @@ def require_stored(file: Path | io.IOBase, size: int) -> None:
 
     Args:
         file: The file, or its path.
-        size: Its size in bytes.
+        size: Its size in bytes, or that of the archive that it lies in.
 
     Raises:
         UserError: If an array is of something else than numbers, or all declare more than ten times the size.

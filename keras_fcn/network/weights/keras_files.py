@@ -53,9 +53,9 @@ def require_harmless(path: Path) -> None:
         if needed > 2 * weights.file_size + SPARE:  # float16 weights have half of it
             raise UserError(f"its layers have weights of {mib(needed)}, but {WEIGHTS} holds {mib(weights.file_size)}")
         if weights.compress_type == zipfile.ZIP_STORED:
-            require_stored(io.BufferedReader(Member(file, weights), 1 << 16), weights.file_size)
+            require_stored(io.BufferedReader(Member(file, weights), 1 << 16), size)
         else:
-            require_stored(io.BytesIO(archive.read(weights)), weights.file_size)
+            require_stored(io.BytesIO(archive.read(weights)), size)
 
 
 def _require_few(config: dict[str, Any]) -> None:

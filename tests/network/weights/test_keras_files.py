@@ -345,11 +345,11 @@ def group_in_group(file):
 H5_FILES = {
     "zeros that are not there": (
         h5(lambda file: file.create_dataset("a", (1000, 1000, 10), "f4")),
-        "declares weights of 38.1 MiB, more than 10 times its 0.0 MiB",
+        "declares weights of 38.1 MiB, more than 10 times its 0.",
     ),
     "zeros that are packed": (
         h5(lambda file: file.create_dataset("a", data=np.zeros((20, 1 << 20), "u1"), compression="gzip")),
-        "declares weights of 20.0 MiB, more than 10 times its 0.1 MiB",
+        "declares weights of 20.0 MiB, more than 10 times its 0.",
     ),
     "texts": (h5(lambda file: file.create_dataset("a", data=["b"])), "holds texts or objects among its weights"),
     "groups in each other": (h5(group_in_group), "holds more than 50 groups in each other"),
