@@ -46,7 +46,8 @@ class TrainOptions(Options):
     """The folder of the run, a new or empty one; a run of the same settings in it is resumed."""
 
     resume: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="")] = None
-    """Resume this run with its own settings; of those, only --epochs and --data may be given, and are kept."""
+    """Resume this run with its own settings; of those, only --epochs, --data and --unlabelled may be given, and
+    are kept."""
 
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A recipe (half_an_hour) or a file of settings (a run's config.json); options of the command line override it."""

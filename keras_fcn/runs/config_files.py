@@ -21,7 +21,7 @@ OWN = "own"
 """The key of a run's config.json beside the settings; see `own_parts`."""
 OLD_WATCH = "mean_iou"
 """What the best model of a run was the best by, before there was a choice."""
-CHANGEABLE = ("epochs", "data")
+CHANGEABLE = ("epochs", "data", "unlabelled")
 """The settings that may be given anew when a run is resumed; they hold from then on."""
 RECIPES = Path(__file__).parent / "recipes"
 """Files of settings that are installed with the package."""

@@ -90,7 +90,8 @@ class Fingerprint:
             ("validation", self.validation, now.validation),
             ("unlabelled", self.unlabelled, now.unlabelled),
         ):
-            if before and (changed := _changed(before, after)):
+            is_known = before or (split == "unlabelled" and self.pixels)  # that there were none
+            if is_known and (changed := _changed(before, after)):
                 raise UserError(
                     f"{run.root}: the {split} data have changed since the run began: {changed}, or {run.new_start}"
                 )

@@ -205,8 +205,9 @@ def train(
             label uint8 [H, W] and a seed, integers [2], to an image and a label of any size.
         run_dir: The folder of the run; runs/<time>-<model>-<backbone> if None. An existing run of the same settings is
             resumed.
-        resume: The folder of a run to resume, instead of `run_dir`, with its own settings; of these, only `epochs` and
-            `data` may be given. One with parts of one's own, which config.json names, needs the same parts again.
+        resume: The folder of a run to resume, instead of `run_dir`, with its own settings; of these, only `epochs`,
+            `data` and `unlabelled` may be given. One with parts of one's own, which config.json names, needs the
+            same parts again.
         callbacks: Keras callbacks, called as `fit` calls them.
         report: Called with each line of the log.
         tracker: "mlflow", "wandb" or "trackio", which gets the values of every epoch.

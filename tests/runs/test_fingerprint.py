@@ -60,6 +60,12 @@ def test_other_colours_are_named(run):
         BEGAN.require_classes({**BEGAN.classes, "colors": colors}, run)
 
 
+def test_images_of_a_teacher_that_are_no_longer_there_are_named(run):
+    taught = dataclasses.replace(BEGAN, unlabelled=[("more/f.jpg", "7", "7")])
+    with pytest.raises(UserError, match=r"unlabelled data .*: 0 images are new, 1 are missing"):
+        taught.require_same(BEGAN, run)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -68,6 +74,7 @@ def test_other_colours_are_named(run):
         ({"training": [("images/a b.jpg", "1", "7"), ("images/c.jpg", "3", "7")]},
          "training data .*: 2 of 2 masks have another content, first the mask of images/a b.jpg; put it back"),
         ({"validation": [("images/e.jpg", "5", "6")]}, "validation data .*: 1 images are new, 1 are missing"),
+        ({"unlabelled": [("more/f.jpg", "7", "7")]}, "unlabelled data .*: 1 images are new, 0 are missing"),
         ({"training": BEGAN.training[::-1]}, "0 images are new, 0 are missing, or their order is another; put the"),
         ({"pixels": {**BEGAN.pixels, "validation": pixels(7, 1)}},
          "the validation masks are read otherwise than when the run began: they hold 7 pixels of id 0, and held 8"),

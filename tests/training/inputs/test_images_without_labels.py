@@ -119,5 +119,7 @@ def test_a_run_with_a_teacher_resumes_exactly(toy, others, tmp_path, monkeypatch
     with pytest.raises(UserError, match="the unlabelled data have changed since the run began: 1 of 5 images have"):
         train(config, resume=tmp_path / "parts", report=silent)
     shutil.rmtree(others)
-    shutil.move(tmp_path / "kept", others)
-    assert_same_run(whole, train(config, resume=tmp_path / "parts", report=silent))
+    (tmp_path / "moved").mkdir()
+    shutil.move(tmp_path / "kept", tmp_path / "moved/others")
+    moved = tiny(toy, unlabelled=str(tmp_path / "moved/others"), pseudo_threshold=0.06, epochs=1)
+    assert_same_run(whole, train(moved, resume=tmp_path / "parts", report=silent))
