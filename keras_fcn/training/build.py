@@ -18,6 +18,7 @@ from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.network.fcn import build_fcn, with_input_scale
 from keras_fcn.network.parts import Parts
+from keras_fcn.network.weights.admission import require_loadable
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.batches import explain_failure, training_dataset
 from keras_fcn.runs.config import TrainConfig
@@ -107,6 +108,8 @@ class _Builder:
             with layer_precision(bfloat16):
                 trained = self.network(auxiliary=config.network.auxiliary > 0)
             model = keras.Model(trained.input, tf.nest.flatten(trained.output)[0], name=trained.name)
+            if self.own.backbone:
+                require_loadable(model)
             loaded = self.load_weights(model, stream, initial_weights)
             prepare_batch_norms(trained, strategy.num_replicas_in_sync)
             with layer_precision(bfloat16):

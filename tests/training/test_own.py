@@ -137,3 +137,12 @@ def test_a_loss_without_a_number_is_refused_before_anything_is_trained(toy, tmp_
     with pytest.raises(UserError, match=r"^loss must return a sum and the number of its .* Received of <lambda>: 0.0$"):
         keras_fcn.train(tiny(toy), loss=lambda labels, logits: tf.reduce_mean(logits), run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_backbone_that_could_not_be_loaded_is_not_trained(toy, tmp_path):
+    def build(image):
+        return [layers.Lambda(lambda feature: feature)(feature) for feature in build_plain(image)]
+
+    with pytest.raises(UserError, match=r"fcn32s_own: holds a layer Lambda of keras.layers, which"):
+        keras_fcn.train(tiny(toy), backbone=Backbone(build, name="own"), run_dir=tmp_path / "run", report=silent)
+    assert not (tmp_path / "run/best.keras").exists()

@@ -6,6 +6,7 @@ first, by the same rules: our layers, Keras' own of the tables below, and what t
 
 from __future__ import annotations
 
+import json
 import sys
 import sysconfig
 from pathlib import Path
@@ -84,6 +85,18 @@ def require_admitted(value: Any) -> None:
             waiting += value
         elif isinstance(value, str) and (registered := _registered(value)) and not _is_trusted(value, registered):
             raise UserError(_unknown(value, getattr(registered, "__module__", None)))
+
+
+def require_loadable(model: keras.Model) -> None:
+    """Looks at every object of a network that is to be saved, so that none is trained that cannot be loaded.
+
+    Raises:
+        UserError: If one is not admitted.
+    """
+    try:
+        require_admitted(json.loads(model.to_json()))
+    except UserError as error:
+        raise UserError(f"{model.name}: {error.marked}") from None
 
 
 def _require_admitted_object(entry: dict[str, Any]) -> None:
