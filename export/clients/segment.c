@@ -40,6 +40,18 @@ static TF_Tensor *read_file(const char *path) {
   return tensor;
 }
 
+/* Returns the operation that makes a mask and the shares of classes: of the signatures, it alone has two outputs. */
+static TF_Operation *mask_operation(TF_Graph *graph) {
+  for (int number = 0; number < 10; number++) {
+    char name[40];
+    snprintf(name, sizeof name, number ? "StatefulPartitionedCall_%d" : "StatefulPartitionedCall", number);
+    TF_Operation *operation = TF_GraphOperationByName(graph, name);
+    if (operation != NULL && TF_OperationNumOutputs(operation) == 2)
+      return operation;
+  }
+  return NULL;
+}
+
 int main(int argc, char **argv) {
   require(argc == 4, "give SAVED_MODEL PHOTO MASK.png", argv[0]);
   TF_Status *status = TF_NewStatus();
@@ -51,7 +63,7 @@ int main(int argc, char **argv) {
 
   /* The tensors of the signature serving_default, as `saved_model_cli show --all` names them. */
   TF_Output input = {TF_GraphOperationByName(graph, "serving_default_image_bytes"), 0};
-  TF_Output output = {TF_GraphOperationByName(graph, "StatefulPartitionedCall"), 1};
+  TF_Output output = {mask_operation(graph), 1};
   require(input.oper != NULL && output.oper != NULL, "is no SavedModel of python -m export.saved_model", argv[1]);
   TF_Tensor *photo = read_file(argv[2]), *mask = NULL;
   TF_SessionRun(session, NULL, &input, &photo, 1, &output, &mask, 1, NULL, 0, NULL, status);

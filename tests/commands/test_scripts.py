@@ -170,7 +170,8 @@ def test_evaluation_refuses_wrong_input(trained, voc):
         ([trained / "best.keras"], "--data is needed: "),
         ([], "evaluate.py needs a run folder or a model"),
         ([trained, "--data", voc, "--trimap", "-1"], "--trimap must not be negative. Received: -1"),
-        ([trained, trained, "--submission", "x.tgz"], "--submission takes the predictions of one model. Received: 2"),
+        ([trained, trained], "trained: is there 2 times; name each model once"),
+        ([trained, trained / "best.keras", "--submission", "x.tgz"], "--submission takes the predictions of one model"),
         (
             [trained, "--submission", "x.tgz", "--keep-temperature"],
             "--submission and --keep-temperature exclude each other",
