@@ -27,9 +27,9 @@ def voc(tmp_path):
     return draw_toy_dataset(tmp_path / "voc", {"train": 6, "val": 2})
 
 
-def check(voc, tmp_path, picture=True):
-    words = ["--picture", tmp_path / "check.png"] if picture else []
-    call = Call(CHECK, voc, *words, "--json", tmp_path / "check.json")
+def check(voc, tmp_path, *words, picture=True):
+    drawn = ["--picture", tmp_path / "check.png"] if picture else []
+    call = Call(CHECK, voc, *words, *drawn, "--json", tmp_path / "check.json")
     report = json.loads((tmp_path / "check.json").read_text()) if (tmp_path / "check.json").exists() else None
     return call, report
 
@@ -222,7 +222,7 @@ def test_the_command_of_the_plan_trains(toy, tmp_path):
 def test_a_plan_says_how_the_data_are_read(tmp_path):
     write_folders(tmp_path)
     (tmp_path / "classes.txt").write_text("ground\ncat\ndog\n")
-    call, _ = check(tmp_path, tmp_path, "--merge", "cat=a cat", "--splits", "val", "train")
+    call, _ = check(tmp_path, tmp_path, "--merge", "cat=a cat", "--splits", "val", "train", picture=False)
     data = "--merge 'cat=a cat' --split val --val-split train"
     assert f"  python train.py --data {tmp_path} {data} --config small_dataset " in call.out
 
