@@ -150,7 +150,7 @@ def test_the_command_shows_draws_and_keeps(trained, tmp_path):
 
 
 def test_what_cannot_be_kept_is_one_line(trained, tmp_path):
-    call = Call("evaluate.py", trained, trained, "--keep-temperature")
+    call = Call("evaluate.py", trained, trained / "best.keras", "--keep-temperature")
     assert (call.status, call.err.count("\n")) == (2, 1)
     assert "--keep-temperature is for one model, without flips, scales, tiles" in call.err
     assert Call("evaluate.py", trained, "--keep-temperature", "--flip").status == 2

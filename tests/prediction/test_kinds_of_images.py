@@ -30,7 +30,17 @@ def test_cut_outs_without_a_background_are_refused_before_anything_is_predicted(
     photos = make_photos(tmp_path / "in", 2)
     model = Predictor(cheap_ids, ClassTable.named(["left", "right"]))
     monkeypatch.setattr(Predictor, "open", lambda *_: model)
-    words = ["predict.py", "model", str(photos), "--out", str(tmp_path / "out"), "--write", "masks", "cutouts"]
+    (tmp_path / "model.onnx").touch()
+    words = [
+        "predict.py",
+        str(tmp_path / "model.onnx"),
+        str(photos),
+        "--out",
+        str(tmp_path / "out"),
+        "--write",
+        "masks",
+        "cutouts",
+    ]
     monkeypatch.setattr("sys.argv", words)
     with pytest.raises(UserError, match="no class named background to cut away; the classes are left, right"):
         predict_module.main()

@@ -38,9 +38,8 @@ def is_of_text(call):
     name, keywords = getattr(call.func, "attr", getattr(call.func, "id", "")), {word.arg for word in call.keywords}
     if name == "open":
         mode = call.args[0] if call.args else ast.Constant("r")
-        return (
-            isinstance(mode, ast.Constant) and set(mode.value) <= set("rwax+") and not {"fileobj", "driver"} & keywords
-        )
+        is_mode = isinstance(mode, ast.Constant) and isinstance(mode.value, str) and set(mode.value) <= set("rwax+")
+        return is_mode and not {"fileobj", "driver"} & keywords
     return name in ("read_text", "write_text") or "text" in keywords
 
 

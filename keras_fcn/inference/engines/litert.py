@@ -85,7 +85,7 @@ def _facts(path: Path) -> Facts:
                 return Facts.from_texts(path, json.loads(archive.read(FACTS_IN_FILE)), COMMAND)
             names = archive.read(LABELS_IN_FILE).decode().splitlines()
         labels = path.with_name("labels.json")
-        beside = ClassTable.from_dict(json.loads(labels.read_text("utf-8"))) if labels.is_file() else None
+        beside = ClassTable.from_dict(json.loads(labels.read_text(encoding="utf-8"))) if labels.is_file() else None
         return Facts("", beside if beside is not None and list(beside.names) == names else ClassTable.named(names))
     except UserError:
         raise
