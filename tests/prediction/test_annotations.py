@@ -111,6 +111,18 @@ def test_coco_decodes_to_the_mask_and_is_what_pycocotools_encodes(ids):
 
 
 @needs_pycocotools
+def test_a_class_may_have_more_than_255_objects():
+    """pycocotools' own `area` takes no more at once."""
+    ids = np.zeros((60, 40), np.uint8)
+    ids[::2, ::2] = 8
+    annotations = coco("a.jpg", ids, VOC)["annotations"]
+    assert [annotation["area"] for annotation in annotations] == [1] * 600
+    assert {tuple(annotation["bbox"]) for annotation in annotations} == {
+        (column, row, 1, 1) for row in range(0, 60, 2) for column in range(0, 40, 2)
+    }
+
+
+@needs_pycocotools
 def test_pycocotools_itself_reads_the_file(tmp_path, capsys):
     from pycocotools.coco import COCO
 

@@ -55,7 +55,9 @@ def _run_lengths(ids: np.ndarray, classes: ClassTable) -> Iterator[dict]:
         flat = label(ids == index)[0].ravel(order="F")  # COCO's runs go down the columns
         counts = [run_lengths(spans, flat.size) for _, spans in runs(flat)]
         masks = mask.frPyObjects([{"size": [height, width], "counts": each} for each in counts], height, width)
-        for encoded, area, box in zip(masks, mask.area(masks), mask.toBbox(masks)):
+        # Not pycocotools' `area`, which fails for more than 255 masks at once.
+        areas = [sum(each[1::2]) for each in counts]
+        for encoded, area, box in zip(masks, areas, mask.toBbox(masks)):
             segmentation = {**encoded, "counts": encoded["counts"].decode()}
             yield {"category_id": index, "segmentation": segmentation, "area": int(area), "bbox": list(map(int, box))}
 
