@@ -259,7 +259,8 @@ class _Planner:
         total = START_SECONDS + frozen + (epochs - frozen_epochs) * epoch
         minutes = next((minutes for minutes in MINUTES if 60 * minutes >= total), MINUTES[-1])
         fit = frozen_epochs + int((60 * minutes - START_SECONDS - frozen) / epoch)
-        reason = f"about {fit} epochs at {1 / crop:.2g} crops a second, estimated for these processors when idle"
+        crops = float(f"{1 / crop:.2g}")  # two digits, of hundreds, too
+        reason = f"about {fit} epochs at {crops:g} crops a second, estimated for these processors when idle"
         if evaluating > count * crop:
             reason += f"; {evaluating / epoch:.0%} is validation, of {self._validation} images"
         return self._plan(Choice("minutes", minutes, reason), fit, crop)
