@@ -256,9 +256,8 @@ class TrainConfig:
             object.__setattr__(self, field.name, dataclasses.replace(group, **own))
         if self.dataset.has_teacher and self.optimization.cache_features:
             both = f"{argument('cache_features')} and {argument('unlabelled', self.dataset.unlabelled)}"
-            raise UserError(
-                f"{both} exclude each other: features of images without labels are not cached; leave one out"
-            )
+            fix = f"leave one out, that of a recipe by {argument('cache_features', 0)}"
+            raise UserError(f"{both} exclude each other: features of images without labels are not cached; {fix}")
         least = self.objective.pseudo_threshold
         if not self.dataset.has_teacher and least != LossOptions.pseudo_threshold:
             needed = f"{argument('unlabelled', names.TEACH)} or {argument('unlabelled')} DIR"
