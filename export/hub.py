@@ -108,6 +108,30 @@ def _digest(run: RunFolder) -> str | None:
     return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
 
+def _metadata(
+    name: str, license_id: str | None, settings: dict[str, Any], backbone: str, split: str, evaluation: Evaluation
+) -> dict[str, Any]:
+    """Returns what hubs read of a card."""
+    metrics, data = evaluation.metrics, str(settings["data"])
+    results = [
+        {"type": kind, "name": title, "value": round(100 * value, 2)}
+        for kind, title, value in (
+            ("mean_iou", "mean IoU", metrics.mean_iou),
+            ("accuracy", "pixel accuracy", metrics.pixel_accuracy),
+        )
+    ]
+    task = {"type": "image-segmentation", "name": "semantic segmentation"}
+    of_data = {"name": data, "type": data, "split": split.removeprefix("the split ")}
+    return {
+        **({"license": license_id} if license_id else {}),
+        "library_name": "keras",
+        "pipeline_tag": "image-segmentation",
+        "tags": ["keras-fcn", "semantic-segmentation", settings["model"], backbone],
+        "metrics": ["mean_iou"],
+        "model-index": [{"name": name, "results": [{"task": task, "dataset": of_data, "metrics": results}]}],
+    }
+
+
 def _card(
     name: str, license_id: str | None, settings: dict[str, Any], evaluation: Evaluation, digest: str | None
 ) -> str:
@@ -118,23 +142,7 @@ def _card(
     split = f"the split {settings['val_split']}"
     if settings["folds"] and settings["val_split"] == "val":
         split = f"fold {settings['fold']} of {settings['folds']}"
-    results = [
-        {"type": kind, "name": title, "value": round(100 * value, 2)}
-        for kind, title, value in (
-            ("mean_iou", "mean IoU", metrics.mean_iou),
-            ("accuracy", "pixel accuracy", metrics.pixel_accuracy),
-        )
-    ]
-    task = {"type": "image-segmentation", "name": "semantic segmentation"}
-    of_data = {"name": data, "type": data, "split": split.removeprefix("the split ")}
-    metadata = {
-        **({"license": license_id} if license_id else {}),
-        "library_name": "keras",
-        "pipeline_tag": "image-segmentation",
-        "tags": ["keras-fcn", "semantic-segmentation", settings["model"], backbone],
-        "metrics": ["mean_iou"],
-        "model-index": [{"name": name, "results": [{"task": task, "dataset": of_data, "metrics": results}]}],
-    }
+    metadata = _metadata(name, license_id, settings, backbone, split, evaluation)
     rows = [
         f"| {_cell(class_name)} | {_percent(iou)} | {_percent(precision)} | {_percent(recall)} |"
         for class_name, iou, precision, recall in zip(
