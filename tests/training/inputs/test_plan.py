@@ -146,7 +146,9 @@ def test_many_large_validation_images_are_named():
 
 def test_data_without_a_class_but_background_have_a_plan():
     found = plan((64, 64), 10, {"background": (1, 1, 64), "never": (0, 1, 1)})
-    parse_train_options(found.words)
+    settings = parse_train_options(found.words).settings
+    assert (settings.balance, settings.loss) == ("none", ("cross_entropy",))
+    assert settings.minutes > 0
 
 
 def test_a_line_is_as_wide_as_it_is_drawn(tmp_path):
