@@ -94,10 +94,10 @@ def export_saved_model(
 def _export(model: keras.Model, directory: Path, limits: tuple[int, int, int]) -> tuple[Path, list[Comparison]]:
     import tensorflow as tf
 
+    from export.formats.graph.image_header import FileLimits
+    from export.formats.graph.signatures import Metadata, build_signatures
+    from export.formats.graph.warmup import write_warmup
     from export.formats.verification import verify
-    from export.graph.image_header import FileLimits
-    from export.graph.signatures import Metadata, build_signatures
-    from export.graph.warmup import write_warmup
     from keras_fcn.inference.graphs import decision_of
     from keras_fcn.inference.models import LABELS_FILE, labels_of
     from keras_fcn.inference.predictor import Predictor

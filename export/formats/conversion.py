@@ -144,8 +144,8 @@ def export_format(
         UserError: If a package is missing, the folder cannot be written to, or the file's classes differ from the
             model's.
     """
+    from export.formats.graph.class_graph import class_graph
     from export.formats.report import verify_file
-    from export.graph.class_graph import class_graph
     from keras_fcn.inference.models import labels_of
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.network.parts import class_table
@@ -235,9 +235,9 @@ def _report(form: Format, path: Path, model: keras.Model, options: FormatOptions
     """Returns a table of size, time and mean IoU of the file and of the SavedModel's function."""
     import tensorflow as tf
 
+    from export.formats.graph.image_header import FileLimits
+    from export.formats.graph.signatures import Metadata, build_signatures
     from export.formats.report import Program, format_programs
-    from export.graph.image_header import FileLimits
-    from export.graph.signatures import Metadata, build_signatures
     from keras_fcn.inference.graphs import decision_of
     from keras_fcn.inference.models import SIGNATURE
     from keras_fcn.network.parts import Parts, class_table

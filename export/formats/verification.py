@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from export.graph.signatures import FILE_SIGNATURE, METADATA_SIGNATURE, Metadata
+from export.formats.graph.signatures import FILE_SIGNATURE, METADATA_SIGNATURE, Metadata
 from keras_fcn.errors import UserError
 from keras_fcn.inference.arrays import likeliest
 from keras_fcn.inference.decision import Decision

@@ -23,7 +23,7 @@ class Upscore(keras.layers.Conv2DTranspose):
 
     A loss does not depend on the order of pixels, so it can use the products directly: `windows`, `quarters`,
     `products` and `in_their_order` save it the copy that reorders them. The same methods compute the layer itself.
-    (`export.graph.class_graph` writes it as a convolution instead: LiteRT transposes at most six axes.)
+    (`export.formats.graph.class_graph` writes it as a convolution instead: LiteRT transposes at most six axes.)
 
     In the shapes below, 4 stands for the pairs of halves, (above, left), (above, right), (below, left), (below, right),
     and for the 2 x 2 inputs of a window in the same order; half = s / 2.

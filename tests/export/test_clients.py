@@ -1,4 +1,4 @@
-"""The clients in export/clients: each asks an exported model for a mask, which is then the live model's."""
+"""The clients in export/serving/clients: each asks an exported model for a mask, which is then the live model's."""
 
 import base64
 import contextlib
@@ -31,7 +31,15 @@ def segment(tmp_path_factory):
     if compiler is None or not all((LIBRARIES / name).is_file() for name in libraries):
         pytest.skip("needs a C compiler cc, and TensorFlow's libraries as its wheel for Linux has them")
     program = tmp_path_factory.mktemp("clients") / "segment"
-    words = [compiler, "-Wall", "-Wextra", "-Werror", "-I", LIBRARIES / "include", ROOT / "export/clients/segment.c"]
+    words = [
+        compiler,
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-I",
+        LIBRARIES / "include",
+        ROOT / "export/serving/clients/segment.c",
+    ]
     words += ["-L", LIBRARIES, *(f"-l:{name}" for name in libraries), f"-Wl,-rpath,{LIBRARIES}", "-o", program]
     subprocess.run(words, check=True)
     return program
@@ -114,7 +122,7 @@ def require_live_masks(trained, photos, masks):
 
 
 def test_the_client_in_python_writes_masks(url, trained, photos, tmp_path):
-    rest = importlib.import_module("export.clients.rest")
+    rest = importlib.import_module("export.serving.clients.rest")
     rest.main(url, *map(str, photos))
     require_live_masks(trained, photos, [photo.with_suffix(".mask.png") for photo in photos])
     with pytest.raises(ValueError, match=r"image_bytes\[1\] is neither a JPEG nor a PNG"):
@@ -123,7 +131,7 @@ def test_the_client_in_python_writes_masks(url, trained, photos, tmp_path):
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_client_by_curl_writes_a_mask(url, trained, photos, tmp_path):
-    script = ROOT / "export/clients/segment.sh"
+    script = ROOT / "export/serving/clients/segment.sh"
     subprocess.run([script, photos[1], tmp_path / "mask.png", url], check=True)
     require_live_masks(trained, photos[1:], [tmp_path / "mask.png"])
     call = subprocess.run([script, script, tmp_path / "no.png", url], capture_output=True, text=True)
@@ -159,7 +167,7 @@ def grpc_server(loaded):
 
 def test_the_client_over_grpc_writes_masks(loaded, trained, photos):
     pytest.importorskip("tensorflow_serving", reason="pip install -r requirements-extra.txt")
-    client = importlib.import_module("export.clients.grpc_client")
+    client = importlib.import_module("export.serving.clients.grpc_client")
     with grpc_server(loaded) as address:
         client.main(address, *map(str, photos))
         require_live_masks(trained, photos, [photo.with_suffix(".mask.png") for photo in photos])

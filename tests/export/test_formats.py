@@ -16,8 +16,8 @@ from PIL import Image
 from export import litert, onnx, openvino
 from export.formats.calibration import Calibration, resized, resizing
 from export.formats.conversion import export_format
+from export.formats.graph.class_graph import class_graph
 from export.formats.report import verify_file
-from export.graph.class_graph import class_graph
 from keras_fcn import ClassTable, Predictor, build_fcn
 from keras_fcn.errors import UserError
 from keras_fcn.inference.models import with_thresholds

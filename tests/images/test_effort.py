@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kinds_of_files import PIXELS
 from PIL import Image
 
-from export.graph import effort as graph
+from export.formats.graph import effort as graph
 from keras_fcn import UserError, read_image
 from keras_fcn.images import photos, pillow
 from keras_fcn.images.headers import effort

@@ -43,7 +43,7 @@ def live(network):
 def written(network, tmp_path_factory):
     """A function that exports the network once in each way that is asked for, without comparing it."""
     from export.formats.conversion import quiet
-    from export.graph.class_graph import class_graph
+    from export.formats.graph.class_graph import class_graph
     from export.litert import LITERT
     from export.onnx import ONNX
     from export.openvino import OPENVINO

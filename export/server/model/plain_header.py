@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from export.graph.image_header import FileLimits
+from export.formats.graph.image_header import FileLimits
 from keras_fcn.images.headers.effort import has_many_scans, has_many_texts
 
 _TABLES = {0xFFC4, 0xFFC8, 0xFFCC}
@@ -37,7 +37,7 @@ def read_plain_header(data: bytes, limits: FileLimits) -> PlainHeader | None:
         limits: The limits of files, but for that of pixels.
 
     Returns:
-        The header; None for any other file, for `export.graph.image_header.read_header`.
+        The header; None for any other file, for `export.formats.graph.image_header.read_header`.
     """
     is_png = data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR" and len(data) >= 24
     if is_png and not has_many_texts(data, limits.max_texts):

@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from export.graph.image_bytes import decode_file
-from export.graph.image_header import PIXEL_LIMIT, FileLimits, read_header
-from export.graph.signatures import METADATA_SIGNATURE, sees_whole_image
+from export.formats.graph.image_bytes import decode_file
+from export.formats.graph.image_header import PIXEL_LIMIT, FileLimits, read_header
+from export.formats.graph.signatures import METADATA_SIGNATURE, sees_whole_image
 from export.server.model.grey_png import encode_grey
 from export.server.model.plain_header import read_plain_header
 from keras_fcn.errors import UserError

@@ -20,7 +20,7 @@ _TURNS = {
 
 _TAG, _SHORT = 0x0112, 3
 _MOST_ENTRIES = 512
-"""The most entries of an EXIF directory that are searched, as in `export.graph.image_header`."""
+"""The most entries of an EXIF directory that are searched, as in `export.formats.graph.image_header`."""
 
 
 def orientation(image: Image.Image) -> int:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.graph.class_graph import class_graph
+from export.formats.graph.class_graph import class_graph
 from keras_fcn import Predictor, build_fcn
 from keras_fcn.network.layers import Enlarge
 

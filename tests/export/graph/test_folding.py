@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from export.graph.folding import folded
+from export.formats.graph.folding import folded
 
 RNG = np.random.default_rng(0)
 IMAGES = tf.constant(RNG.integers(0, 256, (2, 9, 12, 3), np.uint8))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kinds_of_files import PHOTOS, write_photo
 
-from export.graph.image_header import FileLimits, read_header
+from export.formats.graph.image_header import FileLimits, read_header
 from export.server.model.plain_header import read_plain_header
 
 MAX_PIXELS = 10_000

@@ -52,7 +52,7 @@ def replicas(mark):
 
 @pytest.mark.slow
 def test_it_answers_and_a_killed_replica_is_replaced(exported, toy):
-    rest = importlib.import_module("export.clients.rest")
+    rest = importlib.import_module("export.serving.clients.rest")
     mark = uuid.uuid4().hex
     environment = {**os.environ, "RAY_ADDRESS": "", "RAY_USAGE_STATS_ENABLED": "0", "KERAS_FCN_TEST": mark}
     words = [sys.executable, "-c", PROGRAM, os.path.relpath(exported, ROOT)]

@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from servers import INFER, PREDICT, b64, drawn, ids_in, mask_of, needs_server, predict
 
-from export.graph.image_bytes import decode_file
+from export.formats.graph.image_bytes import decode_file
 from export.server.model import servable
 from keras_fcn import Predictor, read_image
 from keras_fcn.inference.options import InferenceOptions
@@ -29,12 +29,12 @@ blocks = Tiled.blocks
 
 def test_the_clients_write_the_live_models_masks(server, trained, tmp_path):
     photos = [write_photo(tmp_path, name) for name in ("plain.jpg", "turned 6.jpg")]
-    importlib.import_module("export.clients.rest").main(server.model_url, *map(str, photos))
+    importlib.import_module("export.serving.clients.rest").main(server.model_url, *map(str, photos))
     expected = [Predictor.open(trained)(read_image(photo)) for photo in photos]
     for photo, ids in zip(photos, expected, strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(photo.with_suffix(".mask.png"))), ids)
     if shutil.which("curl"):
-        script = ROOT / "export/clients/segment.sh"
+        script = ROOT / "export/serving/clients/segment.sh"
         subprocess.run([script, photos[1], tmp_path / "mask.png", server.model_url], check=True)
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "mask.png")), expected[1])
         call = subprocess.run([script, script, tmp_path / "no", server.model_url], capture_output=True, text=True)

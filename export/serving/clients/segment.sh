@@ -1,7 +1,7 @@
 #!/bin/sh
 # Requests a mask from a server with TensorFlow Serving's REST protocol, by curl:
 #
-#     export/clients/segment.sh photo.jpg mask.png [http://localhost:8501/v1/models/keras_fcn]
+#     export/serving/clients/segment.sh photo.jpg mask.png [http://localhost:8501/v1/models/keras_fcn]
 set -eu
 [ $# -ge 2 ] || { echo "usage: $0 PHOTO MASK.png [MODEL_URL]" >&2; exit 2; }
 answer=$(

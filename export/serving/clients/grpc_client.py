@@ -1,6 +1,6 @@
 """Requests masks from TensorFlow Serving over gRPC; needs tensorflow-serving-api (requirements-extra.txt).
 
-python -m export.clients.grpc_client localhost:8500 photo.jpg other.png
+python -m export.serving.clients.grpc_client localhost:8500 photo.jpg other.png
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Requests masks from a server with TensorFlow Serving's REST protocol; needs nothing but Python.
 
-python export/clients/rest.py http://localhost:8501/v1/models/keras_fcn photo.jpg other.png
+python export/serving/clients/rest.py http://localhost:8501/v1/models/keras_fcn photo.jpg other.png
 """
 
 import base64

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from export.graph.effort import has_many_scans, has_many_texts
+from export.formats.graph.effort import has_many_scans, has_many_texts
 from keras_fcn.images.headers.effort import MOST_SCANS, MOST_SEGMENTS, MOST_TEXTS
 
 _PNG = b"\x89PNG\r\n\x1a\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from export.graph.signatures import FILE_SIGNATURE
+from export.formats.graph.signatures import FILE_SIGNATURE
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE
 
 WARMUP_FILE = Path("assets.extra/tf_serving_warmup_requests")
