@@ -23,7 +23,6 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from yardsticks import processor
 
 from keras_fcn.commands.train import parse_train_options
 from keras_fcn.drawing.figures import save_figure
@@ -33,6 +32,7 @@ from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.names import CONTEXTS, NETWORKS
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.files import write_json
+from keras_fcn.system.machine import processor_name
 from keras_fcn.system.startup import start_tensorflow
 
 CORES = os.cpu_count() or 1
@@ -185,7 +185,7 @@ def main() -> None:
     several = {name: [*words, *shlex.split(VARIANTS[name])] for name in options.variants}
     for every in several.values():
         parse_train_options(every)  # raises an error now, not after the first start
-    print(f"{CORES} CPU cores ({processor()}), load {os.getloadavg()[0]:.1f} at the start")
+    print(f"{CORES} CPU cores ({processor_name()}), load {os.getloadavg()[0]:.1f} at the start")
     for name, every in several.items():
         measure(options, every, options.out if len(several) == 1 else options.out / name, name)
 
@@ -215,7 +215,13 @@ def measure(options: QualityOptions, words: list[str], out: Path, name: str) -> 
             again[seed] = evaluate_again(folder, options.evaluate, options.classes, began)
     print(f"\n{name}: {shlex.join(words)}")
     report(curves, again)
-    results = {"options": words, "classes": options.classes, "processor": processor(), "load": load, "seeds": curves}
+    results = {
+        "options": words,
+        "classes": options.classes,
+        "processor": processor_name(),
+        "load": load,
+        "seeds": curves,
+    }
     if again:
         results |= {"evaluate": options.evaluate, "measured_again": again}
     write_json(out / "quality.json", results)

@@ -28,11 +28,11 @@ import numpy as np
 import tyro
 from http_load import Load, server_metric
 from PIL import Image
-from yardsticks import processor
 
 from keras_fcn.errors import UserError
 from keras_fcn.runs.names import BackboneName, ModelName
 from keras_fcn.system.command_line import parse_options, run_command
+from keras_fcn.system.machine import processor_name
 from keras_fcn.system.startup import start_tensorflow
 
 NUM_IMAGES = 8
@@ -191,7 +191,7 @@ def report(options: BenchmarkOptions, rounds: list[dict]) -> None:
     loads = [results["load"] for results in rounds]
     print(
         f"{options.model}, {options.backbone}, JPEG {options.size[0]}x{options.size[1]}; {os.cpu_count()} CPU cores "
-        f"({processor()}); {len(rounds)} rounds, load {min(loads):.1f} to {max(loads):.1f}"
+        f"({processor_name()}); {len(rounds)} rounds, load {min(loads):.1f} to {max(loads):.1f}"
     )
     for batch in rounds[0]["alone"]:
         clock, used = (statistics.median(results["alone"][batch][kind] for results in rounds) for kind in (0, 1))
@@ -252,7 +252,7 @@ def run_benchmark(options: BenchmarkOptions) -> None:
             rounds = [one_round(options, Path(folder), load, port) for _ in range(options.rounds)]
     report(options, rounds)
     if options.json is not None:
-        written = {"options": dataclasses.asdict(options), "processor": processor(), "rounds": rounds}
+        written = {"options": dataclasses.asdict(options), "processor": processor_name(), "rounds": rounds}
         options.json.write_text(json.dumps(written, indent=2, default=str) + "\n", encoding="utf-8")
 
 

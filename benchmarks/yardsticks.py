@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shlex
 import statistics
 import subprocess
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fcn.errors import UserError
+from keras_fcn.system.machine import processor_name
 
 OURS = "ours"
 
@@ -74,7 +74,7 @@ def report(rounds: dict[str, list[dict]], loads: list[float], about: str, unit: 
         unit: The unit of work that takes "seconds", such as "a step".
     """
     print(
-        f"{about}; {os.cpu_count()} CPU cores ({processor()}); {len(loads)} rounds, "
+        f"{about}; {os.cpu_count()} CPU cores ({processor_name()}); {len(loads)} rounds, "
         f"load {min(loads):.1f} to {max(loads):.1f}"
     )
     median = {
@@ -93,15 +93,5 @@ def report(rounds: dict[str, list[dict]], loads: list[float], about: str, unit: 
 
 def write_results(path: Path, options: object, results: dict[str, list[dict]], loads: list[float]) -> None:
     """Writes all results with their options as JSON."""
-    content = {"options": options, "processor": processor(), "loads": loads, "rounds": results}
+    content = {"options": options, "processor": processor_name(), "loads": loads, "rounds": results}
     path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
-
-
-def processor() -> str:
-    """Returns the processor's name, and whether it has AVX-512."""
-    information = Path("/proc/cpuinfo")
-    if not information.is_file():
-        return platform.processor() or platform.machine()
-    text = information.read_text(encoding="utf-8")
-    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {'AVX-512' if 'avx512f' in text else 'no AVX-512'}"

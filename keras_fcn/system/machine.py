@@ -1,4 +1,4 @@
-"""The part of the machine that this process may use: cores, and memory."""
+"""The machine, and the part of it that this process may use: processor, cores, and memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import math
 import os
+import platform
 import sys
 import threading
 from collections.abc import Iterator
@@ -94,3 +95,32 @@ def return_free_memory() -> None:
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
+
+
+def processor_name(root: Path = Path("/")) -> str:
+    """Returns the processor's name and, where Linux tells it, whether it has AVX-512 and its instructions for int8.
+
+    Args:
+        root: The folder of `proc`.
+    """
+    try:
+        text = (root / "proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    fields = [line.partition(":")[::2] for line in text.splitlines()]
+    name = next((value.strip() for field, value in fields if field.strip() == "model name"), platform.machine())
+    width = "AVX-512" if "avx512f" in text else "no AVX-512"
+    return f"{name}, {width}{' with VNNI' * ('avx512_vnni' in text)}"
+
+
+def peak_megabytes() -> float | None:
+    """Returns the most memory that this process had, in 10^6 bytes; None where the system does not tell."""
+    with contextlib.suppress(OSError, StopIteration):
+        # Not getrusage, whose figure on Linux is at least that of the process that started this one.
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024 / 1e6
+    with contextlib.suppress(ImportError):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+    return None

@@ -9,6 +9,7 @@ import sys
 import pytest
 from conftest import ROOT, Call
 
+from export.benchmark import BenchmarkOptions
 from export.formats.conversion import FormatOptions
 from export.hub import HubOptions
 from export.onnx import OnnxOptions
@@ -31,6 +32,7 @@ OPTIONS = {
     "keras_fcn.convert": ConvertOptions,
     "keras_fcn.summary": SummaryOptions,
     "export.serve": ServeOptions,
+    "export.benchmark": BenchmarkOptions,
     "export.hub": HubOptions,
     "export.onnx": OnnxOptions,
     **dict.fromkeys(("export.openvino", "export.litert"), FormatOptions),

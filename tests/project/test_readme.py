@@ -22,7 +22,8 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 CELL = r"```python\n(.*?)```"
 SCRIPTS = (
     "train.py", "predict.py", "evaluate.py", "keras_fcn/check.py", "keras_fcn/convert.py", "keras_fcn/summary.py",
-    "export/saved_model.py", "export/serve.py", "export/onnx.py", "export/hub.py", "benchmarks/train_step.py",
+    "export/saved_model.py", "export/serve.py", "export/onnx.py", "export/hub.py", "export/benchmark.py",
+    "benchmarks/train_step.py",
     "benchmarks/inference.py", "benchmarks/serving.py", "benchmarks/quality.py",
     "benchmarks/attacks.py", "benchmarks/input_pipeline.py",
 )  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_fcn.system.machine import Budget, granted_cores, return_free_memory
+from keras_fcn.system.machine import Budget, granted_cores, peak_megabytes, processor_name, return_free_memory
 
 BLOCKS, BLOCK = 500, 100_000
 """Smaller than the blocks that glibc maps separately and returns at once."""
@@ -89,3 +89,20 @@ def test_threads_share_a_budget_and_none_waits_forever():
         list(threads.map(work, [3, 4, 20, 10, 1] * 40))
     assert (using, len(most)) == ([], 200)
     assert max(most) <= 10
+
+
+def test_a_processor_says_what_it_computes_int8_by(tmp_path):
+    (tmp_path / "proc").mkdir()
+    for flags, instructions in (("sse avx", "no AVX-512"), ("avx512f avx512_vnni", "AVX-512 with VNNI")):
+        lines = f"processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: {flags}\n"
+        (tmp_path / "proc/cpuinfo").write_text(lines, encoding="utf-8")
+        assert processor_name(tmp_path) == f"Some CPU, {instructions}"
+    assert processor_name(tmp_path / "none")
+
+
+def test_the_most_memory_of_this_process_is_told():
+    before = peak_megabytes()
+    held = bytearray(200_000_000)
+    held[::4096] = b"x" * len(held[::4096])  # pages are taken when they are written to
+    assert peak_megabytes() > 200
+    assert peak_megabytes() >= before

@@ -76,10 +76,19 @@ def open_engine(path: Path, threads: int = 0) -> Engine:
     Raises:
         UserError: If its program is not installed, it is damaged, or it was not written by this program.
     """
+    return pkgutil.resolve_name(required_program(path).function)(path, threads or granted_cores())
+
+
+def required_program(path: Path) -> EngineEntry:
+    """Returns the program for what `find_model` found, without loading it.
+
+    Raises:
+        UserError: If it is not installed.
+    """
     entry = engine_entry(path)
     if any(importlib.util.find_spec(module) is None for module in entry.modules):
         raise UserError(f"{path}: needs {entry.title}, which is not installed: {entry.install}")
-    return pkgutil.resolve_name(entry.function)(path, threads or granted_cores())
+    return entry
 
 
 def _best_model(run: RunFolder) -> Path:
