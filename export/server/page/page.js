@@ -1,34 +1,28 @@
-// The page: sends a photo to the server as any client does, and draws its mask over it in colours.
+// The page: takes a photo, has the model segment it, and draws its mask over it in colours.
 
 import { encodeGrey, resizeIds } from "./grey_png.js";
-
-const LONGEST_SIDE = 1600; // pixels; larger photos are reduced before they are sent
-const SENT_AS_THEY_ARE = ["image/jpeg", "image/png"];
+import { PROMISE, openModel, segmentPhoto } from "./model.js";
 
 const at = (id) => document.getElementById(id);
-let model = null; // name, class names and colours, the id of the background or -1
+let model = null; // class names and colours, the id of the background or -1
+let opening = null; // the promise of the model
 let latest = 0; // the number of the newest photo: answers to earlier ones are dropped
 let stream = null;
 
-async function ask(url, options) {
-  let answer;
-  try {
-    answer = await fetch(url, options);
-  } catch {
-    throw new Error("The server cannot be reached. Is it still running?");
-  }
-  const content = await answer.json().catch(() => ({ error: `The server answered with status ${answer.status}.` }));
-  if (!answer.ok) throw new Error(content.error);
-  return content;
-}
-
-async function loadModel() {
-  const [name] = (await ask("v1/models")).models;
-  const { parameters, versions } = await ask(`v2/models/${name}`);
-  at("model").textContent = `${name}, version ${versions[0]}, ${parameters.class_names.length} classes`;
-  const names = parameters.class_names;
-  const background = names.findIndex((one) => one.replaceAll("_", "").toLowerCase() === "background");
-  return { name, names, colors: parameters.class_colors, background };
+// Opens the model; once, unless it failed.
+function openOnce() {
+  opening ??= openModel(say).then(
+    ({ title, names, colors }) => {
+      at("model").textContent = title;
+      const background = names.findIndex((one) => one.replaceAll("_", "").toLowerCase() === "background");
+      model = { names, colors, background };
+    },
+    (error) => {
+      opening = null;
+      throw error;
+    },
+  );
+  return opening;
 }
 
 function say(text, isBusy = false) {
@@ -41,81 +35,32 @@ function showError(text) {
   at("problem").hidden = !text;
 }
 
-function toBase64(blob) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => reject(new Error("The file cannot be read."));
-    reader.readAsDataURL(blob);
-  });
-}
-
-// Returns the blob to send and the photo, or null if this browser cannot decode it: the server then names the fault.
-async function prepare(file) {
-  const photo = await createImageBitmap(file).catch(() => null);
-  const isSent = !photo || (scaleOf(photo) === 1 && SENT_AS_THEY_ARE.includes(file.type));
-  return { blob: isSent ? file : await redraw(photo), photo };
-}
-
-function scaleOf(photo) {
-  return Math.min(1, LONGEST_SIDE / Math.max(photo.width, photo.height));
-}
-
-// Returns a JPEG of a photo as it is shown here, at most so large as it is sent.
-function redraw(image) {
-  const scale = scaleOf(image);
-  const canvas = document.createElement("canvas");
-  canvas.width = Math.max(1, Math.round(image.width * scale));
-  canvas.height = Math.max(1, Math.round(image.height * scale));
-  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
-}
-
-// Returns what the server makes of a file, and its mask.
-async function predict(blob) {
-  const body = JSON.stringify({ instances: [{ b64: await toBase64(blob) }] });
-  const headers = { "Content-Type": "application/json" };
-  const { predictions } = await ask(`v1/models/${model.name}:predict`, { method: "POST", headers, body });
-  const [{ mask_png_bytes: { b64 }, class_shares: fractions }] = predictions;
-  const bytes = Uint8Array.from(atob(b64), (letter) => letter.charCodeAt(0));
-  const png = new Blob([bytes], { type: "image/png" });
-  return { fractions, png, mask: await createImageBitmap(png, { colorSpaceConversion: "none" }) };
-}
-
-// Returns whether a mask is as large as the photo, or as what was sent of it.
-function fits(mask, photo) {
-  const scale = scaleOf(photo);
-  return ["width", "height"].every((side) => mask[side] === Math.max(1, Math.round(photo[side] * scale)));
-}
-
 async function segment(file) {
   const number = ++latest;
   showError("");
   at("result").hidden = true;
-  say("Segmenting …", true);
   try {
-    model ??= await loadModel();
-    const { blob, photo } = await prepare(file);
-    let answer = await predict(blob);
-    // This browser turns the file otherwise than the server: both get it as it is shown here.
-    if (photo && !fits(answer.mask, photo)) answer = await predict(await redraw(photo));
-    if (number === latest) await show(file, photo, answer);
+    await openOnce();
+    if (number !== latest) return;
+    say("Segmenting …", true);
+    const found = await segmentPhoto(file);
+    if (number === latest) await show(file, found);
   } catch (error) {
     if (number !== latest) return;
     say("");
-    showError(error.message.replace(/^image_bytes\[0\] /, `${file.name || "The photo"} `));
+    showError(error.message);
   }
 }
 
-async function show(file, photo, { fractions, png, mask }) {
-  const { width, height } = mask;
+async function show(file, { photo, ids, width, height, fractions, png }) {
   for (const id of ["photo", "overlay"]) Object.assign(at(id), { width, height });
-  at("photo").getContext("2d").drawImage(photo ?? mask, 0, 0, width, height);
-  const ids = paint(at("overlay"), mask);
+  at("photo").getContext("2d").drawImage(photo, 0, 0, width, height);
+  paint(at("overlay"), ids);
   listClasses(fractions);
-  const isReduced = photo && photo.width * photo.height > width * height && "CompressionStream" in window;
-  const download = isReduced ? await encodeGrey(resizeIds(ids, mask, photo), photo) : png;
-  const sizes = [mask, photo ?? mask].map((one) => `${one.width} x ${one.height}`);
+  const isReduced = photo.width * photo.height > width * height && "CompressionStream" in window;
+  const mask = { width, height };
+  const download = isReduced ? await encodeGrey(resizeIds(ids, mask, photo), photo) : png ?? (await encodeGrey(ids, mask));
+  const sizes = [mask, photo].map((one) => `${one.width} x ${one.height}`);
   at("size").textContent = isReduced
     ? `Segmented at ${sizes[0]} pixels; the downloaded mask has the photo's ${sizes[1]}.`
     : `The mask has ${sizes[0]} pixels.`;
@@ -127,18 +72,14 @@ async function show(file, photo, { fractions, png, mask }) {
   at("result-title").focus();
 }
 
-// Draws a mask, whose pixels are class ids, in the classes' colours; the background stays as it is. Returns the ids.
-function paint(canvas, mask) {
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(mask, 0, 0);
-  const image = context.getImageData(0, 0, canvas.width, canvas.height);
-  const ids = new Uint8Array(image.data.length / 4);
-  for (let i = 0; i < image.data.length; i += 4) {
-    const id = (ids[i / 4] = image.data[i]);
-    image.data.set(id === model.background ? [0, 0, 0, 0] : model.colors[id], i);
-  }
-  context.putImageData(image, 0, 0);
-  return ids;
+// Draws class ids in the classes' colours; the background stays as it is.
+function paint(canvas, ids) {
+  const image = new ImageData(canvas.width, canvas.height);
+  ids.forEach((id, pixel) => {
+    if (id !== model.background) image.data.set(model.colors[id], 4 * pixel);
+    image.data[4 * pixel + 3] = id === model.background ? 0 : 255;
+  });
+  canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
 function present(fractions) {
@@ -238,4 +179,14 @@ at("opacity").addEventListener("input", (event) => {
   at("opacity-value").textContent = `${event.target.value}%`;
 });
 at("overlay").style.opacity = at("opacity").value / 100;
-loadModel().then((found) => { model = found; }, (error) => showError(error.message));
+at("promise").textContent = PROMISE;
+openOnce().then(
+  () => {
+    if (!latest) say("");
+  },
+  (error) => {
+    if (latest) return; // the photo's own line says it
+    say("");
+    showError(error.message);
+  },
+);

@@ -244,6 +244,7 @@ def test_the_page_loads_nothing_from_elsewhere(server):
     status, headers, content = server.ask("GET", "/")
     assert (status, b"//" in content) == (200, False)
     assert headers["Content-Security-Policy"].startswith("default-src 'self'")
-    for name, kind in [("page.js", "javascript"), ("grey_png.js", "javascript"), ("page.css", "text/css")]:
+    names = [("page.js", "javascript"), ("model.js", "javascript"), ("photos.js", "javascript")]
+    for name, kind in [*names, ("grey_png.js", "javascript"), ("page.css", "text/css")]:
         status, headers, _ = server.ask("GET", f"/page/{name}")
         assert (status, kind in headers["Content-Type"]) == (200, True)
