@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,8 +18,10 @@ from typing import TypeVar
 import tyro
 
 from keras_fcn.errors import MARK, LostWorkerError, UserError
+from keras_fcn.system.files import NO_SPACE
 from keras_fcn.system.options import as_words, option
 from keras_fcn.system.signals import Terminated
+from keras_fcn.system.text import reason_of
 
 Options = TypeVar("Options")
 
@@ -58,15 +61,19 @@ def parse_options(options: type[Options], arguments: Sequence[str] | None = None
 def run_command(command: Callable[[], int | None]) -> None:
     """Runs a command line's main function and ends the process with its exit status.
 
-    A `UserError` becomes one line on stderr and exit status 2, a `LostWorkerError` one and 138, Ctrl-C ends with 130,
-    SIGTERM with 143; any other exception is a bug and keeps its traceback.
+    A `UserError` becomes one line on stderr and exit status 2, as what the operating system refuses does, a
+    `LostWorkerError` one and 138, Ctrl-C ends with 130, SIGTERM with 143; any other exception is a bug and keeps its
+    traceback.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     _escape_what_terminals_lack()
     warnings.filterwarnings("ignore", module=r"PIL\.")  # they name no file: what matters of it is our own line
     try:
-        sys.exit(command() or 0)
+        status = command() or 0
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here a full disk is one line
+        sys.exit(status)
     except UserError as error:
         print(f"error: {as_options(error)}", file=sys.stderr)
         sys.exit(USER_ERROR)
@@ -75,17 +82,52 @@ def run_command(command: Callable[[], int | None]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(LOST_WORKER)  # TensorFlow's own shutdown would wait for the others, and log errors
-    except FileNotFoundError as error:
-        if "No usable temporary directory" not in str(error):
-            raise
-        print("error: no folder for temporary files can be written; set TMPDIR to one that can", file=sys.stderr)
-        sys.exit(USER_ERROR)
     except KeyboardInterrupt as interrupt:
         print(f"\ninterrupted{''.join(f': {reason}' for reason in interrupt.args)}", file=sys.stderr)
         sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         sys.stdout = None
         sys.exit(0)
+    except (OSError, MemoryError) as error:
+        if not (line := _refused(error)):
+            raise
+        _close_output()
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+
+def _refused(error: OSError | MemoryError) -> str:
+    """Returns a line about what the operating system refused; none for what only a library calls an OSError."""
+    if isinstance(error, MemoryError):
+        reason = f" ({reason_of(error)})" if str(error) else ""
+        return f"there is not enough memory{reason}; end other programs, or ask for less at once"
+    if "No usable temporary directory" in str(error):
+        return "no folder for temporary files can be written; set TMPDIR to one that can"
+    if error.errno is None:
+        return ""
+    fix = "free disk space" if error.errno in NO_SPACE else "see that its disk can be read and written, by you, too"
+    return f"{error.filename or _open_file(error) or 'a file or the output'}: {reason_of(error)}; {fix}"
+
+
+def _open_file(error: OSError) -> str:
+    """Returns the name of the file that a failed call had open: Python tells names only where a file is opened."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for frame in reversed(frames):
+        for value in frame.f_locals.values():
+            if isinstance(value, io.IOBase) and isinstance(name := getattr(value, "name", None), str):
+                return name
+        if frame.f_globals.get("__name__", "").startswith(("keras_fcn", "export")):
+            break  # other files of its callers are no concern of this call
+    return ""
+
+
+def _close_output() -> None:
+    """Forgets what could not be printed: Python would try again as it ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        sys.stdout = None
 
 
 def as_options(error: UserError | LostWorkerError) -> str:

@@ -22,6 +22,9 @@ from keras_fcn.system.text import printable, reason_of
 _WILDCARDS = frozenset("*?[\\")
 _SHOWN_SUFFIXES = 5
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a full disk."""
+
 _MOST_BYTES = 120
 """Longest temporary name: file systems take 255 bytes, encrypted ones 143."""
 
@@ -34,7 +37,7 @@ def written(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in NO_SPACE:
             raise NoSpaceError(f"{path}: cannot be written ({reason_of(error)}); free disk space") from None
         raise UserError(
             f"{path}: cannot be written ({reason_of(error)}); choose a path that you may write to"

@@ -1,11 +1,15 @@
 """Options and errors on a command line, and in Python."""
 
 import dataclasses
+import errno
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import pytest
+from conftest import ROOT
 
 from keras_fcn.errors import LostWorkerError, UserError, argument
 from keras_fcn.system.command_line import as_options, parse_options, run_command
@@ -71,3 +75,49 @@ def test_a_command_ends_with_the_option(capsys, kind):
     with pytest.raises(SystemExit) as stop:
         run_command(command)
     assert (stop.value.code, capsys.readouterr().err) == (2, "error: --batch-size is too small\n")
+
+
+def test_what_the_system_refuses_is_one_line(capsys, tmp_path):
+    """Python names files only where they are opened."""
+    path = tmp_path / "table.csv"
+    path.write_text("1")
+
+    def full():
+        with path.open("w") as file:
+            print(file.name)
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def hidden():
+        (tmp_path / "none").stat()
+
+    def large():
+        raise MemoryError("Unable to allocate 8 GiB")
+
+    for command, line in [
+        (full, f"{path}: No space left on device; free disk space"),
+        (hidden, f"{tmp_path / 'none'}: No such file or directory; see that "),
+        (large, "there is not enough memory (Unable to allocate 8 GiB); "),
+    ]:
+        with pytest.raises(SystemExit) as stop:
+            run_command(command)
+        err = capsys.readouterr().err
+        assert stop.value.code == 2
+        assert err.startswith(f"error: {line}")
+        assert err.count("\n") == 1
+
+
+def test_what_only_a_library_calls_an_error_of_the_system_keeps_its_traceback():
+    def command():
+        raise OSError("cannot identify image file")
+
+    with pytest.raises(OSError, match="identify"):
+        run_command(command)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_to_a_full_disk_is_one_line():
+    program = "from keras_fcn.system.command_line import run_command; run_command(lambda: print('lines'))"
+    with Path("/dev/full").open("w") as full:
+        call = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert call.returncode == 2
+    assert call.stderr == "error: a file or the output: No space left on device; free disk space\n"
