@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from conftest import ROOT
 from PIL import Image
 
@@ -24,6 +25,8 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 import keras, numpy as np
 from keras_fcn.training import build
 from keras_fcn.runs.config import TrainConfig
+from keras_fcn.datasets import inspect_pairs
+from keras_fcn.datasets.balance.rare import rare_classes
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.training.inputs.data import TrainingData
 from keras_fcn.training.inputs.unlabelled import open_unlabelled
@@ -32,25 +35,27 @@ keras.config.set_dtype_policy("float64")
 build.layer_precision = lambda _: contextlib.nullcontext()
 pairs = read_voc(Path(sys.argv[1]), "train")
 alone, _ = open_unlabelled(sys.argv[1] + "/JPEGImages", pairs, (), print)
-options = {"batch_size": 4, "epochs": 1, "learning_rate": 0.01, "loss": ("cross_entropy", "dice")}
+options = {"batch_size": 4, "epochs": 1, "learning_rate": 0.01, "loss": ("cross_entropy", "dice"), "balance": "windows"}
+rare = rare_classes(inspect_pairs(pairs).pixels[:, :21])
 config = TrainConfig(model="fcn4s", context=sys.argv[3], unlabelled="them", pseudo_threshold=0.0, **options)
 for replicas in map(int, sys.argv[4:]):
     keras.utils.set_random_seed(0)
     devices = [f"CPU:{number}" for number in range(replicas)]
     strategy = tf.distribute.MirroredStrategy(devices) if replicas > 1 else tf.distribute.OneDeviceStrategy("CPU:0")
-    run = build.build_training(config, TrainingData(pairs, pairs, (64, 96), unlabelled=alone), strategy)
+    run = build.build_training(config, TrainingData(pairs, pairs, (64, 96), rare=rare, unlabelled=alone), strategy)
     before = run.model.get_weights()
     run.stream.open(0, Path(sys.argv[2]))
     for step in range(3):
         run.make_step(run.stream.next(step), False)
     flat = {name: np.concatenate([w.ravel() for w in weights])
             for name, weights in (("before", before), ("after", run.model.get_weights()))}
-    np.savez(f"{sys.argv[2]}/{replicas}.npz", loss=run.make_step.loss_sum.numpy(), **flat)
+    np.savez(f"{sys.argv[2]}/{replicas}.npz", loss=run.make_step.loss_sum.numpy(), near=run.stream._rare.ranges, **flat)
 """
 
 
-def test_one_and_four_devices_train_alike(tmp_path):
-    """Also with images that a teacher labels, and where void is spread unevenly over the replicas.
+@pytest.mark.parametrize("replicas", [pytest.param(2, marks=pytest.mark.slow), 4])
+def test_one_device_and_several_train_alike(tmp_path, replicas):
+    """Also with images that a teacher labels, crops around rare classes, and void spread unevenly over the replicas.
 
     Batches go across the end of the pass.
 
@@ -63,10 +68,12 @@ def test_one_and_four_devices_train_alike(tmp_path):
         label = np.array(Image.open(path))
         label[:-8] = 255
         write_label(path, label, ClassTable.voc())
-    subprocess.run([sys.executable, "-c", STEPS_ON_REPLICAS, data, tmp_path, "aspp", "1", "4"], cwd=ROOT, check=True)
-    one, four = (np.load(tmp_path / f"{replicas}.npz") for replicas in (1, 4))
+    command = [sys.executable, "-c", STEPS_ON_REPLICAS, data, tmp_path, "aspp", "1", str(replicas)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    one, more = (np.load(tmp_path / f"{count}.npz") for count in (1, replicas))
     assert one["loss"] > 3 * (np.log(21) + 0.2)  # the cross-entropy of knowing nothing, and dice of at least that
     assert np.abs(one["after"] - one["before"]).max() > 0.01
-    np.testing.assert_array_equal(one["before"], four["before"])
-    np.testing.assert_allclose(one["loss"], four["loss"], rtol=1e-6)  # the loss itself is float32
-    np.testing.assert_allclose(one["after"], four["after"], rtol=0, atol=1e-7)
+    assert np.ptp(one["near"], axis=1).max() > 0  # there are positions to draw crops around
+    np.testing.assert_array_equal(one["before"], more["before"])
+    np.testing.assert_allclose(one["loss"], more["loss"], rtol=1e-6)  # the loss itself is float32
+    np.testing.assert_allclose(one["after"], more["after"], rtol=0, atol=1e-7)
