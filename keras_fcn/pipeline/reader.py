@@ -15,7 +15,7 @@ from keras_fcn.datasets.labels.legend import NO_CLASS
 from keras_fcn.datasets.labels.reading import stored_values
 from keras_fcn.errors import DataError
 from keras_fcn.images.photos import is_plain_jpeg, read_image
-from keras_fcn.images.windows import is_window, read_pixels, read_window
+from keras_fcn.images.windows import is_window, read_together, read_window
 from keras_fcn.pipeline.label_png import START, Kind, decode_greys, decode_indices, kind_of
 from keras_fcn.pipeline.source import Pair, Source, whole
 
@@ -134,9 +134,7 @@ class Reader:
         @tf.autograph.experimental.do_not_convert
         def read(index: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             try:
-                image, label = (
-                    read_pixels(paths[index], box.tolist()) for paths in (self._pairs.images, self._pairs.labels)
-                )
+                image, label = read_together([self._pairs.images[index], self._pairs.labels[index]], box.tolist())
                 return image, label
             except DataError:
                 return self._none, np.zeros((0, 0), np.uint8)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import os
 import re
 
 import numpy as np
@@ -17,7 +18,7 @@ from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import read_label, write_label
 from keras_fcn.images.photos import displayed_size, inspect_image, orientation_of, read_image
-from keras_fcn.images.windows import Window, read_pixels, write_pixels
+from keras_fcn.images.windows import Window, read_pixels, read_together, write_pixels
 
 CLASSES = ClassTable.numbered(5)
 
@@ -56,6 +57,23 @@ def test_parts_are_those_of_the_whole(tmp_path, size, channels):
     for _ in range(20):
         (top, bottom), (left, right) = (np.sort(rng.choice(length + 1, 2, replace=False)) for length in size)
         np.testing.assert_array_equal(read_pixels(whole, (top, left, bottom, right)), pixels[top:bottom, left:right])
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system has no such call")
+def test_the_disk_is_asked_for_all_of_a_part_at_once(tmp_path, monkeypatch):
+    """Three rows of two squares of an image, the first of which is the second of four, and the same of a mask."""
+    wholes = []
+    for name, shape in (("image", (300, 391, 3)), ("mask", (300, 391))):
+        (tmp_path / name).mkdir()
+        write_pixels(tmp_path / name / "pixels", [np.zeros(shape, np.uint8)])
+        wholes.append(tmp_path / name / "whole.window")
+        Window("", shape, (0, 0, *shape[:2])).write(wholes[-1])
+    asked = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda file, offset, size, advice: asked.append((offset, size)))
+    assert [part.shape for part in read_together(wholes, (100, 130, 260, 380))] == [(160, 250, 3), (160, 250)]
+    square = 128 * 128
+    expected = [((4 * row + 1) * square * bands, 2 * square * bands) for bands in (3, 1) for row in range(3)]
+    assert asked == expected
 
 
 def test_windows_have_the_pixels_of_the_image(pairs):

@@ -8,7 +8,7 @@ from keras_fcn.datasets import inspect_pairs, windows
 from keras_fcn.datasets.balance.rare import rare_positions
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.datasets.windows import large_images
-from keras_fcn.images.windows import read_pixels
+from keras_fcn.images.windows import read_together
 from keras_fcn.pipeline import batches, reader
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.training.build import build_training
@@ -74,7 +74,7 @@ def test_samples_are_those_of_small_files(data, options, is_balanced):
 def test_what_a_sample_shows_is_read_and_no_more(data, monkeypatch):
     cut = windows.cut_large(data.pairs, data.large, (60, 120)).pairs
     read = []
-    monkeypatch.setattr(reader, "read_pixels", lambda path, box: read.append(box) or read_pixels(path, box))
+    monkeypatch.setattr(reader, "read_together", lambda paths, box: read.append(box) or read_together(paths, box))
 
     def sides(**options):
         read.clear()
