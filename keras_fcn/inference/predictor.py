@@ -22,7 +22,7 @@ from keras_fcn.inference.decision import Decision, threshold_note
 from keras_fcn.inference.engines.engine import Engine
 from keras_fcn.inference.engines.opening import find_model, open_engine
 from keras_fcn.inference.large import WholeImages
-from keras_fcn.inference.options import InferenceOptions, farthest, tile_note
+from keras_fcn.inference.options import InferenceOptions, farthest, require_each_once, tile_note
 from keras_fcn.inference.tiling import Tiled
 
 if TYPE_CHECKING:
@@ -126,9 +126,11 @@ class Predictor:
             decision: How probabilities become classes; as for `using`.
 
         Raises:
-            UserError: If there is no such model, it is damaged, or it was not written by this program.
+            UserError: If there is no such model, or the same one twice, it is damaged, or it was not written by this
+                program.
         """
         paths = [path] if isinstance(path, (str, Path)) else path
+        require_each_once([find_model(Path(one)).resolve() for one in paths])
         opened = [cls(one) for one in paths]
         return (opened[0] if len(opened) == 1 else cls.ensemble(opened)).using(options or InferenceOptions(), decision)
 

@@ -90,6 +90,12 @@ def second(trained, tmp_path_factory):
     return path
 
 
+def test_a_model_counts_once(trained):
+    for twice in ([trained, trained], [str(trained), trained / "best.keras"]):
+        with pytest.raises(UserError, match="is there 2 times; name each model once"):
+            Predictor.open(twice)
+
+
 def test_commands_take_several_models(trained, second, toy, tmp_path):
     image = sorted((toy / "JPEGImages").glob("val*"))[0]
     call = Call("predict.py", trained, second, image, "--out", tmp_path / "out", "--write", "masks")
@@ -110,6 +116,8 @@ def test_commands_take_several_models(trained, second, toy, tmp_path):
         ("evaluate.py", ["{run}", "--ensemble"], "--ensemble takes several models. Received: 1"),
         ("evaluate.py", ["{run}", "{other}", "{run}"], "{run}: is there 2 times; name each model once"),
         ("predict.py", ["{run}", "{run}", "a.jpg", "--out", "x"], "{run}: is there 2 times; name each model once"),
+        ("evaluate.py", ["{run}", "{run}/best.keras", "--ensemble"], "/best.keras: is there 2 times; name each model"),
+        ("predict.py", ["{run}", "{run}/best.keras", "{image}", "--out", "x"], "/best.keras: is there 2 times; name"),
         ("predict.py", ["{run}", "{other}", "--out", "x"], "predict.py needs images, folders or videos after the mod"),
         ("predict.py", ["{run}", "a.jpg", "{other}", "--out", "x"], "{other}: is a model; models stand before the im"),
         ("predict.py", ["{run}", "{unfinished}", "{image}", "--out", "x"], "best.keras: no such file: the run has not"),

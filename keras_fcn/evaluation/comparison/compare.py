@@ -24,7 +24,8 @@ from keras_fcn.evaluation.tables import (
 )
 from keras_fcn.images.values.channels import Channels
 from keras_fcn.inference.arrays import Segment
-from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.inference.engines.opening import find_model
+from keras_fcn.inference.options import InferenceOptions, require_each_once
 from keras_fcn.inference.predictor import Predictor
 from keras_fcn.system.progress import progress_bar
 
@@ -117,6 +118,8 @@ def evaluate_models(
     """
     together = {str(path): [path] for path in models} | ({"mean of all": [*models]} if ensemble else {})
     model_letters([*together])
+    if ensemble:
+        require_each_once([find_model(path).resolve() for path in models])
     plain = [Predictor.open(path) for path in models]
     read = plain[0].channels if channels is None else Channels(channels)
     pairs = dataclasses.replace(pairs, channels=read)
