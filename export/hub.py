@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import sys
+import zipfile
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ import tyro
 import yaml
 
 from keras_fcn.errors import UserError
+from keras_fcn.network.weights.files import ZIP_FAULTS
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.config_files import OWN, own_parts, read_config
 from keras_fcn.runs.fingerprint import Fingerprint
@@ -78,7 +80,7 @@ def write_hub_folder(run: Path, directory: Path, name: str | None = None, licens
     if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
         raise UserError(f"{directory}: already exists; choose another folder, and copy it into your repository")
     settings = _without_folders(config) | ({OWN: own} if own else {})
-    card = _card(name or directory.resolve().name, license_id, settings, evaluation, _digest(folder))
+    card = _card(name or directory.resolve().name, license_id, settings, evaluation, _digest(folder), _kept(model))
     metrics = evaluation.to_json()
     del metrics["image_mean_iou"]  # by the names of images
     with written(directory), new_folder(directory) as made:
@@ -108,6 +110,30 @@ def _digest(run: RunFolder) -> str | None:
     return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
 
+def _kept(model: Path) -> list[str]:
+    """Returns lines about what was kept in a model after its training: a temperature, and thresholds."""
+    try:
+        with zipfile.ZipFile(model) as archive:
+            layers = json.loads(archive.read("config.json"))["config"]["layers"]
+        (logits,) = (layer["config"] for layer in layers if layer.get("registered_name") == "keras_fcn>Logits")
+    except (OSError, KeyError, TypeError, ValueError, *ZIP_FAULTS):  # what is no such model is told where it is loaded
+        return []
+    temperature, thresholds = logits.get("temperature", 1), logits.get("thresholds", {})
+    lines = []
+    if temperature != 1:
+        lines.append(
+            f"A temperature is kept in the model: logits are divided by {temperature:.3g} where they become "
+            "probabilities. It changes no class."
+        )
+    if thresholds:
+        limits = ", ".join(f"{_cell(name)} from {value:g} on" for name, value in thresholds.items())
+        lines.append(
+            f"Thresholds are kept in the model and its exports: by its probability, a pixel is {limits}. "
+            "The results below are of before; `--threshold none` is without."
+        )
+    return [line for text in lines for line in (text, "")]
+
+
 def _metadata(
     name: str, license_id: str | None, settings: dict[str, Any], backbone: str, split: str, evaluation: Evaluation
 ) -> dict[str, Any]:
@@ -133,8 +159,9 @@ def _metadata(
 
 
 def _card(
-    name: str, license_id: str | None, settings: dict[str, Any], evaluation: Evaluation, digest: str | None
-) -> str:
+    name: str, license_id: str | None, settings: dict[str, Any], evaluation: Evaluation, digest: str | None,
+    kept: list[str],
+) -> str:  # fmt: skip
     """Returns a model card in Markdown, with the metadata that hubs read in front."""
     own: dict[str, str] = settings.get(OWN, {})
     backbone = own.get("backbone", settings["backbone"])
@@ -170,6 +197,7 @@ def _card(
         "",
         '    mask = keras_fcn.Predictor("DIR/best.keras")("photo.jpg")      # class ids, uint8 [H, W]',
         "",
+        *kept,
         "## Results",
         "",
         f"Of the {evaluation.num_images} whole images of {split}, in percent; the model was chosen by them.",

@@ -1,6 +1,7 @@
 """The folder for a model hub: all that a stranger needs, and nothing about the machine."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from conftest import Call
 from export.hub import write_hub_folder
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
+from keras_fcn.inference.models import keep_temperature, keep_thresholds
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.fingerprint import Fingerprint
@@ -51,6 +53,19 @@ def test_the_card_has_the_figures_and_hubs_read_its_metadata(run, tmp_path):
     assert "| background | 66.7 | 75.0 | 85.7 |" in text
     assert r"| cat \| dog | 25.0 | 50.0 | 33.3 |" in text
     assert "| crack | - | - | - |" in text
+
+
+def test_what_was_kept_after_training_is_told(run, trained, tmp_path):
+    model = run / "best.keras"
+    shutil.copyfile(trained / "best.keras", model)
+    write_hub_folder(run, tmp_path / "plain")
+    assert "kept in the model" not in (tmp_path / "plain/README.md").read_text()
+    keep_temperature(model, 1.4142)
+    keep_thresholds(model, {"cat": 0.3, "dog": 0.45})
+    write_hub_folder(run, tmp_path / "kept")
+    card = (tmp_path / "kept/README.md").read_text()
+    assert "logits are divided by 1.41 where they become probabilities" in card
+    assert "by its probability, a pixel is cat from 0.3 on, dog from 0.45 on. The results below are of before" in card
 
 
 def test_nothing_tells_of_the_machine_or_of_names_of_images(run, tmp_path):
