@@ -17,7 +17,8 @@ SMALLEST_BLOCK = 64
 """Side in pixels of the smallest blocks into which images are divided."""
 
 _FOLDS = Range(lambda folds: folds >= 2, "must be at least 2")
-_UNLABELLED_HINT = f"({', '.join(get_args(names.Unlabelled))}, {names.TEACH} or DIR; default: leave_out)"
+_UNLABELLED = get_args(names.Unlabelled)
+_TAUGHT_HINT = f"({', '.join(_UNLABELLED)}, {names.TEACH} or DIR; default: leave_out)"
 _BLOCK = Range(lambda side: side >= SMALLEST_BLOCK, f"must be at least {SMALLEST_BLOCK}")
 
 
@@ -34,6 +35,9 @@ _CHANNELS_HINT = "(default: 3, red, green and blue of any image)"
 class SourceOptions(Options):
     """A data set: where it is, and how it is read."""
 
+    can_teach = False
+    """Whether `unlabelled` takes images that a teacher labels."""
+
     data: Annotated[str | None, arg(metavar="DIR", help_behavior_hint="(default: the data of the first run)")] = None
     """A folder of images and masks; `toy`, the embedded data set; or `voc2012`, downloaded at first use."""
 
@@ -47,7 +51,7 @@ class SourceOptions(Options):
     masks: Annotated[str | None, arg(metavar="PATTERN", help_behavior_hint="")] = None
     """Where their masks are; what {split} and {name} stand for is the same in an image and its mask."""
 
-    unlabelled: names.Unlabelled = "leave_out"
+    unlabelled: Annotated[str, arg(metavar="HOW", help_behavior_hint=hint(_UNLABELLED, "leave_out"))] = "leave_out"
     """Images without a mask: leave them out, or take them for background as a whole."""
 
     merge: Annotated[tuple[str, ...], arg(metavar="A+B=NEW ...", help_behavior_hint="")] = ()
@@ -77,6 +81,11 @@ class SourceOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.unlabelled not in _UNLABELLED and not self.can_teach:
+            taught = f"{names.TEACH} and a folder of other images are for train.py, where a teacher labels them"
+            raise UserError(
+                f"{argument('unlabelled', self.unlabelled)}: must be {' or '.join(_UNLABELLED)} here; {taught}"
+            )
         for name in ("group_by", "folds"):
             if self.blocks is not None and getattr(self, name) is not None:
                 both = f"{argument(name)} and {argument('blocks')}"
@@ -146,6 +155,8 @@ class ImageOptions(SourceOptions):
 class DataOptions(ImageOptions):
     """The data to train and evaluate on."""
 
+    can_teach = True
+
     data: Annotated[str, arg(metavar="DIR")] = "toy"
     """A folder of images and masks; `toy`, embedded, drawn into data/toy; or `voc2012`, downloaded into data."""
 
@@ -155,7 +166,7 @@ class DataOptions(ImageOptions):
     val_split: Annotated[str, arg(metavar="NAME")] = "val"
     """The split to evaluate on after every epoch, on all of its images as a whole."""
 
-    unlabelled: Annotated[str, arg(metavar="HOW", help_behavior_hint=_UNLABELLED_HINT)] = "leave_out"  # type: ignore[assignment]
+    unlabelled: Annotated[str, arg(metavar="HOW", help_behavior_hint=_TAUGHT_HINT)] = "leave_out"
     """Images without a mask: leave them out; take them for background as a whole; or `teach`: let the moving average of
     the network label them as training goes. DIR: so with the images of another folder."""
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_splits
+from keras_fcn.datasets import Inspection, Pairs, inspect_pairs, open_pairs, open_splits
 from keras_fcn.datasets.balance import class_weights, repeat_factors
 from keras_fcn.datasets.balance.rare import rare_classes
 from keras_fcn.datasets.inspection import left_out
 from keras_fcn.datasets.inspection.labels import label_remarks, require_labels
 from keras_fcn.datasets.inspection.leaks import leaks
 from keras_fcn.datasets.windows import large_images
-from keras_fcn.errors import DataError, Remark
+from keras_fcn.errors import DataError, Remark, UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.runs.fingerprint import Fingerprint, Pair
 from keras_fcn.runs.names import TEACH, Balance
-from keras_fcn.training.inputs.unlabelled import open_unlabelled
+from keras_fcn.training.inputs.unlabelled import open_unlabelled, unlabelled_images
 
 LARGEST_DEFAULT_CROP = (320, 480)
 
@@ -80,6 +81,8 @@ def open_training_data(
     splits = options.split, options.val_split
     pairs, validation = open_splits(options.data, splits, reading=reading, **options.listing)
     require_classes(pairs.classes)
+    if options.has_teacher:
+        unlabelled_images(options.unlabelled, pairs)  # before all files are checked
     report(
         f"Data     {options.data}: {pairs.layout}, {pairs.classes.num_classes} classes, {len(pairs)} training and "
         f"{len(validation)} validation images; checking every file ..."
@@ -112,7 +115,9 @@ def open_training_data(
     large, unlabelled = large_images(pairs, inspections[0].sizes), None
     if options.has_teacher:
         labelled = {*inspections[0].contents, *inspections[1].contents}
-        unlabelled, inspected = open_unlabelled(options.unlabelled, pairs, labelled, report)
+        unlabelled, inspected = open_unlabelled(
+            options.unlabelled, pairs, labelled, report, _test_images(options, pairs.reading)
+        )
         fingerprint = dataclasses.replace(fingerprint, unlabelled=_described(unlabelled, inspected))
         large |= large_images(unlabelled, inspected.sizes)
     return TrainingData(
@@ -128,6 +133,14 @@ def open_training_data(
         large,
         unlabelled,
     )
+
+
+def _test_images(options: DataOptions, reading: str) -> tuple[Path, ...]:
+    """Returns the images of the data set's split test, with and without masks; none if it has no such split."""
+    with contextlib.suppress(UserError):
+        test = open_pairs(options.data, "test", reading=reading, **options.listing)
+        return (*test.images, *test.unlabelled)
+    return ()
 
 
 def _without_taught(findings: Iterable[DataError], pairs: Pairs) -> list[DataError]:

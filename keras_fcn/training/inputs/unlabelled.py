@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,20 @@ from keras_fcn.datasets import Inspection, Pairs, find_layout, inspect_pairs
 from keras_fcn.datasets.listing import inner_folders, pictures_in
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import IMAGE_SUFFIXES, displayed_size
+from keras_fcn.images.pillow import opened
 from keras_fcn.runs.names import TEACH
-from keras_fcn.system.files import by_suffix
+from keras_fcn.system.files import by_suffix, content_digest
+from keras_fcn.system.machine import decoding_threads
 from keras_fcn.system.text import shown
+
+FEW_COLORS = 8
+"""Colours up to which a picture looks like a mask, with few classes, too."""
+
+SAMPLED = 16
+"""Pictures that are looked at for such, before all are."""
+
+LOSSY = (".jpg", ".jpeg", ".heic", ".avif")
+"""Suffixes of pictures that are no masks, without looking."""
 
 
 def open_unlabelled(
@@ -23,14 +34,18 @@ def open_unlabelled(
     pairs: Pairs,
     known: Collection[str],
     report: Callable[[str], None],
+    test: Sequence[Path] = (),
 ) -> tuple[Pairs, Inspection]:
     """Lists images without labels, and decodes all of them once; those that are labelled somewhere are left out.
+
+    So are images of the test split, and what looks like masks.
 
     Args:
         unlabelled: A folder, or "teach" for the training images that have no mask.
         pairs: The training data, for the classes and those images.
         known: The contents of all labelled images, those for validation too, as `Inspection` has them.
         report: Called with each line of the log.
+        test: The images of the data set's test split.
 
     Returns:
         Pairs whose label files are the images themselves, read as class 0 everywhere; and their inspection.
@@ -38,7 +53,9 @@ def open_unlabelled(
     Raises:
         UserError: If there is no such folder, it holds no image or only labelled ones, or an image cannot be decoded.
     """
-    images = _images(unlabelled, pairs, report)
+    images = unlabelled_images(unlabelled, pairs, report)
+    if unlabelled != TEACH:
+        images = _without_test(unlabelled, _without_masks(unlabelled, images, pairs, report), test, report)
     alone = dataclasses.replace(
         pairs, images=images, labels=images, read_label=_read_no_label, findings=(), palette_means_colors=False,
         unlabelled=(), masks=None, stored_classes=None, label_ids=(), group_of={},
@@ -72,7 +89,10 @@ def open_unlabelled(
     )
 
 
-def _images(unlabelled: str, pairs: Pairs, report: Callable[[str], None]) -> tuple[Path, ...]:
+def unlabelled_images(
+    unlabelled: str, pairs: Pairs, report: Callable[[str], None] = lambda line: None
+) -> tuple[Path, ...]:
+    """Lists the images without labels; see `open_unlabelled`."""
     if unlabelled == TEACH:
         if not pairs.unlabelled:
             raise UserError(
@@ -98,6 +118,62 @@ def _images(unlabelled: str, pairs: Pairs, report: Callable[[str], None]) -> tup
     if others := [path for path in pictures if path.suffix.lower() not in IMAGE_SUFFIXES]:
         report(f"Files    left out of {folder}: {by_suffix(others)} (convert them to JPEGs or PNGs)")
     return images
+
+
+def _without_masks(
+    unlabelled: str, images: tuple[Path, ...], pairs: Pairs, report: Callable[[str], None]
+) -> tuple[Path, ...]:
+    """Returns images without those that have no more colours than a mask, unless the training images are so, too."""
+    most = max(FEW_COLORS, pairs.classes.num_classes + 1)
+    if _of_few_colors(pairs.images, most):
+        return images
+    masks = frozenset(_of_few_colors(images, most))
+    if len(masks) == len(images):
+        raise UserError(
+            f"{argument('unlabelled', unlabelled)}: all of its {len(images)} images look like masks, of at most {most} "
+            "colours each; give the folder of the images"
+        )
+    if masks:
+        names = shown([image.name for image in images if image in masks])
+        report(
+            f"Files    {len(masks)} of these images look like masks, of at most {most} colours, and left out: {names}"
+        )
+    return tuple(image for image in images if image not in masks)
+
+
+def _of_few_colors(images: Sequence[Path], most: int) -> list[Path]:
+    """Returns the images of at most so many colours; none, without decoding all, if some of them show none."""
+    lossless = [image for image in images if image.suffix.lower() not in LOSSY]
+
+    def is_of_few(path: Path) -> bool:
+        with contextlib.suppress(UserError), opened(path) as image:
+            return image.getcolors(most) is not None
+        return False
+
+    if not any(map(is_of_few, lossless[:: len(lossless) // SAMPLED + 1])):
+        return []
+    with decoding_threads() as threads:
+        return [path for path, is_one in zip(lossless, threads.map(is_of_few, lossless)) if is_one]
+
+
+def _without_test(
+    unlabelled: str, images: tuple[Path, ...], test: Sequence[Path], report: Callable[[str], None]
+) -> tuple[Path, ...]:
+    """Returns images without those of the test split, which are known by their contents, wherever they lie."""
+    sizes = {image.stat().st_size for image in images}
+    contents = {content_digest(image) for image in test if image.is_file() and image.stat().st_size in sizes}
+    if not contents:
+        return images
+    tested = [image for image in images if content_digest(image) in contents]
+    if len(tested) == len(images):
+        raise UserError(
+            f"{argument('unlabelled', unlabelled)}: all of its {len(images)} images are in the test split; it is there "
+            "to be evaluated on"
+        )
+    if tested:
+        names = shown([image.name for image in tested])
+        report(f"Files    {len(tested)} of these images are in the test split, and left out: {names}")
+    return tuple(image for image in images if image not in frozenset(tested))
 
 
 def _data_set(folder: Path) -> str | None:

@@ -9,10 +9,12 @@ from layouts import write_folders
 from PIL import Image
 from tiny_runs import Interruption, assert_same_run, silent, tiny
 
+from keras_fcn.commands.check import CheckOptions
 from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.data_options import DataOptions
+from keras_fcn.system.command_line import parse_options
 from keras_fcn.training.inputs.data import open_training_data
 from keras_fcn.training.inputs.unlabelled import open_unlabelled
 from keras_fcn.training.train import run_training as train
@@ -104,6 +106,45 @@ def test_what_is_no_folder_of_images_is_one_line(tmp_path, others):
         TrainConfig(pseudo_threshold=0.5)
 
 
+def test_masks_and_test_images_are_left_out(tmp_path, others):
+    """Masks of no known layout, and images of the test split by their contents; refused if there is nothing else."""
+    for split, count in {"train": 2, "val": 2, "test": 4}.items():  # scenes of the same number are the same
+        write_folders(tmp_path / "data" / split, [f"{split}{number}" for number in range(count)])
+    shutil.copy(tmp_path / "data/test/images/test3.jpg", others / "seen.jpg")
+    for number in (1, 3):
+        Image.fromarray(np.tri(70, 100, number, dtype=np.uint8)).save(others / f"1/photo_{number}_m.png")
+    lines = []
+    options = DataOptions(data=str(tmp_path / "data"), unlabelled=str(others))
+    data = open_training_data(options, "none", None, lines.append)
+    assert [path.name for path in data.unlabelled.images] == [f"photo_{number}.png" for number in (0, 2, 4, 1, 3)]
+    masks = "look like masks, of at most 8 colours, and left out: photo_1_m.png, photo_3_m.png"
+    assert f"Files    2 of these images {masks}" in lines
+    assert "Files    1 of these images are in the test split, and left out: seen.jpg" in lines
+    pairs = open_pairs(tmp_path / "data", "train")
+    (tmp_path / "masks").mkdir()
+    shutil.move(others / "1/photo_1_m.png", tmp_path / "masks/a.png")
+    with pytest.raises(
+        UserError, match="all of its 1 images look like masks, of at most 8 colours each; give the folde"
+    ):
+        open_unlabelled(str(tmp_path / "masks"), pairs, (), silent)
+    shutil.copytree(tmp_path / "data/test/images", tmp_path / "test")
+    test = open_pairs(tmp_path / "data", "test").images
+    with pytest.raises(UserError, match="all of its 4 images are in the test split; it is there to be evaluated on"):
+        open_unlabelled(str(tmp_path / "test"), pairs, (), silent, test)
+
+
+def test_a_folder_that_is_not_there_is_told_before_files_are_checked(tmp_path):
+    write_folders(tmp_path, ["a", "b", "c"])
+    lines = []
+    with pytest.raises(UserError, match=r"nowhere'?: no such folder"):
+        open_training_data(DataOptions(data=str(tmp_path), unlabelled="nowhere"), "none", None, lines.append)
+    assert lines == []
+    with pytest.raises(
+        UserError, match="--unlabelled nowhere: must be leave_out or background here; teach and a folder"
+    ):
+        parse_options(CheckOptions, [str(tmp_path), "--unlabelled", "nowhere"])
+
+
 def test_a_run_with_a_teacher_resumes_exactly(toy, others, tmp_path, monkeypatch):
     """Its teacher comes back, and other images than it began with are refused."""
     config, lines = tiny(toy, unlabelled=str(others), pseudo_threshold=0.06, epochs=1), []
@@ -115,7 +156,7 @@ def test_a_run_with_a_teacher_resumes_exactly(toy, others, tmp_path, monkeypatch
         train(config, tmp_path / "parts", report=silent)
     interruption.undo()
     shutil.copytree(others, tmp_path / "kept")
-    Image.new("RGB", (100, 70)).save(others / "0/photo_0.png")
+    Image.linear_gradient("L").resize((100, 70)).save(others / "0/photo_0.png")
     with pytest.raises(UserError, match="the unlabelled data have changed since the run began: 1 of 5 images have"):
         train(config, resume=tmp_path / "parts", report=silent)
     shutil.rmtree(others)
