@@ -52,6 +52,10 @@ class AugmentationOptions(Options):
     crop_size: Annotated[tuple[int, int] | None, SIZE, HEIGHT_WIDTH, arg(help_behavior_hint=_CROP_HINT)] = None
     """Height and width of the training crops in pixels; smaller images are padded."""
 
+    crops_per_image: Annotated[int, POSITIVE, arg(metavar="N")] = 1
+    """Crops of each image in an epoch: of few large images, one of each is a short epoch that shows little of them.
+    Images of more than 33.5 megapixels have as many as cover them, anyway."""
+
     scale: Annotated[tuple[float, float], SCALES, arg(metavar="MIN MAX")] = (1.0, 1.0)
     """Scale each training image by a random factor between these before it is cropped; 0.5 2 is usual."""
 

@@ -159,8 +159,11 @@ class _Builder:
 
     @functools.cached_property
     def cut(self) -> Cut:
-        """The training data with windows in place of large images."""
-        return cut_large(self.data.pairs, self.data.large, self.augmentation.taken)
+        """The training data, as often as an epoch has crops of them, with windows in place of large images."""
+        pairs, crops, large = self.data.pairs, self.config.augmentation.crops_per_image, self.data.large
+        if crops > 1:
+            pairs = pairs.repeated(np.array([1 if image in large else crops for image in pairs.images]))
+        return cut_large(pairs, large, self.augmentation.taken)
 
     @functools.cached_property
     def cut_unlabelled(self) -> Cut | None:
@@ -269,13 +272,15 @@ class _Builder:
         of_network = (
             f"{network.model} over {Parts(model).backbone.name}, {model.count_params() / 1e6:.1f} million weights"
         )
+        crops = config.augmentation.crops_per_image
+        of_each = f", {crops} of each image an epoch" if crops > 1 else ""
         if network.input_scale != 1:
             of_network += f", saved with images scaled by {network.input_scale:g}"
         return (
             f"Network  {of_network}\n"
             f"Weights  {loaded.description}\n"
             f"Steps    {config.run.epochs} epochs of {stream.steps_per_epoch}, each of {stream.images_per_step} crops "
-            f"of {height}x{width} pixels, on {devices}\n"
+            f"of {height}x{width} pixels{of_each}, on {devices}\n"
             f"Rate     {rate}\n"
             f"Loss     {' + '.join(map(name_of, self.losses))}{self.describe_teacher()}"
         )

@@ -41,6 +41,9 @@ SEEN = 0.05
 RARE = 0.01
 """Fraction of the pixels below which a class is worth a balance."""
 
+EPOCH_CROPS = 200
+"""Crops that an epoch has at least, if so many cover the images: between two validations, a model has to change."""
+
 SMALL_PART = 0.25
 """Fraction of an image, as the network sees it, that a crop shows: below it, crops are drawn around rare classes."""
 
@@ -158,6 +161,7 @@ class _Planner:
         self._input_scale = self._choose_input_scale()
         self._crop = self._choose_crop()
         self._choose_scale()
+        self._choose_crops_of_each()
         self._choose_balance()
         return self._plan_of_length()
 
@@ -224,18 +228,30 @@ class _Planner:
         areas = self._sizes[self._is_cut].prod(axis=1) // math.prod(math.ceil(side / low) for side in self._crop)
         self._samples = int(np.maximum(areas, 1).sum() + (~self._is_cut).sum())
 
+    @property
+    def _shown(self) -> float:
+        """The fraction of an image, as the network sees it, that a crop shows."""
+        return float(self._crop[0] * self._crop[1] / (self._size.prod() * self._input_scale**2))
+
+    def _choose_crops_of_each(self) -> None:
+        """Settles how many crops of each image an epoch has, where one of each would be a short one."""
+        crops = min(int(1 / self._shown), math.ceil(EPOCH_CROPS / self._samples))
+        if crops > 1:
+            reason = f"a crop shows {self._shown:.1%} of an image; one of each would be an epoch of {self._samples}"
+            self._settle("crops_per_image", crops, reason)
+            self._samples += (crops - 1) * int((~self._is_cut).sum())
+
     def _choose_balance(self) -> None:
         rare = min(self._parts, key=lambda name: self._parts[name], default="")
         part = self._parts.get(rare, 1.0)
         which = rare if len(self._parts) == 1 else f"{rare}, the rarest,"
         percent = f"{which} has {part:.2%} of the pixels"
-        shown = self._crop[0] * self._crop[1] / (self._size.prod() * self._input_scale**2)
         few_classes = len(self._parts) <= 2
         if part >= RARE:
             self._settle("balance", "none", percent)
             return
-        if shown < SMALL_PART:
-            self._settle("balance", "windows", f"{percent}, and a crop shows {shown:.0%} of an image")
+        if self._shown < SMALL_PART:
+            self._settle("balance", "windows", f"{percent}, and a crop shows {self._shown:.0%} of an image")
         elif not few_classes:
             self._settle("balance", "weights", percent)
         if few_classes:

@@ -68,12 +68,12 @@ KINDS = {
         "half_an_hour", {"input_scale": 0.8, "crop_size": (320, 416), "scale": (0.5, 1.5), "balance": "none"},
     ),
     "photographs that stand": (
-        ((500, 375), 1464, VOC), "half_an_hour", {"input_scale": 0.8, "crop_size": (416, 320)},
+        ((500, 375), 1464, VOC), "half_an_hour", {"input_scale": 0.8, "crop_size": (416, 320), "crops_per_image": 1},
     ),
     "cracks in 12 megapixels": (
         ((3000, 4000), 40, CRACK),
         "half_an_hour",
-        {"input_scale": 1.0, "crop_size": (320, 416), "scale": (0.69, 1.88), "balance": "windows",
+        {"input_scale": 1.0, "crop_size": (320, 416), "scale": (0.69, 1.88), "balance": "windows", "crops_per_image": 5,
          "loss": ("cross_entropy", "dice")},
     ),
     "objects that fill 12 megapixels": (
@@ -142,6 +142,18 @@ def test_the_cost_of_the_network_is_that_of_its_layers():
 
 def test_many_large_validation_images_are_named():
     assert "is validation, of 50 images" in plan((3000, 4000), 40, CRACK).choices[-1].reason
+
+
+def test_few_large_images_are_cropped_often_in_an_epoch():
+    """So that a validation comes after 200 crops at least, but none of a part that was shown already."""
+    few, fewer, seen = plan((3000, 4000), 9, CRACK), plan((600, 800), 24, CRACK), plan((400, 480), 500, CRACK)
+    crops = [
+        next((each for each in found.choices if each.setting == "crops_per_image"), None) for found in (few, fewer)
+    ]
+    assert [choice.value for choice in crops] == [23, 600 * 800 // (256 * 320)]
+    assert crops[0].reason == "a crop shows 1.1% of an image; one of each would be an epoch of 9"
+    assert few.epochs < 200
+    assert "crops_per_image" not in [choice.setting for choice in seen.choices]
 
 
 def test_data_without_a_class_but_background_have_a_plan():
