@@ -34,7 +34,7 @@ class Calibration:
         ece: Expected calibration error, 0-1: over the pixels, the mean of |accuracy - confidence| of their bin.
         bins: Pixels, sum of confidence, and correct pixels of each bin, float64 [15, 3].
         temperature: The temperature by which logits have to be divided for the least negative log-likelihood.
-        tempered_ece: The expected calibration error that this would leave, of the sampled pixels.
+        tempered_bins: The same as `bins` at that temperature, of the sampled pixels.
         precision: Of each class at the thresholds k / 1000, float64 [C, 1001]; NaN where it is never predicted.
         recall: The same; NaN for classes that are not in the ground truth.
         shown: Images and pixels of the ground truth that show each class, int64 [C, 2].
@@ -46,12 +46,17 @@ class Calibration:
     ece: float
     bins: np.ndarray
     temperature: float
-    tempered_ece: float
+    tempered_bins: np.ndarray
     precision: np.ndarray
     recall: np.ndarray
     shown: np.ndarray
     spread: np.ndarray
     checked_dice: np.ndarray
+
+    @property
+    def tempered_ece(self) -> float:
+        """Returns the expected calibration error that the temperature would leave, of the sampled pixels."""
+        return expected_calibration_error(self.tempered_bins)
 
     @property
     def average_precision(self) -> np.ndarray:
@@ -149,7 +154,7 @@ class Calibrator:
             precision, recall = right / (right + wrong), right / right[:, :1]
         return Calibration(
             expected_calibration_error(self._bins), self._bins, temperature,
-            expected_calibration_error(_binned(tempered, labels)), precision, recall, self._shown,
+            _binned(tempered, labels), precision, recall, self._shown,
             *_cross_validated(counts),
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_fcn.datasets import Pairs
-from keras_fcn.drawing.calibration import draw_calibration
+from keras_fcn.drawing.calibration import Curve, Reliability, draw_calibration
 from keras_fcn.drawing.charts import draw_confusion
 from keras_fcn.drawing.panels import draw_worst
 from keras_fcn.evaluation.results import Evaluation
@@ -30,10 +30,14 @@ def draw_evaluation(folder: Path, segment: Segment, pairs: Pairs, evaluation: Ev
     draw_confusion(folder / "confusion.png", evaluation.confusion_matrix, pairs.classes)
     if found := evaluation.calibration:
         curves = {
-            name: (found.precision[index], found.recall[index], float(found.average_precision[index]))
+            name: Curve(
+                found.precision[index], found.recall[index], float(found.average_precision[index]),
+                float(found.thresholds[index]),
+            )
             for index, name in enumerate(evaluation.class_names)
-        }
-        draw_calibration(folder / "calibration.png", found.bins, found.ece, curves, pairs.classes)
+        }  # fmt: skip
+        before, after = Reliability(found.bins, found.ece), Reliability(found.tempered_bins, found.tempered_ece)
+        draw_calibration(folder / "calibration.png", before, after, found.temperature, curves, pairs.classes)
     shown = evaluation.worst_images(worst)
     if shown:
         indices = [pairs.names.index(name) for name, _ in shown]
