@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "train.py", "evaluate.py", "predict.py", "-m keras_fcn.check", "-m keras_fcn.convert", "-m keras_fcn.summary",
     "-m export.saved_model", "-m export.serve", "-m export.onnx", "-m export.openvino", "-m export.litert",
-    "-m export.hub", "-m export.benchmark",
+    "-m export.hub", "-m export.benchmark", "-m export.web",
 )  # fmt: skip
 
 

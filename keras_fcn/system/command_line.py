@@ -169,7 +169,7 @@ def _terminate(*_) -> None:
 def _program() -> str:
     """Returns how this process was called: "train.py" or "python -m export.saved_model"."""
     module = sys.modules["__main__"].__spec__
-    return f"python -m {module.name}" if module else Path(sys.argv[0]).name
+    return f"python -m {module.name.removesuffix('.__main__')}" if module else Path(sys.argv[0]).name
 
 
 def _first_paragraph(box: str) -> str:

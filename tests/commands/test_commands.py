@@ -14,6 +14,7 @@ from export.formats.conversion import FormatOptions
 from export.hub import HubOptions
 from export.onnx import OnnxOptions
 from export.server.options import ServeOptions
+from export.web.__main__ import WebOptions
 from keras_fcn.commands.check import CheckOptions
 from keras_fcn.commands.convert import ConvertOptions
 from keras_fcn.commands.evaluate import EvaluateOptions
@@ -33,6 +34,7 @@ OPTIONS = {
     "keras_fcn.summary": SummaryOptions,
     "export.serve": ServeOptions,
     "export.benchmark": BenchmarkOptions,
+    "export.web": WebOptions,
     "export.hub": HubOptions,
     "export.onnx": OnnxOptions,
     **dict.fromkeys(("export.openvino", "export.litert"), FormatOptions),

@@ -10,7 +10,7 @@ from conftest import ROOT
 LIGHT_COMMANDS = ["train.py", "evaluate.py", "predict.py"]
 LIGHT_MODULES = ["keras_fcn.check", "keras_fcn.convert", "keras_fcn.summary", "export.saved_model", "export.onnx",
                  "export.openvino", "export.litert", "export.hub", "export.serve",
-                 "export.benchmark"]  # fmt: skip
+                 "export.benchmark", "export.web"]  # fmt: skip
 
 
 HELP = """

@@ -23,11 +23,12 @@ CELL = r"```python\n(.*?)```"
 SCRIPTS = (
     "train.py", "predict.py", "evaluate.py", "keras_fcn/check.py", "keras_fcn/convert.py", "keras_fcn/summary.py",
     "export/saved_model.py", "export/serve.py", "export/onnx.py", "export/hub.py", "export/benchmark.py",
+    "export/web/__main__.py",
     "benchmarks/train_step.py",
     "benchmarks/inference.py", "benchmarks/serving.py", "benchmarks/quality.py",
     "benchmarks/attacks.py", "benchmarks/input_pipeline.py",
 )  # fmt: skip
-ELSEWHERE = {"--logdir", "--labels", "--output", "--no-deps"}
+ELSEWHERE = {"--logdir", "--labels", "--directory", "--output", "--no-deps"}
 """Options of other programs."""
 
 

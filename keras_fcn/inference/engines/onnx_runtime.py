@@ -34,6 +34,11 @@ def open_onnx(path: Path, threads: int) -> Engine:
     Raises:
         UserError: If it is damaged, or was not written by this program.
     """
+    return engine_of_file(path, opened_onnx(path, threads))
+
+
+def opened_onnx(path: Path, threads: int) -> Opened:
+    """Opens a file as `open_onnx` does; returns what is in it."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -56,4 +61,4 @@ def open_onnx(path: Path, threads: int) -> Engine:
                 raise MemoryError(reason_of(error)) from None
             raise UserError(f"{path}: fails in {PROGRAM} ({reason_of(error)})") from None
 
-    return engine_of_file(path, Opened(PROGRAM, COMMAND, facts, run, shape, frozenset(outputs)))
+    return Opened(PROGRAM, COMMAND, facts, run, shape, frozenset(outputs))
