@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -161,11 +161,37 @@ def export_format(
         written_file = form.open(folder / form.files[-1], classes)
         comparisons = verify_file(form.files[-1], written_file, Predictor(model), size, samples, not int8)
         write_json(folder / LABELS, labels_of(model))
-        # An old file must not be opened with new weights: it is removed first, and the new one is moved last.
-        (directory / form.files[-1]).unlink(missing_ok=True)
-        for name in (LABELS, *form.files):
-            (folder / name).replace(directory / name)
+        replace_together((LABELS, *form.files), folder, directory)
     return directory / form.files[-1], comparisons
+
+
+def replace_together(names: Sequence[str], folder: Path, directory: Path) -> None:
+    """Moves files from a folder into another; if one cannot be moved, the other is as it was before.
+
+    Args:
+        names: The files. The last one is what is opened: never beside others that it does not belong to.
+        folder: Where they are.
+        directory: Where they replace those of these names.
+
+    Raises:
+        OSError: If one cannot be moved.
+    """
+    kept = Path(tempfile.mkdtemp(dir=folder))
+    old = [name for name in reversed(names) if (directory / name).exists()]
+    try:
+        for name in old:
+            (directory / name).replace(kept / name)
+        for name in names:
+            (folder / name).replace(directory / name)
+    except OSError:
+        with contextlib.suppress(OSError):
+            for name in reversed(names):
+                if name not in old and not (folder / name).exists():
+                    (directory / name).unlink()
+            for name in reversed(old):
+                if (kept / name).exists():
+                    (kept / name).replace(directory / name)
+        raise
 
 
 @contextlib.contextmanager

@@ -35,12 +35,14 @@ def locked(path: Path, busy: str, patience: float = 0.0) -> Iterator[None]:
             raise UserError(f"{_owner(path)} {busy}")
         time.sleep(0.5)
     try:
-        os.truncate(file, 0)
-        now = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
-        os.write(file, f"process {os.getpid()} on {socket.gethostname()}, since {now},\n".encode())
+        with written(path):
+            os.truncate(file, 0)
+            now = datetime.datetime.now().strftime("%Y-%m-%d %H:%M:%S")
+            os.write(file, f"process {os.getpid()} on {socket.gethostname()}, since {now},\n".encode())
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a file that nobody holds is no lock
+            path.unlink()
         os.close(file)
 
 

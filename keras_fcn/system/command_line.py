@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import io
 import os
 import signal
@@ -88,7 +89,7 @@ def run_command(command: Callable[[], int | None]) -> None:
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         sys.stdout = None
         sys.exit(0)
-    except (OSError, MemoryError) as error:
+    except Exception as error:
         if not (line := _refused(error)):
             raise
         _close_output()
@@ -96,17 +97,22 @@ def run_command(command: Callable[[], int | None]) -> None:
         sys.exit(USER_ERROR)
 
 
-def _refused(error: OSError | MemoryError) -> str:
-    """Returns a line about what the operating system refused; none for what only a library calls an OSError."""
+def _refused(error: Exception) -> str:
+    """Returns a line about what the operating system refused to Python or TensorFlow; none for any other error."""
     if isinstance(error, MemoryError):
         reason = f" ({reason_of(error)})" if str(error) else ""
         return f"there is not enough memory{reason}; end other programs, or ask for less at once"
     if "No usable temporary directory" in str(error):
         return "no folder for temporary files can be written; set TMPDIR to one that can"
-    if error.errno is None:
+    if isinstance(error, OSError):
+        number, file, reason = error.errno, error.filename or _open_file(error), reason_of(error)
+    else:  # TensorFlow's errors say what file, and the system's words
+        file, _, reason = reason_of(error).rpartition("; ")
+        number = next((number for number in errno.errorcode if os.strerror(number) == reason), None) if file else None
+    if number is None:
         return ""
-    fix = "free disk space" if error.errno in NO_SPACE else "see that its disk can be read and written, by you, too"
-    return f"{error.filename or _open_file(error) or 'a file or the output'}: {reason_of(error)}; {fix}"
+    fix = "free disk space" if number in NO_SPACE else "see that its disk can be read and written, by you, too"
+    return f"{file or 'a file or the output'}: {reason}; {fix}"
 
 
 def _open_file(error: OSError) -> str:

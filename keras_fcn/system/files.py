@@ -100,17 +100,23 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     """Yields a temporary folder, which replaces an existing `path` when the block ends without an error.
 
     Raises:
-        UserError: If it cannot be written.
+        UserError: If it cannot be written; an existing one is untouched.
     """
     temporary = temporary_path(path)
+    new, old = temporary / "new", temporary / "old"
     try:
         with written(path):
             shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir(parents=True)
-            yield temporary
+            new.mkdir(parents=True)
+            yield new
             if path.exists():
-                shutil.rmtree(path)
-            temporary.replace(path)
+                path.replace(old)
+            try:
+                new.replace(path)
+            except OSError:
+                with contextlib.suppress(OSError):  # there may be none
+                    old.replace(path)
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
+import tensorflow as tf
 from conftest import ROOT
 
 from keras_fcn.errors import LostWorkerError, UserError, argument
@@ -93,7 +94,11 @@ def test_what_the_system_refuses_is_one_line(capsys, tmp_path):
     def large():
         raise MemoryError("Unable to allocate 8 GiB")
 
+    def within_tensorflow():
+        tf.io.TFRecordWriter(str(tmp_path / "none/events"))
+
     for command, line in [
+        (within_tensorflow, f"{tmp_path / 'none/events'}: No such file or directory; see that "),
         (full, f"{path}: No space left on device; free disk space"),
         (hidden, f"{tmp_path / 'none'}: No such file or directory; see that "),
         (large, "there is not enough memory (Unable to allocate 8 GiB); "),

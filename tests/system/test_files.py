@@ -1,7 +1,9 @@
 import dataclasses
 import datetime
+import errno
 import json
 import math
+import os
 import shutil
 import types
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from export.formats.conversion import replace_together
 from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.results import Evaluation
@@ -16,7 +19,8 @@ from keras_fcn.evaluation.watch import Watch
 from keras_fcn.runs import folder
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
-from keras_fcn.system.files import content_digest, new_folder, replaced_file, write_json
+from keras_fcn.runs.lock import locked
+from keras_fcn.system.files import content_digest, new_folder, replaced_file, replaced_folder, write_json
 from keras_fcn.training.records.writer import RunWriter
 
 
@@ -74,6 +78,60 @@ def test_a_folder_that_is_not_empty_is_never_replaced(tmp_path):
     with pytest.raises(OSError, match="set"), new_folder(tmp_path / "set"):
         pass
     assert (tmp_path / "set/mine").read_text() == "mine"
+
+
+@pytest.fixture
+def refused(monkeypatch):
+    """Paths that no other file or folder can be renamed to."""
+    paths, replace = [], Path.replace
+
+    def refuse(path, target):
+        if target in paths:
+            paths.remove(target)
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(target))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    return paths
+
+
+def test_a_folder_is_there_when_its_replacement_cannot_be_renamed(tmp_path, refused):
+    path = tmp_path / "frames"
+    path.mkdir()
+    (path / "1.png").write_text("old")
+    refused.append(path)
+    with pytest.raises(UserError, match="Input/output error"), replaced_folder(path) as temporary:
+        (temporary / "1.png").write_text("new")
+    assert [(file, file.read_text()) for file in tmp_path.rglob("*.*")] == [(path / "1.png", "old")]
+    with replaced_folder(path) as temporary:
+        (temporary / "2.png").write_text("new")
+    assert [*tmp_path.iterdir(), *path.iterdir()] == [path, path / "2.png"]
+
+
+@pytest.mark.parametrize("failing", ["labels.json", "model.bin", "model.xml"])
+@pytest.mark.parametrize("older", [(), ("labels.json",), ("labels.json", "model.bin", "model.xml")])
+def test_files_of_an_export_are_replaced_together_or_not_at_all(tmp_path, refused, failing, older):
+    names = ("labels.json", "model.bin", "model.xml")
+    folder, directory = tmp_path / "folder", tmp_path / "directory"
+    folder.mkdir(), directory.mkdir()
+    for name in names:
+        (folder / name).write_text("new")
+    for name in older:
+        (directory / name).write_text("old")
+    refused.append(directory / failing)
+    with pytest.raises(OSError, match=failing):
+        replace_together(names, folder, directory)
+    assert {path.name: path.read_text() for path in directory.iterdir()} == dict.fromkeys(older, "old")
+
+
+def test_a_lock_whose_file_cannot_be_removed_is_free_afterwards(tmp_path, monkeypatch):
+    def unlink(path, missing_ok=False):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    for _ in range(2):
+        with locked(tmp_path / "lock", "is held"):
+            pass
 
 
 def test_json_that_cannot_be_written_leaves_the_old(tmp_path):

@@ -190,7 +190,14 @@ class _Inspector:
         for index, count, *_ in counts:
             pixels[index] = count
         runs = [(index, of_id[0]) for index, _, *of_id in counts if of_id]
-        return _Content(pixels, photo, is_turned_alone, (known.digest(image), known.digest(label)), thumbnail, runs)
+        return _Content(pixels, photo, is_turned_alone, (self._digest(image), self._digest(label)), thumbnail, runs)
+
+    def _digest(self, path: Path) -> str:
+        """Returns the `content_digest` of a file; raises DataError if one that is there cannot be read to its end."""
+        digest = self._known.digest(path)
+        if not digest and path.exists():
+            raise DataError("undecodable file", f"{path}: cannot be read to its end; see that its disk can be read")
+        return digest
 
     def _photo(self, image: Path) -> tuple[Inspected, str]:
         """Returns the properties of an image, and its thumbnail."""

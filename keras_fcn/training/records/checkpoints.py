@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,10 @@ class Checkpoints:
         """Removes what a full disk or the end of the process left half-written: gigabytes that nothing reads."""
         for folder in self._run.checkpoints.glob("ckpt-*_temp"):
             shutil.rmtree(folder, ignore_errors=True)
+        for data in self._run.checkpoints.glob("ckpt-*.data-*"):  # of one whose removal was stopped after its index
+            if not data.with_suffix(".index").exists():
+                with contextlib.suppress(OSError):
+                    data.unlink()
 
     def _remove_old(self, newest: int) -> None:
         """Removes all checkpoints but the newest ones to keep; later ones are damaged, and will be replaced."""

@@ -11,6 +11,7 @@ from PIL import Image
 from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.datasets.inspection.leaks import repeats
 from keras_fcn.errors import Remark, UserError
+from keras_fcn.runs import known_files
 from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.training.inputs.data import open_training_data
 
@@ -135,3 +136,12 @@ def lines_about(root):
     lines = []
     open_training_data(DataOptions(str(root)), "none", None, lines.append)
     return lines[1:]
+
+
+def test_a_file_whose_content_cannot_be_read_again_is_a_finding(toy, monkeypatch):
+    """Without its digest, the run that begins with it would be told that its data have changed."""
+    pairs = open_pairs(str(toy), "val")
+    broken, digest = pairs.labels[1], known_files.content_digest
+    monkeypatch.setattr(known_files, "content_digest", lambda path: "" if path == broken else digest(path))
+    with pytest.raises(UserError, match=f"{broken}: cannot be read to its end"):
+        inspect_pairs(pairs).require_sound()

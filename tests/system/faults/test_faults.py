@@ -1,6 +1,7 @@
 """Every call fails once: the same bits afterwards, or one line; never a traceback, a half file or a lost one."""
 
 import os
+import re
 import shutil
 
 import pytest
@@ -11,7 +12,7 @@ from keras_fcn.datasets.toy import draw_toy_dataset
 
 SEED, SAMPLE = (int(os.environ.get(name, default)) for name, default in (("FAULTS_SEED", "0"), ("FAULTS_SAMPLE", "25")))
 KINDS = os.environ.get("FAULTS_KINDS", ",".join(ERRORS)).split(",")
-EVERY = "FAULTS_EVERY" in os.environ
+EVERY, PLACES = "FAULTS_EVERY" in os.environ, os.environ.get("FAULTS_PLACES", "")
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +74,16 @@ def test_a_fault_of_each_kind_in_a_conversion(library, kept, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("trained_and_exported")
 @pytest.mark.parametrize("name", CASES)
-def test_calls_fail_one_after_the_other(library, kept, tmp_path, name, record_property):
+def test_calls_fail_one_after_the_other(library, kept, tmp_path, name, request):
     """FAULTS_EVERY=1 takes every call with every errno: hours. FAULTS_SAMPLE is the number of calls otherwise."""
     case, work = CASES[name], tmp_path / "work"
+    if case.needs != ("data",):
+        request.getfixturevalue("trained_and_exported")
     wrong, ends = [], {}
     with Commands(library, tmp_path / "commands", work, case.modules) as commands:
         expected, calls = undisturbed(case, commands, work, kept)
-        faults = faults_at(calls, KINDS, SEED, EVERY)
+        faults = [fault for fault in faults_at(calls, KINDS, SEED, EVERY) if re.search(PLACES, fault.place)]
         for fault in faults if EVERY else faults[:SAMPLE]:
             found, outcome = problems(case, commands, work, kept, expected, fault)
             wrong += found

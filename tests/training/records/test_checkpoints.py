@@ -28,6 +28,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     checkpoints = Checkpoints(run, tf.train.Checkpoint(weights=tf.Variable(tf.zeros([100_000]))), keep=2)
     checkpoints.save()
     (run.checkpoints / "ckpt-9_temp").mkdir()  # of a process that was killed
+    (run.checkpoints / "ckpt-0.data-00000-of-00001").write_bytes(bytes(9))  # of one killed as it removed a checkpoint
     before = {path: path.read_bytes() for path in run.checkpoints.glob("ckpt-1*")}
     with files_of_at_most(200_000), pytest.raises(UserError) as caught:
         checkpoints.save()
