@@ -139,6 +139,14 @@ class RunFolder:
         write_json(run.config, settings)
         return run
 
+    def require_exists(self) -> None:
+        """Raises UserError if the run's folder is gone: what is written would lie in a new one, which is no run."""
+        if not self.root.is_dir():
+            raise UserError(
+                f"{self.root}: was removed or renamed while its training ran; put it back, or name its new place, and "
+                f"resume with {argument('resume', self.root)}"
+            )
+
     def locked(self, patience: float = 0.0) -> contextlib.AbstractContextManager[None]:
         """Keeps other processes from training here while the block runs; makes the folder.
 

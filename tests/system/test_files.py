@@ -245,5 +245,10 @@ def test_an_epoch_that_cannot_be_written_says_how_to_resume(tmp_path, toy):
     writer = RunWriter(run, open_pairs(toy, "val"), Watch(), finished_epochs=0, step=0)
     run.history.mkdir()
     evaluation = Evaluation(("cat",), 1, np.array([[1]]), {"a": 1.0})
-    with pytest.raises(UserError, match=r"epoch 1 cannot be written \(.*\); free disk space and resume with resume="):
+    with pytest.raises(UserError, match=r"epoch 1 cannot be written \(.*\); make .* and resume with resume="):
         writer.add_epoch(epoch(1, 0.5), evaluation, segment=None, best=None)
+    shutil.rmtree(run.root)
+    with pytest.raises(UserError, match=f"^{run.root}: was removed or renamed while its training ran"):
+        writer.add_epoch(epoch(1, 0.5), evaluation, segment=None, best=None)
+    writer.draw_curves()
+    assert not run.root.exists()

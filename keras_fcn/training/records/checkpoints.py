@@ -67,17 +67,24 @@ class Checkpoints:
             raise
 
     def _write(self, number: int) -> None:
+        self._run.require_exists()
         self._remove_unfinished()
+        is_written = False
         try:
             self._run.checkpoints.mkdir(parents=True, exist_ok=True)
             with without_wildcards(self._run.checkpoints) as folder:
                 self._state.write(str(folder / f"ckpt-{number}"))
+            is_written = True
             self._remove_old(number)
         except (OSError, tf.errors.OpError) as error:
+            if not is_written:  # TensorFlow writes the index in its place
+                with contextlib.suppress(OSError):
+                    (self._run.checkpoints / f"ckpt-{number}.index").unlink()
             self._remove_unfinished()
             raise UserError(
                 f"{self._run.checkpoints}: a checkpoint cannot be written ({reason_of(error)}); the last good one is "
-                f"{self.newest}; free disk space and resume with {argument('resume', self._run.root)}"
+                f"{self.newest}; make it writable or free disk space and resume with "
+                f"{argument('resume', self._run.root)}"
             ) from None
 
     def _remove_unfinished(self) -> None:

@@ -83,6 +83,7 @@ class RunWriter:
         Raises:
             UserError: If a file cannot be written, as on a full disk.
         """
+        self._run.require_exists()
         self._history.append(row)
         try:
             self._run.write_history(self._history)
@@ -95,9 +96,10 @@ class RunWriter:
                 by = {"by": self._watch.what, "why": self._watch.why}
                 write_json(self._run.best_note, {"epoch": row.epoch, **by, "value": row.val_watched})
         except (OSError, UserError, tf.errors.OpError) as error:
+            reason = error.marked.rpartition("; ")[0] if isinstance(error, UserError) else reason_of(error)
             raise UserError(
-                f"{self._run.root}: epoch {row.epoch} cannot be written ({reason_of(error)}); free disk space and "
-                f"resume with {argument('resume', self._run.root)}"
+                f"{self._run.root}: epoch {row.epoch} cannot be written ({reason}); make it writable or free disk "
+                f"space and resume with {argument('resume', self._run.root)}"
             ) from None
 
     def _write_events(self, row: EpochRow, segment: Segment) -> None:
@@ -110,8 +112,8 @@ class RunWriter:
             )
 
     def draw_curves(self) -> None:
-        """Draws the history so far."""
-        if self._history:
+        """Draws the history so far, unless the run's folder was removed."""
+        if self._history and self._run.root.is_dir():
             draw_curves(self._run.curves, self._history, self._validation.classes)
 
     def draw_predictions(self) -> None:
