@@ -82,6 +82,6 @@ $(VENV)/.installed: requirements.txt constraints.txt pyproject.toml | $(BIN)/pyt
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt requirements-extra.txt requirements-formats.txt requirements-pretrained.txt \
-		requirements-serve.txt $(VENV)/.installed
+		requirements-serve.txt requirements-tune.txt $(VENV)/.installed
 	$(INSTALL) $(VERSIONS) -r requirements-dev.txt
 	@touch $@

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from keras_fcn.system.startup import start_tensorflow
     from keras_fcn.training.losses import SegmentationLoss
     from keras_fcn.training.train import train
+    from keras_fcn.training.tuning.tune import tune
 
 __version__ = "0.1.0"
 
@@ -67,6 +68,7 @@ __all__ = [
     "summarize",
     "train",
     "training_dataset",
+    "tune",
     "write_label",
     "write_pairs",
 ]
@@ -99,6 +101,7 @@ _HOME = {
     "summarize": "network.cost.complexity",
     "train": "training.train",
     "training_dataset": "pipeline.batches",
+    "tune": "training.tuning.tune",
     "write_label": "images.masks",
     "write_pairs": "datasets.layouts.writing",
 }

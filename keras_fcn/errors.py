@@ -50,6 +50,10 @@ class LostWorkerError(_LineError, RuntimeError):
     """Another worker of this training has ended or failed: one line that says so, and how to resume."""
 
 
+class UnfitSettingsError(UserError):
+    """Settings with which a training cannot go on, though it may with others: the loss diverges, or memory ends."""
+
+
 class NoSpaceError(UserError):
     """A full disk, on which nothing else can be written either."""
 

@@ -11,17 +11,22 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, arg
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.config import TrainConfig, require_one_length
 from keras_fcn.runs.config_files import config_words, own_parts, read_config, require_resumable
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.names import TRACKERS, TrackerName
 from keras_fcn.system.command_line import command_line, parse_options
-from keras_fcn.system.options import NOT_NEGATIVE, Options, option
+from keras_fcn.system.options import AT_LEAST_1, NOT_NEGATIVE, Options, option
 from keras_fcn.system.startup import start_tensorflow
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.ray import train_on_ray
+from keras_fcn.training.tuning.folder import TuningFolder
 
+_TUNE_HINT = (
+    "(default: learning_rate, a tenth to ten times its own; scale; input_scale, half to twice its own and at most 1; "
+    "loss; from pretrained weights backbone_rate, 0.02 to 1)"
+)
 _TRACKER_HINT = f"({', '.join(TRACKERS)}; default: none)"
 
 NEXT_STEPS = """
@@ -58,6 +63,14 @@ class TrainOptions(Options):
     tracker: Annotated[TrackerName | None, arg(metavar="NAME", help_behavior_hint=_TRACKER_HINT)] = None
     """Send values and curves to an experiment tracker, as its own environment variables say; a resumed run goes on in
     the tracker that it began in."""
+
+    tune: Annotated[int | None, AT_LEAST_1, arg(metavar="N", help_behavior_hint="")] = None
+    """Search settings: train N times, each time with others, with the same data, seed and epochs; keep the best as a
+    recipe, best.yaml. The same command, and --resume, go on with a search that was stopped."""
+
+    tune_over: Annotated[tuple[str, ...], arg(metavar="NAME=RANGE ...", help_behavior_hint=_TUNE_HINT)] = ()
+    """What --tune varies: numbers, learning_rate=1e-4..1e-2; choices, loss=cross_entropy,cross_entropy+dice or
+    scale=1+1,0.5+1.5, where + stands between the values of one."""
 
     settings: Annotated[OmitArgPrefixes[TrainConfig], arg(name="")] = dataclasses.field(default_factory=TrainConfig)
 
@@ -115,7 +128,8 @@ def _given(arguments: Sequence[str], name: str) -> str:
 
 
 def _resumed(run: Path, arguments: Sequence[str]) -> TrainOptions:
-    path = run / "config.json"
+    search = TuningFolder(run)
+    path = search.settings if search.is_tuning else RunFolder(run).config
     words: list[str] = []
     if path.is_file():
         _require_no_parts(path)
@@ -123,7 +137,8 @@ def _resumed(run: Path, arguments: Sequence[str]) -> TrainOptions:
     merged = parse_options(TrainOptions, [*words, *arguments])
     if merged.run_dir is not None:
         raise UserError("--run-dir and --resume exclude each other: a run is resumed in its own folder")
-    require_resumable(run, merged.settings)
+    if not search.is_tuning:
+        require_resumable(run, merged.settings)
     return merged
 
 
@@ -138,6 +153,11 @@ def _require_no_parts(path: Path) -> None:
 def _train(options: TrainOptions) -> RunFolder | None:
     """Returns the run's folder; None in workers beside the chief."""
     settings = options.settings
+    if options.tune or (options.resume and TuningFolder(options.resume).is_tuning):
+        _tune(options)
+        return None
+    if options.tune_over:
+        raise UserError(f"{argument('tune_over')} needs {argument('tune')} N, the number of trials")
     if options.ray_workers and options.tracker is not None:
         raise UserError("--tracker and --ray-workers exclude each other: track a run of this process; leave one out")
     if options.ray_workers:
@@ -148,3 +168,22 @@ def _train(options: TrainOptions) -> RunFolder | None:
 
     result = run_training(settings, options.run_dir, options.resume, tracker=options.tracker)
     return result if cluster is None or cluster.is_chief else None
+
+
+def _tune(options: TrainOptions) -> None:
+    """Trains the trials of a search, and says what came of it."""
+    if options.ray_workers:
+        raise UserError(
+            "--tune and --ray-workers exclude each other: trials are trained in this process; leave one out"
+        )
+    start_tensorflow()
+    from keras_fcn.training.tuning.tune import tune
+
+    tune(
+        options.tune,
+        options.settings,
+        over=options.tune_over,
+        run_dir=options.run_dir,
+        resume=options.resume,
+        tracker=options.tracker,
+    )

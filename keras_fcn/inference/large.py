@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UnfitSettingsError
 from keras_fcn.inference.arrays import Array, ProbabilityFunction, Segment, likeliest
 from keras_fcn.inference.options import TILE_MULTIPLE, InferenceOptions
 from keras_fcn.inference.tiling import Tiled
@@ -79,7 +79,7 @@ def within_memory(what: str, fix: str) -> Iterator[None]:
         fix: What takes less memory.
 
     Raises:
-        UserError: If the memory does not suffice.
+        UnfitSettingsError: If the memory does not suffice.
     """
     try:
         yield
@@ -87,7 +87,7 @@ def within_memory(what: str, fix: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         device = "GPU" if "GPU" in str(error) else "device"
-        raise UserError(f"{what}: the memory of the {device} does not suffice; {fix}") from None
+        raise UnfitSettingsError(f"{what}: the memory of the {device} does not suffice; {fix}") from None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

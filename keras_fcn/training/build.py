@@ -30,8 +30,8 @@ from keras_fcn.training.distributed.devices import (
     uses_xla,
 )
 from keras_fcn.training.distributed.workers import Workers
-from keras_fcn.training.initial_weights import LoadedWeights, load_backbone_weights, load_matching_layers
 from keras_fcn.training.inputs.data import TrainingData, open_training_data
+from keras_fcn.training.inputs.initial_weights import LoadedWeights, load_backbone_weights, load_matching_layers
 from keras_fcn.training.inputs.stream import TrainingStream
 from keras_fcn.training.losses import SegmentationLoss, Term
 from keras_fcn.training.step.batch_norm import prepare_batch_norms, restore_statistics

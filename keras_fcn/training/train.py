@@ -49,6 +49,7 @@ def run_training(
     initial_weights: list | None = None,
     own: OwnParts | None = None,
     tracker: TrackerName | None = None,
+    like: RunFolder | None = None,
 ) -> RunFolder:
     """Trains a network and writes its files to a run folder.
 
@@ -64,6 +65,7 @@ def run_training(
         initial_weights: The network's weights, in the order of `get_weights`, instead of those of `config`.
         own: Parts of one's own; a run is resumed with the same.
         tracker: The experiment tracker that gets the values; a resumed run's own if None.
+        like: A run whose data a new one has to have: what is known of their files is taken from it.
 
     Returns:
         The run's folder; its metrics.json holds the metrics of best.keras.
@@ -76,7 +78,7 @@ def run_training(
     started = time.perf_counter()
     run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
     own = own or OwnParts()
-    opening = Opening(config, own, run_dir, resume)
+    opening = Opening(config, own, run_dir, resume, like)
     if config.run.minutes and not opening.config.run.minutes:
         report(f"Minutes  {opening.root} keeps its epochs, {opening.config.epochs}, which were fixed when it began")
     config = opening.config

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_fcn.datasets import Pairs
-from keras_fcn.errors import UserError, argument
+from keras_fcn.errors import UnfitSettingsError, UserError, argument
 from keras_fcn.evaluation.evaluate import evaluate
 from keras_fcn.evaluation.watch import Watch
 from keras_fcn.inference.engines.keras_model import large_image_segmenter
@@ -169,8 +169,8 @@ class Training:
         started, first_step = time.perf_counter(), self.step
         while not (self.is_finished or self.workers.highest(self.model.stop_training)):
             epoch = int(self.finished_epochs.numpy()) + 1
-            report(f"\nEpoch {epoch}/{self.options.epochs}{self._time_left(started, first_step)}")
             listeners.on_epoch_begin(epoch - 1)
+            report(f"\nEpoch {epoch}/{self.options.epochs}{self._time_left(started, first_step)}")
             progress = self._train_epoch(epoch, checkpoints, listeners)
             checkpoints.save_first()
             row = self.finish_epoch(epoch, progress, output)
@@ -205,11 +205,11 @@ class Training:
         return float(self.make_step.groups[0].optimizer.learning_rate.numpy())
 
     def _require_finite(self, loss: float, checkpoints: Checkpoints) -> None:
-        """Raises UserError if the loss after the last step is NaN, or diverges."""
+        """Raises UnfitSettingsError if the loss after the last step is NaN, or diverges."""
         if loss < LARGEST_LOSS:
             return
         names = ", ".join(self.stream.file_names(self.step))
-        raise UserError(
+        raise UnfitSettingsError(
             f"the loss became {loss:.4g} in step {self.step}, on {names}; try a lower {argument('learning_rate')}, "
             f"or {argument('clip_norm', 1)}. The last good checkpoint: {checkpoints.newest}"
         )

@@ -16,7 +16,7 @@ from keras_fcn.network.backbones.vgg import build_vgg16, vgg16
 from keras_fcn.network.fcn import build_fcn
 from keras_fcn.network.parts import Parts
 from keras_fcn.runs.names import BACKBONES
-from keras_fcn.training.initial_weights import load_backbone_weights
+from keras_fcn.training.inputs.initial_weights import load_backbone_weights
 from keras_fcn.training.step.batch_norm import batch_norms
 
 DEEP = ("resnet101", "resnet152", "resnet34_v2", "efficientnet_v2_b3", "efficientnet_v2_s", "vgg16",

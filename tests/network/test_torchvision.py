@@ -17,8 +17,8 @@ from keras_fcn.errors import UserError
 from keras_fcn.inference.models import load_model
 from keras_fcn.network.backbones import build_backbone
 from keras_fcn.network.parts import Parts
-from keras_fcn.training import initial_weights
-from keras_fcn.training.initial_weights import load_backbone_weights, load_matching_layers
+from keras_fcn.training.inputs import initial_weights
+from keras_fcn.training.inputs.initial_weights import load_backbone_weights, load_matching_layers
 from keras_fcn.training.train import run_training as train
 
 ORIGINAL = dict(np.load(ROOT / "tests/fixtures/weights/torchvision_segmentation.npz"))

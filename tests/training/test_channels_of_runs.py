@@ -16,7 +16,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.inference.models import load_model
 from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.transforms import pad_to_size, random_color_jitter
-from keras_fcn.training.initial_weights import load_matching_layers
+from keras_fcn.training.inputs.initial_weights import load_matching_layers
 
 BANDS = np.random.default_rng(0).integers(0, 256, (40, 60, 8), np.uint8)
 

@@ -11,8 +11,8 @@ from keras_fcn import ClassTable, build_fcn
 from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.training.build import build_training
-from keras_fcn.training.initial_weights import load_matching_layers
 from keras_fcn.training.inputs.data import TrainingData
+from keras_fcn.training.inputs.initial_weights import load_matching_layers
 from keras_fcn.training.train import run_training as train
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

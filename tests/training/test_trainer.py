@@ -12,8 +12,8 @@ from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.inference.models import load_model
 from keras_fcn.training.build import build_training
-from keras_fcn.training.initial_weights import load_backbone_weights
 from keras_fcn.training.inputs.data import TrainingData, default_crop_size
+from keras_fcn.training.inputs.initial_weights import load_backbone_weights
 from keras_fcn.training.train import run_training as train
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

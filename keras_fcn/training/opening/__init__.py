@@ -32,6 +32,7 @@ class Opening:
         own: Parts of one's own.
         run_dir: The folder of the run; a run of the same settings in it is resumed; None for a default one.
         resume: The folder of the run to resume, instead.
+        like: A run whose data a new one has to have, and what it knows of their files.
 
     Attributes:
         root: The folder; None for a default one.
@@ -44,9 +45,13 @@ class Opening:
         UserError: If the folder holds anything but a run of these settings that can be resumed.
     """
 
-    def __init__(self, config: TrainConfig, own: OwnParts, run_dir: Path | None, resume: Path | None) -> None:
+    def __init__(
+        self, config: TrainConfig, own: OwnParts, run_dir: Path | None, resume: Path | None,
+        like: RunFolder | None = None,
+    ) -> None:  # fmt: skip
         self.config, self._own, self.root = config, own, resume or run_dir
         self._resumed = RunFolder(self.root) if self.root and (resume or not RunFolder(self.root).is_vacant) else None
+        self._source = self._resumed or like
         self.has_checkpoint = False
         if resume:
             require_resumable(resume, config)
@@ -59,8 +64,8 @@ class Opening:
 
     @property
     def reading(self) -> str:
-        """Returns how the run to resume reads its masks; empty for a new run."""
-        return self._resumed.reading if self._resumed else ""
+        """Returns how the run to resume, or to begin like, reads its masks; empty for any new run."""
+        return self._source.reading if self._source else ""
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -76,7 +81,7 @@ class Opening:
                 if cluster is None or cluster.is_chief:
                     self._lock(self._resumed)
                 self.has_checkpoint = _has_checkpoint(self._resumed)
-            self.beginning = Beginning(self._resumed)
+            self.beginning = Beginning(self._source)
             yield
 
     def _lock(self, run: RunFolder) -> None:

@@ -28,7 +28,7 @@ class Beginning:
     """The data and the machine that a run began with.
 
     Args:
-        run: The run to resume; None for a new one.
+        run: The run to resume, or another that a new one has to begin like; None for any.
 
     Attributes:
         known: What the run knows about the files of its data.

@@ -19,7 +19,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.network.backbones import build_backbone, efficientnet_lite, find_backbone
 from keras_fcn.network.weights.assignment import assign_tensors
 from keras_fcn.network.weights.files import read_weight_file
-from keras_fcn.training.initial_weights import load_backbone_weights
+from keras_fcn.training.inputs.initial_weights import load_backbone_weights
 
 ORIGINAL = dict(np.load(ROOT / "tests/fixtures/weights/efficientnet_lite.npz"))
 POSITIONS = {"P3": (10, 14), "P4": (5, 8), "P5": (3, 3)}

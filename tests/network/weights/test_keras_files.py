@@ -22,7 +22,7 @@ from keras_fcn.network.backbones import Backbone
 from keras_fcn.network.initializers import Bilinear
 from keras_fcn.network.parts import Parts
 from keras_fcn.network.weights import admission, hdf5, keras_files
-from keras_fcn.training.initial_weights import load_backbone_weights
+from keras_fcn.training.inputs.initial_weights import load_backbone_weights
 
 
 def built(*further):

@@ -15,7 +15,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.network.backbones import build_backbone, find_backbone
 from keras_fcn.network.weights import kerashub
 from keras_fcn.network.weights.kerashub import copy_kerashub_weights
-from keras_fcn.training.initial_weights import load_backbone_weights
+from keras_fcn.training.inputs.initial_weights import load_backbone_weights
 
 IMAGE = np.random.default_rng(1).normal(size=(64, 96, 3)).astype(np.float32)
 NETS = {

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 from keras_fcn.network.backbones import build_backbone, find_backbone
-from keras_fcn.training.initial_weights import load_backbone_weights
+from keras_fcn.training.inputs.initial_weights import load_backbone_weights
 
 FIXTURES = ROOT / "tests/fixtures/weights"
 WIDTH = 2

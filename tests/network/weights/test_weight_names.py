@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from keras_fcn.errors import UserError
 from keras_fcn.network.backbones import build_backbone
-from keras_fcn.training.initial_weights import load_backbone_weights
+from keras_fcn.training.inputs.initial_weights import load_backbone_weights
 
 IMAGE = np.random.default_rng(1).normal(size=(64, 96, 3)).astype(np.float32)
 

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from keras_fcn.errors import UserError
 from keras_fcn.network.backbones import build_backbone
-from keras_fcn.training.initial_weights import load_backbone_weights
+from keras_fcn.training.inputs.initial_weights import load_backbone_weights
 
 
 def assert_refused(path, message, name="resnet18_v2"):
