@@ -8,6 +8,9 @@ import numpy as np
 
 from keras_fcn.images.classes import VOID_LABEL
 
+_AT_ONCE = 1 << 20
+"""Pixels that are counted at once: they take 25 bytes each on the way, and a raster has hundreds of millions."""
+
 
 def confusion_matrix(label: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
     """Counts pixels by true class (rows) and predicted class (columns); void pixels are left out.
@@ -20,9 +23,14 @@ def confusion_matrix(label: np.ndarray, prediction: np.ndarray, num_classes: int
     Returns:
         int64 [num_classes, num_classes]. Matrices of several images may be added up.
     """
-    valid = label != VOID_LABEL
-    pairs = num_classes * label[valid].astype(np.int64) + prediction[valid]
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    matrix = np.zeros(num_classes**2, np.int64)
+    label, prediction = label.reshape(-1), prediction.reshape(-1)
+    for first in range(0, label.size, _AT_ONCE):
+        some, predicted = label[first : first + _AT_ONCE], prediction[first : first + _AT_ONCE]
+        valid = some != VOID_LABEL
+        pairs = num_classes * some[valid].astype(np.int64) + predicted[valid]
+        matrix += np.bincount(pairs, minlength=num_classes**2)
+    return matrix.reshape(num_classes, num_classes)
 
 
 @dataclasses.dataclass(frozen=True)
