@@ -18,7 +18,7 @@ from typing import Annotated
 import tyro
 from yardsticks import report, run_in_turn, write_results
 
-from keras_fcn.runs.names import BackboneName, ModelName, OptimizerName, PrecisionName, SwitchName
+from keras_fcn.runs.names import BACKBONES, BackboneName, ModelName, OptimizerName, PrecisionName, SwitchName
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.startup import start_tensorflow
 
@@ -46,7 +46,7 @@ class BenchmarkOptions:
     """As in train.py, with its defaults."""
 
     precision: PrecisionName = "auto"
-    """As in train.py: bfloat16 on GPUs that have it."""
+    """As in train.py: bfloat16 on GPUs and processors that are faster in it."""
 
     xla: SwitchName = "auto"
     """As in a long run of train.py: on a single GPU."""
@@ -93,7 +93,10 @@ def our_seconds(options: BenchmarkOptions) -> dict:
 
     keras.utils.set_random_seed(0)
     strategy = build_strategy("auto", options.batch_size)
-    bfloat16, xla = uses_bfloat16(options.precision), uses_xla(options.xla, strategy, XLA_STEPS)
+    bfloat16, xla = (
+        uses_bfloat16(options.precision, BACKBONES[options.backbone].depthwise),
+        uses_xla(options.xla, strategy, XLA_STEPS),
+    )
     with strategy.scope(), layer_precision(bfloat16):
         model = build_fcn(options.model, options.backbone, options.num_classes)
         prepare_batch_norms(model, strategy.num_replicas_in_sync)

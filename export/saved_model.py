@@ -121,7 +121,7 @@ def _export(model: keras.Model, directory: Path, limits: tuple[int, int, int]) -
         except tf.errors.OpError as error:  # TensorFlow's own writing raises no OSError
             reason = f"{version}: cannot be written ({reason_of(error)})"
             raise UserError(f"{reason}; free disk space, or choose a path that you may write to") from None
-        comparisons = verify(folder, Predictor(model), metadata)
+        comparisons = verify(folder, Predictor(model, precision="float32"), metadata)
     return version, comparisons
 
 

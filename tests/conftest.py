@@ -19,6 +19,7 @@ from keras_fcn.system.machine import return_free_memory
 from keras_fcn.system.startup import start_tensorflow
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_VNNI"  # float32 on every processor, to compare bits
 # Two processes share two cores; what they start has the same number, as sums depend on it in their last bits.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 gc.set_threshold(20_000)  # tracing makes millions of objects that live on

@@ -68,7 +68,7 @@ class Format:
         """Opens one of its files."""
         from keras_fcn.inference.predictor import Predictor
 
-        return Predictor(path) if self.load is None else Predictor(self.load(path), classes)
+        return Predictor(path, precision="float32") if self.load is None else Predictor(self.load(path), classes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +159,9 @@ def export_format(
         samples = list(itertools.islice(calibration.images(), 3)) if calibration else []
         classes = class_table(model)
         written_file = form.open(folder / form.files[-1], classes)
-        comparisons = verify_file(form.files[-1], written_file, Predictor(model), size, samples, not int8)
+        comparisons = verify_file(
+            form.files[-1], written_file, Predictor(model, precision="float32"), size, samples, not int8
+        )
         write_json(folder / LABELS, labels_of(model))
         replace_together((LABELS, *form.files), folder, directory)
     return directory / form.files[-1], comparisons

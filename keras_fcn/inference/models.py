@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,12 +161,13 @@ def load_saved_model(path: Path) -> Any:
 
 def load_saved_functions(
     path: Path,
-) -> tuple[Segment, ClassTable, ProbabilityFunction | None, Decision, float, Channels]:
+) -> tuple[Segment, ClassTable, ProbabilityFunction | None, Decision, float, Channels, Callable[[], bool]]:
     """Loads a SavedModel of `python -m export.saved_model`.
 
     Returns:
         The graph from images to class ids, the class table, the graph to probabilities, if there is one, how class ids
-        follow from these, the fraction of its size at which an image is processed, and the channels of images.
+        follow from these, the fraction of its size at which an image is processed, the channels of images, and the
+        function that tells whether the network has depthwise convolutions.
 
     Raises:
         UserError: If it is damaged or was not written by this program.
@@ -187,4 +189,11 @@ def load_saved_functions(
         return loaded.signatures[PROBABILITIES_SIGNATURE](images=tf.convert_to_tensor(images))["probabilities"]
 
     score = probabilities if PROBABILITIES_SIGNATURE in loaded.signatures else None
-    return segment, classes, score, decide, scale, channels
+    return segment, classes, score, decide, scale, channels, lambda: has_depthwise(loaded.signatures[SIGNATURE])
+
+
+def has_depthwise(function: Any) -> bool:
+    """Returns whether a loaded function of TensorFlow has depthwise convolutions, in what it calls, too."""
+    graph = function.graph.as_graph_def()
+    nodes = itertools.chain(graph.node, *(called.node_def for called in graph.library.function))
+    return any(node.op == "DepthwiseConv2dNative" for node in nodes)

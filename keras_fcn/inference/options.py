@@ -11,6 +11,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, arg
 
 from keras_fcn.errors import UserError, argument
+from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.options import HEIGHT_WIDTH, POSITIVE, Options, Range
 
 TILE_MULTIPLE = 32
@@ -87,6 +88,10 @@ class InferenceOptions(Options):
     threshold: ThresholdOption = ()
     """Give pixels to a class where its probability is at least this, however probable others are: crack=0.3. Those that
     are given replace all that are kept in the model; none applies none."""
+
+    precision: PrecisionName = "auto"
+    """What layers compute in; auto: bfloat16 on processors with AVX512_BF16 or AMX where the program is faster in it,
+    float32 elsewhere."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -24,6 +24,7 @@ from keras_fcn.inference.engines.opening import find_model, open_engine
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.options import InferenceOptions, farthest, require_each_once, tile_note
 from keras_fcn.inference.tiling import Tiled
+from keras_fcn.runs.names import PrecisionName
 
 if TYPE_CHECKING:
     import keras
@@ -41,6 +42,7 @@ class Predictor:
         name: For a function, its name in error messages.
         decide: For a function, how its classes follow from the probabilities; the most probable class if not given.
         channels: For a function, the channels of images.
+        precision: For a network or a path, what layers compute in; "auto" is bfloat16 where it is faster, else float32.
 
     Attributes:
         channels: The channels that are read of images.
@@ -67,14 +69,15 @@ class Predictor:
         name: str = "the model",
         decide: Decision | None = None,
         channels: Channels = RGB,
+        precision: PrecisionName = "auto",
     ) -> None:
         if isinstance(model, (str, Path)):
             path = find_model(Path(model))
-            engine, name = open_engine(path), str(path)
+            engine, name = open_engine(path, precision=precision), str(path)
         elif _is_network(model):
             from keras_fcn.inference.engines.keras_model import engine_of
 
-            engine = engine_of(model)
+            engine = engine_of(model, precision)
         elif classes is None:
             raise UserError(f"Predictor takes a model or a path, or a function and its classes. Received: {model!r}")
         else:
@@ -131,8 +134,9 @@ class Predictor:
         """
         paths = [path] if isinstance(path, (str, Path)) else path
         require_each_once([find_model(Path(one)).resolve() for one in paths])
-        opened = [cls(one) for one in paths]
-        return (opened[0] if len(opened) == 1 else cls.ensemble(opened)).using(options or InferenceOptions(), decision)
+        options = options or InferenceOptions()
+        opened = [cls(one, precision=options.precision) for one in paths]
+        return (opened[0] if len(opened) == 1 else cls.ensemble(opened)).using(options, decision)
 
     def using(self, options: InferenceOptions, decision: Decision | None = None) -> Predictor:
         """Returns a predictor that applies flipping, scales and tiles to this one, and a decision to what that gives.

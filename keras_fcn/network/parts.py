@@ -71,6 +71,11 @@ class Parts:
         """The model from normalized images to a dict of the features P3, P4 and P5, of FCN-4s P2, too."""
         return next(layer for layer in self._model.layers if isinstance(layer, keras.Model))
 
+    @property
+    def has_depthwise(self) -> bool:
+        """Returns whether the backbone has depthwise convolutions."""
+        return any(isinstance(layer, keras.layers.DepthwiseConv2D) for layer in self.backbone.layers)
+
     @cached_property
     def heads(self) -> list[keras.layers.Layer]:
         """The layers that upsample scores to the padded image; that of an auxiliary head is the last."""

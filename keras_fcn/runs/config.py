@@ -182,7 +182,8 @@ class DeviceOptions(Options):
     that TF_CONFIG names; `auto` takes what is available."""
 
     precision: names.PrecisionName = "auto"
-    """Precision of the layers; auto: bfloat16 on GPUs that have it, float32 elsewhere. Weights are always float32."""
+    """Precision of the layers; auto: bfloat16 on GPUs that have it and, without depthwise convolutions, on
+    processors with AVX512_BF16 or AMX; float32 elsewhere. Weights are always float32."""
 
     xla: names.SwitchName = "auto"
     """Compile the training step by XLA, which takes up to a minute; auto: on a single GPU, for 5,000 steps and more."""

@@ -42,12 +42,14 @@ class BackboneEntry(NamedTuple):
         arguments: Its arguments.
         imagenet: The publisher of its ImageNet weights; empty if none are published.
         files: The files that `--weights FILE` takes, besides those of this project.
+        depthwise: Whether it has depthwise convolutions, which processors do not compute faster in bfloat16.
     """
 
     function: str
     arguments: tuple = ()
     imagenet: str = ""
     files: str = ""
+    depthwise: bool = False
 
 
 _RESNETS, _VGG, _APPLICATIONS, _LITE, _MOBILE = (
@@ -75,14 +77,22 @@ BACKBONES = {
     "resnet101_v1b": BackboneEntry(f"{_RESNETS}:bottleneck_v1", (3, 4, 23, 3), _HUB, _TORCH),
     "resnet152_v1b": BackboneEntry(f"{_RESNETS}:bottleneck_v1", (3, 8, 36, 3), _HUB, _TORCH),
     "vgg16": BackboneEntry(f"{_VGG}:vgg16", (), _KERAS),
-    "mobilenet_v2": BackboneEntry(f"{_APPLICATIONS}:mobilenet_v2", (), _KERAS, _FOLDED),
-    "mobilenet_v3_large": BackboneEntry(f"{_MOBILE}:mobilenet_v3_large", files=".pth or .safetensors of torchvision"),
-    "efficientnet_lite0": BackboneEntry(f"{_LITE}:lite", (1.0, 1.0, f"{_PACKAGE}0{_MODEL}"), _INSTALLED, _ITS_FILE),
-    "efficientnet_lite1": BackboneEntry(f"{_LITE}:lite", (1.0, 1.1, f"{_PACKAGE}1{_MODEL}"), _INSTALLED, _ITS_FILE),
-    "efficientnet_lite2": BackboneEntry(f"{_LITE}:lite", (1.1, 1.2, f"{_PACKAGE}2{_MODEL}"), _INSTALLED, _ITS_FILE),
-    "efficientnet_v2_b0": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("B0", *"bbe"), _KERAS),
-    "efficientnet_v2_b3": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("B3", *"ccg"), _KERAS),
-    "efficientnet_v2_s": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("S", *"ddi"), _KERAS),
+    "mobilenet_v2": BackboneEntry(f"{_APPLICATIONS}:mobilenet_v2", (), _KERAS, _FOLDED, depthwise=True),
+    "mobilenet_v3_large": BackboneEntry(
+        f"{_MOBILE}:mobilenet_v3_large", files=".pth or .safetensors of torchvision", depthwise=True
+    ),
+    "efficientnet_lite0": BackboneEntry(
+        f"{_LITE}:lite", (1.0, 1.0, f"{_PACKAGE}0{_MODEL}"), _INSTALLED, _ITS_FILE, True
+    ),
+    "efficientnet_lite1": BackboneEntry(
+        f"{_LITE}:lite", (1.0, 1.1, f"{_PACKAGE}1{_MODEL}"), _INSTALLED, _ITS_FILE, True
+    ),
+    "efficientnet_lite2": BackboneEntry(
+        f"{_LITE}:lite", (1.1, 1.2, f"{_PACKAGE}2{_MODEL}"), _INSTALLED, _ITS_FILE, True
+    ),
+    "efficientnet_v2_b0": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("B0", *"bbe"), _KERAS, depthwise=True),
+    "efficientnet_v2_b3": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("B3", *"ccg"), _KERAS, depthwise=True),
+    "efficientnet_v2_s": BackboneEntry(f"{_APPLICATIONS}:efficientnet_v2", ("S", *"ddi"), _KERAS, depthwise=True),
 }
 
 
@@ -95,6 +105,7 @@ class EngineEntry(NamedTuple):
         suffixes: Those of its files; none for folders.
         modules: The packages that it takes, as they are imported.
         install: What installs them.
+        bfloat16: Whether it can compute in bfloat16.
     """
 
     function: str
@@ -102,6 +113,7 @@ class EngineEntry(NamedTuple):
     suffixes: tuple[str, ...]
     modules: tuple[str, ...]
     install: str
+    bfloat16: bool = False
 
 
 _ENGINES, _FULL = "keras_fcn.inference.engines", "pip install -r requirements.txt"
@@ -113,13 +125,16 @@ ENGINES = {
         (".keras", ".pth", ".safetensors"),
         ("tensorflow", "keras"),
         _FULL,
+        bfloat16=True,
     ),
-    "saved_model": EngineEntry(f"{_ENGINES}.saved_model:open_saved_model", "TensorFlow", (), ("tensorflow",), _FULL),
+    "saved_model": EngineEntry(
+        f"{_ENGINES}.saved_model:open_saved_model", "TensorFlow", (), ("tensorflow",), _FULL, True
+    ),
     "onnx": EngineEntry(
         f"{_ENGINES}.onnx_runtime:open_onnx", "ONNX Runtime", (".onnx",), ("onnxruntime",), "pip install onnxruntime"
     ),
     "openvino": EngineEntry(
-        f"{_ENGINES}.openvino_runtime:open_openvino", "OpenVINO", (".xml",), ("openvino",), "pip install openvino"
+        f"{_ENGINES}.openvino_runtime:open_openvino", "OpenVINO", (".xml",), ("openvino",), "pip install openvino", True
     ),
     "litert": EngineEntry(
         f"{_ENGINES}.litert:open_litert", "LiteRT", (".tflite",), ("ai_edge_litert",), "pip install ai-edge-litert"

@@ -53,6 +53,31 @@ def _control_groups(root: Path) -> list[tuple[str, str]]:
     return [(controllers, path) for _, controllers, path in parts]
 
 
+_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
+
+_WITHOUT_BFLOAT16 = frozenset(
+    ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI", "AVX10_1_256")
+)
+"""Values of oneDNN's variable that keep it from these instructions."""
+
+
+def has_bfloat16(root: Path = Path("/")) -> bool:
+    """Returns whether the processor multiplies in bfloat16, by AVX512_BF16 or AMX, and oneDNN may use that.
+
+    Only Linux tells. Without these instructions, computing in bfloat16 takes longer than in float32.
+
+    Args:
+        root: The folder of `proc`.
+    """
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _WITHOUT_BFLOAT16:
+        return False
+    with contextlib.suppress(OSError):
+        for line in (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("flags"):
+                return not set(line.split()).isdisjoint(_BFLOAT16_FLAGS)
+    return False
+
+
 class Budget:
     """An amount of something, memory for instance, that threads share.
 

@@ -22,6 +22,7 @@ from keras_fcn.network.weights.admission import require_loadable
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.batches import explain_failure, training_dataset
 from keras_fcn.runs.config import TrainConfig
+from keras_fcn.runs.names import BACKBONES
 from keras_fcn.training.distributed.devices import (
     build_strategy,
     describe_devices,
@@ -102,7 +103,8 @@ class _Builder:
     def training(self, initial_weights: list[np.ndarray] | None) -> Training:
         config, optimization, strategy = self.config, self.config.optimization, self.strategy
         stream = self.stream()
-        bfloat16 = uses_bfloat16(config.devices.precision)
+        depthwise = bool(self.own.backbone) or BACKBONES[config.network.backbone].depthwise
+        bfloat16 = uses_bfloat16(config.devices.precision, depthwise)
         xla = uses_xla(config.devices.xla, strategy, config.run.epochs * stream.steps_per_epoch)
         with strategy.scope():
             with layer_precision(bfloat16):

@@ -98,6 +98,12 @@ class Training:
         return int(self.make_step.step.numpy())
 
     @property
+    def precision(self) -> str:
+        """What the layers compute in: "float32" or "bfloat16"."""
+        is_lower = any(layer.compute_dtype == "bfloat16" for layer in self.model.layers)
+        return "bfloat16" if is_lower else "float32"
+
+    @property
     def is_finished(self) -> bool:
         """Returns whether all epochs are over, or as many as `patience` passed without a better one."""
         finished = int(self.finished_epochs.numpy())

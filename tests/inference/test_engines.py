@@ -259,3 +259,15 @@ def test_an_exported_file_is_no_run(written, tmp_path):
     call = Call("export/onnx.py", written("onnx"), tmp_path / "out")
     assert call.status == 2
     assert "is an exported file, which only predicts; give its run folder or .keras file" in call.err
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exported_files_compute_in_bfloat16_if_their_program_can(written, live, name):
+    path, options = written(name), InferenceOptions(precision="bfloat16")
+    if name != "openvino":
+        with pytest.raises(UserError, match="computes in float32 alone; leave precision out"):
+            Predictor.open(path, options)
+        return
+    predictor = Predictor.open(path, options)
+    assert predictor.program == "OpenVINO, bfloat16"
+    assert (predictor(photo()) == live(photo())).mean() > 0.9

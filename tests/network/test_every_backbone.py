@@ -52,6 +52,11 @@ def test_features_have_strides_4_8_16_and_32(network, backbone):
     assert network(IMAGE[:1, :1, :33]).shape == (1, 1, 33, 3)
 
 
+def test_depthwise_convolutions_are_known_by_its_name(request, network):
+    entry = BACKBONES[request.node.callspec.params["network"]]
+    assert Parts(network).has_depthwise == entry.depthwise
+
+
 def test_every_weight_gets_a_gradient(network, backbone):
     """From all features that depend on it: the last layers from P5 alone."""
     with tf.GradientTape() as tape:

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from keras_fcn.system.machine import Budget, granted_cores, peak_megabytes, processor_name, return_free_memory
+from keras_fcn.system.machine import (
+    Budget,
+    granted_cores,
+    has_bfloat16,
+    peak_megabytes,
+    processor_name,
+    return_free_memory,
+)
 
 BLOCKS, BLOCK = 500, 100_000
 """Smaller than the blocks that glibc maps separately and returns at once."""
@@ -106,3 +113,28 @@ def test_the_most_memory_of_this_process_is_told():
     held[::4096] = b"x" * len(held[::4096])  # pages are taken when they are written to
     assert peak_megabytes() > 200
     assert peak_megabytes() >= before
+
+
+@pytest.mark.parametrize(
+    ("flags", "most", "expected"),
+    [
+        ("fpu avx512f avx512_vnni avx512_bf16", None, True),
+        ("fpu avx512f amx_bf16 amx_tile", None, True),
+        ("fpu avx512f avx512_vnni", None, False),
+        ("fpu avx512_bf16_not", None, False),
+        ("fpu avx512f avx512_bf16", "AVX512_CORE_VNNI", False),
+        ("fpu avx512f avx512_bf16", "avx512_core_bf16", True),
+    ],
+)
+def test_bfloat16_is_what_linux_says_and_onednn_may_use(tmp_path, monkeypatch, flags, most, expected):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(f"processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: {flags}\n\n")
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    if most:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", most)
+    assert has_bfloat16(tmp_path) == expected
+
+
+def test_no_bfloat16_where_nobody_tells(tmp_path, monkeypatch):
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    assert not has_bfloat16(tmp_path)

@@ -20,6 +20,8 @@ from keras_fcn.evaluation.results import Evaluation
 from keras_fcn.inference.models import load_model
 from keras_fcn.network.parts import Parts
 from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.names import BACKBONES
+from keras_fcn.training.distributed import devices
 from keras_fcn.training.distributed.devices import XLA_STEPS, uses_bfloat16, uses_xla
 from keras_fcn.training.records.checkpoints import Checkpoints
 from keras_fcn.training.train import run_training
@@ -225,6 +227,15 @@ def test_bfloat16_is_for_gpus_that_have_it(monkeypatch, capabilities, precision,
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: capabilities)
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: {"compute_capability": device})
     assert uses_bfloat16(precision) == expected
+
+
+@pytest.mark.parametrize("backbone", ["resnet18_v2", "vgg16", "mobilenet_v2", "efficientnet_lite2"])
+def test_bfloat16_is_for_processors_that_are_faster_in_it(monkeypatch, backbone):
+    depthwise = BACKBONES[backbone].depthwise
+    assert not uses_bfloat16("auto", depthwise)
+    monkeypatch.setattr(devices, "has_bfloat16", lambda: True)
+    assert uses_bfloat16("auto", depthwise) == (backbone in ("resnet18_v2", "vgg16"))
+    assert not uses_bfloat16("float32", depthwise)
 
 
 def test_xla_is_for_a_single_gpu_and_long_runs(monkeypatch):

@@ -78,6 +78,11 @@ class Opened:
     outputs: frozenset[str]
 
 
+def program_in(program: str, bfloat16: bool) -> str:
+    """Returns a program's name and, unless it is float32, what it computes in."""
+    return f"{program}, bfloat16" if bfloat16 else program
+
+
 def engine_of_file(path: Path, opened: Opened) -> Engine:
     """Returns the engine of an exported file.
 

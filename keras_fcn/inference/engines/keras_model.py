@@ -9,30 +9,37 @@ from pathlib import Path
 import keras
 
 from keras_fcn.inference.arrays import Segment
-from keras_fcn.inference.engines.engine import Engine
+from keras_fcn.inference.engines.bfloat16 import in_bfloat16, pays
+from keras_fcn.inference.engines.engine import Engine, program_in
 from keras_fcn.inference.engines.facts import Facts
 from keras_fcn.inference.engines.sight import sight_of
 from keras_fcn.inference.graphs import decision_of, probability_function, segmenter
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.models import load_model
 from keras_fcn.network.parts import Parts, class_table
+from keras_fcn.runs.names import PrecisionName
 
 
-def open_keras(path: Path, threads: int = 0) -> Engine:
+def open_keras(path: Path, threads: int = 0, precision: PrecisionName = "auto") -> Engine:
     """Opens a `.keras` file of ours, or a `.pth` or `.safetensors` file of torchvision's.
 
     Args:
         path: The file.
         threads: Is TensorFlow's own choice, which is made when it starts.
+        precision: What it computes in; see `bfloat16.pays`.
 
     Raises:
         UserError: If it is damaged, or holds another kind of model.
     """
-    return engine_of(load_model(path))
+    return engine_of(load_model(path), precision)
 
 
-def engine_of(model: keras.Model) -> Engine:
+def engine_of(model: keras.Model, precision: PrecisionName = "auto") -> Engine:
     """Returns the engine of a network of `build_fcn`.
+
+    Args:
+        model: The network.
+        precision: What it computes in; see `bfloat16.pays`.
 
     Raises:
         ValueError: If it is another network.
@@ -41,9 +48,12 @@ def engine_of(model: keras.Model) -> Engine:
         model = keras.Model(model.inputs, model.outputs[0], name=model.name)
     classes, score = class_table(model), probability_function(model)
     sight = functools.partial(sight_of, model)
+    segment, is_lower = segmenter(model), pays(precision, lambda: Parts(model).has_depthwise)
+    if is_lower:
+        segment, score = in_bfloat16(segment), in_bfloat16(score)
     return Engine(
-        "Keras", classes, segmenter(model), score, whole_images_of(model), decide=decision_of(model), sight=sight,
-        channels=Parts(model).channels,
+        program_in("Keras", is_lower), classes, segment, score, whole_images_of(model), decide=decision_of(model),
+        sight=sight, channels=Parts(model).channels,
     )  # fmt: skip
 
 

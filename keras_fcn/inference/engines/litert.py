@@ -21,6 +21,7 @@ from keras_fcn.inference.engines.engine import (
     unreadable,
 )
 from keras_fcn.inference.engines.facts import Facts
+from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.startup import stderr_unless_it_fails
 from keras_fcn.system.text import reason_of
 
@@ -33,12 +34,13 @@ associated files."""
 _KINDS = {np.uint8: IDS, np.float32: PROBABILITIES}
 
 
-def open_litert(path: Path, threads: int) -> Engine:
+def open_litert(path: Path, threads: int, precision: PrecisionName = "auto") -> Engine:
     """Opens a file of `python -m export.litert`.
 
     Args:
         path: The file.
         threads: Number of threads.
+        precision: Is float32 in any case.
 
     Raises:
         UserError: If it is damaged, or was not written by this program.

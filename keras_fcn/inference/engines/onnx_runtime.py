@@ -17,6 +17,7 @@ from keras_fcn.inference.engines.engine import (
     unreadable,
 )
 from keras_fcn.inference.engines.facts import Facts
+from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.text import reason_of
 
 PROGRAM, COMMAND = "ONNX Runtime", "export.onnx"
@@ -24,12 +25,13 @@ PROGRAM, COMMAND = "ONNX Runtime", "export.onnx"
 _KINDS = {"tensor(uint8)": IDS, "tensor(float)": PROBABILITIES}
 
 
-def open_onnx(path: Path, threads: int) -> Engine:
+def open_onnx(path: Path, threads: int, precision: PrecisionName = "auto") -> Engine:
     """Opens a file of `python -m export.onnx`.
 
     Args:
         path: The file.
         threads: Number of threads.
+        precision: Is float32 in any case.
 
     Raises:
         UserError: If it is damaged, or was not written by this program.

@@ -6,10 +6,10 @@ import importlib.util
 import pkgutil
 from pathlib import Path
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.engines.engine import Engine
 from keras_fcn.runs.folder import RunFolder
-from keras_fcn.runs.names import ENGINES, EngineEntry
+from keras_fcn.runs.names import ENGINES, EngineEntry, PrecisionName
 from keras_fcn.system.command_line import command_line
 from keras_fcn.system.machine import granted_cores
 
@@ -66,17 +66,22 @@ def files_of(path: Path) -> list[Path]:
     return [path, beside] if path.suffix.lower() == ".xml" and beside.is_file() else [path]
 
 
-def open_engine(path: Path, threads: int = 0) -> Engine:
+def open_engine(path: Path, threads: int = 0, precision: PrecisionName = "auto") -> Engine:
     """Opens what `find_model` found.
 
     Args:
         path: The file, or the folder of a SavedModel.
         threads: Number of threads, one for each core that this process may use if 0; TensorFlow chooses itself.
+        precision: What layers compute in; "auto" is bfloat16 where the program is faster in it, else float32.
 
     Raises:
-        UserError: If its program is not installed, it is damaged, or it was not written by this program.
+        UserError: If its program is not installed or does not compute in this precision, it is damaged, or it was not
+            written by this program.
     """
-    return pkgutil.resolve_name(required_program(path).function)(path, threads or granted_cores())
+    entry = required_program(path)
+    if precision == "bfloat16" and not entry.bfloat16:
+        raise UserError(f"{path}: {entry.title} computes in float32 alone; leave {argument('precision')} out")
+    return pkgutil.resolve_name(entry.function)(path, threads or granted_cores(), precision)
 
 
 def required_program(path: Path) -> EngineEntry:

@@ -14,10 +14,13 @@ from keras_fcn.inference.engines.engine import (
     Engine,
     Opened,
     engine_of_file,
+    program_in,
     require_images,
     unreadable,
 )
 from keras_fcn.inference.engines.facts import Facts
+from keras_fcn.runs.names import PrecisionName
+from keras_fcn.system.machine import has_bfloat16
 from keras_fcn.system.text import reason_of
 
 PROGRAM, COMMAND = "OpenVINO", "export.openvino"
@@ -25,14 +28,13 @@ PROGRAM, COMMAND = "OpenVINO", "export.openvino"
 _KINDS = {"u8": IDS, "f32": PROBABILITIES}
 
 
-def open_openvino(path: Path, threads: int) -> Engine:
+def open_openvino(path: Path, threads: int, precision: PrecisionName = "auto") -> Engine:
     """Opens a file of `python -m export.openvino`.
-
-    On processors with bfloat16, OpenVINO would compute in it; the precision hint keeps float32.
 
     Args:
         path: The .xml file; the .bin file lies beside it.
         threads: Number of threads.
+        precision: What it computes in; "auto" is bfloat16 on processors that multiply in it.
 
     Raises:
         UserError: If one of the files is missing or damaged, or was not written by this program.
@@ -41,8 +43,9 @@ def open_openvino(path: Path, threads: int) -> Engine:
         raise UserError(f"{path.with_suffix('.bin')}: no such file; the weights of {path.name} must lie beside it")
     import openvino
 
+    bfloat16 = has_bfloat16() if precision == "auto" else precision == "bfloat16"
     settings = {
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
     }
@@ -70,7 +73,7 @@ def open_openvino(path: Path, threads: int) -> Engine:
                 raise MemoryError(_reason(error)) from None
             raise UserError(f"{path}: fails in {PROGRAM} ({_reason(error)})") from None
 
-    return engine_of_file(path, Opened(PROGRAM, COMMAND, facts, run, shape, frozenset(outputs)))
+    return engine_of_file(path, Opened(program_in(PROGRAM, bfloat16), COMMAND, facts, run, shape, frozenset(outputs)))
 
 
 def _texts(model: Any) -> dict[str, str]:

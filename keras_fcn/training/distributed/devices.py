@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import LostWorkerError, UserError, argument
 from keras_fcn.runs.names import PrecisionName, StrategyName, SwitchName
+from keras_fcn.system.machine import has_bfloat16
 from keras_fcn.system.signals import handling
 from keras_fcn.training.distributed.cluster import Cluster, joined_cluster
 
@@ -96,14 +97,23 @@ def describe_devices(strategy: tf.distribute.Strategy) -> str:
     return "GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"
 
 
-def uses_bfloat16(precision: PrecisionName) -> bool:
-    """Returns whether layers compute in bfloat16: "bfloat16", or "auto" on GPUs that all support it."""
+def uses_bfloat16(precision: PrecisionName, depthwise: bool = False) -> bool:
+    """Returns whether layers compute in bfloat16: "bfloat16", or "auto" where all devices are faster in it.
+
+    Those are GPUs that support it and, for networks without depthwise convolutions, processors that multiply in it.
+
+    Args:
+        precision: What the user wants.
+        depthwise: Whether the network has depthwise convolutions, or may have some.
+    """
     if precision == "auto":
         capabilities = [
             tf.config.experimental.get_device_details(device).get("compute_capability", (0, 0))
             for device in tf.config.list_physical_devices("GPU")
         ]
-        return bool(capabilities) and min(capabilities) >= _BFLOAT16_CAPABILITY
+        if not capabilities:
+            return has_bfloat16() and not depthwise
+        return min(capabilities) >= _BFLOAT16_CAPABILITY
     return precision == "bfloat16"
 
 

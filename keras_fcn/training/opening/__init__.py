@@ -115,7 +115,12 @@ class Opening:
             str(training.step), f"{run.root}: the workers see different checkpoints there; keep runs where all see them"
         )
         training.require_best_model(run, report)
-        machine = describe_machine(strategy)
+        precision = training.precision
+        workers.require_alike(
+            precision,
+            f"the workers' processors compute in different precisions; give {argument('precision', 'float32')}",
+        )
+        machine = describe_machine(strategy, precision)
         self.beginning.compare_machine(machine, report)
         if workers.is_chief:
             assert data.fingerprint is not None

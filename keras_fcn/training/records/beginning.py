@@ -73,7 +73,10 @@ class Beginning:
 
     def compare_machine(self, machine: dict[str, str], report: Callable[[str], None]) -> None:
         """Reports in a line how the machine differs from that of the beginning."""
-        if line := describe_other_machine(self._machine, machine):
+        before = self._machine
+        if before.get("devices", "").startswith("CPU"):  # processors computed in float32 before this was kept
+            before = {"precision": "float32", **before}
+        if line := describe_other_machine(before, machine):
             report(f"Warning  {line}")
 
     def write(self, run: RunFolder, data: Fingerprint, machine: dict[str, str]) -> None:
@@ -94,11 +97,12 @@ def _of_early_run(run: RunFolder) -> Fingerprint:
     return Fingerprint({} if names is None else {"names": names}, [], validation, {})
 
 
-def describe_machine(strategy: tf.distribute.Strategy) -> dict[str, str]:
+def describe_machine(strategy: tf.distribute.Strategy, precision: str) -> dict[str, str]:
     """Returns on what, and by which programs, a training is computed: all that may change the last bits of its weights.
 
     Args:
         strategy: The devices.
+        precision: What the layers compute in.
     """
     threads = os.environ.get("TF_NUM_INTRAOP_THREADS") or tf.config.threading.get_intra_op_parallelism_threads()
     return {
@@ -110,6 +114,7 @@ def describe_machine(strategy: tf.distribute.Strategy) -> dict[str, str]:
         "cores": str(threads or granted_cores()),
         "oneDNN": {"0": "off", "1": "on"}.get(os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""), "by default"),
         "devices": describe_devices(strategy),
+        "precision": precision,
         "processor": _processor(),
     }
 

@@ -159,7 +159,9 @@ def test_a_run_without_a_fingerprint_is_resumed_with_a_line(toy, run):
     assert "kept no fingerprint of its data: only names are compared, and it is kept from now on" in lines[0]
     with pytest.raises(UserError, match="class 1 is 'cat' now and was 'aeroplane'"):
         beginning.require_classes(ClassTable.named(["background", "cat"]))
-    beginning.write(run, data, {"cores": "99"})
+    beginning.write(run, data, {"cores": "99", "devices": "CPU:0"})
     Beginning(run).require_same_data(data, pytest.fail)
     Beginning(run).compare_machine({"cores": "1"}, lines.append)
     assert lines[1].startswith("Warning  the run began with cores 99 and resumes with cores 1: weights will differ")
+    Beginning(run).compare_machine({"devices": "CPU:0", "precision": "bfloat16"}, lines.append)  # it kept none
+    assert lines[2].startswith("Warning  the run began with precision float32 and resumes with precision bfloat16:")
