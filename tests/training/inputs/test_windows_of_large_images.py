@@ -31,14 +31,18 @@ def taken(dataset, count):
     return [[part.numpy() for part in batch] for batch in dataset.take(count)]
 
 
-@pytest.mark.parametrize(("augmented", "area"), [({"scale": (0.5, 1.0)}, 32 * 64), ({"flip": "turns"}, 32 * 32)])
+@pytest.mark.parametrize(
+    ("augmented", "area"), [({"scale": (0.5, 1.0)}, 32 * 64), ({"flip": "turns", "crops_per_image": 3}, 32 * 32)]
+)
 def test_its_windows_are_samples_like_any_other(data, tmp_path, augmented, area):
     training = build_training(tiny("data", crop_size=(16, 32), **augmented), data)
     (line,) = [line for line in training.description.splitlines() if line.startswith("Windows")]
     crops = sum(height * width // area for height, width in data.large.values())
     assert f" read by windows, {crops:,} crops of " in line
     assert f" an epoch; decoded once into {tmp_path}/windows" in line
-    assert len(training.stream._pairs) == crops + len(data.pairs) - len(data.large)
+    of_each = augmented.get("crops_per_image", 1)
+    assert len(training.stream._pairs) == crops + of_each * (len(data.pairs) - len(data.large))
+    assert (" of 16x32 pixels, 3 of each image an epoch, on " in training.description) == (of_each == 3)
 
 
 CRACK = 1
