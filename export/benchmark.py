@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +21,7 @@ if not __package__:  # started by its path, this folder would shadow packages of
 from tyro.conf import Positional, arg
 
 from export.formats.measuring import Task, resized_by_pillow
+from export.formats.processes import call_elsewhere
 from keras_fcn.datasets.toy.scenes import draw_scene
 from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.engines.opening import files_of, find_model, required_program
@@ -34,6 +33,9 @@ from keras_fcn.system.machine import granted_cores, processor_name
 from keras_fcn.system.options import AT_LEAST_1, NOT_NEGATIVE, SIZE, Options
 from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.text import table
+
+ANSWER = "export.formats.measuring:answer"
+"""The function that a process is started for."""
 
 DRAWN_SIZE = (320, 480)
 """Height and width of the drawn images."""
@@ -106,17 +108,13 @@ def _measured(task: Task) -> dict[str, Any]:
     Raises:
         UserError: If it fails or is ended.
     """
-    root = str(Path(__file__).resolve().parents[1])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
-    if task.threads:
-        environment |= dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(task.threads))
-    words = [sys.executable, "-c", "from export.formats.measuring import answer; answer()"]
+    limits = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS") if task.threads else ()
     asked, started = json.dumps(dataclasses.asdict(task)), time.time()
-    done = subprocess.run(words, env=environment, input=asked, capture_output=True, encoding="utf-8", errors="replace")
-    if done.returncode:
-        cause = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise UserError(f"{task.model}: could not be measured, its process ended: {cause}")
-    result = json.loads(done.stdout.splitlines()[-1])
+    try:
+        told = call_elsewhere(ANSWER, given=asked, variables=dict.fromkeys(limits, str(task.threads)))
+    except UserError as error:
+        raise UserError(f"{task.model}: could not be measured, its process ended: {error}") from None
+    result = json.loads(told.splitlines()[-1])
     if "error" in result:
         message = result["error"]
         raise UserError(message if task.model in message else f"{task.model}: {message}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import sys
 import tempfile
 import zipfile
@@ -15,11 +17,20 @@ import numpy as np
 if not __package__:  # started by its path, this folder would shadow packages of the same names
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from export.formats.conversion import Format, FormatOptions, export_as
+from export.formats.compiled import PROGRAM, open_compiled
+from export.formats.conversion import Format, FormatOptions, Other, export_as
 from keras_fcn.system.command_line import parse_options, run_command
+from keras_fcn.system.machine import granted_cores
 
 if TYPE_CHECKING:
     import keras
+
+EXACT_CONVOLUTIONS = 3
+"""Number of first convolutions in float32 in an int8 file."""
+
+_SIGNATURE = "serving_default"
+_AT_ONCE = 8
+"""Number of images to calibrate with that are in memory; for each such part, LiteRT prepares anew."""
 
 
 def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Iterable[np.ndarray]] | None) -> None:
@@ -38,19 +49,45 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
 
     with tempfile.TemporaryDirectory() as folder:
         # From a concrete function, the converter makes a file that computes NaN.
-        tf.saved_model.save(tf.Module(), folder, {"serving_default": graph})
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if images is not None:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: ({"images": image} for image in images())
-        path.write_bytes(converter.convert())
+        tf.saved_model.save(tf.Module(), folder, {_SIGNATURE: graph})
+        written = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    path.write_bytes(written if images is None else _quantized(written, images()))
     facts = facts_of(network)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(LABELS_IN_FILE, "".join(f"{name}\n" for name in facts.classes.names))
         archive.writestr(FACTS_IN_FILE, json.dumps(facts.to_texts(), ensure_ascii=False))
 
 
-LITERT = Format("LiteRT", ("model.tflite",), ("ai_edge_litert",), (), False, write)
+def _quantized(written: bytes, images: Iterable[np.ndarray]) -> bytes:
+    """Returns a file in 8 bits, except the first convolutions, whose error all others would inherit."""
+    from ai_edge_quantizer.quantizer import AlgorithmName, Quantizer
+
+    quantizer = Quantizer(written)
+    quantizer.add_static_config(".*", "*", activation_num_bits=8, weight_num_bits=8)
+    exact = "|".join(map(re.escape, _exact_operations(written)))
+    quantizer.update_quantization_recipe(f"^({exact})$", "*", algorithm_key=AlgorithmName.NO_QUANTIZE)
+    remaining, ranges = iter(images), None
+    while part := [{"images": image} for image in itertools.islice(remaining, _AT_ONCE)]:
+        ranges = quantizer.calibrate({_SIGNATURE: part}, ranges, num_threads=granted_cores())
+    return bytes(quantizer.quantize(ranges, enable_progress_report=False).quantized_model)
+
+
+def _exact_operations(written: bytes) -> list[str]:
+    """Returns the names of a file's operations up to the last of the exact convolutions, as the quantizer has them."""
+    from ai_edge_quantizer.qtyping import TFLOperationName
+    from ai_edge_quantizer.utils import tfl_flatbuffer_utils as files
+
+    model = files.read_model(written)
+    (graph,) = model.subgraphs
+    kinds = [files.TFL_OP_NAME_TO_CODE[name] for name in (TFLOperationName.CONV_2D, TFLOperationName.DEPTHWISE_CONV_2D)]
+    codes = [model.operatorCodes[operation.opcodeIndex].builtinCode for operation in graph.operators]
+    convolutions = [index for index, code in enumerate(codes) if code in kinds]
+    last = convolutions[:EXACT_CONVOLUTIONS][-1]
+    return [files.get_op_scope(operation, graph.tensors) for operation in graph.operators[: last + 1]]
+
+
+OTHER = Other(PROGRAM, open_compiled)
+LITERT = Format("LiteRT", ("model.tflite",), ("ai_edge_litert",), ("ai_edge_quantizer",), False, write, other=OTHER)
 
 
 def main() -> None:

@@ -39,6 +39,19 @@ LABELS = "labels.json"
 
 
 @dataclasses.dataclass(frozen=True)
+class Other:
+    """Another program that is to compute the same of a format's files.
+
+    Attributes:
+        name: The program's name.
+        open: Opens a file; returns None if the program does not take files of that kind.
+    """
+
+    name: str
+    open: Callable[[Path], Predictor | None]
+
+
+@dataclasses.dataclass(frozen=True)
 class Format:
     """A file format, with the functions that write and run it.
 
@@ -53,6 +66,7 @@ class Format:
         graph: Returns the function to write of a network and the images' size, instead of `class_graph`.
         load: Returns the function of a file, from images uint8 [N, H, W, 3] to class ids uint8 [N, H, W], where it is
             none that `open_engine` opens.
+        other: Another program of the format's files.
     """
 
     name: str
@@ -63,6 +77,7 @@ class Format:
     write: Callable[[Any, Path, keras.Model, Callable[[], Iterable[np.ndarray]] | None], None]
     graph: Callable[[keras.Model, tuple[int, int] | None], Any] | None = None
     load: Callable[[Path], Callable[[np.ndarray], np.ndarray]] | None = None
+    other: Other | None = None
 
     def open(self, path: Path, classes: ClassTable) -> Predictor:
         """Opens one of its files."""
@@ -87,7 +102,11 @@ class FormatOptions(Options):
     """The folder to write to; files of an earlier export are replaced."""
 
     size: Annotated[tuple[int, int] | None, SIZE, tyro.conf.arg(metavar="H W", help_behavior_hint="")] = None
-    """Height and width of all images; any size if not given. The batch size is always free."""
+    """Height and width of all images; any size if not given."""
+
+    batch: Annotated[int | None, AT_LEAST_1, tyro.conf.arg(help_behavior_hint="")] = None
+    """With --size, the number of images in a call; any number if not given. Programs that allocate all memory before
+    they run take no other files: LiteRT's CompiledModel, LiteRT.js, compilers for accelerators."""
 
     output: ExportedName = "ids"
     """What the file gives: class ids; probabilities, float32 [N, H, W, C], which flips, scales, tiles and confidence
@@ -107,6 +126,9 @@ class FormatOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.batch is not None and self.size is None:
+            names = f"{argument('batch', self.batch)} needs {argument('size')}"
+            raise UserError(f"{names} H W: where the number of images is fixed, their size is, too")
         if self.int8 and self.calibrate is None:
             names = f"{argument('int8')} needs {argument('calibrate')}"
             raise UserError(f"{names} DIR, a data set with images to calibrate it")
@@ -125,6 +147,7 @@ def export_format(
     calibration: Calibration | None = None,
     int8: bool = False,
     output: ExportedName = "ids",
+    batch: int | None = None,
 ) -> tuple[Path, list[Comparison]]:
     """Writes a model in another format and compares it with the live one.
 
@@ -136,6 +159,7 @@ def export_format(
         calibration: Images to calibrate with, for `int8`.
         int8: Whether to quantize.
         output: What the file gives.
+        batch: Number of images in a call, with `size`; any number if not given.
 
     Returns:
         The file, and the comparisons. The file is written atomically, after it was compared.
@@ -148,20 +172,28 @@ def export_format(
     from export.formats.report import verify_file
     from keras_fcn.inference.models import labels_of
     from keras_fcn.inference.predictor import Predictor
-    from keras_fcn.network.parts import class_table
 
     require_installed(form, int8)
-    directory, images = Path(directory), calibration.images if calibration and int8 else None
+    directory, images = Path(directory), None
+    if calibration is not None and int8:
+        calibrating = calibration.images
+
+        def images() -> Iterator[np.ndarray]:
+            return (np.repeat(image, batch or 1, axis=0) for image in calibrating())
+
     with _folder_in(directory) as folder:
         with quiet():
-            graph = form.graph(model, size) if form.graph else class_graph(model, size, form.classes_first, output)
+            if form.graph is None:
+                graph = class_graph(model, size, form.classes_first, output, batch)
+            else:
+                graph = form.graph(model, size)
             form.write(graph, folder / form.files[-1], model, images)
         samples = list(itertools.islice(calibration.images(), 3)) if calibration else []
-        classes = class_table(model)
-        written_file = form.open(folder / form.files[-1], classes)
-        comparisons = verify_file(
-            form.files[-1], written_file, Predictor(model, precision="float32"), size, samples, not int8
-        )
+        live, written_file = Predictor(model, precision="float32"), folder / form.files[-1]
+        comparisons = verify_file(form.files[-1], form.open(written_file, live.classes), live, size, samples, not int8)
+        if form.other is not None and (other := form.other.open(written_file)) is not None:
+            name = f"{form.files[-1]} by {form.other.name}"
+            comparisons += verify_file(name, other, live, size, samples, not int8)
         write_json(folder / LABELS, labels_of(model))
         replace_together((LABELS, *form.files), folder, directory)
     return directory / form.files[-1], comparisons
@@ -251,7 +283,7 @@ def export_as(form: Format, options: FormatOptions) -> None:
         calibration = Calibration.read(options.calibrate, class_table(model), options.photographs, options.size, wanted)
         print("".join(f"{line}\n" for line in calibration.remarks), end="", file=sys.stderr)
     path, comparisons = export_format(
-        form, model, options.directory, options.size, calibration, options.int8, options.output
+        form, model, options.directory, options.size, calibration, options.int8, options.output, options.batch
     )
     print(format_comparisons(comparisons))
     print()

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -276,6 +277,25 @@ def test_int8_by_command(toy, trained, tmp_path, name):
     assert megabytes < 0.3 * (trained / "best.keras").stat().st_size / 1e6
 
 
+def test_litert_in_8_bits_and_of_fixed_sizes(tmp_path, model):
+    """Its first convolutions stay in float32, and CompiledModel gives the same as the interpreter."""
+    needed("litert", int8=True)
+    from ai_edge_litert.interpreter import Interpreter
+
+    photos = SimpleNamespace(images=lambda: iter([images_of((1, 32, 64)), images_of((1, 32, 64))[:, ::-1]]))
+    path, compared = export_format(litert.LITERT, model, tmp_path, (32, 64), photos, True, "ids", 2)
+    assert [one.signature for one in compared] == ["model.tflite"] * 2 + ["model.tflite by CompiledModel"] * 2
+    assert [one.difference for one in compared[:2]] == [one.difference for one in compared[2:]]
+    interpreter = Interpreter(str(path))
+    assert interpreter.get_input_details()[0]["shape_signature"].tolist() == [2, 32, 64, 3]
+    kinds = {tensor["index"]: tensor["dtype"] for tensor in interpreter.get_tensor_details()}
+    operations = [entry for entry in interpreter._get_ops_details() if "CONV_2D" in entry["op_name"]]
+    found = [kinds[int(entry["outputs"][0])] for entry in operations]
+    assert found[:3] == [np.float32] * 3
+    assert set(found[3:]) == {np.int8}
+    assert {entry["op_name"] for entry in operations} == {"CONV_2D", "DEPTHWISE_CONV_2D"}
+
+
 @pytest.mark.slow
 def test_litert_int8_of_a_fixed_size(toy, trained, tmp_path):
     needed("litert")
@@ -314,6 +334,8 @@ def test_images_to_calibrate_with_are_looked_at(toy, tmp_path):
     [
         (["--int8"], "--int8 needs --calibrate DIR"),
         (["--size", "0", "8"], "--size takes a height and a width of at least 1. Received: 0 8"),
+        (["--batch", "2"], "--batch 2 needs --size H W: where the number of images is fixed, their size is, too"),
+        (["--size", "8", "8", "--batch", "0"], "--batch must be at least 1. Received: 0"),
         (["--photographs", "0"], "--photographs must be at least 1"),
     ],
 )

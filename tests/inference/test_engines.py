@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,6 +16,8 @@ from PIL import Image
 from keras_fcn import ClassTable, Predictor, UserError, build_fcn, evaluate, open_pairs, write_pairs
 from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.engines import opening
+from keras_fcn.inference.engines.engine import Opened, engine_of_file
+from keras_fcn.inference.engines.facts import Facts
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.runs.names import ENGINES
 
@@ -82,6 +85,22 @@ def test_a_file_gives_the_masks_of_its_network(written, live, name):
     several = predictor.segment(np.stack([photo(), photo()[::-1]]))
     np.testing.assert_array_equal(several[0], predictor(photo()))
     assert predictor.segment(np.zeros((0, 32, 32, 3), np.uint8)).shape == (0, 32, 32)
+
+
+def test_a_file_of_a_fixed_batch_takes_any_number_of_images():
+    sizes = []
+
+    def run(images, output):
+        sizes.append(images.shape)
+        return images[..., 0]
+
+    opened = Opened("a program", "export.litert", Facts("network", CLASSES), run, (3, 4, 5, 3), frozenset({"classes"}))
+    images = np.random.default_rng(0).integers(0, 3, (7, 4, 5, 3), np.uint8)
+    engine = engine_of_file(Path("a.tflite"), opened)
+    assert engine.batch == 3
+    for number in (7, 3, 1):
+        np.testing.assert_array_equal(engine.segment(images[:number]), images[:number, ..., 0])
+    assert sizes == [(3, 4, 5, 3)] * (3 + 1 + 1)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -22,7 +22,11 @@ INPUT = "images"
 
 
 def class_graph(
-    model: keras.Model, size: tuple[int, int] | None = None, classes_first: bool = False, output: ExportedName = "ids"
+    model: keras.Model,
+    size: tuple[int, int] | None = None,
+    classes_first: bool = False,
+    output: ExportedName = "ids",
+    batch: int | None = None,
 ) -> tf.types.experimental.GenericFunction:
     """Returns the function of a network with constant weights, optimized for other programs.
 
@@ -39,6 +43,7 @@ def class_graph(
         classes_first: Whether the classes of the logits are before the pixels, not the last axis: argmax is then ten
             times faster in OpenVINO, and slower in LiteRT.
         output: What it returns.
+        batch: The number of images in a call; any number if not given.
 
     Returns:
         From "images", uint8 [N, H, W, channels], to a dictionary of "classes", uint8 [N, H, W], "probabilities",
@@ -46,7 +51,7 @@ def class_graph(
     """
     parts = Parts(model)
     channels = parts.channels.count
-    spec = tf.TensorSpec([None, *(size or (None, None)), channels], tf.uint8, name=INPUT)
+    spec = tf.TensorSpec([batch, *(size or (None, None)), channels], tf.uint8, name=INPUT)
     input_scale, upscore, scorer = parts.logits.input_scale, parts.heads[0], parts.scorer("normalized")
     decide, temperature = decision_of(model).of_logits, parts.logits.temperature
     # Logits of the image's pixels have their classes in the last axis.

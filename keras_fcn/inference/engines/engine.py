@@ -37,7 +37,7 @@ class Engine:
         score: From the same images to probabilities float32 [N, H, W, C]; None if the file has none.
         whole: The images that are computed as a whole where memory matters; None if all are.
         size: Height and width of all images; None for any.
-        batch: The number of images in a call; None for any.
+        batch: The number of images that the program computes in a call; None for any. Others are filled up.
         decide: How class ids follow from probabilities.
         channels: The channels of images.
         fix: How to export the network with probabilities, for error messages.
@@ -99,7 +99,10 @@ def engine_of_file(path: Path, opened: Opened) -> Engine:
             channels = () if output == IDS else (classes.num_classes,)
             return np.zeros((*images.shape[:3], *channels), np.uint8 if output == IDS else np.float32)
         _require_taken(path, opened, images.shape)
-        return opened.run(images, output)
+        if batch is None or batch == len(images):
+            return opened.run(images, output)
+        parts = (images[start : start + batch] for start in range(0, len(images), batch))
+        return np.concatenate([opened.run(_filled(part, batch), output)[: len(part)] for part in parts])
 
     def score(images: np.ndarray) -> np.ndarray:
         return compute(images, PROBABILITIES)
@@ -127,8 +130,11 @@ def _require_taken(path: Path, opened: Opened, shape: tuple[int, ...]) -> None:
             f"{path}: takes images of {wanted[1]} x {wanted[2]} pixels alone, as it was exported with --size {size}; "
             f"resize them, or export it without --size. Received: {shape[1]} x {shape[2]}"
         )
-    if wanted[0] not in (None, shape[0]):
-        raise UserError(f"{path}: takes {wanted[0]} images at once; choose that as batch size. Received: {shape[0]}")
+
+
+def _filled(images: np.ndarray, batch: int) -> np.ndarray:
+    """Returns images with the last one repeated, until there are as many as a file takes in each call."""
+    return np.concatenate([images, np.repeat(images[-1:], batch - len(images), axis=0)])
 
 
 def require_images(

@@ -47,7 +47,7 @@ def open_litert(path: Path, threads: int, precision: PrecisionName = "auto") -> 
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    facts = _facts(path)  # first: what is cut off has no archive at its end, and LiteRT might read beyond
+    facts = facts_in(path)  # first: what is cut off has no archive at its end, and LiteRT might read beyond
     try:
         interpreter = Interpreter(str(path), num_threads=threads)
     except (ValueError, RuntimeError) as error:
@@ -79,8 +79,12 @@ def open_litert(path: Path, threads: int, precision: PrecisionName = "auto") -> 
     return engine_of_file(path, Opened(PROGRAM, COMMAND, facts, run, shape, frozenset(outputs)))
 
 
-def _facts(path: Path) -> Facts:
-    """Returns what a file says of its network; earlier versions kept the names in it, and the colours beside it."""
+def facts_in(path: Path) -> Facts:
+    """Returns what a file says of its network; earlier versions kept the names in it, and the colours beside it.
+
+    Raises:
+        UserError: If it is cut off, or was not written by this program.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             if FACTS_IN_FILE in archive.namelist():
