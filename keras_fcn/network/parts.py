@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 import keras
+import numpy as np
 
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.values.channels import Channels
@@ -101,16 +102,23 @@ class Parts:
         """The layers with weights after the backbone, by name."""
         return {name: layer for name, layer in self._layers.items() if layer.weights and layer is not self.backbone}
 
-    def normalize(self, image):
+    def normalize(self, image, channels_first: bool = False):
         """Returns the backbone's input for images.
 
         Args:
             image: [N, H, W, channels], RGB, values 0-255.
+            channels_first: Whether channels are moved before the pixels while they are scaled and shifted, and back:
+                programs that compute in that order do it faster so, and leave out the moves.
 
         Returns:
             Normalized images [N, H', W', channels], padded to H' and W' that are multiples of 32.
         """
-        return self._layers["pad"](self._layers["normalization"](image))
+        scaling = self._layers["normalization"]
+        if not channels_first:
+            return self._layers["pad"](scaling(image))
+        scale, shift = (np.reshape(values, (-1, 1, 1)).astype("float32") for values in (scaling.scale, scaling.offset))
+        moved = keras.ops.transpose(image, (0, 3, 1, 2)) * scale + shift
+        return self._layers["pad"](keras.ops.transpose(moved, (0, 2, 3, 1)))
 
     def features(self, image):
         """Returns the backbone's features in inference, {"P3", "P4", "P5"}, of images [N, H, W, channels], 0-255."""

@@ -9,6 +9,8 @@ import yaml
 from conftest import ROOT
 
 from export.server.options import GRACE_SECONDS, ServeOptions
+from keras_fcn.inference.engines.engine import IDS
+from keras_fcn.runs.names import ENGINES
 from keras_fcn.system.command_line import parse_options
 
 SERVING = ROOT / "export/serving"
@@ -77,11 +79,37 @@ def test_the_deployment_starts_our_server_and_asks_what_it_answers():
     assert 1 <= scaler["spec"]["minReplicas"] <= scaler["spec"]["maxReplicas"]
 
 
-def test_the_image_copies_what_there_is_and_starts_our_server():
-    steps = re.findall(r"^([A-Z]+) (.+)$", (SERVING / "Dockerfile").read_text(), re.MULTILINE)
+def steps_of(file):
+    """The steps of a Dockerfile, whose copies are of what there is, and whose program is ours."""
+    steps = re.findall(r"^([A-Z]+) (.+)$", (SERVING / file).read_text(), re.MULTILINE)
     for name, rest in steps:
         if name == "COPY":
             assert all((ROOT / source).exists() for source in rest.split()[:-1]), rest
-    (program, *words) = json.loads(steps[-1][1])
-    assert program in SCRIPTS
+    assert json.loads(steps[-1][1])[0] in SCRIPTS
+    assert (SERVING / f"{file}.dockerignore").is_file()
+    return steps
+
+
+def test_the_image_without_tensorflow_takes_any_engine():
+    steps = dict(steps_of("Dockerfile.runtime"))
+    engines = [entry.modules[0].replace("_", "-") for entry in ENGINES.values() if "tensorflow" not in entry.modules]
+    engine = steps["ARG"].removeprefix("ENGINE=")
+    assert engine in engines
+    lines = (ROOT / "requirements-runtime.txt").read_text().splitlines()
+    assert len([line for line in lines if line.startswith(engine)]) == 1  # which the build replaces
+    assert "ai-edge-litert ..., or openvino" in (SERVING / "Dockerfile.runtime").read_text()
+    assert {"ai-edge-litert", "openvino"} == {*engines} - {engine}
+
+
+def test_triton_is_told_of_the_tensors_of_an_onnx_file():
+    text = re.sub(r"#.*", "", (SERVING / "config.pbtxt").read_text())
+    tensors = re.findall(r'(input|output) \[\s*\{\s*name: "(\w+)"\s*data_type: TYPE_UINT8\s*dims: \[ (.*) \]', text)
+    assert tensors == [("input", "images", "-1, -1, 3"), ("output", IDS, "-1, -1")]  # without the number of images
+    assert text.count("{") == text.count("}")
+    assert f"models/{re.findall('name: .(keras_fcn)', text)[0]}/1/model.onnx" in (SERVING / "config.pbtxt").read_text()
+
+
+def test_the_image_copies_what_there_is_and_starts_our_server():
+    steps = steps_of("Dockerfile")
+    (_, *words) = json.loads(steps[-1][1])
     assert str(parse_options(ServeOptions, words).port) in dict(steps)["EXPOSE"]

@@ -40,8 +40,9 @@ def class_graph(
     Args:
         model: A network of `build_fcn`.
         size: Height and width of all images; any size if not given.
-        classes_first: Whether the classes of the logits are before the pixels, not the last axis: argmax is then ten
-            times faster in OpenVINO, and slower in LiteRT.
+        classes_first: Whether channels and classes are the second axis, not the last, as OpenVINO and ONNX Runtime
+            compute: argmax is then ten times faster in OpenVINO, an image's normalization in ONNX Runtime, and nothing
+            large is transposed; LiteRT would be slower.
         output: What it returns.
         batch: The number of images in a call; any number if not given.
 
@@ -71,12 +72,14 @@ def class_graph(
         scaled = tf.cast(images, tf.float32)
         if input_scale != 1:
             scaled = tf.image.resize(scaled, scaled_size)
-        padded = parts.normalize(scaled)
+        padded = parts.normalize(scaled, classes_first)
         # LiteRT's converter loses the number of channels in a padding by a computed amount.
         padded = tf.reshape(padded, tf.stack([-1, *_lengths(padded), channels]))
         logits = convolve(tf.cast(keras.tree.flatten(scorer(padded, training=False))[0], tf.float32))
+        if is_classes_first:  # ids [N, s s, H + 1, W + 1], then [N, height, width, 1]
+            return {IDS: cropped(tf.transpose(decide(logits, temperature, 1), (0, 2, 3, 1)), *lengths)[..., 0]}
         if not needs_logits:  # ids [N, H + 1, W + 1, s s], then [N, height, width, 1]
-            return {IDS: cropped(decide(logits, temperature, 3 if is_classes_first else 4), *lengths)[..., 0]}
+            return {IDS: cropped(decide(logits, temperature, 4), *lengths)[..., 0]}
         # [N, H + 1, W + 1, s s, C] to [N, H + 1, W + 1, s s C], then the logits of the image's pixels
         logits = tf.reshape(logits, tf.stack([-1, *_lengths(logits), logits.shape[3] * logits.shape[4]]))
         logits = cropped(logits, *scaled_size)
@@ -100,7 +103,7 @@ def _last_upsampling(
 ) -> tuple[Callable[[tf.Tensor], tf.Tensor], int]:
     """Returns the function from scores [N, H, W, C] to the logits of s s pixels each, shifted by s/2 pixels, and s.
 
-    Logits are [N, H + 1, W + 1, s s, C], or [N, H + 1, W + 1, C, s s]. Bilinear resizing is the same with a kernel of
+    Logits are [N, H + 1, W + 1, s s, C], or [N, C, s s, H + 1, W + 1]. Bilinear resizing is the same with a kernel of
     its own, but goes on beyond the border with the scores there instead of zeros.
     """
     if isinstance(layer, Enlarge):
@@ -114,12 +117,14 @@ def _last_upsampling(
     kernel = np.asarray(kernel).reshape(2, stride, 2, stride, num_classes, num_classes)
     order = (0, 2, 5, 4, 1, 3) if classes_first else (0, 2, 5, 1, 3, 4)
     kernel = kernel[::-1, :, ::-1].transpose(order).reshape(2, 2, num_classes, -1)
-    pixels = (num_classes, stride**2) if classes_first else (stride**2, num_classes)
 
     def convolve(scores: tf.Tensor) -> tf.Tensor:
         padded = tf.pad(scores, [[0, 0], [1, 1], [1, 1], [0, 0]], beyond)  # [N, H + 2, W + 2, C]
         logits = tf.nn.conv2d(padded, tf.constant(kernel), 1, "VALID")  # [N, H + 1, W + 1, s s C]
-        return tf.reshape(logits, tf.stack([-1, *_lengths(logits), *pixels]))
+        lengths = _lengths(logits)
+        if classes_first:
+            return tf.reshape(tf.transpose(logits, (0, 3, 1, 2)), tf.stack([-1, num_classes, stride**2, *lengths]))
+        return tf.reshape(logits, tf.stack([-1, *lengths, stride**2, num_classes]))
 
     return convolve, stride
 
