@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 OPSET = 18
 """Version of the operators: ONNX 1.13 of December 2022, ONNX Runtime 1.14."""
 
-EXACT_CONVOLUTIONS = {False: 3, True: 6}
-"""Number of first convolutions in float32 in an int8 file, for networks without and with depthwise convolutions, whose
-blocks have more and cheaper convolutions."""
+EXACT_CONVOLUTIONS = 3
+"""Number of first convolutions in float32 in an int8 file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +100,7 @@ def _quantize(path: Path, images: Iterable[np.ndarray]) -> None:
     prepared = path.with_name("prepared.onnx")
     quant_pre_process(path, prepared, skip_symbolic_shape=True)
     nodes = onnx.load(prepared).graph.node
-    convolutions = [node for node in nodes if node.op_type == "Conv"]
-    is_depthwise = any(entry.name == "group" and entry.i > 1 for node in convolutions for entry in node.attribute)
-    last = convolutions[: EXACT_CONVOLUTIONS[is_depthwise]][-1]
+    last = [node for node in nodes if node.op_type == "Conv"][:EXACT_CONVOLUTIONS][-1]
     # All that comes before, too: an image that is scaled and shifted in 8 bits takes a third of the time of a network.
     exact = [node.name for node in nodes[: list(nodes).index(last) + 1]]
     kinds = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}

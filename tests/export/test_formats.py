@@ -296,6 +296,39 @@ def test_litert_in_8_bits_and_of_fixed_sizes(tmp_path, model):
     assert {entry["op_name"] for entry in operations} == {"CONV_2D", "DEPTHWISE_CONV_2D"}
 
 
+def test_onnx_in_8_bits_scales_images_in_float32(tmp_path):
+    """Nothing before the fourth convolution is in 8 bits: an image's scaling would take a third of the time."""
+    needed("onnx")
+    import onnx as library
+
+    rng, helper, kinds = np.random.default_rng(0), library.helper, library.TensorProto
+    names = [f"conv{number}" for number in range(1, 6)]
+    kernels = [rng.normal(0, 1, (4, 4 if number else 3, 1, 1)).astype(np.float32) for number in range(5)]
+    tensors = [library.numpy_helper.from_array(kernel, f"{name}/kernel") for name, kernel in zip(names, kernels)]
+    tensors.append(library.numpy_helper.from_array(np.full((3, 1, 1), 0.1, np.float32), "scale"))
+    nodes = [
+        helper.make_node("Cast", ["images"], ["numbers"], "cast", to=kinds.FLOAT),
+        helper.make_node("Transpose", ["numbers"], ["moved"], "move", perm=[0, 3, 1, 2]),
+        helper.make_node("Mul", ["moved", "scale"], ["conv0"], "scaling"),
+        *(
+            helper.make_node("Conv", [f"conv{index}", f"{name}/kernel"], [name], name)
+            for index, name in enumerate(names)
+        ),
+    ]
+    values = helper.make_tensor_value_info
+    ends = values("images", kinds.UINT8, [1, 8, 8, 3]), values("conv5", kinds.FLOAT, [1, 4, 8, 8])
+    graph = helper.make_graph(nodes, "graph", ends[:1], ends[1:], tensors)
+    path = tmp_path / "model.onnx"
+    library.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    onnx._quantize(path, [images_of((1, 8, 8))] * 2)
+    by_output = {output: node for node in library.load(path).graph.node for output in node.output}
+    quantized = [node for node in by_output.values() if node.op_type == "Conv"]
+    sources = [by_output[node.input[0]].op_type for node in quantized]
+    assert sources == ["Mul", "Conv", "Conv", "DequantizeLinear", "DequantizeLinear"]
+    assert [by_output[name].op_type for name in ("conv0", "moved", "numbers")] == ["Mul", "Transpose", "Cast"]
+    assert by_output[by_output["conv0"].input[0]].op_type == "Transpose"
+
+
 @pytest.mark.slow
 def test_litert_int8_of_a_fixed_size(toy, trained, tmp_path):
     needed("litert")
