@@ -28,7 +28,9 @@ SCRIPTS = (
     "benchmarks/inference.py", "benchmarks/serving.py", "benchmarks/quality.py",
     "benchmarks/attacks.py", "benchmarks/input_pipeline.py",
 )  # fmt: skip
-ELSEWHERE = {"--logdir", "--labels", "--directory", "--output", "--no-deps"}
+ELSEWHERE = {
+    "--logdir", "--labels", "--directory", "--output", "--no-deps", "--rm", "--model-repository", "--onnx",
+}  # fmt: skip
 """Options of other programs."""
 
 
