@@ -17,7 +17,7 @@ SCRIPTS = dict(re.findall(r'^(keras-fcn-[a-z]+) = "([\w.:]+)"$', PYPROJECT, re.M
 
 
 def test_there_is_a_script_for_each_command():
-    names = ("check", "convert", "evaluate", "export", "predict", "serve", "summary", "train")
+    names = ("benchmark", "check", "convert", "evaluate", "export", "predict", "serve", "summary", "train")
     assert sorted(SCRIPTS) == [f"keras-fcn-{name}" for name in names]
 
 
