@@ -47,7 +47,7 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
     from keras_fcn.inference.engines.keras_model import facts_of
     from keras_fcn.inference.engines.litert import FACTS_IN_FILE, LABELS_IN_FILE
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         # From a concrete function, the converter makes a file that computes NaN.
         tf.saved_model.save(tf.Module(), folder, {_SIGNATURE: graph})
         written = tf.lite.TFLiteConverter.from_saved_model(folder).convert()

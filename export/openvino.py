@@ -37,7 +37,7 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
 
     from keras_fcn.inference.engines.keras_model import facts_of
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         tf.saved_model.save(tf.Module(), folder, {"serving_default": graph})
         model = openvino.convert_model(folder)
     if images is not None:

@@ -235,7 +235,7 @@ def _folder_in(directory: Path) -> Iterator[Path]:
     try:
         with written(directory):
             directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".export.", dir=directory) as folder:
+            with tempfile.TemporaryDirectory(prefix=".export.", dir=directory, ignore_cleanup_errors=True) as folder:
                 yield Path(folder)
     finally:
         if not existed:

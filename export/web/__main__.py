@@ -54,7 +54,7 @@ def main() -> None:
     require_writable(options.directory, is_folder=True)
     path = find_model(options.model)
     require_installed(ONNX, int8=False)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         if path.suffix.lower() != ".onnx":
             path = _exported(path, Path(folder), options.threshold)
         elif options.threshold:

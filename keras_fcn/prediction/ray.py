@@ -153,7 +153,10 @@ class Worker:
         from keras_fcn.inference.engines.opening import uses_tensorflow
         from keras_fcn.inference.predictor import Predictor
 
-        with written(Path("the folder for temporary files")), tempfile.TemporaryDirectory() as folder:
+        with (
+            written(Path("the folder for temporary files")),
+            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        ):
             model = unpacked(ray.get(self._model), Path(folder))
             if uses_tensorflow(model):
                 start_tensorflow()

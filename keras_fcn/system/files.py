@@ -176,7 +176,7 @@ def lent_suffix(path: Path, suffix: str) -> Iterator[Path]:
     if path.name.endswith(suffix):
         yield path
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         named = Path(folder) / f"link{suffix}"
         named.symlink_to(path.absolute())
         yield named
@@ -188,7 +188,7 @@ def without_wildcards(path: Path) -> Iterator[Path]:
     if not _WILDCARDS.intersection(str(path)) and printable(str(path)) == str(path):
         yield path
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         link = Path(folder) / "link"
         link.symlink_to(path.absolute())
         yield link

@@ -108,7 +108,7 @@ def _fit(task: dict, num_workers: int, run: RunFolder, report: Callable[[str], N
     root = run.root.absolute()
     with written(root):
         root.parent.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent)
+        temporary = tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent, ignore_cleanup_errors=True)
     with temporary as storage:
         trainer = TensorflowTrainer(
             _work,

@@ -26,7 +26,9 @@ def extract(tar: Path, folder: Path, inside: str) -> Path:
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+        with tempfile.TemporaryDirectory(
+            prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
+        ) as temporary:
             _extract_all(tar, Path(temporary))
             if not (Path(temporary) / inside).is_dir():
                 raise UserError(f"{tar}: holds no folder {inside}; download the archive again")

@@ -65,7 +65,7 @@ def predict_raster(
     with opened_raster(task.source.location, predictor.channels) as raster, contextlib.ExitStack() as stack:
         work = _Work(predictor, task, style, raster)
         work.require_whole()
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         paths = {output: stack.enter_context(replaced_file(Path(target))) for output, target in task.targets.items()}
         mask = paths.get("masks", scratch / "mask.tif")
         begin(1 if work.tiled is None else work.tiled.number(*raster.shape[:2]))

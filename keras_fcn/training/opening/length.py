@@ -160,7 +160,7 @@ def _measure(
     tried = _tried(config, data, workers)
     training = build(*tried)
     building = time.perf_counter() - started
-    with tempfile.TemporaryDirectory(prefix="keras_fcn.") as folder, training.interruption:
+    with tempfile.TemporaryDirectory(prefix="keras_fcn.", ignore_cleanup_errors=True) as folder, training.interruption:
         trial = _Trial(training, Path(folder), enough)
         sample, frozen_step, plan = 0.0, 0.0, training.stream.plan
         if plan:
