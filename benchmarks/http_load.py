@@ -20,13 +20,19 @@ LEAST_AGREEMENT = 0.999
 PREDICT = "/v1/models/keras_fcn:predict"
 
 
-def server_metric(port: int, name: str) -> float:
-    """Returns a value of the server's /metrics."""
+PROCESSOR_SECONDS = ("process_cpu_seconds_total", "keras_fcn_engine_cpu_seconds")
+RESIDENT_BYTES = ("process_resident_memory_bytes", "keras_fcn_engine_resident_memory_bytes")
+"""The metrics of the server's process and those of its engines."""
+
+
+def server_metric(port: int, *names: str) -> float:
+    """Returns the sum of values of the server's /metrics."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("GET", "/metrics")
     lines = connection.getresponse().read().decode().splitlines()
     connection.close()
-    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+    values = dict(line.split(" ", 1) for line in lines if not line.startswith("#"))
+    return sum(float(values[name]) for name in names)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ Each round times, in turn, the model alone and the server with several numbers o
 request after an answer. The model alone is its signature `images` on images in memory, one by one and in batches; the
 faster counts, of batches no larger than the number of clients. Some requests are bad files: these must get a 4xx, all
 others the mask of the SavedModel. Clients and server run on the same processors, so wall times are of both; processor
-time of the server's process, compared with that of the model alone, is the server's overhead, which other programs
+time of the server's processes, compared with that of the model alone, is the server's overhead, which other programs
 hardly affect. `--memory 5000` sends as many requests and prints the server's memory.
 """
 
@@ -26,7 +26,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from http_load import Load, server_metric
+from http_load import PROCESSOR_SECONDS, RESIDENT_BYTES, Load, server_metric
 from PIL import Image
 
 from keras_fcn.errors import UserError
@@ -36,7 +36,7 @@ from keras_fcn.system.machine import processor_name
 from keras_fcn.system.startup import start_tensorflow
 
 NUM_IMAGES = 8
-COUNTED = ("process_cpu_seconds_total", "keras_fcn_network_seconds_total")
+COUNTED = (PROCESSOR_SECONDS, ("keras_fcn_network_seconds_total",))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,10 +138,10 @@ def time_alone(options: BenchmarkOptions, directory: Path) -> dict[str, list[flo
 
 
 @contextlib.contextmanager
-def serving(directory: Path, options: BenchmarkOptions) -> Iterator[int]:
-    """Runs the server and yields its port."""
+def serving(directory: Path, batch: int, engine: str = "saved_model") -> Iterator[int]:
+    """Runs the server of an engine and yields its port."""
     words = [sys.executable, "-u", "-m", "export.serve", str(directory), "--port", "0"]
-    words += ["--max-batch", str(options.batch)]
+    words += ["--max-batch", str(batch), "--engine", engine]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, encoding="utf-8", cwd=Path(__file__).parents[1])
     assert process.stdout is not None
     try:
@@ -160,9 +160,9 @@ def one_round(options: BenchmarkOptions, directory: Path, load: Load, port: int)
     alone = json.loads(subprocess.run(words, check=True, capture_output=True, encoding="utf-8").stdout.splitlines()[-1])
     results: dict = {"alone": alone, "load": os.getloadavg()[0], "clients": {}}
     for clients in options.clients:
-        before = [server_metric(port, name) for name in COUNTED]
+        before = [server_metric(port, *names) for names in COUNTED]
         outcomes, seconds = load.run(port, clients, options.requests)
-        used, busy = np.subtract([server_metric(port, name) for name in COUNTED], before).tolist()
+        used, busy = np.subtract([server_metric(port, *names) for names in COUNTED], before).tolist()
         kinds = [kind for kind, _ in outcomes]
         if set(kinds) - {"good", "refused"} or len(kinds) != options.requests:
             raise UserError(f"{clients} clients: {sorted(set(kinds))}, {len(kinds)} of {options.requests} answers")
@@ -219,7 +219,7 @@ def watch_memory(options: BenchmarkOptions, load: Load, port: int) -> None:
         kinds = {kind for kind, _ in outcomes}
         if kinds - {"good", "refused"}:
             raise UserError(f"answers were {sorted(kinds)}")
-        megabytes = server_metric(port, "process_resident_memory_bytes") / 1e6
+        megabytes = server_metric(port, *RESIDENT_BYTES) / 1e6
         print(f"{tenth * (options.memory // 10):>7} requests: {megabytes:.0f} MB", flush=True)
 
 
@@ -244,7 +244,7 @@ def run_benchmark(options: BenchmarkOptions) -> None:
             subprocess.run([*again, step, folder], check=True)
         masks = [np.asarray(Image.open(Path(folder) / f"{number}.png")) for number in range(NUM_IMAGES)]
         load = Load(image_files(options.size), masks, options.bad)
-        with serving(Path(folder), options) as port:
+        with serving(Path(folder), options.batch) as port:
             load.run(port, 8, 16)
             if options.memory is not None:
                 watch_memory(options, load, port)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from export.formats.file_limits import MAX_PIXELS, FileLimits
 from keras_fcn.errors import UserError
 from keras_fcn.images.headers.effort import MOST_SCANS, MOST_TEXTS
 from keras_fcn.inference.options import ThresholdOption
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     import keras
 
     from export.formats.verification import Comparison
-
-MAX_PIXELS = 1 << 24
-"""The default limit of height times width of an image file: 4096 x 4096."""
 
 LEAST_MAX_PIXELS = 10_000
 """The lowest limit; the files that an export is compared on are smaller."""
@@ -94,12 +92,11 @@ def export_saved_model(
 def _export(model: keras.Model, directory: Path, limits: tuple[int, int, int]) -> tuple[Path, list[Comparison]]:
     import tensorflow as tf
 
-    from export.formats.graph.image_header import FileLimits
     from export.formats.graph.signatures import Metadata, build_signatures
     from export.formats.graph.warmup import write_warmup
     from export.formats.verification import verify
     from keras_fcn.inference.graphs import decision_of
-    from keras_fcn.inference.models import LABELS_FILE, labels_of
+    from keras_fcn.inference.models import LABELS_FILE, fingerprint_of, labels_of
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.network.parts import Parts, class_table
     from keras_fcn.system.files import new_folder, without_wildcards, write_json, written
@@ -116,7 +113,7 @@ def _export(model: keras.Model, directory: Path, limits: tuple[int, int, int]) -
         try:
             with without_wildcards(folder) as plain:
                 tf.saved_model.save(module, str(plain), signatures.functions, options=options)
-            write_json(folder / LABELS_FILE, labels_of(model))
+            write_json(folder / LABELS_FILE, {**labels_of(model), "network": fingerprint_of(model)})
             write_warmup(folder, Parts(model).channels.count)
         except tf.errors.OpError as error:  # TensorFlow's own writing raises no OSError
             reason = f"{version}: cannot be written ({reason_of(error)})"

@@ -12,7 +12,6 @@ from export.server.options import ServeOptions
 from keras_fcn.errors import UserError, argument
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.packages import require_packages
-from keras_fcn.system.startup import start_tensorflow
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -45,12 +44,12 @@ def main() -> None:
     """Serves until a signal."""
     options = parse_options(ServeOptions, sys.argv[1:])
     require_packages("serving", "serve", "starlette", "uvicorn", "httptools", "prometheus_client")
-    if not options.directory.exists():
-        raise UserError(f"{options.directory}: no such folder; give the DIR of python -m export.saved_model RUN DIR")
+    for folder in options.folders.values():
+        if not folder.exists():
+            raise UserError(f"{folder}: no such folder; give the DIR of python -m export.saved_model RUN DIR")
     with bind(options.host, options.port) as listener:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
         logging.getLogger("uvicorn").setLevel(logging.ERROR)  # warnings are of requests, which anybody can send
-        start_tensorflow()
         from export.server.process import serve
 
         serve(options, listener)

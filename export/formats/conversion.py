@@ -295,7 +295,7 @@ def _report(form: Format, path: Path, model: keras.Model, options: FormatOptions
     """Returns a table of size, time and mean IoU of the file and of the SavedModel's function."""
     import tensorflow as tf
 
-    from export.formats.graph.image_header import FileLimits
+    from export.formats.file_limits import FileLimits
     from export.formats.graph.signatures import Metadata, build_signatures
     from export.formats.report import Program, format_programs
     from keras_fcn.inference.graphs import decision_of

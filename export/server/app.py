@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,14 +21,16 @@ from starlette.staticfiles import StaticFiles
 
 import export.server.protocols.v1 as v1
 import export.server.protocols.v2 as v2
-from export.server.http.answers import LIMIT, PROTOCOL, CountedAnswers, limit_of, problem
+from export.server.http.answers import LIMIT, PROTOCOL, CountedAnswers, cross_origin, limit_of, problem
 from export.server.http.bodies import BodyLimits, read_body
 from export.server.limits import Admission, LimitError
 from export.server.metrics import Metrics
+from export.server.model.engine.process import EngineDiedError
+from export.server.model.models import Models, NotServedError
 from export.server.model.segmentation import BadFilesError, Segmentation, size_of
 from export.server.model.servable import Servable
-from export.server.model.versions import Versions
 from export.server.options import ServeOptions
+from export.server.protocols.metadata import model_metadata
 from keras_fcn import __version__
 
 LOG = logging.getLogger("keras_fcn.server")
@@ -50,13 +52,13 @@ class Endpoints:
 
     Args:
         options: Names and limits.
-        versions: The versions of the model.
+        models: The models.
         segmentation: Segments files.
         metrics: Counts answers.
     """
 
-    def __init__(self, options: ServeOptions, versions: Versions, segmentation: Segmentation, metrics: Metrics) -> None:
-        self._options, self._versions, self._segmentation = options, versions, segmentation
+    def __init__(self, options: ServeOptions, models: Models, segmentation: Segmentation, metrics: Metrics) -> None:
+        self._options, self._models, self._segmentation = options, models, segmentation
         self._metrics = metrics
         self._admission = Admission(options.max_waiting, int(options.max_waiting_mb * 1e6), segmentation.has_freed)
         self._body = BodyLimits(int(options.max_body_mb * 1e6), options.read_timeout, options.min_rate)
@@ -80,7 +82,7 @@ class Endpoints:
         call = self._segmentation.call
         parsed = await call(len(body), v2.parse, body, request.headers.get(v2.LENGTH_HEADER), self._options.max_files)
         masks = await self._segmentation.segment(servable, parsed.files)
-        arguments = (self._options.name, servable.version, parsed, masks)
+        arguments = (self.name(request), servable.version, parsed, masks)
         content, headers = await call(len(body) + size_of(masks), v2.format_answer, *arguments)  # the id comes back
         return Response(content, headers=headers)
 
@@ -99,7 +101,7 @@ class Endpoints:
     ) -> Response:
         end = asyncio.get_running_loop().time() + self._options.timeout
         try:
-            servable = self.model(request)
+            servable = self.servable(request)
             _require_plain(request)
             with self._admission.request() as admitted:
                 body = await read_body(request, self._body, admitted, end)
@@ -115,33 +117,46 @@ class Endpoints:
             return problem(400, str(error))
         except HTTPException as error:
             return problem(error.status_code, error.detail, dict(error.headers or {}))
+        except EngineDiedError as error:
+            LOG.warning("%s", error)
+            return problem(503, str(error), REFUSAL_HEADERS[503])
         except ClientDisconnect:
             return problem(499, "the client disconnected")
         except Exception:
             LOG.exception("a request failed")
             return problem(500, "the server failed; its log has the error")
 
-    def model(self, request: Request) -> Servable:
+    def servable(self, request: Request) -> Servable:
         """Returns the version that a URL names; raises HTTPException if it is not served."""
-        name, version, servable = *map(request.path_params.get, ("name", "version")), self._versions.current
-        if name != self._options.name:
-            raise HTTPException(404, f"model {name} is not served; {self._options.name} is")
-        if version not in (None, servable.version):
-            raise HTTPException(404, f"version {version} of {name} is not served; version {servable.version} is")
-        return servable
+        version, label = map(request.path_params.get, ("version", "label"))
+        with _not_found():
+            return self._models.model(self.name(request)).find(version, label)
+
+    def name(self, request: Request) -> str:
+        """Returns the name of the model in a URL."""
+        return request.path_params["name"]
 
     def status(self, request: Request) -> dict[str, Any]:
-        """Returns the status of the version that a URL names; raises HTTPException if it is not served."""
-        return v1.status(self._options.name, self.model(request), self._versions.warning)
+        """Returns the status of the versions that a URL names; raises HTTPException if there are none."""
+        with _not_found():
+            model = self._models.model(self.name(request))
+        one = {"version", "label"} & set(request.path_params)
+        return v1.status(model.name, [self.servable(request)] if one else model.servables, model.warning)
 
     def exposition(self) -> tuple[bytes, str]:
         """Returns the metrics in Prometheus' text format, and the content type."""
         self._metrics.waiting.set(self._admission.requests)
         self._metrics.arriving.set(self._admission.arriving)
-        self._metrics.version.set(int(self._versions.current.version))
-        self._metrics.load_failures.set(self._versions.failures)
-        self._metrics.stale.set(bool(self._versions.warning))
         return self._metrics.exposition()
+
+
+@contextlib.contextmanager
+def _not_found() -> Iterator[None]:
+    """Turns NotServedError into HTTPException."""
+    try:
+        yield
+    except NotServedError as error:
+        raise HTTPException(404, str(error)) from None
 
 
 async def _until(end: float, work: Awaitable[Result], otherwise: Exception) -> Result:
@@ -160,21 +175,21 @@ def _require_plain(request: Request) -> None:
         raise HTTPException(415, message, {"Accept-Encoding": "identity"})
 
 
-def build_app(options: ServeOptions, versions: Versions, segmentation: Segmentation, metrics: Metrics) -> Starlette:
+def build_app(options: ServeOptions, models: Models, segmentation: Segmentation, metrics: Metrics) -> Starlette:
     """Returns the application.
 
     Args:
         options: Names and limits.
-        versions: The versions of the model.
+        models: The models.
         segmentation: Segments files.
         metrics: Counts answers.
     """
-    endpoints = Endpoints(options, versions, segmentation, metrics)
+    endpoints = Endpoints(options, models, segmentation, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         loader = ThreadPoolExecutor(1, "loader")
-        async with segmentation.running(), versions.watched(options.poll_seconds, loader):
+        async with segmentation.running(), models.watched(options.poll_seconds, loader):
             yield
         loader.shutdown(wait=False, cancel_futures=True)  # a version that is being loaded holds nobody up
 
@@ -183,41 +198,45 @@ def build_app(options: ServeOptions, versions: Versions, segmentation: Segmentat
         return problem(error.status_code, error.detail, dict(error.headers or {}))
 
     return Starlette(
-        routes=[*_routes(options, endpoints), *_page_routes()],
-        middleware=[Middleware(CountedAnswers, metrics)],
+        routes=[*_routes(models, endpoints), *_page_routes()],
+        middleware=[Middleware(CountedAnswers, metrics), *cross_origin(options.cors)],
         lifespan=lifespan,
         exception_handlers={HTTPException: on_error},
     )
 
 
-def _routes(options: ServeOptions, endpoints: Endpoints) -> list[Route]:
+def _routes(models: Models, endpoints: Endpoints) -> list[Route]:
     async def alive(request: Request) -> Response:
         return JSONResponse({"live": True, "ready": True})
 
     async def server(request: Request) -> Response:
         return JSONResponse({"name": "keras_fcn", "version": __version__, "extensions": ["binary_tensor_data"]})
 
-    async def models(request: Request) -> Response:
-        return JSONResponse({"models": [options.name]})
+    async def all_models(request: Request) -> Response:
+        return JSONResponse({"models": models.names})
 
     async def status(request: Request) -> Response:
         return JSONResponse(endpoints.status(request))
 
+    async def metadata(request: Request) -> Response:
+        return JSONResponse(model_metadata(endpoints.name(request), endpoints.servable(request)))
+
     async def model(request: Request) -> Response:
-        return JSONResponse(v2.model_metadata(options.name, endpoints.model(request)))
+        return JSONResponse(v2.model_metadata(endpoints.name(request), endpoints.servable(request)))
 
     async def ready(request: Request) -> Response:
-        return JSONResponse({"name": options.name, "ready": endpoints.model(request) is not None})
+        return JSONResponse({"name": endpoints.name(request), "ready": endpoints.servable(request) is not None})
 
     async def metrics(request: Request) -> Response:
         content, kind = endpoints.exposition()
         return Response(content, headers={"Content-Type": kind})
 
     routes = [Route(path, alive) for path in ("/v2/health/live", "/v2/health/ready")]
-    routes += [Route("/metrics", metrics), Route("/v1/models", models), Route("/v2", server)]
-    for at in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
+    routes += [Route("/metrics", metrics), Route("/v1/models", all_models), Route("/v2", server)]
+    v1_model = "/v1/models/{name}"
+    for at in (v1_model, f"{v1_model}/versions/{{version}}", f"{v1_model}/labels/{{label}}"):
         routes.append(Route(f"{at}:predict", endpoints.predict, methods=["POST"]))
-        routes.append(Route(at, status))
+        routes += [Route(at, status), Route(f"{at}/metadata", metadata)]
     for at in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         routes.append(Route(f"{at}/infer", endpoints.infer, methods=["POST"]))
         routes += [Route(at, model), Route(f"{at}/ready", ready)]

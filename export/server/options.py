@@ -3,18 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
+from export.formats.file_limits import MAX_PIXELS
+from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.system.options import HEIGHT_WIDTH, NOT_NEGATIVE, POSITIVE, Options, Range, within
+
+ServedEngine = Literal["auto", "saved_model", "onnx", "openvino", "litert"]
+"""The engines that are served, keys of `ENGINES`, and the fastest of them."""
 
 _NAME = Range(
     lambda name: bool(name) and not set(name) & set("/:?# %"),
     "must be valid in a URL, without any of / : ? # %",
 )
+
+_LABEL = re.compile(r"(?:[^/:?#% ]+/)?[^/:?#% =]+=[0-9]+")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]+")
+
+_MODELS = Range(
+    lambda models: all(_is_named(text) for text in models), "takes NAME=DIR, names without any of / : ? # %"
+)
+_LABELS = Range(
+    lambda labels: all(_LABEL.fullmatch(text) for text in labels),
+    "takes LABEL=N or NAME/LABEL=N, N being a version's number",
+)
+_ORIGINS = Range(
+    lambda origins: all(text == "*" or _ORIGIN.fullmatch(text) for text in origins),
+    "takes origins, such as https://example.org or http://localhost:3000, without a path, or *",
+)
+
+
+def _is_named(text: str) -> bool:
+    name, is_there, folder = text.partition("=")
+    return bool(is_there and folder) and _NAME.holds(name)
+
 
 GRACE_SECONDS = 4
 """Seconds after `--timeout` when an ending process ends, whatever its threads do."""
@@ -22,7 +50,7 @@ GRACE_SECONDS = 4
 
 @dataclasses.dataclass(frozen=True)
 class ServeOptions(Options):
-    """Serves the newest version in a folder of `python -m export.saved_model`, and each newer one as it appears.
+    """Serves an exported model: the newest version in a folder, and each newer one as it appears.
 
     It has TensorFlow Serving's REST protocol (POST /v1/models/NAME:predict), the Open Inference Protocol
     (/v2/models/NAME/infer), a web page (/), health (/v2/health/ready) and metrics (/metrics). On SIGTERM or Ctrl-C it
@@ -30,7 +58,8 @@ class ServeOptions(Options):
     """
 
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
-    """The folder of all versions of the model."""
+    """The folder of all versions of the model, 1/, 2/, ..., each a SavedModel, or with .onnx, .xml or .tflite files in
+    it; or such a file."""
 
     host: str = "127.0.0.1"
     """The address to listen at; 0.0.0.0 for requests from other machines."""
@@ -40,6 +69,19 @@ class ServeOptions(Options):
 
     name: Annotated[str, _NAME] = "keras_fcn"
     """The name of the model in URLs."""
+
+    models: Annotated[tuple[str, ...], _MODELS, tyro.conf.arg(metavar="NAME=DIR ...", help_behavior_hint="")] = ()
+    """Further models to serve, each under its own name."""
+
+    label: Annotated[tuple[str, ...], _LABELS, tyro.conf.arg(metavar="[NAME/]LABEL=N ...", help_behavior_hint="")] = ()
+    """Labels of versions, which are served beside the newest, at /v1/models/NAME/labels/LABEL: stable=3; of a further
+    model, cats/stable=3."""
+
+    cors: Annotated[tuple[str, ...], _ORIGINS, tyro.conf.arg(metavar="ORIGIN ...", help_behavior_hint="")] = ()
+    """Origins of web pages elsewhere whose scripts may ask this server, such as https://example.org; * for all."""
+
+    engine: ServedEngine = "auto"
+    """The engine; auto takes the fastest of the models in a version's folder, each of which is timed first."""
 
     max_batch: Annotated[int | None, POSITIVE] = None
     """The most images of one size in a batch; 8 on a GPU and 4 on a CPU if not given."""
@@ -56,7 +98,11 @@ class ServeOptions(Options):
     """Pixels by which neighbouring tiles overlap, a multiple of 32."""
 
     max_whole_mp: Annotated[float, POSITIVE] = 4.2
-    """The most megapixels of an image for networks that see all of it (--context mean); it has no tiles (400)."""
+    """The most megapixels of an image without tiles (400): of networks that see all of it (--context mean), and of
+    files of class ids alone."""
+
+    max_pixels: Annotated[int, POSITIVE] = MAX_PIXELS
+    """The limit of height times width of an image (400); a SavedModel has its own, of its export."""
 
     max_files: Annotated[int, POSITIVE] = 128
     """The most image files of a request (413)."""
@@ -91,6 +137,30 @@ class ServeOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         InferenceOptions(tile=self.tile, overlap=self.overlap)  # raises UserError if they do not fit
+        if twice := [name for name, count in Counter(name for name, _ in self._named()).items() if count > 1]:
+            raise UserError(f"{argument('models')} and {argument('name')}: {twice[0]} is there twice; name each once")
+        for name in self.labels:
+            if name not in self.folders:
+                raise UserError(f"{argument('label')} names the model {name}, but {', '.join(self.folders)} are served")
+
+    def _named(self) -> list[tuple[str, Path]]:
+        further = [text.partition("=") for text in self.models]
+        return [(self.name, self.directory), *((name, Path(folder)) for name, _, folder in further)]
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """The folder of each model, by its name; the first is `name`."""
+        return dict(self._named())
+
+    @property
+    def labels(self) -> dict[str, dict[str, str]]:
+        """The labels of each model that has any: numbers of versions."""
+        found: dict[str, dict[str, str]] = {}
+        for text in self.label:
+            label, _, version = text.rpartition("=")
+            name, _, label = label.rpartition("/")
+            found.setdefault(name or self.name, {})[label] = str(int(version))
+        return found
 
     @property
     def tiles(self) -> InferenceOptions:

@@ -7,6 +7,7 @@ import contextlib
 import faulthandler
 import gc
 import socket
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,13 +19,20 @@ from export.server.http.connections import BACKLOG, PENDING, ConnectionLimits, C
 from export.server.http.protocol import limited_protocol
 from export.server.metrics import Metrics
 from export.server.model.batching import BatchingOptions
+from export.server.model.engine.choice import open_fastest
+from export.server.model.engine.network import LargeImages
+from export.server.model.engine.process import NetworkProcess
+from export.server.model.models import Model, Models
 from export.server.model.segmentation import Segmentation
-from export.server.model.servable import LargeImages, Servable
-from export.server.model.versions import Versions
+from export.server.model.servable import Servable
+from export.server.model.versions import fingerprint
 from export.server.options import GRACE_SECONDS, ServeOptions
-from keras_fcn.inference.batches import default_batch_size
-from keras_fcn.system.machine import granted_cores, return_free_memory
+from keras_fcn.inference.engines.opening import uses_tensorflow
+from keras_fcn.system.machine import granted_cores
 from keras_fcn.system.signals import handling
+
+LEAST_BATCH = 4
+"""Images in a batch that engines are timed with at the start."""
 
 
 class Server(uvicorn.Server):
@@ -74,7 +82,7 @@ def serve(options: ServeOptions, listener: socket.socket) -> None:
     Raises:
         UserError: If there is no model to serve.
     """
-    versions, app, metrics = build(options)
+    models, app, metrics = build(options)
     most = fitting(options.max_connections)
     if most < options.max_connections:
         print(
@@ -92,7 +100,10 @@ def serve(options: ServeOptions, listener: socket.socket) -> None:
         access_log=False,
         timeout_graceful_shutdown=int(options.timeout) + 1,  # requests are answered or cancelled within --timeout
     )
-    print(f"{options.directory}: version {versions.current.version} is loaded", flush=True)
+    for model in models:
+        for servable in model.servables:
+            file, program = servable.network.path, servable.facts.program
+            print(f"{model.name}: version {servable.version} is loaded from {file}, computed by {program}", flush=True)
 
     async def run() -> None:
         async with connections.watched():
@@ -101,26 +112,31 @@ def serve(options: ServeOptions, listener: socket.socket) -> None:
     asyncio.run(run())
 
 
-def build(options: ServeOptions) -> tuple[Versions, Starlette, Metrics]:
-    """Returns the loaded versions, the application and its metrics; raises UserError if there is no model to serve."""
-    max_batch = options.max_batch or default_batch_size()
+def build(options: ServeOptions) -> tuple[Models, Starlette, Metrics]:
+    """Returns the loaded models, the application and its metrics; raises UserError if there is no model to serve."""
+    large = LargeImages(options.tiles, int(options.max_whole_mp * 1e6), options.max_pixels)
+    metrics = Metrics()
+    loaded: weakref.WeakValueDictionary[tuple, Servable] = weakref.WeakValueDictionary()
 
-    large = LargeImages(options.tiles, int(options.max_whole_mp * 1e6))
+    def start(path: Path) -> NetworkProcess:
+        return NetworkProcess(path, large, options.timeout + GRACE_SECONDS, metrics.engine_deaths.inc)
 
-    is_first = True
-
-    def load(folder: Path) -> Servable:
-        nonlocal is_first
-        servable = Servable(folder, large)
-        servable.warm_up(max_batch, takes_memory=is_first)
-        is_first = False
-        return_free_memory()  # a third of what loading took
+    def load(version: str, path: Path) -> Servable:
+        key = (path, fingerprint(path))
+        if (servable := loaded.get(key)) is None:  # a version that has a label may be the newest, too
+            network = open_fastest(path, options.engine, start, options.max_batch or LEAST_BATCH)
+            network.warm_up(options.max_batch or network.facts.batch_size, uses_tensorflow(network.path))
+            loaded[key] = servable = Servable(network, version, large)
         return servable
 
     gc.collect()
     gc.freeze()  # modules stay for good: later collections, which stop all threads, take a fifth of the time
-    versions, metrics = Versions(options.directory, load), Metrics()
-    batching = BatchingOptions(max_batch, options.max_delay_ms / 1000)
+    labels = options.labels
+    models = Models([Model.load(name, at, labels.get(name, {}), load) for name, at in options.folders.items()])
+    metrics.watch(models)
+    first = models.first.newest.current
+    batching = BatchingOptions(options.max_batch or first.facts.batch_size, options.max_delay_ms / 1000)
     threads = max(2, granted_cores())
-    segmentation = Segmentation(threads, batching, versions.current.max_pixels, metrics.observe_batch)
-    return versions, build_app(options, versions, segmentation, metrics), metrics
+    most_pixels = max(servable.max_pixels for servable in models.servables)
+    segmentation = Segmentation(threads, batching, most_pixels, metrics.observe_batch)
+    return models, build_app(options, models, segmentation, metrics), metrics

@@ -7,11 +7,11 @@ requests, on all machines of a cluster that see the folder.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ray import serve
 
-from keras_fcn.system.startup import start_tensorflow
+from export.server.options import ServedEngine, ServeOptions
 
 REPLICAS = {"min_replicas": 1, "max_replicas": 8, "target_ongoing_requests": 4}
 """Limits of the number of replicas, and the target of concurrent requests for each."""
@@ -22,17 +22,15 @@ def deployment(arguments: dict[str, str]) -> serve.Application:
 
     Args:
         arguments: "directory", the folder of all versions of the model; "name", its name in URLs, "keras_fcn" if
-            not given; "cpus" for each replica, 2 if not given.
+            not given; "engine", "auto" if not given; "cpus" for each replica, 2 if not given.
     """
     directory = Path(arguments["directory"]).absolute()  # replicas work in another folder
-    name = arguments.get("name", "keras_fcn")
+    name, engine = arguments.get("name", "keras_fcn"), cast(ServedEngine, arguments.get("engine", "auto"))
 
     def application() -> Any:
-        start_tensorflow()
-        from export.server.options import ServeOptions
         from export.server.process import build
 
-        return build(ServeOptions(directory, name=name))[1]
+        return build(ServeOptions(directory, name=name, engine=engine))[1]
 
     options = {"num_cpus": float(arguments.get("cpus", 2))}
     segmentation = serve.deployment(

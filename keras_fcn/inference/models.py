@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_fcn.errors import UserError
@@ -93,6 +95,15 @@ def with_thresholds(model: keras.Model, texts: Sequence[str]) -> keras.Model:
         classes = class_table(model)
         Parts(model).logits.thresholds = Decision().with_thresholds(texts, classes).by_name(classes)
     return model
+
+
+def fingerprint_of(model: keras.Model) -> str:
+    """Returns 16 hexadecimal digits that networks of the same weights and thresholds have in common."""
+    logits = Parts(model).logits
+    found = hashlib.sha256(repr((sorted(logits.thresholds.items()), logits.temperature, logits.input_scale)).encode())
+    for weight in model.get_weights():
+        found.update(np.ascontiguousarray(weight).tobytes())
+    return found.hexdigest()[:16]
 
 
 def labels_of(model: keras.Model) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from kinds_of_files import write_photo
 from PIL import Image
 
 from export.saved_model import ExportOptions, export_saved_model
-from export.server.model.servable import LargeImages, Servable
+from export.server.model.engine.network import LargeImages
+from export.server.model.engine.worker import open_network
+from export.server.model.servable import Servable
 from export.server.protocols.v2 import model_metadata
 from keras_fcn import ClassTable, Predictor, build_fcn, read_image
 from keras_fcn.errors import UserError
@@ -190,8 +192,9 @@ def test_the_command_says_what_it_did_and_its_thresholds_decide(trained, tmp_pat
     assert np.mean(exported(image) == expected) > 0.999
     assert np.mean(exported.using(InferenceOptions(threshold=("none",)))(image) == plain(image)) > 0.999
     assert json.loads((saved / "assets.extra/labels.json").read_text())["thresholds"] == {name: least}
-    servable = Servable(saved, LargeImages(InferenceOptions(tile=(64, 64))))
-    assert servable.thresholds == {name: least}
+    large = LargeImages(InferenceOptions(tile=(64, 64)))
+    servable = Servable(open_network(saved, large), "1", large)
+    assert servable.facts.thresholds == {name: least}
     *_, ids = servable.segment_in_tiles(image)
     np.testing.assert_array_equal(ids, exported.using(InferenceOptions(tile=(64, 64)))(image))
     assert model_metadata("model", servable)["parameters"]["class_thresholds"] == {name: least}

@@ -11,7 +11,10 @@ from PIL import Image
 from tiny_runs import silent, tiny
 
 from export.saved_model import export_saved_model
-from export.server.model.servable import BadImageError, LargeImages, Servable
+from export.server.model.engine.network import LargeImages
+from export.server.model.engine.worker import open_network
+from export.server.model.files.header import BadImageError
+from export.server.model.servable import Servable
 from keras_fcn import ClassTable, build_fcn
 from keras_fcn.inference.options import InferenceOptions
 from keras_fcn.runs.names import BACKBONES, NETWORKS
@@ -49,7 +52,8 @@ def test_a_network_with_context_is_exported(tmp_path):
     for number in range(2):
         alone = score(images=tf.constant(images[number : number + 1]))["probabilities"].numpy()
         np.testing.assert_allclose(together[number], alone[0], atol=1e-4)
-    servable = Servable(version, LargeImages(InferenceOptions(tile=(64, 64)), max_whole_pixels=10_000))
+    large = LargeImages(InferenceOptions(tile=(64, 64)), max_whole_pixels=10_000)
+    servable = Servable(open_network(version, large), "1", large)
     assert (servable.max_pixels, servable.goes_in_tiles(10_000)) == (10_000, False)
     with pytest.raises(BadImageError, match=r"claims 73 x 137 pixels; the limit is 10000 pixels for this network"):
         servable.read_header(tf.io.encode_png(np.zeros((73, 137, 3), np.uint8)).numpy())

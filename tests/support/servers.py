@@ -65,10 +65,10 @@ def wait_until(condition):
 
 
 @contextlib.contextmanager
-def serving(directory, *options):
+def serving(directory, *options, program=("-m", "export.serve")):
     """Runs a server of an exported model while the block runs."""
-    words = [sys.executable, "-u", "-m", "export.serve", directory, "--port", 0, *options]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    words = [sys.executable, "-u", *program, directory, "--port", 0, *options]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [*map(str, words)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -10,7 +10,8 @@ from geotiffs import write_geotiff
 from PIL import Image
 
 from export.saved_model import export_saved_model
-from export.server.model.servable import Servable
+from export.server.model.engine.network import LargeImages
+from export.server.model.engine.worker import open_network
 from keras_fcn import Predictor, build_fcn
 from keras_fcn.errors import UserError
 from keras_fcn.inference.models import load_model
@@ -76,7 +77,7 @@ def test_a_saved_model_takes_arrays_and_no_files(run, tmp_path):
     assert predictor.channels.text == "1,2,3,8"
     np.testing.assert_array_equal(predictor(BANDS[..., :4]), Predictor(run)(BANDS[..., :4]))
     with pytest.raises(UserError, match="takes images of 4 channels; the server reads JPEGs and PNGs of three"):
-        Servable(folder)
+        open_network(folder, LargeImages())
 
 
 def test_the_check_says_which_channels_there_are_and_which_are_read(data):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from export.formats.graph.image_header import FileLimits, ImageHeader, read_header
+from export.formats.file_limits import FileLimits
+from export.formats.graph.image_header import ImageHeader, read_header
 from keras_fcn.inference.arrays import Segment
 
 IMAGE_BYTES = tf.TensorSpec([None], tf.string, name="image_bytes")

@@ -6,43 +6,23 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from export.formats.file_limits import (
+    EMPTY,
+    JPEG,
+    NEITHER,
+    OTHERS,
+    PNG,
+    WITHOUT_SIZE,
+    FileLimits,
+    exceeds,
+    many,
+    other_format,
+)
 from export.formats.graph.effort import has_many_scans, has_many_texts
-from keras_fcn.images.headers.effort import MOST_SCANS, MOST_SEGMENTS, MOST_TEXTS
-
-_PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8\xff"
-_OTHERS = {
-    "a GIF": [(0, b"GIF8")],
-    "a TIFF": [(0, b"II*\0"), (0, b"MM\0*"), (0, b"II+\0"), (0, b"MM\0+")],
-    "a WebP": [(8, b"WEBP")],
-    "an AVIF": [(4, b"ftypavif")],
-    "a HEIC": [(4, b"ftyphei"), (4, b"ftyphev"), (4, b"ftypmif1"), (4, b"ftypmif2"), (4, b"ftypmsf1")],
-    "a BMP": [(0, b"BM")],
-    "a PDF": [(0, b"%PDF")],
-    "a NumPy array": [(0, b"\x93NUMPY")],
-}
-"""Formats that are not read, by what stands at a position in their files."""
-
-_OPTION = " (--max-{} of the export)"
-PIXEL_LIMIT = _OPTION.format("pixels")
-"""How a fault names the option of the limit of pixels."""
+from keras_fcn.images.headers.effort import MOST_SEGMENTS
 
 _MOST_ENTRIES = 512
 """The most entries of an EXIF directory that are searched for the orientation."""
-
-
-class FileLimits(NamedTuple):
-    """The limits of an image file.
-
-    Attributes:
-        max_pixels: The most pixels, height times width.
-        max_scans: The most scans of a JPEG.
-        max_texts: The most compressed texts of a PNG.
-    """
-
-    max_pixels: int
-    max_scans: int = MOST_SCANS
-    max_texts: int = MOST_TEXTS
 
 
 class ImageHeader(NamedTuple):
@@ -70,31 +50,23 @@ def read_header(data: tf.Tensor, limits: FileLimits) -> ImageHeader:
         data: The file's bytes, a string scalar.
         limits: The limits of a file.
     """
-    is_png, is_jpeg = _starts(data, _PNG), _starts(data, _JPEG)
+    is_png, is_jpeg = _starts(data, PNG), _starts(data, JPEG)
     height, width, orientation = tf.cond(is_png, lambda: _read_png(data), lambda: _read_jpeg(data, is_jpeg))
     claimed = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
     size = tf.strings.join(["claims ", tf.as_string(height), " x ", tf.as_string(width), " pixels"])
     faults = [
-        (tf.strings.length(data) == 0, "is empty; send the bytes of a JPEG or PNG file"),
-        *((_is_any(data, marks), f"is {name}; send a JPEG or PNG") for name, marks in _OTHERS.items()),
-        (~is_png & ~is_jpeg, "is neither a JPEG nor a PNG"),
-        ((height <= 0) | (width <= 0), "is damaged: its header does not say how large the image is"),
-        (claimed > limits.max_pixels, size + _limit("pixels", limits.max_pixels)),
-        (has_many_scans(tf.where(is_jpeg, data, ""), limits.max_scans), _many("scans", limits.max_scans)),
-        (has_many_texts(tf.where(is_png, data, ""), limits.max_texts), _many("texts", limits.max_texts)),
+        (tf.strings.length(data) == 0, EMPTY),
+        *((_is_any(data, marks), other_format(name)) for name, marks in OTHERS.items()),
+        (~is_png & ~is_jpeg, NEITHER),
+        ((height <= 0) | (width <= 0), WITHOUT_SIZE),
+        (claimed > limits.max_pixels, size + exceeds("pixels", limits.max_pixels)),
+        (has_many_scans(tf.where(is_jpeg, data, ""), limits.max_scans), many("scans", limits.max_scans)),
+        (has_many_texts(tf.where(is_png, data, ""), limits.max_texts), many("texts", limits.max_texts)),
     ]
     fault = tf.constant("")
     for is_present, message in reversed(faults):
         fault = tf.where(is_present, message, fault)
     return ImageHeader(is_png, height, width, orientation, fault)
-
-
-def _many(what: str, most: int) -> str:
-    return f"takes too long to decode: it has more than {most} {what}{_limit(what, most)}"
-
-
-def _limit(what: str, most: int) -> str:
-    return f"; the limit is {most} {what}{_OPTION.format(what)}"
 
 
 def _read_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

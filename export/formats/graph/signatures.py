@@ -9,9 +9,9 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from export.formats.file_limits import FileLimits
 from export.formats.graph.folding import folded
 from export.formats.graph.image_bytes import IMAGE_BYTES, segment_files
-from export.formats.graph.image_header import FileLimits
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.inference.arrays import softmax_at
 from keras_fcn.inference.decision import Decision

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from export.server.limits import option
 from export.server.metrics import Metrics
+from export.server.protocols.v2 import LENGTH_HEADER
 
 PROTOCOL, LIMIT = "keras_fcn.protocol", "keras_fcn.limit"
 """Keys of a request's scope: the protocol of a request for masks, and the limit that a request met."""
@@ -23,6 +28,14 @@ def limit_of(message: str) -> str | None:
 def problem(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     """Returns an answer with an error message, the same in both protocols."""
     return JSONResponse({"error": message}, status, headers)
+
+
+def cross_origin(origins: Sequence[str]) -> list[Middleware]:
+    """Returns what lets scripts of pages from other origins read answers (Fetch standard, 3.2); nothing for none."""
+    if not origins:
+        return []
+    headers = {"allow_headers": ["Content-Type", LENGTH_HEADER], "expose_headers": [LENGTH_HEADER, "Retry-After"]}
+    return [Middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["GET", "POST"], **headers)]
 
 
 class CountedAnswers:

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import tensorflow as tf
-
 from export.server.background import in_background
 from export.server.limits import PixelBudget
 from export.server.model.batching import Batcher, BatchingOptions
-from export.server.model.servable import BadImageError, Mask, Servable
+from export.server.model.files.decoding import too_large_for_memory
+from export.server.model.files.header import BadImageError
+from export.server.model.servable import Mask, Servable
 from keras_fcn.system.machine import return_free_memory
 
 Result = TypeVar("Result")
@@ -124,16 +124,14 @@ class Segmentation:
         self, servable: Servable, data: bytes, turns: asyncio.Semaphore, turn_pixels: PixelBudget
     ) -> Mask:
         async with turns:
-            header = servable.plain_header(data)
-            if header is None:
-                header = await self._in_thread(servable.read_header, data)
+            header = await self.call(len(data), servable.read_header, data)
             budget = self._large_pixels if servable.goes_in_tiles(header.pixels) else self._pixels
             async with turn_pixels.holding(header.pixels), budget.holding(header.pixels):
                 try:
-                    image = await self._in_thread(servable.decode, data, header)
+                    image = await self._in_thread(servable.decode, data)
                     ids = await self._batcher.segment(servable, image)
-                except tf.errors.ResourceExhaustedError:
-                    raise BadImageError("does not fit into the memory of the server; send a smaller image") from None
+                except MemoryError:
+                    raise too_large_for_memory() from None
                 finally:
                     self.has_freed(3 * header.pixels)
                 return await self._in_thread(servable.encode, ids)

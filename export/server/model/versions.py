@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
 from export.server.background import in_background
+from export.server.model.engine.choice import models_in
 from export.server.model.servable import Servable
 from keras_fcn.errors import UserError
 from keras_fcn.system.machine import return_free_memory
@@ -25,13 +26,16 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 class Versions:
     """A folder of version folders, 1/, 2/, ..., and the newest version that could be loaded.
 
+    A file, or a folder that itself holds a model, is its only version: 1, if its name is no number.
+
     The current version is served until a new one is loaded, or the same one anew because its files have changed;
     requests that use it keep it alive. A version that cannot be loaded is tried again when its files have changed: it
     may have been incomplete.
 
     Args:
-        folder: The folder of all versions, as `python -m export.saved_model` writes it.
-        load: Loads and warms a version folder, or raises UserError.
+        folder: The folder of all versions, as `python -m export.saved_model` writes it, or a model's.
+        load: Loads and warms a version, given its number and its folder or file, or raises UserError.
+        only: The number of the only version to serve; the newest if not given.
 
     Attributes:
         current: The version that is served.
@@ -42,8 +46,8 @@ class Versions:
         UserError: If there is no folder, no version in it, or none that can be loaded.
     """
 
-    def __init__(self, folder: Path, load: Callable[[Path], Servable]) -> None:
-        self._folder, self._load = folder, load
+    def __init__(self, folder: Path, load: Callable[[str, Path], Servable], only: str | None = None) -> None:
+        self._folder, self._load, self._only = folder, load, only
         self._failed: dict[Path, Fingerprint] = {}
         self._replaced: weakref.WeakSet[Servable] = weakref.WeakSet()
         self._error: Exception | None = None
@@ -51,26 +55,35 @@ class Versions:
         self.failures, self.warning = 0, ""
         found = self._found()
         if not found:
-            raise UserError(
-                f"{folder}: holds no version, 1/ or another number with a saved_model.pb; "
-                "export one with python -m export.saved_model RUN DIR"
-            )
-        loaded = next(filter(None, map(self._attempt, found)), None)
+            raise UserError(self._missing())
+        loaded = next(filter(None, (self._attempt(*one) for one in found)), None)
         if loaded is None:
             assert self._error is not None
             raise self._error
         self.current = loaded
 
-    def _found(self) -> list[Path]:
-        """Returns the version folders, the newest first."""
+    def _found(self) -> list[tuple[str, Path]]:
+        """Returns number and path of the versions, the newest first."""
         try:
-            numbered = [path for path in self._folder.iterdir() if path.name.isdecimal()]
-        except NotADirectoryError:
-            raise UserError(f"{self._folder}: is a file; give the folder of an exported model") from None
+            whole = models_in(self._folder)
+            entries = [] if self._folder.is_file() else [*self._folder.iterdir()]
+            found = [(path.name, path) for path in entries if path.name.isdecimal() and models_in(path)]
         except OSError as error:
             raise UserError(f"{self._folder}: cannot be read ({error.strerror})") from None
-        found = [path for path in numbered if (path / "saved_model.pb").is_file()]
-        return sorted(found, key=lambda path: int(path.name), reverse=True)
+        if not found and whole:
+            found = [(self._folder.name if self._folder.name.isdecimal() else "1", self._folder)]
+        found = [(version, path) for version, path in found if self._only in (None, version)]
+        return sorted(found, key=lambda one: int(one[0]), reverse=True)
+
+    def _missing(self) -> str:
+        """Returns why there is nothing to serve."""
+        if self._folder.is_file():
+            return f"{self._folder}: is a file; give the folder of an exported model, or an .onnx, .xml or .tflite file"
+        export = "export one with python -m export.saved_model RUN DIR, or export.onnx, .openvino, .litert RUN DIR/1"
+        if (self._folder / "config.json").is_file():
+            return f"{self._folder}: is a run, which is exported first: {export.removeprefix('export one with ')}"
+        version = "1/ or another number" if self._only is None else f"{self._only}/"
+        return f"{self._folder}: holds no version, {version} with a model in it; {export}"
 
     def refresh(self) -> bool:
         """Loads the newest version if it is not the current one, or has changed; returns True if it did."""
@@ -81,12 +94,12 @@ class Versions:
         except UserError as error:  # an unmounted volume, perhaps: the loaded version stays
             self._warn(f"{error}; {still}")
             return False
-        for path in found:
-            is_current = path.name == self.current.version
-            if is_current and _fingerprint(path) == self._loaded:
+        for version, path in found:
+            is_current = version == self.current.version
+            if is_current and fingerprint(path) == self._loaded:
                 self._warn("")
                 return False
-            if loaded := self._attempt(path):
+            if loaded := self._attempt(version, path):
                 self._replaced.add(self.current)
                 self.current, self._has_garbage = loaded, True
                 self._warn("")
@@ -95,7 +108,7 @@ class Versions:
             if is_current:
                 self._warn(f"{path}: has changed and cannot be loaded; {still}")
                 return False
-        self._warn(f"{self._folder / self.current.version}: is gone; {still}")
+        self._warn(f"{self._folder}: version {self.current.version} is gone; {still}")
         return False
 
     def _warn(self, warning: str) -> None:
@@ -105,29 +118,26 @@ class Versions:
         self.warning = warning
 
     def _free_replaced(self) -> None:
-        """Frees versions that no request uses any more, and what a failure left.
-
-        TensorFlow's functions are cycles, small ones for Python; an error's traceback holds what was loaded.
-        """
+        """Frees versions that no request uses any more, and what the traceback of a failure holds."""
         if self._has_garbage:
             self._error = None
             gc.collect()
             return_free_memory()
             self._has_garbage = bool(self._replaced)
 
-    def _attempt(self, path: Path) -> Servable | None:
+    def _attempt(self, version: str, path: Path) -> Servable | None:
         """Returns a loaded version, or None if that fails or has failed with the same files before."""
-        fingerprint = _fingerprint(path)
-        if self._failed.get(path) == fingerprint:
+        files = fingerprint(path)
+        if self._failed.get(path) == files:
             return None
         try:
-            loaded = self._load(path)
+            loaded = self._load(version, path)
         except Exception as error:  # any other than a UserError is a bug; it must not be tried each second
             LOG.warning("%s; it is not served", error, exc_info=not isinstance(error, UserError))
-            self._failed[path], self._error, self._has_garbage = fingerprint, error, True
+            self._failed[path], self._error, self._has_garbage = files, error, True
             self.failures += 1
             return None
-        self._loaded = fingerprint  # of before: files that changed meanwhile are seen as changed
+        self._loaded = files  # of before: files that changed meanwhile are seen as changed
         return loaded
 
     def watched(self, seconds: float, loader: Executor) -> AbstractAsyncContextManager[None]:
@@ -143,12 +153,14 @@ class Versions:
                 LOG.exception("the check for a newer version failed; version %s is still served", self.current.version)
 
 
-def _fingerprint(folder: Path) -> Fingerprint:
-    """Returns names, sizes and times of all files in a folder; copies may keep the time of modification only."""
+def fingerprint(folder: Path) -> Fingerprint:
+    """Returns names, sizes and times of a file, or all in a folder; copies may keep the time of modification only."""
     found = []
+    files = [folder, folder.with_suffix(".bin")] if folder.is_file() else []  # an .xml file's weights
     for parent, _, names in os.walk(folder):
-        for path in (Path(parent, name) for name in names):
-            with suppress(OSError):  # it was just removed
-                status = path.stat()
-                found.append((str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+        files += [Path(parent, name) for name in names]
+    for path in files:
+        with suppress(OSError):  # it was just removed
+            status = path.stat()
+            found.append((str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return tuple(sorted(found))

@@ -6,7 +6,6 @@ https://www.tensorflow.org/tfx/serving/api_rest; `instances` are answered by row
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from export.server.limits import LimitError
 from export.server.model.servable import Mask, Servable
+from export.server.protocols.base64_text import from_base64
 from keras_fcn.system.text import reason_of
 
 INPUT = "image_bytes"
@@ -96,7 +96,8 @@ def load_object(body: bytes, max_files: int) -> dict[str, Any]:
             raise BadRequestError("the body is not JSON: it does not begin with { in UTF-8")
         raise LimitError("max_files", 413, f"the JSON has more than {most} values, too many for {max_files} files")
     try:
-        message = json.loads(body, parse_constant=_refuse_constant)
+        # Base64 as `base64 FILE` prints it has line breaks, which JSON wants escaped.
+        message = json.loads(body, parse_constant=_refuse_constant, strict=False)
     except UnicodeDecodeError:
         raise BadRequestError("the body is not JSON: it is no text in UTF-8") from None
     except (ValueError, RecursionError) as error:
@@ -116,14 +117,14 @@ def _file(value: object, where: str) -> bytes:
         value = value[INPUT]
     if not isinstance(value, dict) or set(value) != {"b64"}:
         raise BadRequestError(f'{where} must be {{"b64": "..."}}, an image file in base64')
-    return from_base64(value["b64"], where)
+    return decoded(value["b64"], where)
 
 
-def from_base64(text: object, where: str) -> bytes:
+def decoded(text: object, where: str) -> bytes:
     """Decodes base64; raises BadRequestError if the text is not base64."""
     try:
-        return base64.b64decode(text, validate=True)  # type: ignore[arg-type]
-    except (binascii.Error, TypeError, ValueError) as error:
+        return from_base64(text)
+    except ValueError as error:
         raise BadRequestError(f"{where} is not base64: {error}") from None
 
 
@@ -137,8 +138,8 @@ def format_answer(masks: Sequence[Mask], by_columns: bool) -> bytes:
     return json.dumps({"predictions": rows}).encode()
 
 
-def status(name: str, servable: Servable, warning: str) -> dict[str, Any]:
-    """Returns the status of a model in TensorFlow Serving's form, and in that of KServe's V1, with a warning or ""."""
+def status(name: str, servables: Sequence[Servable], warning: str) -> dict[str, Any]:
+    """Returns the status of versions in TensorFlow Serving's form, and in that of KServe's V1, with a warning or ""."""
     found = {"error_code": "OK", "error_message": warning}
-    state = {"version": servable.version, "state": "AVAILABLE", "status": found}
-    return {"name": name, "ready": True, "model_version_status": [state]}
+    states = [{"version": one.version, "state": "AVAILABLE", "status": found} for one in servables]
+    return {"name": name, "ready": True, "model_version_status": states}

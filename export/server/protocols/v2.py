@@ -16,10 +16,18 @@ from typing import Any
 import numpy as np
 
 from export.server.model.servable import Mask, Servable
-from export.server.protocols.v1 import INPUT, BadRequestError, from_base64, load_object, require_few
+from export.server.protocols.v1 import INPUT, BadRequestError, decoded, load_object, require_few
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 """The HTTP header with the length of the JSON before binary data."""
+
+PLATFORMS = {
+    "TensorFlow": "tensorflow_savedmodel",
+    "ONNX Runtime": "onnx_onnxv1",
+    "OpenVINO": "openvino_ir",
+    "LiteRT": "litert_tflite",
+}
+"""How the protocol names a program and its format."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +82,7 @@ def _files(tensor: dict[str, Any], binary: bytes, max_files: int) -> list[bytes]
         if not isinstance(data, list):
             raise BadRequestError(f'{INPUT} must have "data", a list of image files in base64')
         require_few(len(data), max_files)
-        files = [from_base64(text, f"{INPUT}[{index}]") for index, text in enumerate(data)]
+        files = [decoded(text, f"{INPUT}[{index}]") for index, text in enumerate(data)]
     elif size != len(binary):
         raise BadRequestError(f"binary_data_size of {INPUT} is {size!r}, but {len(binary)} bytes follow")
     else:
@@ -149,19 +157,20 @@ def _binary(mask: Mask, is_png: bool) -> bytes:
 
 def model_metadata(name: str, servable: Servable) -> dict[str, Any]:
     """Returns the protocol's metadata of a model, with its classes as parameters."""
+    facts = servable.facts
     return {
         "name": name,
         "versions": [servable.version],
-        "platform": "tensorflow_savedmodel",
+        "platform": PLATFORMS[facts.program],
         "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
         "outputs": [
             {"name": "mask_png_bytes", "datatype": "BYTES", "shape": [-1]},
-            {"name": "class_shares", "datatype": "FP32", "shape": [-1, len(servable.names)]},
+            {"name": "class_shares", "datatype": "FP32", "shape": [-1, len(facts.names)]},
         ],
         "parameters": {
-            "class_names": servable.names,
-            "class_colors": servable.colors,
-            **({"class_thresholds": servable.thresholds} if servable.thresholds else {}),
+            "class_names": facts.names,
+            "class_colors": facts.colors,
+            **({"class_thresholds": facts.thresholds} if facts.thresholds else {}),
             "max_pixels": servable.max_pixels,
         },
     }

@@ -42,6 +42,7 @@ class Engine:
         channels: The channels of images.
         fix: How to export the network with probabilities, for error messages.
         sight: The function that returns how many pixels a pixel sees to one side; None if that is not known.
+        network: The fingerprint of the network that an exported file was compared with; "" if it does not say.
     """
 
     program: str
@@ -55,6 +56,7 @@ class Engine:
     channels: Channels = RGB
     fix: str = "export the run again: python -m export.saved_model RUN DIR"
     sight: Callable[[], float] | None = None
+    network: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +119,18 @@ def engine_of_file(path: Path, opened: Opened) -> Engine:
     known = None if sight is None else lambda: sight
     scored = score if is_scored else None
     return Engine(
-        opened.program, classes, segment, scored, whole, size, batch, decide, opened.facts.channels, fix, known
+        opened.program,
+        classes,
+        segment,
+        scored,
+        whole,
+        size,
+        batch,
+        decide,
+        opened.facts.channels,
+        fix,
+        known,
+        opened.facts.network,
     )
 
 

@@ -26,6 +26,7 @@ class Facts:
         thresholds: The least probability of classes, by name, with which a pixel is theirs; of those that have one.
         sight: How many pixels a pixel sees to one side, infinity for all; None if that is not known.
         channels: The channels of images.
+        network: The fingerprint of the network that the file was compared with before it was kept; "" if unknown.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Facts:
     thresholds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     sight: float | None = None
     channels: Channels = RGB
+    network: str = ""
 
     def to_texts(self) -> dict[str, str]:
         """Returns them as texts by name; lists are JSON."""
@@ -49,6 +51,7 @@ class Facts:
             **(thresholds if self.thresholds else {}),
             **({} if self.sight is None else {"sight": f"{self.sight:g}"}),
             **({} if self.channels.is_rgb else {"channels": self.channels.text}),
+            **({"network": self.network} if self.network else {}),
         }
 
     @classmethod
@@ -70,7 +73,8 @@ class Facts:
             thresholds = {name: float(value) for name, value in json.loads(texts.get("class_thresholds", "{}")).items()}
             scale, sight = float(texts.get("input_scale", 1)), float(texts["sight"]) if "sight" in texts else None
             channels = Channels(texts.get("channels", RGB.text))
-            return cls(texts.get("model_name", ""), classes, scale, thresholds, sight, channels)
+            name, network = texts.get("model_name", ""), texts.get("network", "")
+            return cls(name, classes, scale, thresholds, sight, channels, network)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UserError(
                 f"{path}: holds no class names and colours, so it is no file of python -m {command}; export your run "

@@ -15,7 +15,7 @@ from keras_fcn.inference.engines.facts import Facts
 from keras_fcn.inference.engines.sight import sight_of
 from keras_fcn.inference.graphs import decision_of, probability_function, segmenter
 from keras_fcn.inference.large import WholeImages
-from keras_fcn.inference.models import load_model
+from keras_fcn.inference.models import fingerprint_of, load_model
 from keras_fcn.network.parts import Parts, class_table
 from keras_fcn.runs.names import PrecisionName
 
@@ -62,7 +62,10 @@ def facts_of(model: keras.Model) -> Facts:
     logits, sight = Parts(model).logits, None
     with contextlib.suppress(ValueError):  # a layer of a custom backbone that is not known
         sight = sight_of(model)
-    return Facts(model.name, logits.classes, logits.input_scale, dict(logits.thresholds), sight, Parts(model).channels)
+    return Facts(
+        model.name, logits.classes, logits.input_scale, dict(logits.thresholds), sight, Parts(model).channels,
+        fingerprint_of(model),
+    )  # fmt: skip
 
 
 def whole_images_of(model: keras.Model) -> WholeImages:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from kinds_of_files import PHOTOS, PIXELS, interlaced_png, shown, write_photo
 from PIL import Image, PngImagePlugin
 
+from export.formats.file_limits import FileLimits
 from export.formats.graph.image_bytes import IMAGE_BYTES, segment_files
-from export.formats.graph.image_header import FileLimits, read_header
+from export.formats.graph.image_header import read_header
 from keras_fcn import read_image
 from keras_fcn.images.headers.orientation import exif_orientation
 

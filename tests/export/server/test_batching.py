@@ -12,8 +12,9 @@ import numpy as np
 from export.server.limits import PixelBudget
 from export.server.model import segmentation
 from export.server.model.batching import Batcher, BatchingOptions
+from export.server.model.engine.process import EngineDiedError
+from export.server.model.files.header import Header
 from export.server.model.segmentation import Segmentation
-from export.server.model.servable import FoundHeader
 
 
 class Network:
@@ -35,7 +36,7 @@ class Network:
         assert self.go.wait(60)
         self.batches.append([int(image[0, 0, 0]) for image in images])
         if any(image[0, 0, 0] == 99 for image in images):
-            raise RuntimeError("99")
+            raise EngineDiedError("99")
         return np.stack(images)[..., 0]
 
 
@@ -101,7 +102,7 @@ def test_large_images_go_one_after_the_other_and_what_fails_fails_alone():
     images[0][2] = 99
     answers, batches = run(4, images, whole_pixels=12)
     assert batches == [[50], [0], [50], [99], [60], [60], [60], [60]]
-    assert isinstance(answers[0], RuntimeError)
+    assert isinstance(answers[0], EngineDiedError)
     np.testing.assert_array_equal(answers[1], images[1][..., 0])
 
 
@@ -190,21 +191,16 @@ def test_a_model_that_nobody_uses_is_kept_by_nobody():
 
 
 class Model(Network):
-    """Stands for a served model, whose files are a byte each: the value of an image of 2 x 3. It notes its threads."""
+    """Stands for a served model, whose files are a byte each: the value of an image of 2 x 3."""
 
-    def __init__(self, is_plain=True, whole_pixels=1 << 21):
+    def __init__(self, whole_pixels=1 << 21):
         super().__init__(whole_pixels)
-        self.is_plain, self.readers = is_plain, []
         self.go.set()
 
-    def plain_header(self, data):
-        return FoundHeader(True, 1, 6) if self.is_plain else None
-
     def read_header(self, data):
-        self.readers.append(threading.get_ident())
-        return FoundHeader(True, 1, 6)
+        return Header(2, 3)
 
-    def decode(self, data, header):
+    def decode(self, data):
         return image(data[0])
 
     def encode(self, ids):
@@ -250,13 +246,6 @@ def test_memory_of_what_was_large_is_returned(monkeypatch):
 
         asyncio.run(run())
         assert returned.is_set() == is_returned
-
-
-def test_headers_that_are_not_plain_are_read_in_a_thread():
-    model = Model(is_plain=False)
-    assert segment_requests(model, [5, 6]) == [[5, 6]]
-    assert len(model.readers) == 2
-    assert threading.get_ident() not in model.readers
 
 
 def test_little_is_done_at_once_and_much_in_a_thread_that_leaves_the_loop_free():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from export.server.model.grey_png import encode_grey
+from export.server.model.files.grey_png import encode_grey
 
 
 @settings(deadline=None, max_examples=50, derandomize=True)

@@ -21,7 +21,9 @@ from conftest import ROOT, Call
 from PIL import Image
 from servers import PREDICT, b64, drawn, mask_of, needs_server, predict, serving, wait_until
 
+from export.saved_model import export_saved_model
 from keras_fcn import Predictor
+from keras_fcn.inference.models import keep_thresholds, load_model
 from keras_fcn.inference.options import InferenceOptions
 
 pytestmark = needs_server
@@ -91,7 +93,31 @@ def test_ctrl_c_ends_it_when_all_is_answered(exported, signature):
         require_graceful_end(server, signal.SIGINT, signature)
 
 
-def test_a_newer_version_is_served_when_it_is_whole_until_sigterm(exported, signature, tmp_path):
+@pytest.fixture
+def decided(trained, tmp_path):
+    """A run in which a threshold is kept, that changes its masks, and a large image as a file."""
+    image = np.random.default_rng(4).integers(0, 256, (130, 70, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "photo.png")
+    run = shutil.copytree(trained, tmp_path / "decided")
+    plain = Predictor(run)
+    probabilities = plain.probabilities(image)[..., 1:]
+    rare = int(probabilities.mean((0, 1)).argsort()[-2])
+    keep_thresholds(run / "best.keras", {plain.classes.names[1 + rare]: float(np.median(probabilities[..., rare]))})
+    assert (Predictor(run)(image) != plain(image)).any()
+    return run, tmp_path / "photo.png"
+
+
+def require_masks_of_predict(server, run, photo):
+    """Compares the mask of a photo, whole or in tiles of 64 pixels, with that of `predict.py`."""
+    status, answer = predict(server, photo.read_bytes())
+    out = photo.parent / "predicted"
+    call = Call("predict.py", run, photo, "--tile", 64, 64, "--write", "masks", "--out", out)
+    assert (status, call.status) == (200, 0), call.err
+    expected = np.asarray(Image.open(next(out.rglob("photo.png"))))
+    assert np.mean(mask_of(answer["predictions"][0]) == expected) > 0.999
+
+
+def test_a_newer_version_is_served_when_it_is_whole_until_sigterm(exported, decided, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(exported / "1", folder / "1")
     with serving(folder, "--poll-seconds", 0.05, "--tile", 64, 64) as server:
@@ -118,13 +144,17 @@ def test_a_newer_version_is_served_when_it_is_whole_until_sigterm(exported, sign
             stop.set()
             statuses = asking.result()
         assert set(statuses) == {200}
+        export_saved_model(load_model(decided[0] / "best.keras"), folder)
+        wait_until(lambda: server.metric("keras_fcn_model_version") == 4)
+        require_masks_of_predict(server, *decided)
         shutil.rmtree(folder)  # whatever happens there, the loaded version is served
         wait_until(lambda: server.metric("keras_fcn_model_stale"))
         assert predict(server, drawn(0))[0] == 200
         (state,) = server.get("/v1/models/keras_fcn")["model_version_status"]
-        assert (state["version"], state["state"]) == ("3", "AVAILABLE")
-        assert "what was loaded as version 3 is still served" in state["status"]["error_message"]
-        require_graceful_end(server, signal.SIGTERM, signature)
+        assert (state["version"], state["state"]) == ("4", "AVAILABLE")
+        assert "what was loaded as version 4 is still served" in state["status"]["error_message"]
+        mask = mask_of(predict(server, drawn(0))[1]["predictions"][0])
+        require_graceful_end(server, signal.SIGTERM, lambda data: ([mask],))
 
 
 def test_limits_of_number_and_time(exported):

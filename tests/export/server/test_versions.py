@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import weakref
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,8 +22,8 @@ class Cycle:
 class Loaded:
     """Stands for a loaded model."""
 
-    def __init__(self, folder):
-        self.version, self.content = folder.name, (folder / "saved_model.pb").read_text()
+    def __init__(self, version, folder, file=None):
+        self.version, self.content = version, (file or folder / "saved_model.pb").read_text()
         if "bad" in self.content:
             raise UserError(f"{folder}: is bad")
         self.functions = Cycle()
@@ -72,10 +73,10 @@ def test_a_copy_of_one_size_and_time_of_modification_is_another_model(folder, tm
 def test_files_that_change_while_they_are_loaded_are_loaded_again(folder):
     contents = iter(["newer", "newest"])
 
-    def load(version):
-        loaded = Loaded(version)
+    def load(version, path):
+        loaded = Loaded(version, path)
         if content := next(contents, None):
-            write(version, content)
+            write(path, content)
         return loaded
 
     versions = Versions(folder, load)
@@ -125,12 +126,12 @@ def test_a_version_that_fails_by_a_bug_is_tried_once_and_leaves_nothing_in_memor
     # pytest keeps what is logged, and with it the traceback.
     monkeypatch.setattr(logging.getLogger("keras_fcn.server"), "warning", lambda text, *_, **__: said.append(text))
 
-    def load(version):
-        if version.name == "2":
-            loaded = Loaded(version)
+    def load(version, path):
+        loaded = Loaded(version, path)
+        if version == "2":
             left.append(weakref.ref(loaded.functions))
             raise MemoryError(version)
-        return Loaded(version)
+        return loaded
 
     versions = Versions(folder, load)
     write(folder / "2", "new")
@@ -138,3 +139,50 @@ def test_a_version_that_fails_by_a_bug_is_tried_once_and_leaves_nothing_in_memor
         assert not versions.refresh()
     assert (versions.current.version, versions.failures, len(said)) == ("1", 1, 1)
     assert [reference() for reference in left] == [None]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.xml", "int8/model.tflite"])
+def test_a_version_may_be_any_exported_file(tmp_path, name):
+    for version in ("2", "10"):
+        (tmp_path / version / name).parent.mkdir(parents=True)
+        (tmp_path / version / name).write_text("file")
+    found = []
+    load = lambda *given: found.append(given) or SimpleNamespace(version=given[0])  # noqa: E731
+    Versions(tmp_path, load)
+    Versions(tmp_path, load, only="2")
+    Versions(tmp_path / "2", load)
+    Versions(tmp_path / "10" / name, load)
+    assert found == [
+        ("10", tmp_path / "10"),
+        ("2", tmp_path / "2"),
+        ("2", tmp_path / "2"),
+        ("1", tmp_path / "10" / name),
+    ]
+
+
+def test_a_file_that_is_replaced_is_loaded_anew(tmp_path):
+    file = tmp_path / "model.onnx"
+    file.write_text("old")
+    versions = Versions(file, lambda version, path: Loaded(version, path, path))
+    assert not versions.refresh()
+    file.write_text("newer")
+    assert versions.refresh()
+    assert versions.current.content == "newer"
+
+
+@pytest.mark.parametrize(
+    ("files", "only", "line"),
+    [
+        ({}, None, "holds no version, 1/ or another number with a model in it; export one with python -m export.saved"),
+        ({"1/model.onnx": ""}, "7", "holds no version, 7/ with a model in it; export"),
+        ({"config.json": ""}, None, "is a run, which is exported first: python -m export.saved_model RUN DIR, or"),
+        ({"1/notes.txt": ""}, None, "holds no version"),
+    ],
+)
+def test_a_folder_without_models_is_one_line(tmp_path, files, only, line):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=line) as caught:
+        Versions(tmp_path, Loaded, only)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,1 @@
+"""The programs that compute the served networks, each in a process of its own."""

@@ -1,0 +1,85 @@
+"""The process that computes a network: it answers the calls of `export.server.model.engine.process.NetworkProcess`.
+
+A program of native code that fails may end its process: then it is this one, and the server goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from export.server.model.engine.network import LargeImages, Network
+from export.server.model.engine.shared import SharedPixels, Stored, in_memory
+from keras_fcn.errors import UserError
+from keras_fcn.inference.engines.opening import open_engine, uses_tensorflow
+from keras_fcn.inference.large import is_out_of_memory
+from keras_fcn.system.machine import return_free_memory
+from keras_fcn.system.startup import start_tensorflow
+
+DONE, MISTAKE, MEMORY, FAILED = "done", "mistake", "memory", "failed"
+"""What became of a call: a value; a `UserError`, its marked line; too little memory; any other error, its traceback."""
+
+MUCH_MEMORY, RETURN_SECONDS = 1 << 21, 1.0
+"""Bytes of images whose memory is returned to the system, and seconds without a call until then."""
+
+
+def open_network(path: Path, large: LargeImages) -> Network:
+    """Opens a file of any engine, or a SavedModel.
+
+    Args:
+        path: The file or version folder.
+        large: How large images are segmented.
+
+    Raises:
+        UserError: If its program is not installed, it is damaged, or it was not written by this program.
+    """
+    if not uses_tensorflow(path):
+        return Network(path, open_engine(path), large)
+    start_tensorflow()
+    from export.server.model.engine.saved_model import open_saved_model
+
+    return open_saved_model(path, large)
+
+
+def main() -> None:
+    """Answers calls, each a method's name and its arguments, until the server ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends this process when all is answered
+    threading.Thread(target=_end_with_server, daemon=True).start()
+    connection, pixels = Connection(int(sys.argv[-2])), SharedPixels(int(sys.argv[-1]))
+    network: Network | None = None
+    has_much = False
+    while True:
+        if has_much and not connection.poll(RETURN_SECONDS):
+            return_free_memory()
+            has_much = False
+        try:
+            method, arguments = connection.recv()
+        except EOFError:
+            os._exit(0)
+        arguments = [pixels.get(one.stored) if isinstance(one, Stored) else one for one in arguments]
+        has_much |= any(getattr(argument, "nbytes", 0) >= MUCH_MEMORY for argument in arguments)
+        try:
+            if method == "open":
+                network = open_network(*arguments)
+                answer: tuple[str, Any] = DONE, network.facts
+            else:
+                answer = DONE, in_memory(getattr(network, method)(*arguments), pixels)
+        except UserError as error:
+            answer = MISTAKE, error.marked
+        except Exception as error:  # a bug, or the engine's: the server logs it
+            kind = MEMORY if is_out_of_memory(error) else FAILED
+            answer = kind, traceback.format_exc()
+        connection.send(answer)
+
+
+def _end_with_server() -> None:
+    """Ends this process when the server's is gone, which holds the other end of stdin."""
+    while os.read(0, 1):
+        pass
+    os._exit(0)
