@@ -16,6 +16,7 @@ from export.server.background import in_background
 from export.server.model.engine.choice import models_in
 from export.server.model.servable import Servable
 from keras_fcn.errors import UserError
+from keras_fcn.system.command_line import as_options
 from keras_fcn.system.machine import return_free_memory
 
 LOG = logging.getLogger("keras_fcn.server")
@@ -56,10 +57,16 @@ class Versions:
         found = self._found()
         if not found:
             raise UserError(self._missing())
-        loaded = next(filter(None, (self._attempt(*one) for one in found)), None)
-        if loaded is None:
+        errors = []
+        for version, path in found:
+            if loaded := self._attempt(version, path):
+                break
             assert self._error is not None
-            raise self._error
+            errors.append(self._error)
+        if loaded is None:
+            raise errors[0]
+        for error in errors:
+            _tell(error)
         self.current = loaded
 
     def _found(self) -> list[tuple[str, Path]]:
@@ -99,12 +106,15 @@ class Versions:
             if is_current and fingerprint(path) == self._loaded:
                 self._warn("")
                 return False
+            failures = self.failures
             if loaded := self._attempt(version, path):
                 self._replaced.add(self.current)
                 self.current, self._has_garbage = loaded, True
                 self._warn("")
                 LOG.info("version %s %s served now", loaded.version, "as it was changed is" if is_current else "is")
                 return True
+            if self._error is not None and self.failures > failures:
+                _tell(self._error)
             if is_current:
                 self._warn(f"{path}: has changed and cannot be loaded; {still}")
                 return False
@@ -133,7 +143,6 @@ class Versions:
         try:
             loaded = self._load(version, path)
         except Exception as error:  # any other than a UserError is a bug; it must not be tried each second
-            LOG.warning("%s; it is not served", error, exc_info=not isinstance(error, UserError))
             self._failed[path], self._error, self._has_garbage = files, error, True
             self.failures += 1
             return None
@@ -151,6 +160,12 @@ class Versions:
                 await asyncio.get_running_loop().run_in_executor(loader, self.refresh)
             except Exception:  # a bug must not end the watch
                 LOG.exception("the check for a newer version failed; version %s is still served", self.current.version)
+
+
+def _tell(error: Exception) -> None:
+    """Logs why a version is not served, with the traceback of what is not the user's mistake."""
+    line = as_options(error) if isinstance(error, UserError) else str(error)
+    LOG.warning("%s; it is not served", line, exc_info=None if isinstance(error, UserError) else error)
 
 
 def fingerprint(folder: Path) -> Fingerprint:

@@ -186,3 +186,13 @@ def test_a_folder_without_models_is_one_line(tmp_path, files, only, line):
     with pytest.raises(UserError, match=line) as caught:
         Versions(tmp_path, Loaded, only)
     assert "\n" not in str(caught.value)
+
+
+def test_what_cannot_be_loaded_at_the_start_is_said_once(folder, warnings):
+    write(folder / "3", "bad, and newer")
+    assert Versions(folder, Loaded).current.version == "1"
+    assert warnings() == [f"{folder}/3: is bad; it is not served"]
+    write(folder / "1", "bad, too")
+    with pytest.raises(UserError, match="3: is bad"):
+        Versions(folder, Loaded)
+    assert len(warnings()) == 1

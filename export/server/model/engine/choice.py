@@ -13,6 +13,7 @@ from export.server.model.engine.process import EngineDiedError, EngineFailedErro
 from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.engines.opening import engine_entry, uses_tensorflow
 from keras_fcn.runs.names import ENGINES
+from keras_fcn.system.command_line import as_options
 from keras_fcn.system.startup import has_gpu
 
 LOG = logging.getLogger("keras_fcn.server")
@@ -75,6 +76,8 @@ def open_fastest(path: Path, engine: str, start: Callable[[Path], NetworkProcess
     """
     found = models_in(path)
     wanted = [one for one in found if engine in (AUTO, one.engine)]
+    if not wanted and path.is_file():
+        raise UserError(f"{path}: is a file of {found[0].engine}; leave out {argument('engine', engine)}")
     if not wanted:
         there = ", ".join(one.path.name for one in found) or "nothing"
         export = "saved_model" if engine == AUTO else engine
@@ -127,7 +130,7 @@ def _fastest(
         except (UserError, EngineDiedError, EngineFailedError) as error:
             if isinstance(error, DifferentNetworksError):
                 raise
-            LOG.warning("%s; it is left out", error)
+            LOG.warning("%s; it is left out", as_options(error) if isinstance(error, UserError) else error)
             continue
         times.append(f"{process.facts.program} {1000 * seconds:.0f} ms ({one.path.name})")
         slower = process
