@@ -234,7 +234,7 @@ def test_pictures_are_shown_in_the_palette_asked_for(predictor, tmp_path):
 
 CHEAP_RUN = """
 import sys
-sys.path[:0] = ["tests", "tests/support", "tests/prediction"]
+sys.path[:0] = ["tests", "tests/support", "tests/support/served", "tests/prediction"]
 import conftest
 from test_photos import *
 photos, out = sys.argv[1:]

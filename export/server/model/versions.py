@@ -57,7 +57,7 @@ class Versions:
         found = self._found()
         if not found:
             raise UserError(self._missing())
-        errors = []
+        errors: list[Exception] = []
         for version, path in found:
             if loaded := self._attempt(version, path):
                 break

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, Call
+from onnx_files import ids_of, write_onnx
 from PIL import Image
 from servers import PREDICT, b64, drawn, mask_of, needs_server, predict, serving, wait_until
 
@@ -27,6 +28,10 @@ from keras_fcn.inference.models import keep_thresholds, load_model
 from keras_fcn.inference.options import InferenceOptions
 
 pytestmark = needs_server
+needs_onnx = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime")),
+    reason="pip install -r requirements-formats.txt",
+)
 
 
 def send_half(server, body):
@@ -107,24 +112,28 @@ def decided(trained, tmp_path):
     return run, tmp_path / "photo.png"
 
 
-def require_masks_of_predict(server, run, photo):
-    """Compares the mask of a photo, whole or in tiles of 64 pixels, with that of `predict.py`."""
-    status, answer = predict(server, photo.read_bytes())
-    out = photo.parent / "predicted"
+def test_thresholds_that_are_kept_decide_as_in_predict(decided, tmp_path):
+    run, photo = decided
+    export_saved_model(load_model(run / "best.keras"), tmp_path / "model")
+    with serving(tmp_path / "model", "--tile", 64, 64) as server:
+        status, answer = predict(server, photo.read_bytes())
+        assert server.get("/v2/models/keras_fcn")["parameters"]["class_thresholds"]
+    out = tmp_path / "predicted"
     call = Call("predict.py", run, photo, "--tile", 64, 64, "--write", "masks", "--out", out)
     assert (status, call.status) == (200, 0), call.err
     expected = np.asarray(Image.open(next(out.rglob("photo.png"))))
     assert np.mean(mask_of(answer["predictions"][0]) == expected) > 0.999
 
 
-def test_a_newer_version_is_served_when_it_is_whole_until_sigterm(exported, decided, tmp_path):
+@needs_onnx
+def test_a_newer_version_is_served_when_it_is_whole_until_sigterm(tmp_path):
     folder = tmp_path / "model"
-    shutil.copytree(exported / "1", folder / "1")
+    write_onnx(folder / "1/model.onnx", both=True)
     with serving(folder, "--poll-seconds", 0.05, "--tile", 64, 64) as server:
         (folder / "3").mkdir()
-        (folder / "3/saved_model.pb").write_bytes(b"not yet")
+        (folder / "3/model.onnx").write_bytes(b"not yet")
         wait_until(lambda: server.metric("keras_fcn_model_load_failures"))
-        assert "3: is no SavedModel of python -m export.saved_model" in "".join(server.log)
+        wait_until(lambda: "3/model.onnx: cannot be opened by ONNX Runtime" in "".join(server.log))
         stop = threading.Event()
 
         def ask_on():
@@ -135,26 +144,22 @@ def test_a_newer_version_is_served_when_it_is_whole_until_sigterm(exported, deci
 
         with ThreadPoolExecutor(1) as pool:
             asking = pool.submit(ask_on)
-            shutil.copytree(exported / "1", folder / ".2.new")
+            write_onnx(folder / ".2.new/model.onnx", both=True)
             (folder / ".2.new").rename(folder / "2")
             wait_until(lambda: server.metric("keras_fcn_model_version") == 2)
-            shutil.rmtree(folder / "3")
-            shutil.copytree(exported / "1", folder / "3")  # its files have changed: it is tried again
+            write_onnx(folder / "3/model.onnx", both=True)  # its files have changed: it is tried again
             wait_until(lambda: server.metric("keras_fcn_model_version") == 3)
             stop.set()
             statuses = asking.result()
         assert set(statuses) == {200}
-        export_saved_model(load_model(decided[0] / "best.keras"), folder)
-        wait_until(lambda: server.metric("keras_fcn_model_version") == 4)
-        require_masks_of_predict(server, *decided)
-        shutil.rmtree(folder)  # whatever happens there, the loaded version is served
+        folder.rename(tmp_path / "elsewhere")  # whatever happens there, the loaded version is served
         wait_until(lambda: server.metric("keras_fcn_model_stale"))
         assert predict(server, drawn(0))[0] == 200
         (state,) = server.get("/v1/models/keras_fcn")["model_version_status"]
-        assert (state["version"], state["state"]) == ("4", "AVAILABLE")
-        assert "what was loaded as version 4 is still served" in state["status"]["error_message"]
-        mask = mask_of(predict(server, drawn(0))[1]["predictions"][0])
-        require_graceful_end(server, signal.SIGTERM, lambda data: ([mask],))
+        assert (state["version"], state["state"]) == ("3", "AVAILABLE")
+        assert "what was loaded as version 3 is still served" in state["status"]["error_message"]
+        ids = ids_of(np.asarray(Image.open(io.BytesIO(drawn(0)))))
+        require_graceful_end(server, signal.SIGTERM, lambda data: ([ids.tolist()],))
 
 
 def test_limits_of_number_and_time(exported):

@@ -44,7 +44,7 @@ def server(tmp_path_factory):
     file = write_onnx(folder / "third.onnx")
     options = ["--models", f"second={folder}/second", f"third={file}", "--label", "stable=3", "canary=7"]
     options += ["--cors", "https://example.org", "--tile", 64, 64, "--poll-seconds", 0.05]
-    program = ("tests/support/fragile_engine.py",)
+    program = ("tests/support/served/fragile_engine.py",)
     with serving(folder / "first", *options, program=program) as running:
         running.folder = folder
         yield running
