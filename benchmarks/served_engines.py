@@ -3,7 +3,7 @@
 One network with random weights is exported for each engine; int8 is calibrated with drawn scenes, so only speed and
 memory mean something. All servers run, and each round asks one after the other, by `--clients` clients at once, so that
 other programs on the machine affect all; ratios are to the first engine within a round. Answers are compared with the
-masks that `Predictor` makes of the same files. Memory and processor time are of the server's process and the engine's.
+masks that the engine gives without a server. Memory and processor time are of the server's process and the engine's.
 """
 
 from __future__ import annotations
@@ -104,16 +104,15 @@ def export(options: BenchmarkOptions, directory: Path) -> None:
 
 def write_masks(options: BenchmarkOptions, directory: Path) -> None:
     """Writes the masks of the images by each engine, as ENGINE.npy."""
-    from keras_fcn import Predictor
+    from keras_fcn.images.photos import read_remarked
+    from keras_fcn.inference.engines.opening import find_model, open_engine
 
+    images = np.stack([read_remarked("image", content)[0] for content in image_files(options.size)])
     for name in options.engines:
-        file = directory / name / "1"
-        predictor = Predictor(file if name == "saved_model" else file / form_of(name).files[-1])
-        paths = []
-        for number, content in enumerate(image_files(options.size)):
-            paths.append(directory / f"{number}.jpg")
-            paths[-1].write_bytes(content)
-        np.save(directory / f"{name}.npy", np.stack(predictor(paths)))
+        is_saved = name == "saved_model"
+        path = directory / name / "1" / ("" if is_saved else form_of(name).files[-1])
+        engine = open_engine(find_model(path), precision="float32" if is_saved else "auto")  # as the server does
+        np.save(directory / f"{name}.npy", np.concatenate([np.asarray(engine.segment(one[None])) for one in images]))
 
 
 def ask(load: Load, port: int, options: BenchmarkOptions) -> dict[str, float]:

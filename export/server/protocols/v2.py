@@ -161,7 +161,7 @@ def model_metadata(name: str, servable: Servable) -> dict[str, Any]:
     return {
         "name": name,
         "versions": [servable.version],
-        "platform": PLATFORMS[facts.program],
+        "platform": PLATFORMS[facts.program.partition(",")[0]],  # what follows is the precision
         "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
         "outputs": [
             {"name": "mask_png_bytes", "datatype": "BYTES", "shape": [-1]},

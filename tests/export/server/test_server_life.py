@@ -119,7 +119,7 @@ def test_thresholds_that_are_kept_decide_as_in_predict(decided, tmp_path):
         status, answer = predict(server, photo.read_bytes())
         assert server.get("/v2/models/keras_fcn")["parameters"]["class_thresholds"]
     out = tmp_path / "predicted"
-    call = Call("predict.py", run, photo, "--tile", 64, 64, "--write", "masks", "--out", out)
+    call = Call("predict.py", run, photo, "--tile", 64, 64, "--precision", "float32", "--write", "masks", "--out", out)
     assert (status, call.status) == (200, 0), call.err
     expected = np.asarray(Image.open(next(out.rglob("photo.png"))))
     assert np.mean(mask_of(answer["predictions"][0]) == expected) > 0.999
