@@ -220,7 +220,7 @@ class _Inspector:
         """Returns height and width, and the ids with their numbers of pixels and, if wanted, of runs."""
         with DECODING.taking(label_bytes(label)):
             ids = self._read_label(label)
-            counts = np.array(Image.fromarray(ids).histogram())  # ten times as fast as NumPy's bincount, in no memory
+            counts = np.array(Image.fromarray(ids).histogram())  # five times as fast as NumPy's bincount, in no memory
             runs = [np.maximum(_runs_in_rows(ids), _runs_in_rows(ids.T))] if self._with_thumbnails else []
         present = np.flatnonzero(counts).tolist()
         return [[*ids.shape], [[index, *(int(each[index]) for each in (counts, *runs))] for index in present]]
