@@ -154,13 +154,13 @@ def peak_megabytes() -> float | None:
 def resident_bytes(process: int) -> int:
     """Returns the memory that a process has; 0 if it has ended, or outside of Linux."""
     with contextlib.suppress(OSError, ValueError):
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path(f"/proc/{process}/statm").read_text(encoding="utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
 
 
 def processor_seconds(process: int) -> float:
     """Returns the processor time of a process, all threads together; 0 if it has ended, or outside of Linux."""
     with contextlib.suppress(OSError, ValueError):
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return 0.0

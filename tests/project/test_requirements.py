@@ -20,6 +20,7 @@ ELSEWHERE = ("tests/fixtures/", "tests/extras/")
 ALONE = {ROOT / "requirements-datumaro.txt", ROOT / "requirements-trackers.txt"}
 """For an environment of its own, which takes older packages than the others; and clients of services of one's own."""
 DISTRIBUTIONS = {"mlflow": ["mlflow-skinny"], "cv2": ["opencv-python-headless"], **packages_distributions()}
+DISTRIBUTIONS["google"] = ["tensorflow"]  # which brings protobuf, in the versions that it takes
 
 
 def lines_of(path):

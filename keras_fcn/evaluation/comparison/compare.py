@@ -120,7 +120,7 @@ def evaluate_models(
     model_letters([*together])
     if ensemble:
         require_each_once([find_model(path).resolve() for path in models])
-    plain = [Predictor(path, precision=inference.precision) for path in models]
+    plain = [Predictor.open(path, InferenceOptions(precision=inference.precision)) for path in models]
     read = plain[0].channels if channels is None else Channels(channels)
     pairs = dataclasses.replace(pairs, channels=read)
     for path, predictor in zip(models, plain):

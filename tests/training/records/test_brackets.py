@@ -10,6 +10,7 @@ from keras_fcn.training.records.checkpoints import Checkpoints
 
 def checkpoints(folder, value):
     variable = tf.Variable(value)
+    folder.mkdir(exist_ok=True)
     return variable, Checkpoints(RunFolder(folder), tf.train.Checkpoint(variable=variable), keep=2)
 
 
