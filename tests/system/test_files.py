@@ -131,7 +131,8 @@ def test_a_lock_whose_file_cannot_be_removed_is_free_afterwards(tmp_path, monkey
     monkeypatch.setattr(Path, "unlink", unlink)
     for _ in range(2):
         with locked(tmp_path / "lock", "is held"):
-            pass
+            assert (tmp_path / "lock").is_file()
+    assert (tmp_path / "lock").is_file()  # it stayed, and kept nobody out
 
 
 def test_json_that_cannot_be_written_leaves_the_old(tmp_path):

@@ -98,7 +98,7 @@ CASES = {
         "-m export.onnx @/run @/out",
         ("data", "run"),
         (*NETWORK, "export.onnx", "tf2onnx"),
-        lasting=(r"\.onnx$",),  # tf2onnx does not give the same bytes twice
+        lasting=(r"\.onnx$",),  # tf2onnx numbers its nodes otherwise in each process
     ),
     "export.openvino": Case("-m export.openvino @/run @/out", ("data", "run"), (*NETWORK, "export.openvino")),
     "export.litert": Case("-m export.litert @/run @/out", ("data", "run"), (*NETWORK, "export.litert")),
