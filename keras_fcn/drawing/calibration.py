@@ -70,7 +70,7 @@ def draw_calibration(
     Args:
         path: The PNG to write.
         before: As the model is.
-        after: At the temperature that fits best.
+        after: At the temperature of the least cross-entropy.
         temperature: This temperature.
         curves: The curve of each class, by its name.
         classes: Names and colours.

@@ -58,8 +58,9 @@ def format_calibration(evaluation: Evaluation) -> str:
     ]
     titles = ("class", "Dice", "average precision", "best threshold", "range", "Dice at it")
     how = "Range: without a tenth of the images each; Dice at it: of each tenth by the others' threshold."
-    best = f"at the temperature that fits best, {found.temperature:.3f}, {_percent(found.tempered_ece)}"
-    line = f"Expected calibration error {_percent(found.ece)}; {best}."
+    best = f"at the temperature of the least cross-entropy, {found.temperature:.3f}, {_percent(found.tempered_ece)}"
+    hint = ", no less: it is not worth keeping" if found.tempered_ece >= found.ece else ""
+    line = f"Expected calibration error {_percent(found.ece)}; {best}{hint}."
     return "\n".join([table(titles, cells), *textwrap.wrap(how, 78), *textwrap.wrap(line, 78)])
 
 

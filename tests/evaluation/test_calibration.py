@@ -1,7 +1,9 @@
 """Calibration and curves are those of plain NumPy over all pixels."""
 
+import dataclasses
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 from keras_fcn.datasets import open_pairs
 from keras_fcn.evaluation.calibration import BINS, Calibrator, fitted_temperature
 from keras_fcn.evaluation.evaluate import evaluate
+from keras_fcn.evaluation.tables import format_calibration
 from keras_fcn.inference.large import WholeImages
 from keras_fcn.inference.models import load_model
 from keras_fcn.inference.predictor import Predictor
@@ -154,3 +157,16 @@ def test_what_cannot_be_kept_is_one_line(trained, tmp_path):
     assert (call.status, call.err.count("\n")) == (2, 1)
     assert "--keep-temperature is for one model, without flips, scales, tiles" in call.err
     assert Call("evaluate.py", trained, "--keep-temperature", "--flip").status == 2
+
+
+def test_a_temperature_that_calibrates_no_better_is_not_worth_keeping(found):
+    worse = dataclasses.replace(found, bins=found.tempered_bins, tempered_bins=found.bins)
+    for calibration, is_told in (
+        (found, False),
+        (worse, True),
+        (dataclasses.replace(found, tempered_bins=found.bins), True),
+    ):
+        evaluation = SimpleNamespace(
+            calibration=calibration, class_names="abcd", metrics=SimpleNamespace(dice=np.zeros(4))
+        )
+        assert ("not worth keeping" in " ".join(format_calibration(evaluation).split())) == is_told
