@@ -38,10 +38,10 @@ EXPORTED = (
 """Files that share a SavedModel and its server: one process runs them all, so that there is one of each."""
 
 LONGEST = (
-    *EXPORTED, "test_training_options", "test_resuming", "test_formats", "test_notebooks", "test_every_backbone",
-    "test_scripts", "test_export_networks", "test_fcn", "test_replicas", "test_fine_tuning", "test_trainer",
-    "test_feature_cache", "test_workers", "test_transforms", "test_training_failures", "test_old_files",
-    "test_weight_names", "test_own", "test_complexity",
+    *EXPORTED, "test_training_options", "test_resuming", "test_formats", "test_int8", "test_notebooks",
+    "test_every_backbone", "test_scripts", "test_export_networks", "test_fcn", "test_replicas", "test_fine_tuning",
+    "test_trainer", "test_feature_cache", "test_workers", "test_transforms", "test_training_failures",
+    "test_old_files", "test_weight_names", "test_own", "test_complexity",
 )  # fmt: skip
 """Files that take longest come first, lest one process is left with one of them at the end."""
 
