@@ -13,11 +13,14 @@ os.write(2, b"F0000 needs instructions of AVX\\n")
 {end}
 """
 
+REST = "class get_logger:\n    setLevel = id\nclass config:\n    list_logical_devices = list"
+"""What is asked of TensorFlow when it starts."""
 
-def start(folder, end):
+
+def start(folder, end, program="start()"):
     """Starts a stand-in for TensorFlow, which writes as native code does and then ends as told."""
     (folder / "tensorflow.py").write_text(STAND_IN.format(end=end))
-    words = [sys.executable, "-c", "from keras_fcn.system.startup import start_tensorflow as start; start()"]
+    words = [sys.executable, "-c", f"from keras_fcn.system.startup import start_tensorflow as start\n{program}"]
     path = os.pathsep.join([str(folder), str(ROOT)])
     return subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
 
@@ -34,5 +37,20 @@ def test_it_is_shown_with_an_exception_and_not_without(tmp_path):
     assert failed.returncode == 1
     assert failed.stderr.startswith("F0000 needs instructions of AVX\nTraceback")
     assert failed.stderr.endswith("ImportError: of no use\n")
-    rest = "class get_logger:\n    setLevel = id\nclass config:\n    list_logical_devices = list"
-    assert (start(tmp_path, rest).returncode, start(tmp_path, rest).stderr) == (0, "")
+    assert (start(tmp_path, REST).returncode, start(tmp_path, REST).stderr) == (0, "")
+
+
+COUNTED = """
+collections = []
+gc.callbacks.append(lambda phase, _: collections.append(phase))
+start()
+print(collections, gc.isenabled(), gc.get_freeze_count() > 100_000)
+more = [[number] for number in range(100_000)]
+"""
+
+
+def test_nothing_is_searched_for_garbage_while_it_is_imported_nor_afterwards(tmp_path):
+    """What it consists of is frozen, and so is all that there is when the process ends, before the last search."""
+    program = "import atexit, gc\natexit.register(lambda: print(gc.get_freeze_count() > 200_000))\n" + COUNTED
+    ended = start(tmp_path, f"{REST}\nobjects = [[number] for number in range(100_000)]", program)
+    assert (ended.stderr, ended.stdout) == ("", "[] True True\nTrue\n")
