@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_fcn.datasets import Pairs
@@ -80,6 +81,19 @@ class TrainingStream:
         passes = math.ceil(self._frozen_steps * self.images_per_step / count)
         self.plan = plan_cache(model, self.augmentation.crop_size, count, gigabytes, passes)
         self._features = tf.function(lambda images: parts.features(tf.cast(images, tf.float32)))
+
+    def shorten(self, steps: int) -> None:
+        """Takes so many steps' images, of all parts and some perhaps twice, for all there are, and their features once.
+
+        By so few is measured what the features of all take; call it before `open`.
+        """
+        indices = np.linspace(0, len(self._pairs) - 1, steps * self.images_per_step).round().astype(int)
+        self._pairs = self._pairs.repeated(np.bincount(indices, minlength=len(self._pairs)))
+        if self._rare is not None:
+            self._rare = dataclasses.replace(self._rare, ranges=self._rare.ranges[indices])
+        self.steps_per_epoch = steps
+        if self.plan:
+            self.plan = dataclasses.replace(self.plan, count=len(indices), draws=1)
 
     def open(self, step: int, features: Path) -> None:
         """Starts or resumes at a step; computes the features first if they are to be cached and still needed.

@@ -162,34 +162,28 @@ def _measure(
     building = time.perf_counter() - started
     with tempfile.TemporaryDirectory(prefix="keras_fcn.", ignore_cleanup_errors=True) as folder, training.interruption:
         trial = _Trial(training, Path(folder), enough)
-        sample, frozen_step, plan = 0.0, 0.0, training.stream.plan
+        frozen_step, filling, plan, steps = 0.0, 0.0, training.stream.plan, training.stream.steps_per_epoch
         if plan:
-            sample = trial.filling() / (plan.count * plan.draws)
+            passes = math.ceil(options.freeze_backbone * steps * training.stream.images_per_step / plan.count)
+            real = plan_cache(training.model, data.crop_size, plan.count, options.cache_features, passes)
+            training.stream.shorten(CACHED_STEPS)
+            filling = trial.filling() / (CACHED_STEPS * training.stream.images_per_step) * real.count * real.draws
         if options.freeze_backbone:
             frozen_step = trial.step(True, CACHED_STEPS - WARM_STEPS if plan else MOST_STEPS)
         step = trial.step(False)
         saving, ending = trial.ending(tried[1].validation, data.validation)
-    steps, filling = training.stream.steps_per_epoch, 0.0
-    if plan:
-        count = round(len(data.pairs) * plan.count / len(tried[1].pairs))  # more than pairs, where images are cut
-        steps = math.ceil(count / training.stream.images_per_step)
-        passes = math.ceil(options.freeze_backbone * steps * training.stream.images_per_step / count)
-        real = plan_cache(training.model, data.crop_size, count, options.cache_features, passes)
-        filling = sample * real.count * real.draws
     frozen = (options.freeze_backbone, step, frozen_step or step, filling)
     pace = Pace(steps, *frozen, saving, ending, config.run.checkpoint_minutes)
     return pace, trial.traced + min(building, trial.traced)  # images are cut and weights fetched only the first time
 
 
 def _tried(config: TrainConfig, data: TrainingData, workers: Workers) -> tuple[TrainConfig, TrainingData]:
-    """Returns the settings and the data to measure with: few validation images, and few whose features are cached."""
+    """Returns the settings and the data to measure with: few validation images, and features of a single epoch."""
     options = config.optimization
     few = _spread(data.validation, min(len(data.validation), FEW_IMAGES * workers.count))
     tried = dataclasses.replace(data, validation=few)
     run = dataclasses.replace(config.run, minutes=None, epochs=1)
     if options.cache_features:
-        count = CACHED_STEPS * options.batch_size * options.accumulate
-        tried = dataclasses.replace(tried, pairs=_spread(data.pairs, count))
         options = dataclasses.replace(options, freeze_backbone=1, cache_features=1e6)  # of any size
     return dataclasses.replace(config, run=run, optimization=options), tried
 

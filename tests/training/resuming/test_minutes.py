@@ -11,6 +11,7 @@ from tiny_runs import assert_same_run, silent, tiny
 
 from keras_fcn.errors import UserError
 from keras_fcn.training.distributed.workers import Workers
+from keras_fcn.training.inputs.feature_cache import FeatureCache
 from keras_fcn.training.opening import Opening, length
 from keras_fcn.training.opening.length import Pace, with_fixed_epochs
 from keras_fcn.training.step.own import OwnParts
@@ -63,6 +64,27 @@ def test_a_run_of_minutes_is_that_of_its_epochs(toy, plain, tmp_path):
     assert lines[2].startswith("Minutes  measuring some steps and a validation, to see how many epochs fit into 60")
     assert " a step, " in lines[3]
     assert " after each epoch for validation and files: 1 epoch fits into 60; expected end " in lines[3]
+
+
+@pytest.mark.usefixtures("no_pictures", "eager")
+def test_features_are_measured_of_few_crops_however_many_an_epoch_has(toy, tmp_path, monkeypatch):
+    """Then whole steps are, of images. An epoch has three crops of each of 10 images, or 8 steps of 4."""
+    paces, filled, fill = [], [], FeatureCache.fill
+    for name, count in {"WARM_STEPS": 2, "LEAST_STEPS": 1, "MOST_STEPS": 1, "CACHED_STEPS": 3}.items():
+        monkeypatch.setattr(length, name, count)
+    monkeypatch.setattr(Pace, "epochs_within", lambda self, seconds: paces.append(self) or 0)
+    monkeypatch.setattr(length._Trial, "ending", lambda *_: (1.0, 1.0))
+
+    def counted(cache, features_of, batches):
+        filled.append(int(batches.cardinality()))
+        fill(cache, features_of, batches)
+
+    monkeypatch.setattr(FeatureCache, "fill", counted)
+    config = tiny(toy, cache_features=1.0, freeze_backbone=1, crops_per_image=3, balance="windows")
+    with pytest.raises(UserError, match="not one epoch of 8 steps fits: .* for features first, .* while the backbone"):
+        run_training(with_minutes(config), tmp_path / "run", report=silent)
+    assert filled == [3, 3]  # once to trace, once to measure
+    assert paces[0].filling > 0
 
 
 @pytest.mark.parametrize("how", ["resume", "run_dir"])
