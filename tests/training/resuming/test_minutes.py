@@ -81,7 +81,7 @@ def test_features_are_measured_of_few_crops_however_many_an_epoch_has(toy, tmp_p
 
     monkeypatch.setattr(FeatureCache, "fill", counted)
     config = tiny(toy, cache_features=1.0, freeze_backbone=1, crops_per_image=3, balance="windows")
-    with pytest.raises(UserError, match="not one epoch of 8 steps fits: .* for features first, .* while the backbone"):
+    with pytest.raises(UserError, match=r"not one epoch of 8 steps fits: .* for features first, .* while the backbone"):
         run_training(with_minutes(config), tmp_path / "run", report=silent)
     assert filled == [3, 3]  # once to trace, once to measure
     assert paces[0].filling > 0
