@@ -15,7 +15,7 @@ FAST := system runs images datasets drawing pipeline prediction training/losses 
 	network/test_backbones.py network/test_initializers.py network/test_upscore.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev pretrained train test test-fast test-slow faults coverage bench docs notebooks lint format constraints clean
+.PHONY: help setup setup-dev pretrained train test test-fast test-slow faults mutants coverage bench docs notebooks lint format constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -50,6 +50,9 @@ test-slow: setup-dev ## Run the tests that take long, and only those
 
 faults: setup-dev ## Make system calls of every command fail, one after the other (hours; SAMPLE=25 a command)
 	FAULTS_SAMPLE=$(or $(SAMPLE),25) $(BIN)/python -m pytest -m slow -s tests/system/faults
+
+mutants: setup-dev ## Change the code in small ways and count which changes tests notice (ONLY=labels SAMPLE=100 SEED=0)
+	$(BIN)/python tests/project/mutants/run.py $(if $(ONLY),--only $(ONLY)) --sample $(or $(SAMPLE),100) --seed $(or $(SEED),0)
 
 bench: setup ## Time a training step and the SavedModel: no data needed, and nothing else should run
 	$(BIN)/python benchmarks/train_step.py

@@ -235,9 +235,11 @@ def test_an_evaluation_is_read_back(tmp_path):
     ]
     assert evaluation["trimap"]["mean_iou"] == 0.5
     old = {name: value for name, value in results.items() if name not in ("precision", "recall")}
-    for values in (results, old):
+    whole = evaluation_of([[6, 2, 0, 0], [0, 8, 0, 0], [0] * 4, [0] * 4], None, {"a": 0.5, "b": math.nan}).to_json()
+    for values, expected in ((results, results), (old, results), (whole, whole)):
         write_json(tmp_path / "metrics.json", values)
-        assert Evaluation.read(tmp_path / "metrics.json").to_json() == results
+        assert Evaluation.read(tmp_path / "metrics.json").to_json() == expected
+    assert "trimap" not in whole
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def test_metrics_by_hand():
     iou = [1 / 3, 2 / 4, 1 / 2, 0.0]
     assert metrics.iou[:4] == pytest.approx(iou)
     assert math.isnan(metrics.iou[4])
+    assert metrics.dice[:4] == pytest.approx([2 / 4, 4 / 6, 2 / 3, 0.0])  # 2 hits / (true + predicted)
     assert metrics.precision[:4] == pytest.approx([1 / 2, 2 / 3, 1 / 1, 0 / 1])
     assert metrics.recall[:3] == pytest.approx([1 / 2, 2 / 3, 1 / 2])
     assert np.isnan([metrics.precision[4], metrics.recall[3], metrics.recall[4]]).all()
@@ -68,9 +69,20 @@ def test_absent_classes_are_none_in_json_and_in_no_mean():
     }
 
 
+def test_a_calibration_is_in_json_under_its_classes():
+    class Known:
+        def to_json(self, names):
+            return {"ece": dict.fromkeys(names, 0.5)}
+
+    evaluation = Evaluation(("sky", "road"), 1, np.eye(2, dtype=int), {}, calibration=Known())
+    assert evaluation["calibration"] == {"ece": {"sky": 0.5, "road": 0.5}}
+    assert evaluation.trimap is None
+
+
 def test_nothing_but_void_has_no_metrics():
     matrix = confusion_matrix(np.full((3, 3), 255, np.uint8), np.zeros((3, 3), np.uint8), 2)
-    results = in_json(matrix, ("a", "b"))
+    with np.errstate(invalid="raise"):  # which is nothing to warn of
+        results = in_json(matrix, ("a", "b"))
     for name in ("iou", "precision", "recall"):
         assert set(results.pop(name).values()) == {None}
     assert set(results.values()) == {None}
