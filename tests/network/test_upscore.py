@@ -29,27 +29,31 @@ def outputs_and_gradients(layer, inputs, factors):
     return [outputs, *tape.gradient(total, [inputs, *layer.trainable_weights])]
 
 
+SAME = {"padding": "same", "use_bias": False}
+
+
 @pytest.mark.parametrize(
-    ("filters", "size", "stride", "options"),
+    ("filters", "size", "stride", "options", "by_products"),
     [
-        (3, 64, 32, {"padding": "same", "use_bias": False}),
-        (2, 32, 16, {"padding": "same", "use_bias": False}),
-        (1, 16, 8, {"padding": "same", "use_bias": False}),
-        (21, 20, 10, {"padding": "same", "use_bias": False}),
+        (3, 64, 32, SAME, True),
+        (2, 32, 16, SAME, True),
+        (1, 16, 8, SAME, True),
+        (21, 20, 10, SAME, True),
         # what is left to Keras
-        (2, 4, 2, {"padding": "same", "use_bias": False}),
-        (2, 18, 9, {"padding": "same", "use_bias": False}),
-        (2, 17, 9, {"padding": "same", "use_bias": False}),
-        (2, 15, 8, {"padding": "same", "use_bias": False}),
-        (2, 16, (8, 9), {"padding": "same", "use_bias": False}),
-        (2, 16, 8, {"padding": "valid", "use_bias": False}),
-        (2, 16, 8, {"padding": "same"}),
-        (2, 16, 8, {"padding": "same", "use_bias": False, "activation": "relu"}),
-        (2, 16, 8, {"padding": "same", "use_bias": False, "output_padding": 1}),
+        (2, 4, 2, SAME, False),
+        (2, 18, 9, SAME, False),
+        (2, 17, 9, SAME, False),
+        (2, 15, 8, SAME, False),
+        (2, 16, (8, 9), SAME, False),
+        (2, 16, 8, SAME | {"padding": "valid"}, False),
+        (2, 16, 8, SAME | {"use_bias": True}, False),
+        (2, 16, 8, SAME | {"activation": "relu"}, False),
+        (2, 16, 8, SAME | {"output_padding": 1}, False),
     ],
 )
-def test_outputs_and_gradients_are_those_of_keras(filters, size, stride, options):
+def test_outputs_and_gradients_are_those_of_keras(filters, size, stride, options, by_products):
     layers, inputs = pair(filters, size, stride, **options)
+    assert layers[0].uses_products is by_products
     factors = np.random.default_rng(0).normal(size=layers[1](inputs).shape).astype(np.float32)
     ours, expected = (outputs_and_gradients(layer, inputs, factors) for layer in layers)
     for found, right in zip(ours, expected, strict=True):

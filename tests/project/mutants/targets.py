@@ -35,6 +35,8 @@ TARGETS = {
         ),
         (
             *(f"datasets/layouts/annotations/test_{name}.py" for name in ("coco", "cvat_images", "label_studio")),
+            "datasets/layouts/annotations/test_refused_shapes.py",
+            "prediction/test_annotations.py",
             "prediction/test_coco_output.py",
             "prediction/annotations/test_annotation_tools.py",
         ),
@@ -50,6 +52,8 @@ TARGETS = {
                 f"datasets/layouts/annotations/test_{name}.py"
                 for name in ("labelme", "supervisely", "via", "yolo", "coco")
             ),
+            "datasets/layouts/annotations/test_refused_shapes.py",
+            "prediction/test_annotations.py",
             "prediction/annotations/test_outlines.py",
             "prediction/annotations/test_annotation_tools.py",
         ),
