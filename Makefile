@@ -15,7 +15,7 @@ FAST := system runs images datasets drawing pipeline prediction training/losses 
 	network/test_backbones.py network/test_initializers.py network/test_upscore.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev pretrained train test test-fast test-slow faults mutants coverage bench docs notebooks lint format constraints clean
+.PHONY: help setup setup-dev pretrained train test test-fast test-slow faults fuzz mutants coverage bench docs notebooks lint format constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -54,6 +54,10 @@ faults: setup-dev ## Make system calls of every command fail, one after the othe
 mutants: setup-dev ## Change the code in small ways and count which changes tests notice (ONLY=labels SAMPLE=100 SEED=0)
 	$(BIN)/python tests/project/mutants/run.py $(if $(ONLY),--only $(ONLY)) --sample $(or $(SAMPLE),100) --seed $(or $(SEED),0)
 
+fuzz: setup-dev ## Feed parsers with inputs that coverage guides: MINUTES=10 each, ONLY=rle,npz; finds go to fuzz/
+	$(INSTALL) $(VERSIONS) -r requirements-fuzz.txt
+	$(BIN)/python tests/project/fuzz/fuzz.py --minutes $(or $(MINUTES),1) $(if $(ONLY),--only $(ONLY))
+
 bench: setup ## Time a training step and the SavedModel: no data needed, and nothing else should run
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/inference.py
@@ -71,7 +75,7 @@ format: setup-dev ## Format the code and mend what the linter can mend
 constraints: $(BIN)/python ## Write constraints.txt anew for requirements*.txt; PINNED=0 takes the newest versions
 	$(INSTALL) 'uv>=0.9'
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate $(if $(filter 0,$(PINNED)),--upgrade) \
-		--custom-compile-command 'make constraints' --output-file constraints.txt requirements-dev.txt requirements-ray.txt
+		--custom-compile-command 'make constraints' --output-file constraints.txt requirements-dev.txt requirements-fuzz.txt requirements-ray.txt
 
 clean: ## Remove .venv, caches and the drawn data set; runs are kept
 	rm -rf $(VENV) site build *.egg-info data/toy .pytest_cache .ruff_cache .mypy_cache .coverage

@@ -16,7 +16,6 @@ import tyro
 import yaml
 
 from keras_fcn.errors import UserError
-from keras_fcn.network.weights.files import ZIP_FAULTS
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.config_files import OWN, own_parts, read_config
 from keras_fcn.runs.fingerprint import Fingerprint
@@ -24,6 +23,7 @@ from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.files import new_folder, require_writable, write_json, written
 from keras_fcn.system.options import Options, Range
+from keras_fcn.system.text import ZIP_FAULTS
 
 if TYPE_CHECKING:
     from keras_fcn.evaluation.results import Evaluation

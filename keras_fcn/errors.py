@@ -1,6 +1,7 @@
 """Errors that a user can fix."""
 
 import collections
+import re
 from collections.abc import Iterable
 from pathlib import PurePath
 
@@ -21,16 +22,26 @@ def argument(name: str, value: object = None) -> str:
     return f"{MARK}{name}{MARK}" if value is None else f"{MARK}{name}={value!r}{MARK}"
 
 
+_MARKED = re.compile(rf"{MARK}(\w[\w.-]*(?:=[^{MARK}]*)?){MARK}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Letters that end a line, or move a terminal's cursor."""
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return ascii(found[0])[1:-1]
+
+
 class _LineError(Exception):
-    """An error of one line, which names arguments by `argument`.
+    """An error of one line, which names arguments by `argument`; what it quotes of a file cannot make it two.
 
     Attributes:
         marked: The line with its marks; `f"{path}: {error.marked}"` keeps them in a line made of another.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(message.replace(MARK, ""))
-        self.marked = message
+        parts = [_CONTROL.sub(_escaped, part) for part in _MARKED.split(message)]
+        super().__init__("".join(parts))
+        self.marked = "".join(f"{MARK}{part}{MARK}" if place % 2 else part for place, part in enumerate(parts))
 
 
 class UserError(_LineError, ValueError):

@@ -62,6 +62,9 @@ class ClassTable:
             raise UserError(f"a class table holds 1 to {_UNKNOWN} classes. Received: {len(self.names)}")
         if len(self.names) != len(self.colors):
             raise UserError(f"{len(self.names)} class names, but {len(self.colors)} colours: give each class one")
+        for name in self.names:
+            if not name.isascii() and (name.encode(errors="replace").decode() != name):
+                raise UserError(f"the class name {name!r} has letters that are none of Unicode; rename it")
         for what, values in (("class name", self.names), ("colour", (*self.colors, self.void_color))):
             twice = next((value for value in values if values.count(value) > 1), None)
             if twice is not None:

@@ -22,11 +22,11 @@ from keras_fcn.inference.arrays import ProbabilityFunction, Segment
 from keras_fcn.inference.decision import Decision
 from keras_fcn.network.parts import Parts, class_table
 from keras_fcn.network.torchvision import read_torchvision
-from keras_fcn.network.weights.files import ZIP_FAULTS, holds_tensors, read_weight_file
+from keras_fcn.network.weights.files import holds_tensors, read_weight_file
 from keras_fcn.network.weights.keras_files import require_harmless
 from keras_fcn.runs.names import ENGINES
 from keras_fcn.system.files import lent_suffix, replaced_file, without_wildcards
-from keras_fcn.system.text import reason_of
+from keras_fcn.system.text import ZIP_FAULTS, reason_of
 
 LABELS_FILE = Path("assets.extra/labels.json")
 """The class table of a SavedModel, below its folder."""
@@ -160,7 +160,7 @@ def _newer_keras(path: Path) -> str | None:
             version = str(json.loads(archive.read("metadata.json"))["keras_version"])
     except (OSError, ValueError, KeyError, TypeError, *ZIP_FAULTS):
         return None
-    saved, here = ([int(part) for part in re.findall(r"\d+", text)[:3]] for text in (version, keras.__version__))
+    saved, here = ([int(part) for part in re.findall(r"\d{1,9}", text)[:3]] for text in (version, keras.__version__))
     return version if saved > here else None
 
 

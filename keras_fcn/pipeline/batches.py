@@ -128,7 +128,8 @@ def evaluation_dataset(pairs: Pairs) -> tf.data.Dataset:
 def explain_failure(*all_pairs: Pairs) -> Iterator[None]:
     """Turns TensorFlow's error about an unreadable pair into a `UserError` that names the file.
 
-    Files are checked before training starts, but they may change during training.
+    Files are checked before training starts, by Pillow, but they may change during training, and TensorFlow refuses
+    some damaged ones that Pillow reads.
     """
     try:
         yield
@@ -145,6 +146,8 @@ def explain_failure(*all_pairs: Pairs) -> Iterator[None]:
             )
             changed = f"{files}: changed while it was read"
             raise UserError(f"{changed}; leave the data as they are, and resume") from None
+        if path := next(filter(None, (Reader(pairs).refused() for pairs in all_pairs)), None):
+            raise UserError(f"{path}: is damaged: Pillow reads it, TensorFlow does not; save it anew") from None
         raise
 
 

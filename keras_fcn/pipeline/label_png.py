@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import os
 import zlib
 from pathlib import Path
 
@@ -21,6 +22,7 @@ START = 4096
 """Bytes at the start of a file that tell, with its size, whether it is what it was: EXIF data begin there."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_END = b"\0\0\0\0IEND\xaeB`\x82"
 _SIZE_END, _CRC, _HEADER_END = 24, 29, 33  # signature, IHDR with width and height | depth ... | CRC | first chunk
 _PALETTE_TYPE = bytes([8, 3, 0, 0, 0])  # depth, colour type, compression, filter, not interlaced
 _GREY_TYPE, _GREY_16_TYPE = bytes([8, 0, 0, 0, 0]), bytes([16, 0, 0, 0, 0])
@@ -43,7 +45,7 @@ class Kind(enum.IntEnum):
 
 
 def kind_of(path: Path, classes: ClassTable, by_color: bool, by_value: bool, by_index: bool) -> Kind:
-    """Returns what a label file is, by its start.
+    """Returns what a label file is, by its start, and by its end whether it is whole.
 
     Args:
         path: The file.
@@ -58,9 +60,13 @@ def kind_of(path: Path, classes: ClassTable, by_color: bool, by_value: bool, by_
     try:
         with path.open("rb") as file:
             start = file.read(START)
+            file.seek(max(file.seek(0, os.SEEK_END) - len(_END), 0))
+            end = file.read()
     except OSError as error:
         raise DataError("undecodable file", f"{path}: cannot be read ({error.strerror})") from None
     if not start.startswith(_SIGNATURE) or b"IDAT" not in start or b"eXIf" in start:  # EXIF data may turn it
+        return Kind.OTHER
+    if end != _END:  # cut off after its pixels, which Pillow reads nevertheless
         return Kind.OTHER
     header = start[_SIZE_END:_CRC]
     if header == _PALETTE_TYPE and start[_HEADER_END + 4 : _HEADER_END + 8] == b"PLTE":

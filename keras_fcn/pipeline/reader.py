@@ -19,6 +19,9 @@ from keras_fcn.images.windows import is_window, read_together, read_window
 from keras_fcn.pipeline.label_png import START, Kind, decode_greys, decode_indices, kind_of
 from keras_fcn.pipeline.source import Pair, Source, whole
 
+Decoder = Callable[[tf.Tensor], tf.Tensor]
+"""Decodes the bytes of a file, a string scalar."""
+
 PAIR_FAULT = "unreadable pair"
 """Stands before a pair's index in TensorFlow's error."""
 
@@ -64,13 +67,10 @@ class Reader:
         """Decodes pair `index` to an image uint8 [H, W, channels] and its label uint8 [H, W]; their sizes are equal."""
         read_image, read_label = (functools.partial(read, index) for read in (self._read_image, self._read_label))
         of_images = {False: read_image, True: functools.partial(self._decoded, index, 0, _decode_jpeg, read_image)}
-        decoders = {
-            Kind.IDS: self._ids, Kind.INDICES: lambda file: self._ids_of_values(decode_indices(file)),
-            Kind.GREYS: lambda file: self._ids_of_values(decode_greys(file)),
-            Kind.GREYS_16: lambda file: self._ids_of_values(decode_greys(file, tf.uint16)),
-        }  # fmt: skip
         of_labels = {Kind.OTHER: read_label}
-        of_labels |= {kind: functools.partial(self._decoded, index, 1, decoders[kind], read_label) for kind in decoders}
+        for kind, decode in _DECODERS.items():
+            to_ids = functools.partial(self._ids if kind is Kind.IDS else self._ids_of_values, decode)
+            of_labels[kind] = functools.partial(self._decoded, index, 1, to_ids, read_label)
         # Only the ways that are taken become part of the graph.
         image = tf.switch_case(self._image_way[index], [of_images[is_jpeg] for is_jpeg in self._are_jpeg])
         label = tf.switch_case(self._label_way[index], [of_labels[kind] for kind in self.kinds])
@@ -95,7 +95,7 @@ class Reader:
         self,
         index: tf.Tensor,
         place: int,
-        decode: Callable[[tf.Tensor], tf.Tensor],
+        decode: Decoder,
         otherwise: Callable[[], tf.Tensor],
     ) -> tf.Tensor:
         """Decodes an image, at place 0, or a label, at 1, or reads it in another way if the file has changed."""
@@ -103,12 +103,13 @@ class Reader:
         start = tf.strings.join([tf.strings.substr(file, 0, START), tf.as_string(tf.strings.length(file))])
         return tf.cond(_hash(start) == self._fingerprints[index, place], lambda: decode(file), otherwise)
 
-    def _ids(self, file: tf.Tensor) -> tf.Tensor:
-        return self._looked_up(decode_indices(file), np.array(self._pairs.label_ids or range(256), np.uint8))
+    def _ids(self, decode: Decoder, file: tf.Tensor) -> tf.Tensor:
+        return self._looked_up(decode(file), np.array(self._pairs.label_ids or range(256), np.uint8))
 
-    def _ids_of_values(self, values: tf.Tensor) -> tf.Tensor:
+    def _ids_of_values(self, decode: Decoder, file: tf.Tensor) -> tf.Tensor:
         """Returns class ids; those of values that are no class are too great, by which the graph fails."""
         assert self._values is not None  # or no label would be of such a kind
+        values = decode(file)
         return self._looked_up(values, self._values.ids[: values.dtype.max + 1])
 
     def _looked_up(self, values: tf.Tensor, ids: np.ndarray) -> tf.Tensor:
@@ -152,6 +153,19 @@ class Reader:
 
         return tf.numpy_function(read, [index], tf.uint8)
 
+    def refused(self) -> Path | None:
+        """Returns the first file that TensorFlow should decode and does not, though Pillow may; None if it does all."""
+        for index, paths in enumerate(zip(self._pairs.images, self._pairs.labels)):
+            of_image = _decode_jpeg if self._are_jpeg[self._image_way[index]] else None
+            decoders: tuple[Decoder | None, ...] = (of_image, _DECODERS.get(self.kinds[self._label_way[index]]))
+            for path, decode in zip(paths, decoders):
+                try:
+                    if decode is not None:
+                        decode(tf.io.read_file(os.fsencode(path)))
+                except tf.errors.InvalidArgumentError:
+                    return path
+        return None
+
     def _nothing(self) -> Pair:
         return tf.constant(self._none), tf.zeros([0, 0], tf.uint8)
 
@@ -162,6 +176,15 @@ class Reader:
         fits = tf.reduce_all(tf.shape(image)[:2] == tf.shape(label)) & (tf.size(label) > 0)
         with tf.control_dependencies([tf.debugging.Assert(fits, [PAIR_FAULT, tf.cast(index, tf.int32)])]):
             return tf.identity(image), tf.identity(label)
+
+
+_DECODERS: dict[Kind, Decoder] = {
+    Kind.IDS: decode_indices,
+    Kind.INDICES: decode_indices,
+    Kind.GREYS: decode_greys,
+    Kind.GREYS_16: functools.partial(decode_greys, dtype=tf.uint16),
+}
+"""What decodes a label file of each kind."""
 
 
 def _decode_jpeg(file: tf.Tensor) -> tf.Tensor:

@@ -13,6 +13,7 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.config import GROUP_OF, TrainConfig, require_one_length
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.options import as_words, named_unknown, option
+from keras_fcn.system.text import yaml_faults
 
 DEFAULTS = TrainConfig()
 _NULL = "tag:yaml.org,2002:null"
@@ -124,10 +125,12 @@ def _read(path: Path) -> dict[str, Any]:
     """
     path = _recipe(path) or path
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)  # JSON is YAML, too
+        text = path.read_text(encoding="utf-8")
+        with yaml_faults():
+            node = yaml.compose(text, yaml.SafeLoader)  # JSON is YAML, too
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: is neither YAML nor JSON ({' '.join(str(error).split())})") from None
     if not isinstance(node, yaml.MappingNode) or not all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
         raise UserError(f"{path}: holds no settings; they are {', '.join(sorted(GROUP_OF))}")

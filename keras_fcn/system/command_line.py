@@ -145,7 +145,10 @@ def as_options(error: UserError | LostWorkerError) -> str:
 
 def _as_option(argument: str) -> str:
     name, _, value = argument.partition("=")
-    return " ".join([option(name), *(as_words(ast.literal_eval(value)) if value else [])])
+    try:
+        return " ".join([option(name), *(as_words(ast.literal_eval(value)) if value else [])])
+    except (SyntaxError, ValueError):  # a file's words, which only look like an argument
+        return argument
 
 
 def command_line(name: str) -> str:

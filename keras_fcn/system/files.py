@@ -25,6 +25,9 @@ _SHOWN_SUFFIXES = 5
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk."""
 
+_LONGEST_PATH, _LONGEST_NAME = 2000, 255
+"""Letters of a path and bytes of a name that every system takes, the path being one in a folder."""
+
 _MOST_BYTES = 120
 """Longest temporary name: file systems take 255 bytes, encrypted ones 143."""
 
@@ -252,6 +255,16 @@ def by_suffix(files: Iterable[str | Path]) -> str:
     if (more := len(counts) - _SHOWN_SUFFIXES) > 0:
         texts.append(f"{more} kinds more")
     return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def may_be_path(text: object) -> bool:
+    """Returns whether the system takes a text as a path: of letters that it can write, and not too long."""
+    if not isinstance(text, str) or not text or "\0" in text or len(text) > _LONGEST_PATH:
+        return False
+    try:
+        return max(len(os.fsencode(part)) for part in text.replace("\\", "/").split("/")) <= _LONGEST_NAME
+    except UnicodeEncodeError:
+        return False
 
 
 def read_lines(path: Path, errors: str = "strict") -> list[str]:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
+import lzma
 import re
-from collections.abc import Iterable, Sequence
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 
+import yaml
 from wcwidth import wcswidth
+
+from keras_fcn.errors import UserError
 
 _TENSORFLOW_OPERATION = re.compile(r"^\{\{function_node \S+\}\} (?:\S+; )?|\s*\[Op:\w+\].*", re.DOTALL)
 """Where TensorFlow's message tells of which operation and temporary file it is, before and after what happened."""
 
 _SHOWN = 8
+
+ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+"""What `zipfile` raises of faults in an archive; RuntimeError of members that are encrypted or of a newer version."""
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], alignment: str = "") -> str:
@@ -58,6 +69,43 @@ def reason_of(error: BaseException) -> str:
     """Returns the first line of another program's error message, or the name of its type if it has none."""
     text = _TENSORFLOW_OPERATION.sub("", str(getattr(error, "strerror", None) or error)).strip()
     return (text or type(error).__name__).splitlines()[0][:200]
+
+
+def csv_rows(source: object, lines: Iterable[str], delimiter: str = ",") -> list[list[str]]:
+    """Returns the rows of a table; blanks before a field do not count.
+
+    Args:
+        source: The file, for the error message.
+        lines: Its lines.
+        delimiter: What stands between two fields.
+
+    Raises:
+        UserError: If it is no table: a quote is not closed for 100,000 letters.
+    """
+    try:
+        return list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
+    except csv.Error as error:
+        raise UserError(f"{source}: is no table ({error}); save it again") from None
+
+
+@contextlib.contextmanager
+def yaml_faults() -> Iterator[None]:
+    """Raises yaml.YAMLError for all that PyYAML raises: errors of functions that make values of texts, too."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError):
+        raise yaml.YAMLError("a value is not what its tag says") from None
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+    except (ArithmeticError, ValueError) as error:
+        raise yaml.YAMLError(f"a value cannot be read: {reason_of(error)}") from None
+
+
+def require_plain_compression(archive: zipfile.ZipFile) -> None:
+    """Raises ValueError if a member is packed otherwise than by deflate: LZMA takes as much memory as a member asks."""
+    for member in archive.infolist():
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"its {member.filename[:40]!r} is packed in a way that is not read; save it anew")
 
 
 def json_bytes(value: object) -> bytes:

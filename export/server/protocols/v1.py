@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,9 @@ _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*"
 
 _VALUES_PER_FILE, _MORE_VALUES = 8, 1000
 """The most JSON values that a file takes, and all else in a request together."""
+
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel, _SHOWN.maxstring = 1, 60
 
 _BEGINNING = 64
 """Bytes at the beginning of a body of many values in which its JSON begins."""
@@ -61,7 +65,9 @@ def parse(body: bytes, max_files: int) -> Request:
     message = load_object(body, max_files)
     signature = message.get("signature_name") or "serving_default"
     if signature != "serving_default":
-        raise BadRequestError(f"signature_name must be serving_default, the one served here. Received: {signature!r}")
+        raise BadRequestError(
+            f"signature_name must be serving_default, the one served here. Received: {shown(signature)}"
+        )
     given = [key for key in ("instances", "inputs") if key in message]
     if len(given) != 1:
         raise BadRequestError('give either "instances" or "inputs", a list of {"b64": "..."}')
@@ -73,6 +79,11 @@ def parse(body: bytes, max_files: int) -> Request:
         raise BadRequestError(f'"{key}" must be a list of {{"b64": "..."}} that is not empty')
     require_few(len(values), max_files)
     return Request([_file(value, f"{key}[{index}]") for index, value in enumerate(values)], key == "inputs")
+
+
+def shown(value: object) -> str:
+    """Returns what a client sent, for a line: its beginning, of whatever depth and length it is."""
+    return _SHOWN.repr(value)
 
 
 def require_few(number: int, max_files: int) -> None:

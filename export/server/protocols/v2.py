@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from export.server.model.servable import Mask, Servable
-from export.server.protocols.v1 import INPUT, BadRequestError, decoded, load_object, require_few
+from export.server.protocols.v1 import INPUT, BadRequestError, decoded, load_object, require_few, shown
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 """The HTTP header with the length of the JSON before binary data."""
@@ -62,7 +62,10 @@ def parse(body: bytes, header_length: str | None, max_files: int) -> Request:
     inputs = message.get("inputs")
     if not (isinstance(inputs, list) and len(inputs) == 1 and isinstance(inputs[0], dict)):
         raise BadRequestError(f'"inputs" must be a list of one tensor, {INPUT}')
-    return Request(_files(inputs[0], body[end:], max_files), message.get("id"), _outputs(message))
+    identity = message.get("id")
+    if not isinstance(identity, str | None):
+        raise BadRequestError(f'"id" must be a text. Received: {shown(identity)}')
+    return Request(_files(inputs[0], body[end:], max_files), identity, _outputs(message))
 
 
 def _length(text: str, most: int) -> int:
@@ -75,7 +78,7 @@ def _length(text: str, most: int) -> int:
 def _files(tensor: dict[str, Any], binary: bytes, max_files: int) -> list[bytes]:
     name, kind, shape = (tensor.get(key) for key in ("name", "datatype", "shape"))
     if (name, kind) != (INPUT, "BYTES"):
-        raise BadRequestError(f"the input must be {INPUT} of datatype BYTES. Received: {name!r} of {kind!r}")
+        raise BadRequestError(f"the input must be {INPUT} of datatype BYTES. Received: {shown(name)} of {shown(kind)}")
     size = _parameters(tensor).get("binary_data_size")
     if size is None:
         data = tensor.get("data")
@@ -84,11 +87,11 @@ def _files(tensor: dict[str, Any], binary: bytes, max_files: int) -> list[bytes]
         require_few(len(data), max_files)
         files = [decoded(text, f"{INPUT}[{index}]") for index, text in enumerate(data)]
     elif size != len(binary):
-        raise BadRequestError(f"binary_data_size of {INPUT} is {size!r}, but {len(binary)} bytes follow")
+        raise BadRequestError(f"binary_data_size of {INPUT} is {shown(size)}, but {len(binary)} bytes follow")
     else:
         files = _split(binary, max_files)
     if not files or shape not in ([len(files)], [len(files), 1]):
-        raise BadRequestError(f'"shape" of {INPUT} must be [N], N its files, at least 1. Received: {shape!r}')
+        raise BadRequestError(f'"shape" of {INPUT} must be [N], N its files, at least 1. Received: {shown(shape)}')
     return files
 
 
@@ -115,7 +118,9 @@ def _outputs(message: dict[str, Any]) -> dict[str, bool]:
         raise BadRequestError('"outputs" must be a list of {"name": ...}') from None
     unknown = set(outputs) - {"mask_png_bytes", "class_shares"}
     if unknown:
-        raise BadRequestError(f"outputs are mask_png_bytes and class_shares. Received: {', '.join(map(repr, unknown))}")
+        raise BadRequestError(
+            f"outputs are mask_png_bytes and class_shares. Received: {', '.join(map(shown, [*unknown][:3]))}"
+        )
     return outputs
 
 

@@ -13,7 +13,7 @@ from keras_fcn.system.files import read_lines
 IGNORED_NAME = "__ignore__"
 """The first line of labelme's lists of names, which stands for void and has no value."""
 
-_NUMBERED = re.compile(r"(\d+)(?:\s*[:,;=]\s*|\s+-\s+|\s+)(\S.*)", re.ASCII)
+_NUMBERED = re.compile(r"(\d{1,9})(?:\s*[:,;=]\s*|\s+-\s+|\s+)(\S.*)", re.ASCII)
 _NUMBER_LAST = re.compile(r"\S.*[:,;=\t]\s*\d+", re.ASCII)
 _COLORED = re.compile(r".*\b\d+[\s,]+\d+[\s,]+\d+\b.*", re.ASCII)
 

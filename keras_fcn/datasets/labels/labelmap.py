@@ -68,7 +68,7 @@ def _parse_line(source: str, line: str) -> tuple[str, str]:
 
 def _parse_color(source: str, name: str, field: str) -> Color:
     numbers = [number.strip() for number in field.split(",")]
-    values = [int(number) for number in numbers if number.isascii() and number.isdigit()]
+    values = [int(number) for number in numbers if number.isascii() and number.isdigit() and len(number) < 10]
     if len(values) != len(numbers) or len(values) != 3 or max(values) > 255:
         raise UserError(
             f"{source}: the colour of {name!r} must be three numbers from 0 to 255, as in {EXAMPLE_LINE} "

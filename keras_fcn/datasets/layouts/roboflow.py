@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
+import re
 from pathlib import Path
 
 from keras_fcn.datasets.labels.legend import Legend, is_void
@@ -18,6 +18,7 @@ from keras_fcn.images.bands.files import ARRAY_SUFFIX
 from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.system.files import read_lines
+from keras_fcn.system.text import csv_rows
 
 CLASS_FILE = "_classes.csv"
 FOLDERS = ("train", "valid", "test")
@@ -108,7 +109,7 @@ def _classes(root: Path) -> tuple[Path, dict[int, str]]:
 
 
 def _read_csv(path: Path) -> dict[int, str]:
-    rows = list(csv.reader(read_lines(path), skipinitialspace=True))
+    rows = csv_rows(path, read_lines(path))
     header = [field.strip().lower() for field in rows[0]] if rows else []
     if header != ["pixel value", "class"]:
         raise UserError(f"{path}: line 1 must be `Pixel Value, Class`. Received: {', '.join(header) or 'nothing'}")
@@ -117,7 +118,7 @@ def _read_csv(path: Path) -> dict[int, str]:
         if not row:
             continue
         fields = [field.strip() for field in row]
-        if len(fields) != 2 or not (fields[0].isascii() and fields[0].isdigit()) or not fields[1]:
+        if len(fields) != 2 or not re.fullmatch(r"\d{1,9}", fields[0], re.ASCII) or not fields[1]:
             raise UserError(
                 f"{path}: line {number} must be a pixel value and a class name, as in `1, cat`. "
                 f"Received: {', '.join(row)}"

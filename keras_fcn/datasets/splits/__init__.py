@@ -12,7 +12,7 @@ from keras_fcn.datasets.listing import normal_name
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES
-from keras_fcn.system.files import read_lines
+from keras_fcn.system.files import may_be_path, read_lines
 
 VAL_FRACTION = 0.2
 """Fraction of the images used for validation if a data set has no such split."""
@@ -166,6 +166,8 @@ def _resolved(path: Path, line: str, images: Collection[str], masks: Mapping[str
 
 def _listed_mask(path: Path, text: str, masks: Mapping[str, Path]) -> Path | None:
     """Returns the mask that a list's second column names: below a folder above the list, or as one of `masks`."""
+    if not may_be_path(text):
+        return None
     inner = text.lstrip("/")
     named = [Path(text)] * text.startswith("/") + [folder / inner for folder in list(path.parents)[:4]]
     return masks.get(bare_name(inner)) or next((file for file in named if file.is_file()), None)

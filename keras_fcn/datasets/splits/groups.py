@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from keras_fcn.datasets.listing import normal_name
 from keras_fcn.datasets.splits import VAL_FRACTION, bare_name, by_hash
 from keras_fcn.errors import UserError, argument
 from keras_fcn.system.files import read_lines
-from keras_fcn.system.text import shown
+from keras_fcn.system.text import csv_rows, shown
 
 _SPECIAL = re.compile(r"\{group\}|\*\*/|\*+")
 _TABLE = re.compile(r"(.*\.csv)(?::(.+))?", re.IGNORECASE)
@@ -142,7 +141,7 @@ def _read_table(path: Path, column: str | None) -> dict[str, str]:
         UserError: If the file cannot be read, has no such column, or an image is there in two groups.
     """
     lines = read_lines(path)
-    rows = list(csv.reader(lines, delimiter=max(",;\t", key=lines[0].count)))
+    rows = csv_rows(path, lines, delimiter=max(",;\t", key=lines[0].count))
     names = [name.strip() for name in rows[0]] if rows else []
     if column is None and len(names) == 2:
         column = names[1]

@@ -23,7 +23,7 @@ from keras_fcn.inference.engines.engine import (
 from keras_fcn.inference.engines.facts import Facts
 from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.startup import stderr_unless_it_fails
-from keras_fcn.system.text import reason_of
+from keras_fcn.system.text import ZIP_FAULTS, reason_of
 
 PROGRAM, COMMAND = "LiteRT", "export.litert"
 
@@ -95,7 +95,7 @@ def facts_in(path: Path) -> Facts:
         return Facts("", beside if beside is not None and list(beside.names) == names else ClassTable.named(names))
     except UserError:
         raise
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
+    except (OSError, KeyError, ValueError, TypeError, *ZIP_FAULTS):
         raise UserError(
             f"{path}: has no class names at its end: it is cut off, or no file of python -m {COMMAND}; export your run "
             "with that"

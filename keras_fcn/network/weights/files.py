@@ -10,7 +10,6 @@ import io
 import math
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from keras_fcn.errors import UserError
 from keras_fcn.network.weights.pytorch import DESCRIPTION, read_legacy, read_zip
-from keras_fcn.system.text import reason_of
+from keras_fcn.system.text import ZIP_FAULTS, reason_of, require_plain_compression
 
 LARGEST_FILE = 1 << 30
 """Maximum size of a file and of its unpacked tensors in bytes; the largest ResNets have a quarter of it."""
@@ -28,10 +27,7 @@ LARGEST_FILE = 1 << 30
 KINDS = "an .npz of arrays, a .safetensors, a .pth of PyTorch or a Gluon .params file"
 """Formats of `read_weight_file`, for messages."""
 
-ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
-"""What `zipfile` raises of faults in an archive; RuntimeError of members that are encrypted or of a newer version."""
-
-_ZIP, _MXNET, _PICKLE = b"PK\x03\x04", struct.pack("<QQ", 0x112, 0), b"\x80"
+_ZIP, _MXNET, _PICKLE, _JSON = b"PK\x03\x04", struct.pack("<QQ", 0x112, 0), b"\x80", b"{"
 _MXNET_V1, _MXNET_V2, _MXNET_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 _MXNET_TYPES = ("<f4", "<f8", "<f2", "u1", "<i4", "i1", "<i8")
 _SAFETENSORS_TYPES = {"F64", "BF16", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8"}
@@ -68,12 +64,12 @@ def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     _require_size(path.stat().st_size)
     if head.startswith(_ZIP):
         return _read_archive(path)
-    if head.startswith(_PICKLE):
-        return read_legacy(path)
     if head.startswith(_MXNET):
         return _read_mxnet(path.read_bytes())
-    if head[8:9] == b"{":
+    if head[8:9] == _JSON:  # before pickles: the length of this JSON, which comes first, may begin like one
         return _read_safetensors(path)
+    if head.startswith(_PICKLE):
+        return read_legacy(path)
     raise ValueError(f"is not {KINDS}")
 
 
@@ -83,7 +79,7 @@ def holds_tensors(path: Path) -> bool:
         with path.open("rb") as file:
             head = file.read(16)
         if not head.startswith(_ZIP):
-            return head.startswith(_PICKLE) or head[8:9] == b"{"
+            return head.startswith(_PICKLE) or head[8:9] == _JSON
         with zipfile.ZipFile(path) as archive:
             return any(name.rpartition("/")[2] == DESCRIPTION for name in archive.namelist())
     return False
@@ -125,6 +121,7 @@ def _checked(tensors: Iterator[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]
 def _read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
+        require_plain_compression(archive)
         _require_size(sum(member.file_size for member in members))
         is_pytorch = any(member.filename.rpartition("/")[2] == DESCRIPTION for member in members)
         yield from read_zip(path, archive) if is_pytorch else _read_npz(archive)

@@ -17,6 +17,7 @@ from typing import Any
 from keras_fcn.errors import UserError
 from keras_fcn.network.weights.admission import require_admitted
 from keras_fcn.network.weights.hdf5 import SPARE, UNPACKED, Member, mib, require_stored
+from keras_fcn.system.text import require_plain_compression
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 
@@ -33,9 +34,10 @@ def require_harmless(path: Path) -> None:
     Raises:
         UserError: If it holds what is not admitted, more layers than a network has, or would take more memory than
             its size allows; the message says which.
-        OSError, KeyError, zipfile.BadZipFile, RuntimeError, zlib.error, EOFError: If it cannot be read.
+        OSError, KeyError, ValueError, or one of `ZIP_FAULTS`: If it cannot be read.
     """
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        require_plain_compression(archive)
         members = archive.infolist()
         size, unpacked = path.stat().st_size, sum(member.file_size for member in members)
         if unpacked > UNPACKED * size + SPARE:

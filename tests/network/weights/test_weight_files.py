@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from torch_files import legacy_file, state_dict, zip_file
 
 from keras_fcn.errors import UserError
-from keras_fcn.network.weights.files import read_weight_file
+from keras_fcn.network.weights.files import holds_tensors, read_weight_file
 
 RNG = np.random.default_rng(0)
 TENSORS = {
@@ -75,6 +75,17 @@ def test_tensors_are_read_as_they_were_written(tmp_path, write):
     for name, expected in TENSORS.items():
         np.testing.assert_array_equal(found[name], expected)
         assert found[name].dtype == np.float32
+
+
+def test_safetensors_are_read_whatever_the_length_of_their_header(tmp_path):
+    """That is their first byte; one in 32 begins like a pickle."""
+    begins = set()
+    for length in range(0, 256, 8):
+        content = save({"a" * (length % 200 + 1): np.ones(2, np.float32)}, {"b": "c" * length})
+        begins.add(content[0])
+        assert list(read(tmp_path, content)) == ["a" * (length % 200 + 1)]
+        assert holds_tensors(tmp_path / "weights.bin")
+    assert 0x80 in begins
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])

@@ -13,7 +13,7 @@ import yaml
 from keras_fcn.datasets.labels.lists.entries import Entry, are_plain, color_of, is_name
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import Color
-from keras_fcn.system.text import reason_of
+from keras_fcn.system.text import reason_of, yaml_faults
 
 _LISTS = (
     "names", "classes", "classnames", "labels", "labelnames", "categories", "id2label", "id2name", "labelmap",
@@ -64,7 +64,7 @@ def document_entries(path: Path, is_named: bool) -> list[Entry] | None:
     if isinstance(content, Mapping) and "labelmapping" in map(_bare, content):
         fix = "name the masks' own values there"
         raise DataError("label mapping", f"{path}: has a mapping of labels, which is not read; {fix}")
-    return _nested(content, _DEPTH)
+    return _nested(content, _DEPTH, set())
 
 
 def _is_clear(content: Any, entries: list[Entry]) -> bool:
@@ -77,16 +77,20 @@ def _is_clear(content: Any, entries: list[Entry]) -> bool:
 def _content(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        return json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        if path.suffix.lower() == ".json":
+            return json.loads(text)
+        with yaml_faults():
+            return yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         form = "JSON" if path.suffix.lower() == ".json" else "YAML"
         raise UserError(f"{path}: cannot be read as {form} ({reason_of(error)}); save it again") from None
 
 
-def _nested(node: Any, depth: int) -> list[Entry] | None:
-    """Returns the classes under the first key that says so, in this mapping or one in it."""
-    if not isinstance(node, Mapping) or depth == 0:
+def _nested(node: Any, depth: int, seen: set[tuple[int, int]]) -> list[Entry] | None:
+    """Returns the classes under the first key that says so, in this mapping or one in it; YAML's may be there again."""
+    if not isinstance(node, Mapping) or depth == 0 or (id(node), depth) in seen:
         return None
+    seen.add((id(node), depth))
     keys = {_bare(key): key for key in node}
     if _ANNOTATIONS & keys.keys():
         return None
@@ -96,7 +100,7 @@ def _nested(node: Any, depth: int) -> list[Entry] | None:
     found = _entries(node) if all(isinstance(value, Mapping) for value in node.values()) else None
     if found and all(entry.value is not None or entry.color for entry in found):
         return found
-    return next((found for value in node.values() if (found := _nested(value, depth - 1))), None)
+    return next((found for value in node.values() if (found := _nested(value, depth - 1, seen))), None)
 
 
 def _colored(entries: list[Entry], node: Mapping, keys: Mapping[str, Any]) -> list[Entry]:

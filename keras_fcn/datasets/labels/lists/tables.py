@@ -24,7 +24,7 @@ _CHANNELS = (("r", "red"), ("g", "green"), ("b", "blue"))
 """Names of columns, in lower case and without blanks, the first before others."""
 
 _RGB = r"[(\[]?(?P<red>\d{1,3})[\s,;]+(?P<green>\d{1,3})[\s,;]+(?P<blue>\d{1,3})[)\]]?"
-_ID, _NAME, _BETWEEN = r"(?P<id>\d+)", r"(?P<name>\S.*?)", r"[\s,;:=]+"
+_ID, _NAME, _BETWEEN = r"(?P<id>\d{1,9})", r"(?P<name>\S.*?)", r"[\s,;:=]+"
 _FORMS = [
     re.compile(_BETWEEN.join(parts), re.ASCII)
     for parts in ((_ID, _RGB, _NAME), (_RGB, _NAME), (_ID, _NAME, _RGB), (_NAME, _RGB))

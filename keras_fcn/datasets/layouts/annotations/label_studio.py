@@ -224,7 +224,10 @@ def _image(source: str, texts: list[str], images: Images) -> Path:
 
 def _names(address: str) -> Iterator[str]:
     """Yields the ends of an address, the longest first, each also without the prefix of uploaded files."""
-    parts = urlsplit(address.replace("\\", "/"))
+    try:
+        parts = urlsplit(address.replace("\\", "/"))
+    except ValueError:  # brackets of no address
+        return
     path = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
     words = [word for word in path.split("/") if word not in ("", ".", "..")]
     for start in range(len(words)):

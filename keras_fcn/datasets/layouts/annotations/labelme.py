@@ -127,7 +127,7 @@ def _annotation(root: Path, path: Path, content: Any, ids: dict[str, int]) -> An
     except DataError as fault:
         return fault
     height, width = content["imageHeight"], content["imageWidth"]
-    version = tuple(map(int, re.findall(r"\d+", str(content["version"]))[:2]))
+    version = tuple(map(int, re.findall(r"\d{1,9}", str(content["version"]))[:2]))
     shapes = tuple(
         (ids[shape["label"]], shape.get("shape_type"), shape.get("points"), shape.get("mask"), version)
         for shape in content["shapes"].read()

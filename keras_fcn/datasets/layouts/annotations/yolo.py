@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,9 @@ from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import is_split
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.photos import IMAGE_SUFFIXES
-from keras_fcn.system.files import read_lines, walk_files
+from keras_fcn.system.files import may_be_path, read_lines, walk_files
 from keras_fcn.system.packages import require_packages
-from keras_fcn.system.text import reason_of
+from keras_fcn.system.text import reason_of, yaml_faults
 
 NAMES = ("classes.txt", "obj.names")
 """Files of names where there is no YAML, a name a line in the order of their numbers."""
@@ -78,8 +79,9 @@ def _about(root: Path) -> tuple[dict, Path, list[str]]:
         names = content["names"]
         if isinstance(names, dict) and set(names) == set(range(len(names))):
             names = [names[number] for number in range(len(names))]
-        if not isinstance(names, list) or not names:
-            raise UserError(f"{files[0]}: names must be a list, or numbered from 0 on. Received: {str(names)[:60]}")
+        if not isinstance(names, list) or not names or any(isinstance(name, (dict, list)) for name in names):
+            received = reprlib.repr(names)[:60]  # of YAML's aliases the whole text may be endless
+            raise UserError(f"{files[0]}: names must be a list, or numbered from 0 on. Received: {received}")
         return content, files[0], list(map(str, names))
     for path in (folder / name for folder in (root, root / _LABELS) for name in NAMES):
         if path.is_file() and (lines := [line for line in read_lines(path) if line]):
@@ -90,7 +92,9 @@ def _about(root: Path) -> tuple[dict, Path, list[str]]:
 def _named(path: Path) -> dict:
     """Returns the content of a YAML file that has names; nothing for others."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        with yaml_faults():
+            content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read as YAML ({reason_of(error)}); fix it") from None
     return content if isinstance(content, dict) and "names" in content else {}
@@ -116,7 +120,8 @@ def _parts(root: Path, about: dict) -> dict[str, list[Path]]:
 
 
 def _texts(value: Any) -> list[str]:
-    return [str(text) for text in (value if isinstance(value, list) else [value]) if text]
+    """Returns the paths that data.yaml gives of a split, one or several."""
+    return [text for text in (value if isinstance(value, list) else [value]) if text and may_be_path(text)]
 
 
 def _folder(root: Path, about: dict, text: str, split: str) -> Path | None:
@@ -124,7 +129,7 @@ def _folder(root: Path, about: dict, text: str, split: str) -> Path | None:
 
     As with Ultralytics, "../train/images", which Roboflow writes, is also looked for from the YAML itself.
     """
-    top = root / str(about.get("path") or "")
+    top = root.joinpath(*_texts(about.get("path"))[:1])
     inner = text.replace("\\", "/")
     places = [top / inner, root / inner, root / inner.removeprefix("../")]
     for place in places:
@@ -140,7 +145,7 @@ def _images(place: Path) -> Iterator[Path]:
     if place.is_dir():
         yield from (path for path in walk_files(place) if path.suffix.lower() in IMAGE_SUFFIXES)
     elif place.suffix == ".txt":
-        yield from (_listed(place.parent, line.replace("\\", "/")) for line in read_lines(place) if line)
+        yield from (_listed(place.parent, line.replace("\\", "/")) for line in read_lines(place) if may_be_path(line))
     else:
         raise UserError(f"{place}: is neither a folder of images nor a .txt that lists them")
 

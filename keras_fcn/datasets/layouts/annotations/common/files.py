@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,7 +14,7 @@ from keras_fcn.datasets.layouts import folders
 from keras_fcn.datasets.listing import inner_folders, normal_name
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
-from keras_fcn.system.files import walk_files
+from keras_fcn.system.files import may_be_path, walk_files
 from keras_fcn.system.text import reason_of
 
 _FROM_TOP = re.compile(r"[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]+://")
@@ -60,7 +61,7 @@ def read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise UserError(f"{path}: is not JSON ({error.msg}, {where}); export or save it again") from None
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError of numbers of thousands of digits, too
         raise UserError(f"{path}: cannot be read as JSON ({reason_of(error)}); export or save it again") from None
 
 
@@ -91,8 +92,10 @@ class Images:
         Raises:
             DataError: If the name is absolute or leads out of the data set, or there is no such image.
         """
-        if not isinstance(name, str) or not name.strip() or "\0" in name:
-            raise DataError("image name", f"{source}: has no image's name, but {name!r}; write the file's name")
+        if not isinstance(name, str) or not name.strip() or not may_be_path(name):
+            raise DataError(
+                "image name", f"{source}: has no image's name, but {reprlib.repr(name)}; write the file's name"
+            )
         path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or _FROM_TOP.match(name):
             message = (
@@ -111,7 +114,9 @@ class Images:
         raise DataError("missing photo", f"{source}: the image {name!r} is missing; add it, or remove it there")
 
     def _is_inside(self, path: Path) -> bool:
-        return ".." not in path.parts or path.resolve().is_relative_to(self._root.resolve())
+        if ".." in path.parts:
+            return path.resolve().is_relative_to(self._root.resolve())
+        return path.is_relative_to(self._root)  # or the split that a file names leads to elsewhere
 
     def _file(self, path: Path) -> Path | None:
         if path.is_file():

@@ -32,7 +32,9 @@ def opened_json(path: Path) -> Iterator[Pieces]:
             yield pieces
             if pieces.next():
                 raise _OtherForm("more than one value")
-    except (OSError, _OtherForm, json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+    except UserError:
+        raise
+    except (OSError, _OtherForm, ValueError, RecursionError):
         read_json(path)  # says what is wrong, and where
         raise UserError(f"{path}: is JSON of another form; export it again") from None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_fcn.datasets.layouts.annotations.raster.numbers import require_numbers
+from keras_fcn.datasets.layouts.annotations.raster.numbers import require_numbers, shown_sum
 from keras_fcn.errors import DataError
 
 
@@ -128,13 +128,13 @@ def _lengths_of_runs(segmentation: dict, size: tuple[int, int]) -> np.ndarray:
     if said != [*size]:
         what = f"run lengths are of the size {_shown(said)}, but the image is {[*size]} (height, width)"
         raise DataError("run lengths", f"{what}; export them again")
-    numbers = _uncompressed(counts.encode()).tolist() if isinstance(counts, str) else counts
+    numbers = _uncompressed(counts.encode(errors="surrogatepass")).tolist() if isinstance(counts, str) else counts
     if not isinstance(numbers, list) or not numbers or not all(type(each) is int and each >= 0 for each in numbers):
         raise DataError(
             "run lengths", f"run lengths must be numbers from 0, or COCO's text. Received: {_shown(counts)}"
         )
     if sum(numbers) != size[0] * size[1]:
-        what = f"run lengths sum to {sum(numbers)} pixels, but the image has {size[0] * size[1]}"
+        what = f"run lengths sum to {shown_sum(numbers)} pixels, but the image has {size[0] * size[1]}"
         raise DataError("run lengths", f"{what}; export them again")
     return np.array(numbers)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_fcn.datasets.layouts.annotations.raster.coco import Canvas
-from keras_fcn.datasets.layouts.annotations.raster.numbers import require_numbers
+from keras_fcn.datasets.layouts.annotations.raster.numbers import require_numbers, shown_sum
 from keras_fcn.errors import DataError
 
 AREAS = {
@@ -100,7 +100,8 @@ def _placed(attributes: Mapping[str, str], size: tuple[int, int]) -> tuple[tuple
         raise DataError("run lengths", f"a mask of {where} leaves the image of {size[1]}x{size[0]}; export it again")
     if min(runs) < 0 or sum(runs) != width * height:
         raise DataError(
-            "run lengths", f"run lengths sum to {sum(runs)} pixels, but the mask has {width * height}; export it again"
+            "run lengths",
+            f"run lengths sum to {shown_sum(runs)} pixels, but the mask has {width * height}; export it again",
         )
     values = np.arange(len(runs)) % 2 == 1
     return (top, left), np.repeat(values, runs).reshape(height, width)

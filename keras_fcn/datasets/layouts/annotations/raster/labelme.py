@@ -99,6 +99,8 @@ def _placed(mask: object, points: list, version: tuple[int, int]) -> tuple[tuple
     else:
         (left, top), (right, bottom) = (map(int, point) for point in points)
         height, width = bottom - top + 1, right - left + 1
+    if min(height, width) < 1:
+        raise DataError("shape", f"has a mask in a box without pixels, {str(points)[:60]}; fix it")
     if pixels.shape[0] < height or pixels.shape[1] < width:
         found = "x".join(map(str, pixels.shape))
         raise DataError("shape", f"has a mask of {found} pixels in a box of {height}x{width} (height x width); fix it")

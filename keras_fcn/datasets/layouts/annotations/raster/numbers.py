@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +22,14 @@ def require_numbers(what: object, values: Sequence[Any], size: tuple[int, int]) 
     for value in values:
         if type(value) not in (int, float):
             raise DataError("shape", f"the coordinates of a {what} must be numbers. Received: {str(value)[:60]!r}")
-        if not math.isfinite(value) or abs(value) > _FAR * max(*size, _SMALL):
+        if not abs(value) <= _FAR * max(*size, _SMALL):  # NaN is not, either
             image = "x".join(map(str, size))
-            raise DataError("shape", f"a {what} has the coordinate {value}, far outside the image of {image}; fix it")
+            raise DataError(
+                "shape", f"a {what} has the coordinate {str(value)[:40]}, far outside the image of {image}; fix it"
+            )
+
+
+def shown_sum(numbers: Sequence[int]) -> str:
+    """Returns a sum for a message: of more digits than Python writes, only that it is far too large."""
+    total = sum(numbers)
+    return str(total) if abs(total) < 1 << 63 else "far too many"
