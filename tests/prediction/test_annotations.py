@@ -12,7 +12,7 @@ from matplotlib.path import Path as Outline
 from PIL import Image, ImageDraw
 
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.prediction.annotations.coco import coco, merged_coco
+from keras_fcn.prediction.annotations.coco import coco, coordinates, merged_coco
 from keras_fcn.prediction.annotations.geojson import geojson, polygons
 
 needs_rasterio = pytest.mark.skipif(
@@ -110,6 +110,12 @@ def test_coco_decodes_to_the_mask_and_is_what_pycocotools_encodes(ids):
     assert covered.max(initial=0) <= 1
 
 
+def test_outlines_of_less_than_three_points_repeat_the_first():
+    assert coordinates(np.array([[1, 2]])) == [1, 2, 1, 2, 1, 2]
+    assert coordinates(np.array([[1, 2], [3, 4]])) == [1, 2, 3, 4, 1, 2]
+    assert coordinates(np.array([[1, 2], [3, 4], [5, 6]])) == [1, 2, 3, 4, 5, 6]
+
+
 @needs_pycocotools
 def test_a_class_may_have_more_than_255_objects():
     """pycocotools' own `area` takes no more at once."""
@@ -140,6 +146,7 @@ def test_coco_has_an_annotation_for_each_connected_part():
     assert table["images"] == [{"id": 1, "file_name": "day/a.jpg", "width": 8, "height": 4}]
     assert [category["id"] for category in table["categories"]] == [*range(1, 21)]
     assert [a["id"] for a in table["annotations"]] == [1, 2, 3, 4]
+    assert [(a["image_id"], a["iscrowd"]) for a in table["annotations"]] == [(1, 0)] * 4
     assert sorted((a["category_id"], a["area"], *a["bbox"]) for a in table["annotations"]) == [
         (8, 8, 5, 0, 3, 3), (8, 14, 0, 0, 4, 4), (12, 1, 6, 1, 1, 1), (12, 1, 7, 3, 1, 1),
     ]  # fmt: skip

@@ -26,7 +26,7 @@ TARGETS = {
     ),
     "labels": Target(
         ("keras_fcn/images/masks.py", "keras_fcn/datasets/labels/*.py"),
-        ("images/test_masks.py", "images/label_files", "datasets/labels"),
+        ("images/test_masks.py", "images/label_files", "datasets/labels", "datasets/layouts/test_layouts_voc_like.py"),
     ),
     "rle": Target(
         (

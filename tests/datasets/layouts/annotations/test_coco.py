@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 
 from keras_fcn.datasets import inspect_pairs, open_pairs
 from keras_fcn.datasets.layouts.annotations.common import drawing
-from keras_fcn.datasets.layouts.annotations.raster.coco import draw_coco
+from keras_fcn.datasets.layouts.annotations.raster.coco import draw_coco, polygons_mask
 from keras_fcn.errors import Remark, UserError
 
 SIZE = (24, 30)
@@ -56,6 +56,9 @@ def test_a_square_of_three_by_three_and_what_lies_over_it():
         [0, 0, 2, 0, 255, 255],
     ]
     np.testing.assert_array_equal(ids, expected)
+    union = polygons_mask([SQUARE, box], (5, 6))
+    assert union.dtype == bool
+    np.testing.assert_array_equal(union, (ids == 255) | (draw_coco([(1, [SQUARE])], (5, 6)) == 1))
 
 
 def random_shapes(random):

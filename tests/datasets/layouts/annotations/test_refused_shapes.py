@@ -63,10 +63,13 @@ def test_coco(shape, kind, message):
         ("polygon", {"points": "1,1;2,a"}, "shape", "the coordinates of a polygon must be numbers. Received: "
          "['1', '1', '2', 'a']"),
         ("box", {"xtl": "1"}, "shape", "the coordinates of a box must be numbers. Received: ['1', '', '', '', '0']"),
+        ("ellipse", {"cx": "2"}, "shape", "the coordinates of a ellipse must be numbers. Received: ['2', '', '', '', '0']"),
         ("ellipse", {"cx": "2", "cy": "2", "rx": "-1", "ry": "2"}, "shape", "an ellipse has the radii -1 and 2, "
          + POSITIVE),
         ("mask", BOX | {"rle": "1,a"}, "run lengths", "a mask needs left, top, width, height and rle. Received: "
          "{'left': '1', 'top': '1', 'width': '2', 'height': '2', 'rle': '1,a'}"),
+        ("mask", {}, "run lengths", "a mask needs left, top, width, height and rle. Received: "
+         "{'left': '', 'top': '', 'width': '', 'height': '', 'rle': ''}"),
         ("mask", BOX | {"left": "4"}, "run lengths", "a mask of 2x2 pixels at 4, 1 leaves the image of 5x4; " + AGAIN),
         ("mask", BOX | {"top": "-1"}, "run lengths", "a mask of 2x2 pixels at 1, -1 leaves the image of 5x4; " + AGAIN),
         ("mask", BOX | {"height": "0"}, "run lengths", "a mask of 2x0 pixels at 1, 1 leaves the image of 5x4; "
