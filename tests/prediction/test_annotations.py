@@ -154,6 +154,18 @@ def test_coco_has_an_annotation_for_each_connected_part():
 
 
 @needs_rasterio
+@needs_pycocotools
+def test_polygons_have_the_areas_and_boxes_of_their_objects():
+    tables = [coco("a.jpg", DONUTS, VOC, tolerance) for tolerance in (0, 0.5)]
+    one, other = (
+        sorted((a["category_id"], a["area"], *a["bbox"], a["image_id"], a["iscrowd"]) for a in table["annotations"])
+        for table in tables
+    )
+    assert one == other
+    assert {type(a["segmentation"]) for a in tables[1]["annotations"]} == {list}
+
+
+@needs_rasterio
 def test_pillow_paints_the_same():
     """Enlarged tenfold, since Pillow paints the pixels of the outline, too: the middles of the pixels decide."""
     canvas = Image.new("L", (10 * DONUTS.shape[1] + 1, 10 * DONUTS.shape[0] + 1))

@@ -190,16 +190,16 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
         open_pairs(put(tmp_path / "data", content()), "train")
 
 
-def test_images_without_shapes_are_background_and_a_remark(tmp_path):
+@pytest.mark.parametrize(("left", "are"), [(2, "1 of 3 images has none"), (1, "2 of 3 images have none")])
+def test_images_without_shapes_are_background_and_a_remark(tmp_path, left, are):
     about = content(3)
-    del about["annotations"][1]
+    del about["annotations"][left - 1 : 2]
     pairs = open_pairs(put(tmp_path, about), "all")
-    assert not masks(pairs)[1].any()
+    assert [mask.any() for mask in masks(pairs)].count(False) == 3 - left
     (remark,) = pairs.findings
     assert isinstance(remark, Remark)
-    assert str(remark).endswith(
-        "image 2: has no shape, 1 of 3 images has none; they are background alone: remove what nobody annotated"
-    )
+    first = f"image {left}: has no shape, {are}"
+    assert str(remark).endswith(f"{first}; they are background alone: remove what nobody annotated")
 
 
 # Faults of one image: it is a finding, and training does not start.
@@ -243,7 +243,8 @@ FAULTS = {
     r"from elsewhere, 'C:\\\\1.png'": named("C:\\1.png"),
     r"image '../../1.png' lies outside of": named("../../1.png"),
     "has no image's name, but None": named(None),
-    r"says that .*images/1.png is 24x31 .*, but it is 24x30": changed(content(), "images", width=31),
+    r"says that .*images/1.png is 24x31 pixels \(height x width\), but it is 24x30; annotate this image, or put the "
+    "one that was annotated there$": changed(content(), "images", width=31),
     "height and width must be numbers. Received: 24 and '30'": changed(content(), "images", width="30"),
     "image 2: .*1.png has been annotated already by .*image 1": changed(content(), "images", 1, file_name="1.png"),
 }  # fmt: skip

@@ -1,7 +1,11 @@
 """What the drawings of shapes refuse: the kind, by which faults are counted, the whole message, and its bounds."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_fcn.datasets.layouts.annotations.raster.coco import draw_coco
 from keras_fcn.datasets.layouts.annotations.raster.cvat import draw_cvat
@@ -27,6 +31,13 @@ def refused(draw, *shape):
 
 def coco(counts, size=(4, 5)):
     return {"size": list(size), "counts": counts}
+
+
+def stencil(mode):
+    """A PNG of one pixel, as labelme keeps masks."""
+    png = io.BytesIO()
+    Image.new(mode, (1, 1)).save(png, "PNG")
+    return base64.b64encode(png.getvalue()).decode()
 
 
 def labelme(kind, points, mask=None):
@@ -63,7 +74,8 @@ def test_coco(shape, kind, message):
         ("polygon", {"points": "1,1;2,a"}, "shape", "the coordinates of a polygon must be numbers. Received: "
          "['1', '1', '2', 'a']"),
         ("box", {"xtl": "1"}, "shape", "the coordinates of a box must be numbers. Received: ['1', '', '', '', '0']"),
-        ("ellipse", {"cx": "2"}, "shape", "the coordinates of a ellipse must be numbers. Received: ['2', '', '', '', '0']"),
+        ("ellipse", {"cx": "2"}, "shape", "the coordinates of a ellipse must be numbers. Received: "
+         "['2', '', '', '', '0']"),
         ("ellipse", {"cx": "2", "cy": "2", "rx": "-1", "ry": "2"}, "shape", "an ellipse has the radii -1 and 2, "
          + POSITIVE),
         ("mask", BOX | {"rle": "1,a"}, "run lengths", "a mask needs left, top, width, height and rle. Received: "
@@ -106,6 +118,8 @@ CIRCLE = {"x": 50, "y": 50, "radiusX": 10, "radiusY": 10}
         (CIRCLE | {"radiusX": -20}, "shape", f"an ellipse has the radii -1 and 0.4, {POSITIVE}"),
         ({"points": [[1, 1], ["a", 1], [2, 2]]}, "shape", "the coordinates of a polygon must be numbers. "
          "Received: 'a'"),
+        ({"points": [[1, 1], [2, 2], [3, 10_001]]}, "shape", "a polygon has the coordinate 10001, far outside the "
+         "image of 100x100; fix it"),
         ({"x": 1, "y": 1, "width": "a"}, "shape", "the coordinates of a rectangle must be numbers. Received: 'a'"),
         (CIRCLE | {"x": None}, "shape", "the coordinates of a ellipse must be numbers. Received: 'None'"),
         ({"rle": [256]}, "run lengths", "a brush must be a list of bytes. Received: [256]"),
@@ -149,9 +163,16 @@ def test_runs_of_label_studio_repeat_a_value_or_list_them():
         (labelme(None, [[1, 2], [3]]), "shape", f"the points of a polygon {PAIRS} [[1, 2], [3]]"),
         (labelme(None, FIVE[:2]), "shape", "has a polygon of 2 points, but it takes 3 at least; fix or remove it"),
         (labelme("circle", FIVE[:3]), "shape", "has a circle of 3 points, but it takes 2; fix or remove it"),
+        (labelme("mask", FIVE[:2], stencil("RGB")), "shape", "has a mask of 3 dimensions, in colour; a mask must "
+         "be grey"),
+        (labelme("mask", [[0, 0], [0, 1]], stencil("L")), "shape", "has a mask of 1x1 pixels in a box of 2x1 (height x "
+         "width); fix it"),
+        (labelme("mask", [[0, 0], [1, 0]], stencil("L")), "shape", "has a mask of 1x1 pixels in a box of 1x2 (height x "
+         "width); fix it"),
         (labelme("point", FIVE[:2]), "shape", "has a point of 2 points, but it takes 1; fix or remove it"),
         (labelme("linestrip", FIVE[:1]), "shape", "has a linestrip of 1 points, but it takes 2 at least; " + FIX),
         (labelme("line", FIVE[:1]), "shape", "has a line of 1 points, but it takes 2; fix or remove it"),
+        (labelme("line", FIVE[:3]), "shape", "has a line of 3 points, but it takes 2; fix or remove it"),
         (labelme("rectangle", FIVE[:3]), "shape", "has a rectangle of 3 points, but it takes 2; fix or remove it"),
         (labelme("oriented_rectangle", FIVE[:3]), "shape", "has a oriented_rectangle of 3 points, but it takes 4; "
          + FIX),
@@ -175,6 +196,7 @@ def test_labelme(shape, kind, message):
 )  # fmt: skip
 def test_via(shape, message):
     assert refused(draw_via, shape) == ("shape", message)
+    draw_via([(1, {"name": "circle", "cx": 1, "cy": 1, "r": 0})], SIZE)  # a click
 
 
 @pytest.mark.parametrize(
