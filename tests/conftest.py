@@ -215,3 +215,5 @@ def signature(exported):
 def pytest_collection_finish(session) -> None:
     """Prints the number collected even with -q: a test that nobody collects proves nothing."""
     print(f"{len(session.items)} tests collected")
+    gc.collect()
+    gc.freeze()  # nor are the tests themselves, and what they import

@@ -1,5 +1,6 @@
 """Tiny data sets in the tools' formats; each function returns the ids of every mask by name."""
 
+import functools
 import hashlib
 
 import numpy as np
@@ -24,12 +25,15 @@ CVAT_COLORS = ((10, 20, 30), (255, 0, 0), (1, 2, 3), (0, 255, 255))
 CVAT_VOID = (9, 9, 9)
 
 
+_drawn = functools.cache(lambda seed: draw_scene(np.random.default_rng(seed)))
+
+
 def scene(seed, num_classes):
     """Returns an image uint8 [H, W, 3] and its ids uint8 [H, W], with every class and void."""
-    image, label = draw_scene(np.random.default_rng(seed))
+    image, label = _drawn(seed)
     ids = np.where(label == 255, 255, label % num_classes).astype(np.uint8)
     ids[0, : num_classes + 1] = [*range(num_classes), 255]
-    return image, ids
+    return image.copy(), ids
 
 
 def painted(ids, colors, void):
