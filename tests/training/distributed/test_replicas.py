@@ -53,7 +53,7 @@ for replicas in map(int, sys.argv[4:]):
 """
 
 
-@pytest.mark.parametrize("replicas", [pytest.param(2, marks=pytest.mark.slow), 4])
+@pytest.mark.parametrize("replicas", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_one_device_and_several_train_alike(tmp_path, replicas):
     """Also with images that a teacher labels, crops around rare classes, and void spread unevenly over the replicas.
 
