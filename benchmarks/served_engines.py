@@ -26,7 +26,7 @@ from inference import CALIBRATED, form_of
 from serving import image_files, serving
 
 from keras_fcn.errors import UserError
-from keras_fcn.runs.names import BackboneName, ModelName
+from keras_fcn.runs.names import BackboneName, ModelName, PrecisionName
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.machine import processor_name
 
@@ -50,6 +50,9 @@ class BenchmarkOptions:
 
     int8: bool = False
     """Quantize all but the SavedModel."""
+
+    precision: PrecisionName = "auto"
+    """The servers' --precision."""
 
     size: tuple[int, int] = (320, 480)
     """Height and width of the images, JPEG files."""
@@ -109,9 +112,8 @@ def write_masks(options: BenchmarkOptions, directory: Path) -> None:
 
     images = np.stack([read_remarked("image", content)[0] for content in image_files(options.size)])
     for name in options.engines:
-        is_saved = name == "saved_model"
-        path = directory / name / "1" / ("" if is_saved else form_of(name).files[-1])
-        engine = open_engine(find_model(path), precision="float32" if is_saved else "auto")  # as the server does
+        path = directory / name / "1" / ("" if name == "saved_model" else form_of(name).files[-1])
+        engine = open_engine(find_model(path), precision=options.precision)
         np.save(directory / f"{name}.npy", np.concatenate([np.asarray(engine.segment(one[None])) for one in images]))
 
 
@@ -132,8 +134,8 @@ def report(options: BenchmarkOptions, rounds: list[dict], memory: dict[str, list
     height, width = options.size
     print(
         f"{options.model}, {options.backbone}, {'int8, ' if options.int8 else ''}JPEG {height}x{width}, "
-        f"{options.clients} clients; {os.cpu_count()} CPU cores ({processor_name()}); {len(rounds)} rounds, load "
-        f"{min(loads):.1f} to {max(loads):.1f}"
+        f"{options.clients} clients, --precision {options.precision}; {os.cpu_count()} CPU cores ({processor_name()}); "
+        f"{len(rounds)} rounds, load {min(loads):.1f} to {max(loads):.1f}"
     )
     print(
         "engine       images/s  ratio  processor ms  ratio    p99 ms  ratio        MB at start, after 1, 10, all  ratio"
@@ -160,7 +162,7 @@ def run_benchmark(options: BenchmarkOptions) -> None:
         loads, ports, memory = {}, {}, {}
         for engine in options.engines:
             loads[engine] = Load(image_files(options.size), list(np.load(folder / f"{engine}.npy")), 0)
-            ports[engine] = servers.enter_context(serving(folder / engine, options.batch, engine))
+            ports[engine] = servers.enter_context(serving(folder / engine, options.batch, engine, options.precision))
             memory[engine] = [server_metric(ports[engine], *RESIDENT_BYTES)]
             for before, after in zip((0, *AFTER), AFTER):
                 loads[engine].run(ports[engine], 1, after - before)

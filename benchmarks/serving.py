@@ -30,7 +30,9 @@ from http_load import PROCESSOR_SECONDS, RESIDENT_BYTES, Load, server_metric
 from PIL import Image
 
 from keras_fcn.errors import UserError
-from keras_fcn.runs.names import BackboneName, ModelName
+from keras_fcn.images.photos import read_remarked
+from keras_fcn.inference.engines.opening import open_engine
+from keras_fcn.runs.names import BackboneName, ModelName, PrecisionName
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.machine import processor_name
 from keras_fcn.system.startup import start_tensorflow
@@ -107,41 +109,38 @@ def export(options: BenchmarkOptions, directory: Path) -> None:
 
 
 def write_masks(options: BenchmarkOptions, directory: Path) -> None:
-    """Writes the masks of the images by the signature `serving_default`."""
+    """Writes the masks of the images by the signature `images`, in the precision that the server takes."""
     start_tensorflow()
-    import tensorflow as tf
-
-    signature = tf.saved_model.load(str(directory / "1")).signatures["serving_default"]
+    segment = open_engine(directory / "1").segment
     for number, file in enumerate(image_files(options.size)):
-        mask = signature(image_bytes=tf.constant([file]))["mask_png_bytes"].numpy()[0]
-        (directory / f"{number}.png").write_bytes(mask)
+        image = read_remarked("image", file)[0]
+        Image.fromarray(np.asarray(segment(image[None]))[0]).save(directory / f"{number}.png")
 
 
 def time_alone(options: BenchmarkOptions, directory: Path) -> dict[str, list[float]]:
     """Returns wall and processor seconds per image, for single images and for batches."""
     start_tensorflow()
-    import tensorflow as tf
-
-    signature = tf.saved_model.load(str(directory / "1")).signatures["images"]
-    found = {}
+    segment, found = open_engine(directory / "1").segment, {}
     for batch in (1, options.batch):
-        images = tf.cast(tf.random.uniform((batch, *options.size, 3), 0, 256, tf.int32), tf.uint8)
+        images = np.random.default_rng(0).integers(0, 256, (batch, *options.size, 3), np.uint8)
         for _ in range(3):
-            signature(images=images)["classes"].numpy()
+            np.asarray(segment(images))
         calls = max(1, 32 // batch)
         clock, used = time.perf_counter(), time.process_time()
         for _ in range(calls):
-            signature(images=images)["classes"].numpy()
+            np.asarray(segment(images))
         seconds = [time.perf_counter() - clock, time.process_time() - used]
         found[str(batch)] = [value / calls / batch for value in seconds]
     return found
 
 
 @contextlib.contextmanager
-def serving(directory: Path, batch: int, engine: str = "saved_model") -> Iterator[int]:
+def serving(
+    directory: Path, batch: int, engine: str = "saved_model", precision: PrecisionName = "auto"
+) -> Iterator[int]:
     """Runs the server of an engine and yields its port."""
     words = [sys.executable, "-u", "-m", "export.serve", str(directory), "--port", "0"]
-    words += ["--max-batch", str(batch), "--engine", engine]
+    words += ["--max-batch", str(batch), "--engine", engine, "--precision", precision]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, encoding="utf-8", cwd=Path(__file__).parents[1])
     assert process.stdout is not None
     try:

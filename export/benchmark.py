@@ -27,6 +27,7 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.engines.opening import files_of, find_model, required_program
 from keras_fcn.inference.options import require_each_once
 from keras_fcn.prediction.sources import find_images
+from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.files import require_writable, write_json
 from keras_fcn.system.machine import granted_cores, processor_name
@@ -60,6 +61,10 @@ class BenchmarkOptions(Options):
 
     size: Annotated[tuple[int, int] | None, SIZE, arg(metavar="H W", help_behavior_hint="")] = None
     """Resize images to this height and width; if not given, images keep theirs, and drawn ones have 320 x 480."""
+
+    precision: PrecisionName = "auto"
+    """What layers compute in; auto: bfloat16 on processors with AVX512_BF16 or AMX where the program is faster in it,
+    float32 elsewhere."""
 
     rounds: Annotated[int, AT_LEAST_1] = 3
     """Number of times that each model is started; medians count."""
@@ -137,7 +142,8 @@ def measure_in_turn(options: BenchmarkOptions) -> list[Figures]:
         kept = [Path(folder) / f"{index}.npz" for index in range(len(found))]
         for _ in range(options.rounds):
             for path, masks, results in zip(found, kept, rounds):
-                results.append(_measured(Task(str(path), images, not given, size, options.threads, str(masks))))
+                task = Task(str(path), images, not given, size, options.threads, str(masks), options.precision)
+                results.append(_measured(task))
                 if results[0]["classes"] != rounds[0][0]["classes"]:
                     raise UserError(f"{path}: has other classes than {found[0]}; compare models of the same")
                 bar.update()

@@ -17,6 +17,7 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import read_image
 from keras_fcn.images.values.channels import RGB, Channels
 from keras_fcn.inference.engines.opening import open_engine, uses_tensorflow
+from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.command_line import as_options
 from keras_fcn.system.machine import peak_megabytes
 from keras_fcn.system.startup import start_tensorflow
@@ -36,6 +37,7 @@ class Task:
         size: Height and width that images are resized to; those of the images if not given.
         threads: Number of threads.
         masks: The file to keep class ids in.
+        precision: What layers compute in, as in `open_engine`.
     """
 
     model: str
@@ -44,6 +46,7 @@ class Task:
     size: list[int] | None
     threads: int
     masks: str
+    precision: PrecisionName = "auto"
 
 
 def measure(task: Task) -> dict[str, Any]:
@@ -58,7 +61,7 @@ def measure(task: Task) -> dict[str, Any]:
     path = Path(task.model)
     if uses_tensorflow(path):
         start_tensorflow(list_devices=False)
-    engine = open_engine(path, task.threads)
+    engine = open_engine(path, task.threads, task.precision)
     segment = engine.segment
     if engine.whole is not None and engine.score is not None:  # in tiles, what predict.py takes in tiles
         segment = engine.whole.segmenter(segment, engine.score, engine.decide)

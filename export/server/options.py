@@ -13,6 +13,7 @@ import tyro
 from export.formats.file_limits import MAX_PIXELS
 from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.options import InferenceOptions
+from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.options import HEIGHT_WIDTH, NOT_NEGATIVE, POSITIVE, Options, Range, within
 
 ServedEngine = Literal["auto", "saved_model", "onnx", "openvino", "litert"]
@@ -82,6 +83,10 @@ class ServeOptions(Options):
 
     engine: ServedEngine = "auto"
     """The engine; auto takes the fastest of the models in a version's folder, each of which is timed first."""
+
+    precision: PrecisionName = "auto"
+    """What layers compute in; auto: bfloat16 on processors with AVX512_BF16 or AMX where the program is faster in it,
+    float32 elsewhere."""
 
     max_batch: Annotated[int | None, POSITIVE] = None
     """The most images of one size in a batch; 8 on a GPU and 4 on a CPU if not given."""

@@ -119,7 +119,8 @@ def build(options: ServeOptions) -> tuple[Models, Starlette, Metrics]:
     loaded: weakref.WeakValueDictionary[tuple, Servable] = weakref.WeakValueDictionary()
 
     def start(path: Path) -> NetworkProcess:
-        return NetworkProcess(path, large, options.timeout + GRACE_SECONDS, metrics.engine_deaths.inc)
+        seconds = options.timeout + GRACE_SECONDS
+        return NetworkProcess(path, large, seconds, metrics.engine_deaths.inc, options.precision)
 
     def load(version: str, path: Path) -> Servable:
         key = (path, fingerprint(path))

@@ -208,6 +208,14 @@ def test_the_command_says_what_it_did_and_its_thresholds_decide(trained, tmp_pat
     assert f"saved_model_cli run --dir {tmp_path}/out/1" in call.out
 
 
+def test_a_served_saved_model_computes_in_bfloat16_where_it_is_told(exported, loaded):
+    images = np.random.default_rng(0).integers(0, 256, (1, 12, 16, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+    network = open_network(exported / "1", LargeImages(InferenceOptions(tile=(64, 64))), "bfloat16")
+    assert network.facts.program == "TensorFlow, bfloat16"
+    ids = loaded.signatures["images"](images=tf.constant(images))["classes"]
+    assert np.mean(network.segment(images) == ids) > 0.9
+
+
 def test_what_cannot_be_exported_is_one_line(tmp_path, exported, tiny):
     (tmp_path / "file").write_text("")
     shutil.copytree(exported, tmp_path / "saved")

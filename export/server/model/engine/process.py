@@ -20,6 +20,7 @@ from export.server.model.engine.network import LargeImages, NetworkFacts
 from export.server.model.engine.shared import SharedPixels, Stored, in_memory, open_shared
 from export.server.model.engine.worker import DONE, MEMORY, MISTAKE
 from keras_fcn.errors import UserError
+from keras_fcn.runs.names import PrecisionName
 
 _ROOT = str(Path(export.__file__).resolve().parents[1])
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from export.server.model.engine.worker import main; main()"
@@ -41,6 +42,7 @@ class NetworkProcess:
         large: How large images are segmented.
         timeout: Seconds after which a call that has no answer ends the process.
         died: Called each time that the process has ended by itself.
+        precision: What layers compute in, as in `open_engine`.
 
     Attributes:
         path: As above.
@@ -52,9 +54,15 @@ class NetworkProcess:
     """
 
     def __init__(
-        self, path: Path, large: LargeImages, timeout: float = 60.0, died: Callable[[], object] = lambda: None
+        self,
+        path: Path,
+        large: LargeImages,
+        timeout: float = 60.0,
+        died: Callable[[], object] = lambda: None,
+        precision: PrecisionName = "auto",
     ) -> None:
-        self.path, self._large, self._timeout, self.died = path, large, timeout, died
+        self.path, self._timeout, self.died = path, timeout, died
+        self._opening = (path, large, precision)
         self._lock = threading.Lock()
         self._large_image: np.ndarray | None = None
         self._large_in: int | None = None
@@ -121,7 +129,7 @@ class NetworkProcess:
     def _open(self) -> NetworkFacts:
         self._child.start()
         try:
-            return self._ask(("open", (self.path, self._large)), None)
+            return self._ask(("open", self._opening), None)
         except EngineDiedError as error:
             raise UserError(f"{self.path}: {error}") from None
         except Exception:

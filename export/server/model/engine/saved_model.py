@@ -18,17 +18,20 @@ from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.values.channels import Channels
 from keras_fcn.inference.batches import default_batch_size
 from keras_fcn.inference.decision import Decision
-from keras_fcn.inference.engines.engine import Engine
-from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE, load_saved_model
+from keras_fcn.inference.engines.bfloat16 import in_bfloat16, pays
+from keras_fcn.inference.engines.engine import Engine, program_in
+from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE, has_depthwise, load_saved_model
+from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.text import reason_of
 
 
-def open_saved_model(folder: Path, large: LargeImages) -> Network:
+def open_saved_model(folder: Path, large: LargeImages, precision: PrecisionName = "auto") -> Network:
     """Loads a SavedModel of `python -m export.saved_model` of any version of it.
 
     Args:
         folder: The version folder.
         large: How large images are segmented.
+        precision: What it computes in; see `bfloat16.pays`.
 
     Raises:
         UserError: If it is no such SavedModel, is damaged, or takes images of other than three channels.
@@ -55,11 +58,14 @@ def open_saved_model(folder: Path, large: LargeImages) -> Network:
     def score(images: np.ndarray) -> tf.Tensor:
         return loaded.signatures[PROBABILITIES_SIGNATURE](images=tf.constant(images))[PROBABILITIES_SIGNATURE]
 
-    has_scores = PROBABILITIES_SIGNATURE in loaded.signatures
+    has_scores, is_lower = PROBABILITIES_SIGNATURE in loaded.signatures, pays(precision, lambda: has_depthwise(network))
+    if is_lower:
+        segment, score = in_bfloat16(segment), in_bfloat16(score)
     reason = "for this network, which sees the whole image" if sees_whole_image(network) else ""
     channels = Channels(str(network.structured_input_signature[1]["images"].shape[-1]))
     decide = Decision(thresholds=thresholds)
-    engine = Engine("TensorFlow", classes, segment, score if has_scores else None, decide=decide, channels=channels)
+    program, scored = program_in("TensorFlow", is_lower), score if has_scores else None
+    engine = Engine(program, classes, segment, scored, decide=decide, channels=channels)
     return Network(folder, engine, large, limits, reason, default_batch_size(), signatures)
 
 

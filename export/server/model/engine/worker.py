@@ -19,6 +19,7 @@ from export.server.model.engine.shared import SharedPixels, Stored, in_memory
 from keras_fcn.errors import UserError
 from keras_fcn.inference.engines.opening import open_engine, uses_tensorflow
 from keras_fcn.inference.large import is_out_of_memory
+from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.machine import return_free_memory
 from keras_fcn.system.startup import start_tensorflow
 
@@ -29,22 +30,24 @@ MUCH_MEMORY, RETURN_SECONDS = 1 << 21, 1.0
 """Bytes of images whose memory is returned to the system, and seconds without a call until then."""
 
 
-def open_network(path: Path, large: LargeImages) -> Network:
+def open_network(path: Path, large: LargeImages, precision: PrecisionName = "auto") -> Network:
     """Opens a file of any engine, or a SavedModel.
 
     Args:
         path: The file or version folder.
         large: How large images are segmented.
+        precision: What layers compute in, as in `open_engine`.
 
     Raises:
-        UserError: If its program is not installed, it is damaged, or it was not written by this program.
+        UserError: If its program is not installed or does not compute in this precision, it is damaged, or it was not
+            written by this program.
     """
     if not uses_tensorflow(path):
-        return Network(path, open_engine(path), large)
+        return Network(path, open_engine(path, precision=precision), large)
     start_tensorflow()
     from export.server.model.engine.saved_model import open_saved_model
 
-    return open_saved_model(path, large)
+    return open_saved_model(path, large, precision)
 
 
 def main() -> None:

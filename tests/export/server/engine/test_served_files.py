@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Call
 from fragile_engine import DEADLY
 from onnx_files import COLORS, NAMES, ids_of, write_onnx
 from PIL import Image
@@ -177,6 +178,13 @@ def test_base64_as_people_send_it(server):
         status, _, content = server.ask("POST", PREDICT, body)
         assert status == 200
         assert all(mask_of(row) == ids_of(PHOTO).tolist() for row in json.loads(content)["predictions"])
+
+
+def test_a_precision_that_an_engine_has_not_is_one_line(tmp_path):
+    file = write_onnx(tmp_path / "model.onnx")
+    call = Call("export/serve.py", file, "--port", 0, "--precision", "bfloat16")
+    line = f"{file}: ONNX Runtime computes in float32 alone; leave --precision out\n"
+    assert (call.status, call.err) == (2, f"error: {line}")
 
 
 def test_it_ends_well_and_its_engines_with_it(tmp_path):
