@@ -68,9 +68,11 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
     import onnx
     import tf2onnx
 
+    from export.formats.graph.softmax import hasten_softmax
     from keras_fcn.inference.engines.keras_model import facts_of
 
     converted, _ = tf2onnx.convert.from_function(graph, graph.input_signature, opset=OPSET)
+    hasten_softmax(converted)
     onnx.save(converted, path)
     if images is not None:
         _quantize(path, images())

@@ -83,9 +83,11 @@ def _write(graph: Any, path: Path, network: keras.Model, images: object, *, reso
     import onnx
     import tf2onnx
 
+    from export.formats.graph.softmax import hasten_softmax
     from keras_fcn.network.parts import class_table
 
     converted, _ = tf2onnx.convert.from_function(graph, graph.input_signature, opset=opset)
+    hasten_softmax(converted)
     metadata = metadata_of(class_table(network).names, graph.input_signature[0].shape[2], resolution)
     onnx.helper.set_model_props(converted, {"model_name": network.name, **metadata})
     onnx.checker.check_model(converted)

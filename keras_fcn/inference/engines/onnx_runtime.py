@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from keras_fcn.inference.engines.engine import (
     unreadable,
 )
 from keras_fcn.inference.engines.facts import Facts
+from keras_fcn.inference.engines.onnx_parts import part_of
 from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.text import reason_of
 
@@ -41,26 +44,51 @@ def open_onnx(path: Path, threads: int, precision: PrecisionName = "auto") -> En
 
 def opened_onnx(path: Path, threads: int) -> Opened:
     """Opens a file as `open_onnx` does; returns what is in it."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 4
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors have no class in common but this
-        raise unreadable(path, PROGRAM, COMMAND, reason_of(error)) from None
+    session = _session(path, path, threads)
     facts = Facts.from_texts(path, session.get_modelmeta().custom_metadata_map, COMMAND)
     (entry,) = session.get_inputs()
     shape = tuple(length if isinstance(length, int) else None for length in entry.shape)
     require_images(path, COMMAND, shape, entry.type == "tensor(uint8)", f"{entry.type} {entry.shape}", facts.channels)
-    outputs = {_KINDS[output.type]: output.name for output in session.get_outputs() if output.type in _KINDS}
+    name, outputs = entry.name, {_KINDS.get(output.type, ""): output.name for output in session.get_outputs()}
+    # Of several outputs each has a session of its own from when it is asked for: that of the file computes them all.
+    sessions = dict.fromkeys(outputs, session) if len(outputs) == 1 else {}
+    content = memoryview(b"") if sessions else _mapped(path)
 
     def run(images: np.ndarray, output: str) -> np.ndarray:
+        if output not in sessions:
+            sessions[output] = _session_of(path, content, outputs[output], threads)
         try:
-            return session.run([outputs[output]], {entry.name: images})[0]
+            return sessions[output].run([outputs[output]], {name: images})[0]
         except Exception as error:
             if "alloc" in str(error):
                 raise MemoryError(reason_of(error)) from None
             raise UserError(f"{path}: fails in {PROGRAM} ({reason_of(error)})") from None
 
     return Opened(PROGRAM, COMMAND, facts, run, shape, frozenset(outputs))
+
+
+def _session(path: Path, content: Path | bytes, threads: int) -> Any:
+    """Returns a session of a file or a content; raises UserError, which names the path, if there is none."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 4
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no class in common but this
+        raise unreadable(path, PROGRAM, COMMAND, reason_of(error)) from None
+
+
+def _session_of(path: Path, content: memoryview, output: str, threads: int) -> Any:
+    """Returns a session that computes an output of a file alone."""
+    try:
+        part: Path | bytes = part_of(content, output)
+    except LookupError:
+        part = path
+    return _session(path, part, threads)
+
+
+def _mapped(path: Path) -> memoryview:
+    """Returns the content of a file, which stays as it is if another takes its place."""
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
