@@ -1,8 +1,9 @@
 """Attacks on the server beside honest clients: `python benchmarks/attacks.py`; a table, a row for each attack.
 
-For each attack a server is started; honest clients ask it alone, then beside the attack, while its health and memory
-are watched; then it is ended by SIGTERM in the middle of the attack. `--tree DIR` runs the server of another checkout,
-such as one of before a change. Files and requests are ordinary; where many would do harm, the limit is low.
+For each attack a server is started; honest clients ask it alone, then beside the attack, while its health and memory,
+its engine's process included, are watched; then it is ended by SIGTERM in the middle of the attack. `--tree DIR` runs
+the server of another checkout, such as one of before a change. Files and requests are ordinary; where many would do
+harm, the limit is low.
 """
 
 from __future__ import annotations
@@ -181,12 +182,15 @@ class Watch:
 
 
 def memory_of(pid: int) -> float:
-    """Returns the megabytes of memory that a process has, 0 if it has ended."""
+    """Returns the megabytes of memory that a process and those that it started have, 0 if it has ended."""
+    process, megabytes = Path(f"/proc/{pid}"), 0.0
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+        for line in (process / "status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-    return 0.0
+                megabytes = int(line.split()[1]) / 1024
+        for started in process.glob("task/*/children"):
+            megabytes += sum(memory_of(int(child)) for child in started.read_text(encoding="utf-8").split())
+    return megabytes
 
 
 def percentile(values: list[float], share: float) -> float | None:
