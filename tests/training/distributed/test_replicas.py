@@ -57,7 +57,8 @@ for replicas in map(int, sys.argv[4:]):
 def test_one_device_and_several_train_alike(tmp_path, replicas):
     """Also with images that a teacher labels, crops around rare classes, and void spread unevenly over the replicas.
 
-    Batches go across the end of the pass.
+    Batches go across the end of the pass. A process has one number of replicas beside one device: TensorFlow's
+    strategies of several numbers exclude each other (findings/tensorflow_mirrored_groups.sh).
 
     In float64, to tell rounding from a mistake: float32 differs by 2e-3 of a step's length after one step, and more
     after each. Averaging the replicas' mean losses instead would change the loss by 7e-4 and the step by 3e-3 of its
