@@ -107,14 +107,18 @@ def named_in_errors(path: Path | str) -> Iterator[None]:
         raise DataError("undecodable file", message) from None
 
 
-def identified(file: BinaryIO) -> ImageFile:
+def identified(file: BinaryIO, layout: TiffLayout | None = None) -> ImageFile:
     """Opens an image as `Image.open` does, but with our limit: Pillow's MAX_IMAGE_PIXELS is global to the process.
+
+    Args:
+        file: The file, at its start.
+        layout: Its layout, if it is a TIFF of which that was read.
 
     Raises:
         PIL.UnidentifiedImageError: If it is of no known format; other errors for damaged files.
     """
     prefix = file.read(16)
-    if prefix.startswith(TIFF) and _has_many_bands(file):
+    if prefix.startswith(TIFF) and _has_many_bands(file, layout):
         raise UnidentifiedImageError(_unidentified(prefix))
     for load_plugins in (Image.preinit, Image.init):  # the common formats first, then all
         load_plugins()
@@ -134,11 +138,11 @@ def identified(file: BinaryIO) -> ImageFile:
     raise UnidentifiedImageError(_unidentified(prefix))
 
 
-def _has_many_bands(file: BinaryIO) -> bool:
+def _has_many_bands(file: BinaryIO, layout: TiffLayout | None) -> bool:
     """Returns whether a TIFF has more bands than Pillow reads, which would log that, too."""
     file.seek(0)
     with contextlib.suppress(*READ_ERRORS):
-        return TiffLayout.read(file).samples > _MOST_BANDS
+        return (layout or TiffLayout.read(file)).samples > _MOST_BANDS
     return False
 
 

@@ -35,7 +35,7 @@ def read_tiff_mask(path: Path) -> Image.Image | np.ndarray:
         _require_clear(layout)
         require_alone(path, pages_in(path))
         try:
-            image = identified(file)
+            image = identified(file, layout)
         except UnidentifiedImageError:
             return _read_by_gdal(path, layout)
         return displayed(image) if layout.is_plain_mask(image.mode) else _read_by_gdal(path, layout)
