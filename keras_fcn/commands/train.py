@@ -29,6 +29,9 @@ _TUNE_HINT = (
 )
 _TRACKER_HINT = f"({', '.join(TRACKERS)}; default: none)"
 
+_ALTERNATIVES = ("epochs", "minutes"), ("weights", "init_from")
+"""Settings of which one excludes the other: that of the command line takes the place of a file's."""
+
 NEXT_STEPS = """
 Segment images:           {predict} {run} IMAGE_OR_FOLDER... --out masks
 Evaluate another split:   {evaluate} {run} --data DIR --split val
@@ -112,7 +115,7 @@ def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
     if config:
         _require_no_parts(Path(config))
         read_config(Path(config))
-        other = ("epochs", "minutes") if lengths else ()
+        other = [name for names in _ALTERNATIVES if any(_given(arguments, name) for name in names) for name in names]
         return parse_options(TrainOptions, [*config_words(Path(config), other), *arguments])
     return _resumed(Path(resume), arguments) if resume else parse_options(TrainOptions, arguments)
 

@@ -72,6 +72,16 @@ def test_epochs_and_minutes_of_the_command_line_win_over_those_of_a_file(tmp_pat
         assert (run.epochs, run.minutes) == length
 
 
+def test_a_run_to_start_from_takes_the_place_of_a_recipes_weights(tmp_path):
+    network = parse_train_options(["--config", "small_dataset", "--init-from", "runs/first"]).settings.network
+    assert (network.backbone, network.weights, network.init_from) == ("efficientnet_lite2", "none", Path("runs/first"))
+    (tmp_path / "config.yaml").write_text("init_from: runs/first", encoding="utf-8")
+    network = parse_train_options(["--config", str(tmp_path / "config.yaml"), "--weights=imagenet"]).settings.network
+    assert (network.weights, network.init_from) == ("imagenet", None)
+    with pytest.raises(UserError, match="--init-from and --weights exclude each other"):
+        parse_train_options(["--config", "small_dataset", "--init-from", "runs/first", "--weights", "imagenet"])
+
+
 def test_from_python_epochs_and_minutes_exclude_each_other():
     for make in (TrainConfig, functools.partial(dataclasses.replace, TrainConfig())):
         with pytest.raises(UserError, match="epochs and minutes exclude each other"):
