@@ -171,7 +171,7 @@ class Training:
         output: RunWriter | NullWriter,
         listeners: keras.callbacks.CallbackList,
     ) -> None:
-        self.stream.open(self.step, run.features)
+        self.stream.open(self.step, run.features, self.interruption.check)
         started, first_step = time.perf_counter(), self.step
         while not (self.is_finished or self.workers.highest(self.model.stop_training)):
             epoch = int(self.finished_epochs.numpy()) + 1

@@ -83,12 +83,18 @@ class FeatureCache:
     def __init__(self, folder: Path, plan: Plan) -> None:
         self._folder, self._plan, self._levels = folder, plan, plan.levels
 
-    def fill(self, features_of: Callable[[tf.Tensor], dict[str, tf.Tensor]], batches: tf.data.Dataset) -> None:
+    def fill(
+        self,
+        features_of: Callable[[tf.Tensor], dict[str, tf.Tensor]],
+        batches: tf.data.Dataset,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         """Computes all features, unless they already exist.
 
         Args:
             features_of: Returns the backbone's features of images uint8 [N, H, W, 3].
             batches: Batches of images and labels: augmentation after augmentation, in each image after image.
+            check: Called after each batch; what it raises ends the work, of which nothing is left then.
 
         Raises:
             UserError: If the disk is full.
@@ -101,7 +107,7 @@ class FeatureCache:
         self.remove()
         try:
             with new_folder(self._folder) as folder:
-                self._write(folder, features_of, batches)
+                self._write(folder, features_of, batches, check)
                 write_json(folder / _ABOUT, about)
         except OSError as error:
             raise UserError(
@@ -109,7 +115,7 @@ class FeatureCache:
                 f"space, or lower {argument('cache_features')}"
             ) from None
 
-    def _write(self, folder: Path, features_of: Callable, batches: tf.data.Dataset) -> None:
+    def _write(self, folder: Path, features_of: Callable, batches: tf.data.Dataset, check: Callable[[], None]) -> None:
         """Appends batch after batch: on a full disk this raises an error, where writing to mapped memory crashes."""
         total = self._plan.count * self._plan.draws
         with contextlib.ExitStack() as stack:
@@ -124,6 +130,7 @@ class FeatureCache:
                         np.lib.format.write_array_header_1_0(file, header)
                     file.write(value.data)
                 bar.update(len(images))
+                check()
 
     def dataset(self, batch_size: int, seed: int, first_index: int) -> tf.data.Dataset:
         """Streams features and labels without end, in the order in which `training_dataset` streams pairs.

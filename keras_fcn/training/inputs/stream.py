@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -95,12 +96,13 @@ class TrainingStream:
         if self.plan:
             self.plan = dataclasses.replace(self.plan, count=len(indices), draws=1)
 
-    def open(self, step: int, features: Path) -> None:
+    def open(self, step: int, features: Path, check: Callable[[], None] = lambda: None) -> None:
         """Starts or resumes at a step; computes the features first if they are to be cached and still needed.
 
         Args:
             step: Steps made so far.
             features: The folder of the cache.
+            check: Called between the batches whose features are computed; what it raises ends that.
 
         Raises:
             UserError: If the disk is full.
@@ -111,7 +113,7 @@ class TrainingStream:
                 self._pairs, self.augmentation, self._batch_size, self._seed, self.plan.draws, self._rare
             )
             with explain_failure(self._pairs):
-                self._cache.fill(self._features, batches)
+                self._cache.fill(self._features, batches, check)
         self._batches = self._open(step)
 
     def next(self, step: int) -> list[Batch]:

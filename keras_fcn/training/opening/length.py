@@ -206,8 +206,9 @@ class _Trial:
 
     def filling(self) -> float:
         """Returns the seconds that the features to cache take."""
-        first = _seconds(lambda: self._training.stream.open(0, self._folder / "traced"))
-        again = _seconds(lambda: self._training.stream.open(0, self._folder / "features"))
+        stream, check = self._training.stream, self._training.interruption.check
+        first = _seconds(lambda: stream.open(0, self._folder / "traced", check))
+        again = _seconds(lambda: stream.open(0, self._folder / "features", check))
         self.traced += max(0.0, first - again)
         return again
 

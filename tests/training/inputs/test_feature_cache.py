@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny_runs import Interruption, assert_same_run, eagerly, exact_history, silent, tiny
 
 from keras_fcn.errors import UserError
@@ -56,6 +57,24 @@ def test_as_many_augmentations_are_kept_as_fit():
         plan_cache(network, (64, 96), 10, 1e-5, passes=2)
     with pytest.raises(UserError, match="cache_features needs freeze_backbone N"):
         TrainConfig(cache_features=1.0)
+
+
+def test_a_signal_ends_the_computation_of_features_between_two_batches(tmp_path):
+    """They take minutes; nothing is left of them, and a run that is resumed computes them."""
+    batches = tf.data.Dataset.from_tensor_slices(tf.zeros([4, 1, 2, 2, 3])).map(lambda x: (x, x[..., 0]))
+    cache, calls = FeatureCache(tmp_path / "features", Plan(("P5",), count=4, draws=1, sample_bytes=8)), []
+
+    def check():
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.fill(lambda images: {"P5": images}, batches, check)
+    assert len(calls) == 2
+    assert not [*tmp_path.iterdir()]
+    cache.fill(lambda images: {"P5": images}, batches)
+    assert np.load(tmp_path / "features/P5.npy").shape == (4, 2, 2, 3)
 
 
 @pytest.fixture(scope="module")

@@ -75,9 +75,9 @@ def test_features_are_measured_of_few_crops_however_many_an_epoch_has(toy, tmp_p
     monkeypatch.setattr(Pace, "epochs_within", lambda self, seconds: paces.append(self) or 0)
     monkeypatch.setattr(length._Trial, "ending", lambda *_: (1.0, 1.0))
 
-    def counted(cache, features_of, batches):
+    def counted(cache, features_of, batches, check):
         filled.append(int(batches.cardinality()))
-        fill(cache, features_of, batches)
+        fill(cache, features_of, batches, check)
 
     monkeypatch.setattr(FeatureCache, "fill", counted)
     config = tiny(toy, cache_features=1.0, freeze_backbone=1, crops_per_image=3, balance="windows")
