@@ -56,8 +56,11 @@ def config_words(path: Path, without: Container[str] = ()) -> list[str]:
         require_one_length(given)
     except UserError as error:
         raise UserError(f"{path}: {error.marked}") from None
-    given = {name: value for name, value in given.items() if name not in without}
-    return [word for name, value in given.items() for word in (option(name), *as_words(value))]
+    words = {name: as_words(value) for name, value in given.items() if name not in without}
+    for name, values in words.items():
+        if like := next((word for word in values if word.startswith("--") or word == "-h"), None):
+            raise UserError(f"{path}: {name} is given {like!r}, which begins like an option; mend it")
+    return [word for name, values in words.items() for word in (option(name), *values)]
 
 
 def differing_settings(path: Path, config: TrainConfig) -> list[str]:

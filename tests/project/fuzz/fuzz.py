@@ -6,6 +6,7 @@ next run; fuzz/finds/NAME gets the first input for each place at which the prope
 
 import argparse
 import hashlib
+import importlib.util
 import os
 import random
 import re
@@ -80,7 +81,7 @@ def run(name, minutes, to):
     tried = re.findall(r"number_of_executed_units: (\d+)", text)
     if told.returncode or not tried:
         finds.append(f"find: {name}: the process ended with {told.returncode}\n{text[-2000:]}")
-    print("\n".join([*finds, f"{name}: {tried[-1] if tried else '?'} inputs, {len(finds)} finds"]), flush=True)
+    print("\n".join([*finds, f"{name}: {tried[-1] if tried else 'unknown'} inputs, {len(finds)} finds"]), flush=True)
     return len(finds)
 
 
@@ -93,6 +94,8 @@ def main():
     given = parser.parse_args()
     if given.in_process:
         return fuzz(given.in_process, round(60 * given.minutes), given.to)
+    if importlib.util.find_spec("atheris") is None:
+        parser.error("needs atheris: pip install -r requirements-fuzz.txt")
     from harnesses import HARNESSES
 
     names = given.only.split(",") if given.only else [*HARNESSES]

@@ -1,4 +1,4 @@
-"""Harnesses of the files of annotation tools: each is one file of a small data set, which is read and drawn."""
+"""Harnesses of the files of annotation tools, and of lists: each is one file of a small data set, which is read."""
 
 import functools
 import json
@@ -7,8 +7,9 @@ import shutil
 from unittest import mock
 
 import annotated
+import layouts
 import numpy as np
-from annotated import WRITERS, runs
+from annotated import runs
 from changes import of_bytes, of_json, of_text
 from harness import Harness, refused_in_a_line, require_line, scratch
 from layouts import scene
@@ -38,6 +39,8 @@ FILES = {
     "supervisely_meta": ("supervisely", "meta.json"),
     "via_json": ("via", "via_region_data.json"),
     "via_csv": ("via", "via.csv"),
+    "roboflow_csv": ("roboflow", "train/_classes.csv"),
+    "split_list": ("voc", "ImageSets/Segmentation/train.txt"),
 }
 """The layout that reads a file, and where the file is."""
 
@@ -53,8 +56,9 @@ def _small(seed, num_classes):
 def _data_set(layout):
     """Writes a data set of a few images; returns its folder."""
     root = scratch(layout)
-    with mock.patch.object(annotated, "scene", scene if layout in LARGER else _small):
-        WRITERS[layout](root, NAMES)
+    drawn = scene if layout in LARGER else _small
+    with mock.patch.object(annotated, "scene", drawn), mock.patch.object(layouts, "scene", drawn):
+        (annotated.WRITERS | layouts.WRITERS)[layout](root, NAMES)
     return root
 
 
@@ -140,7 +144,7 @@ def _check(name, data):
     root = scratch(f"{name} set")
     if not any(root.iterdir()):
         shutil.copytree(original, root, dirs_exist_ok=True)
-        if file.endswith(".csv"):
+        if name == "via_csv":
             (root / FILES["via_json"][1]).unlink()
     (root / file).write_bytes(data)
     cache = scratch("cache")

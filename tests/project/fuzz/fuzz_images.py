@@ -2,6 +2,7 @@
 
 import functools
 import io
+from unittest import mock
 
 import numpy as np
 from changes import of_bytes, of_png
@@ -12,6 +13,7 @@ from PIL import Image
 from export.formats.file_limits import FileLimits
 from export.server.model.files.decoding import decode
 from export.server.model.files.header import BadImageError, read_header
+from keras_fcn.images import pillow
 from keras_fcn.images.bands.npy import read_npy
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import encode_label, read_value_label
@@ -19,6 +21,11 @@ from keras_fcn.images.photos import is_plain_jpeg, read_image
 
 LIMITS = FileLimits(10_000, max_scans=10, max_texts=1)
 CLASSES = ClassTable.numbered(5)
+
+
+def _few_pixels():
+    """Lowers the limit of pixels, so that what one file may take shows in the memory of the process."""
+    return mock.patch.object(pillow, "MOST_PIXELS", 1 << 22)
 
 
 @functools.cache
@@ -78,7 +85,7 @@ def check_mask(data):
 
     path = scratch("masks") / "mask.png"
     path.write_bytes(data)
-    with refused_in_a_line():
+    with _few_pixels(), refused_in_a_line():
         kind = kind_of(path, CLASSES, by_color=True, by_value=True, by_index=True)
         right = read_value_label(path, CLASSES, _IDS)
         assert right.dtype == np.uint8
@@ -113,7 +120,7 @@ def check_photo(data):
 
     path = scratch("photos") / "photo.jpg"
     path.write_bytes(data)
-    with refused_in_a_line():
+    with _few_pixels(), refused_in_a_line():
         right = read_image(path)
         if not is_plain_jpeg(path):
             return
@@ -132,7 +139,7 @@ def _jpegs():
 def check_npy(data):
     path = scratch("npy") / "mask.npy"
     path.write_bytes(data)
-    with refused_in_a_line():
+    with _few_pixels(), refused_in_a_line():
         values = read_npy(path, any_depth=True)
         np.testing.assert_array_equal(np.atleast_3d(values), np.atleast_3d(np.load(path, allow_pickle=False)))
 
@@ -154,7 +161,7 @@ def check_label(data):
     """Reads a mask by whatever program its first bytes call for."""
     path = scratch("labels") / "mask.tif"
     path.write_bytes(data)
-    with refused_in_a_line():
+    with _few_pixels(), refused_in_a_line():
         ids = read_value_label(path, CLASSES, _IDS)
         assert ids.dtype == np.uint8
         assert ids.ndim == 2

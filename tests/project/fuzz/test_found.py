@@ -86,6 +86,7 @@ FOUND = {
     "a colour of 5,000 digits": ("labelmap", b"cat:" + HUGE.encode() + b",1,2::\n"),
     "a value of 5,000 digits": ("class_table", HUGE.encode() + b" 1 2 3 Road\n"),
     "an id that JSON has not": ("v2_body", v2_body(b"1e999")),
+    "an option among values": ("config_yaml", b"merge: [a, --help]"),
     "deep lists": ("yolo_yaml", b"names: " + b"[" * 600),
 }
 
@@ -137,6 +138,16 @@ def test_settings_that_yaml_cannot_read_are_named(tmp_path, text):
     path = tmp_path / "a.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=r"a.yaml: is neither YAML nor JSON"):
+        read_config(path)
+
+
+@pytest.mark.parametrize("text", ["merge: [a=b, --seed, 7]", "loss: [dice, -h]", "data: --help"])
+def test_a_value_of_settings_is_no_option(tmp_path, text):
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(
+        UserError, match=r"a.yaml: (merge|loss|data) is given '-.*', which begins like an option; mend it"
+    ):
         read_config(path)
 
 
