@@ -44,7 +44,8 @@ def test_every_one_of_the_2_to_the_24_colors_maps_to_its_id_or_to_an_error(class
     expected = {*classes.colors, classes.void_color}
     assert {tuple(color) for color in rgb[known].tolist()} == expected
     for index, color in [*enumerate(classes.colors), (VOID_LABEL, classes.void_color)]:
-        assert classes.to_ids(np.array([color], np.uint8)).tolist() == [index]
+        ids = classes.to_ids(np.array([color], np.uint8))
+        assert (ids.tolist(), ids.dtype) == ([index], np.uint8)
 
 
 @pytest.mark.parametrize("classes", [ClassTable.voc(), SHIRTS, ClassTable.numbered(7)], ids=["voc", "own", "7"])
@@ -121,6 +122,7 @@ def steps(green, blue, count=9):
         (steps(3, 0), "anti-aliased mask", "they mix two classes' colours: export the mask without anti-aliasing"),
         ([(20 * step, 0, 200 - 20 * step) for step in range(1, 10)], "anti-aliased mask", "they mix two classes'"),
         (steps(4, 0), "unknown colour", "give it a class"),
+        ([(red, 0, 0) for red in range(206, 251, 5)], "compressed mask", "they lie around"),  # beyond the sign's
         (steps(3, 0, 8), "unknown colour", "give it a class"),  # eight colours may be meant
         ([*steps(3, 0, 19), (90, 90, 90)], "unknown colour", "road is"),
         ([*steps(3, 0, 20), (90, 90, 90)], "anti-aliased mask", "they mix"),
