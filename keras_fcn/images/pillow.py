@@ -135,6 +135,8 @@ def identified(file: BinaryIO, layout: TiffLayout | None = None) -> ImageFile:
                 return image
     if prefix[4:8] == b"ftyp" and prefix[8:12] in _HEIF_BRANDS:
         return _heif(file)
+    if prefix.startswith(TIFF) and not _has_size(file):
+        raise UnidentifiedImageError("a TIFF that is cut off or damaged, or a raw photo of a camera")
     raise UnidentifiedImageError(_unidentified(prefix))
 
 
@@ -143,6 +145,14 @@ def _has_many_bands(file: BinaryIO, layout: TiffLayout | None) -> bool:
     file.seek(0)
     with contextlib.suppress(*READ_ERRORS):
         return (layout or TiffLayout.read(file)).samples > _MOST_BANDS
+    return False
+
+
+def _has_size(file: BinaryIO) -> bool:
+    """Returns whether the tags of a TIFF's first picture are there, which tell its size."""
+    file.seek(0)
+    with contextlib.suppress(*READ_ERRORS):
+        return min(TiffLayout.read(file).size) > 0
     return False
 
 

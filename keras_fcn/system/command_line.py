@@ -7,6 +7,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import signal
 import sys
 import threading
@@ -20,7 +21,7 @@ import tyro
 
 from keras_fcn.errors import MARK, LostWorkerError, UserError
 from keras_fcn.system.files import NO_SPACE
-from keras_fcn.system.options import as_words, option
+from keras_fcn.system.options import as_words, kinds_of, named_unknown, option, wanted_of
 from keras_fcn.system.signals import Terminated
 from keras_fcn.system.text import reason_of
 
@@ -29,6 +30,9 @@ Options = TypeVar("Options")
 USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 LOST_WORKER = 138
 """Kubeflow's restart policy ExitCode restarts processes that exit with this, 137 or 143, but not with 2."""
+
+_UNKNOWN, _OF_VALUE = "Unrecognized options: ", re.compile(r"(?:Error parsing|Missing value for argument) '?(--[\w-]+)")
+"""How tyro's messages begin."""
 
 
 def parse_options(options: type[Options], arguments: Sequence[str] | None = None) -> Options:
@@ -50,7 +54,7 @@ def parse_options(options: type[Options], arguments: Sequence[str] | None = None
     except (UserError, SystemExit) as stop:
         if isinstance(stop, SystemExit) and not stop.code:  # --help: again, to the real stdout
             tyro.cli(options, prog=_program(), args=arguments)
-        line = _first_paragraph(message.getvalue())
+        line = _in_our_words(_first_paragraph(message.getvalue()), options, sys.argv[1:] if arguments is None else arguments)
         cause: BaseException | None = stop
         while cause is not None:
             if isinstance(cause, UserError):  # raised by an option, framed by tyro
@@ -179,6 +183,34 @@ def _program() -> str:
     """Returns how this process was called: "train.py" or "python -m export.saved_model"."""
     module = sys.modules["__main__"].__spec__
     return f"python -m {module.name.removesuffix('.__main__')}" if module else Path(sys.argv[0]).name
+
+
+def _in_our_words(line: str, options: type, words: Sequence[str]) -> str:
+    """Returns tyro's message about a value that is none, or an unknown option, as our own messages are written.
+
+    Args:
+        line: The message.
+        options: The dataclass of the options.
+        words: The command line.
+    """
+    kinds = {option(name): kind for name, kind in kinds_of(options).items()}
+    if (found := _OF_VALUE.match(line)) and found[1] in kinds:
+        given = " ".join(_values_of(found[1], words)) or "none"
+        return f"{found[1]} takes {wanted_of(kinds[found[1]])}. Received: {given}"
+    if line.startswith(_UNKNOWN):
+        return _UNKNOWN + named_unknown(line.removeprefix(_UNKNOWN).split(", "), kinds, 0.75)
+    return line
+
+
+def _values_of(name: str, words: Sequence[str]) -> list[str]:
+    """Returns the words that follow an option where it stands last on a command line."""
+    values: list[str] = []
+    for word in reversed(words):
+        flag, is_joined, value = word.partition("=")
+        if flag.replace("_", "-") == name:
+            return [value] if is_joined else values[::-1]
+        values = [] if word.startswith("--") else [*values, word]
+    return values
 
 
 def _first_paragraph(box: str) -> str:

@@ -144,9 +144,35 @@ def _as_tuple(kinds: tuple[Any, ...], value: Any) -> tuple:
         raise TypeError(f"{count}{_ITEMS[kinds[0]]}" if kinds[0] in _ITEMS else some_of) from None
 
 
-def named_unknown(names: Iterable[str], known: Iterable[str]) -> str:
-    """Returns unknown names, each with the known one that it may stand for: "epoch (did you mean epochs?), size"."""
-    closest = {name: difflib.get_close_matches(name, known, 1) for name in names}
+def kinds_of(options: Any) -> dict[str, Any]:
+    """Returns the types of all options of a dataclass by name, those of its groups included."""
+    hints = get_type_hints(options)
+    found = {}
+    for field in dataclasses.fields(options):
+        kind = hints[field.name]
+        found |= kinds_of(kind) if dataclasses.is_dataclass(kind) else {field.name: kind}
+    return found
+
+
+def wanted_of(kind: Any) -> str:
+    """Returns what values of a type are, for people: "two whole numbers" for `tuple[int, int] | None`."""
+    try:
+        _as_kind(kind, object())
+    except TypeError as error:
+        wanted = str(error).removesuffix(", or None")
+        return wanted if "number" in wanted else "a value"
+    return "a value"
+
+
+def named_unknown(names: Iterable[str], known: Iterable[str], likeness: float = 0.6) -> str:
+    """Returns unknown names, each with the known one that it may stand for: "epoch (did you mean epochs?), size".
+
+    Args:
+        names: The unknown names.
+        known: The known ones.
+        likeness: The least likeness of the two, from 0 to 1.
+    """
+    closest = {name: difflib.get_close_matches(name, known, 1, likeness) for name in names}
     return ", ".join(name + "".join(f" (did you mean {other}?)" for other in near) for name, near in closest.items())
 
 

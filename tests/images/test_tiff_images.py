@@ -145,6 +145,14 @@ def test_a_jpeg_of_many_scans_inside_is_refused(tmp_path):
     assert "a.tif: cannot be decoded (" in refused(tmp_path / "a.tif")
 
 
+def test_one_that_is_cut_off_before_its_size_is_said_to_be(tmp_path):
+    Image.fromarray(PIXELS).save(tmp_path / "whole.tif")
+    whole = (tmp_path / "whole.tif").read_bytes()
+    for content in (whole[:8], whole[:12], b"II*\0\x10\0\0\0CR\x02\0" + bytes(40)):  # the last as a Canon's raw photo
+        (tmp_path / "a.tif").write_bytes(content)
+        assert "a.tif: cannot be decoded (a TIFF that is cut off or damaged, or a raw" in refused(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate"])
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_large_ones_are_not_refused_by_pillows_limit(tmp_path, monkeypatch, compression, orientation):

@@ -16,6 +16,8 @@ from keras_fcn.errors import UserError
 _QUALITY = {"crf": "20", "preset": "veryfast"}
 """Visually almost lossless, and faster than the networks."""
 
+_REPLACE = "replace the file, or leave it out"
+
 _BT709 = 1
 """The number of the colour space of HDTV in H.264 (ITU-T H.273)."""
 
@@ -47,7 +49,7 @@ class VideoReader:
             self._container = av.open(location, options=options)
         if not self._container.streams.video:
             self._container.close()
-            raise UserError(f"{location}: cannot be decoded (it has no video stream)")
+            raise UserError(f"{location}: cannot be decoded (it has no video stream); {_REPLACE}")
         stream = self._container.streams.video[0]
         stream.thread_type = "AUTO"
         self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
@@ -83,7 +85,7 @@ class VideoReader:
             yield
         except (av.FFmpegError, OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise UserError(f"{self._location}: cannot be decoded ({reason})") from None
+            raise UserError(f"{self._location}: cannot be decoded ({reason}); {_REPLACE}") from None
 
 
 class VideoWriter:
@@ -143,5 +145,5 @@ def _first_number(pattern: Path) -> int:
     fitting = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
     numbers = [int(found[1]) for file in pattern.parent.iterdir() if (found := fitting.fullmatch(file.name))]
     if not numbers:
-        raise UserError(f"{pattern}: no image has such a name")
+        raise UserError(f"{pattern}: no image has such a name; frame_%04d.png means frame_0001.png and those after it")
     return min(numbers)
