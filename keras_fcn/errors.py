@@ -23,8 +23,8 @@ def argument(name: str, value: object = None) -> str:
 
 
 _MARKED = re.compile(rf"{MARK}(\w[\w.-]*(?:=[^{MARK}]*)?){MARK}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""Letters that end a line, or move a terminal's cursor."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Letters that end a line, move a terminal's cursor, or turn text round."""
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -18,7 +18,7 @@ from keras_fcn.datasets.labels.labelmap import LABELMAP
 from keras_fcn.datasets.layouts.listed import IMAGES, MASKS
 from keras_fcn.datasets.layouts.voc import LISTS
 from keras_fcn.datasets.layouts.writing import write_classes
-from keras_fcn.errors import UserError
+from keras_fcn.errors import Remark, UserError
 from keras_fcn.images.masks import write_label
 from keras_fcn.images.windows import copy_image
 from keras_fcn.runs.data_options import SourceOptions
@@ -74,6 +74,8 @@ def main() -> int:
     print(f"{options.out}: {splits[0].layout}, {splits[0].classes.num_classes} classes, {counts}")
     notes = [*splits[0].mask_notes, changed_ids(splits[0].classes) if options.to == "coco" else ""]
     print("".join(f"{note}\n" for note in notes if note), end="")
+    for finding in dict.fromkeys(str(finding) for finding in findings if isinstance(finding, Remark)):
+        print(f"note: {finding}")
     if lines := left_out(findings, options.arguments):
         print(lines)
     return 0

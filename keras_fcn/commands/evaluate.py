@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 
-from keras_fcn.errors import UserError, argument, first_of_each_kind
+from keras_fcn.errors import Remark, UserError, argument, first_of_each_kind
 from keras_fcn.inference.options import NO_THRESHOLDS, InferenceOptions, require_each_once
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.data_options import CHANNELS, DataOptions, SourceOptions
@@ -238,6 +238,8 @@ def _evaluate(options: EvaluateOptions, data: DataOptions) -> None:
     reading, known = options.reading(data), options.known_classes()
     pairs = open_pairs(data.data, data.val_split, reading=reading, already=known, **data.listing)
     require_sound(pairs.findings)
+    for listed in (finding for finding in pairs.findings if isinstance(finding, Remark)):
+        print(f"note: {listed}", file=sys.stderr)
     if omitted := left_out(pairs.findings, data.arguments):
         print(omitted, file=sys.stderr)
     if options.data is not None:

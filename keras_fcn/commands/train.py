@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,9 +94,9 @@ def main() -> None:
 
 def _of_epoch(run: RunFolder) -> str:
     """Returns the epoch of a run's best model and by what it is the best, if the run says so."""
-    if not run.best_note.is_file():
-        return ""
-    note = json.loads(run.best_note.read_text(encoding="utf-8"))
+    note = run.note
+    if not {"epoch", "by", "value"} <= note.keys():
+        return f" ({run.best_note} is damaged)" if run.best_note.is_file() else ""
     return f" (epoch {note['epoch']}, by the {note['by']}: {note['value']:.1%})"
 
 
@@ -136,6 +135,7 @@ def _resumed(run: Path, arguments: Sequence[str]) -> TrainOptions:
     words: list[str] = []
     if path.is_file():
         _require_no_parts(path)
+        read_config(path)  # whose errors name the file
         words = config_words(path)
     merged = parse_options(TrainOptions, [*words, *arguments])
     if merged.run_dir is not None:

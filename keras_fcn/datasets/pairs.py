@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_fcn.datasets.labels.choice import COLORS
+from keras_fcn.datasets.labels.choice import COLORS, READINGS
 from keras_fcn.datasets.labels.mapping import ClassMapping
 from keras_fcn.datasets.labels.naming import masks_of_images, naming_note, require_pairs
 from keras_fcn.datasets.labels.reading import (
@@ -151,7 +151,7 @@ class Pairs:
         findings = []
         for name in given:
             if name not in images:
-                message = f"{source}: the image of {name!r} is missing; add it, or remove the name from the list"
+                message = f"{source}: the image of {name!r:.100} is missing; add it, or remove the name from the list"
                 findings.append(DataError("missing photo", message))
             if name not in masks:
                 what = f"the mask of {name!r} is missing"
@@ -201,6 +201,11 @@ class Pairs:
         if self.masks is None:
             return self
         reading = reading or self.masks.choose()
+        if reading not in READINGS:
+            known = f"masks are read by one of {', '.join(READINGS)}"
+            raise UserError(
+                f"{known}. Received: {reading!r:.60}; remove masks.json of the run, and all are looked at again"
+            )
         by_color = self.palette_means_colors and reading == COLORS
         changed = dataclasses.replace(self, read_label=self.masks.reader(reading), palette_means_colors=by_color)
         return dataclasses.replace(changed, reading=reading, mask_notes=(*self.mask_notes, *self.masks.notes(reading)))

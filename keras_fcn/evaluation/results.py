@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from keras_fcn.errors import UserError
 from keras_fcn.evaluation.calibration import Calibration
 from keras_fcn.evaluation.metrics import SegmentationMetrics, TrimapMetrics
+from keras_fcn.system.text import load_json
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,8 +83,8 @@ class Evaluation:
             UserError: If the file cannot be read, or is of a version that did not write confusion matrices yet.
         """
         try:
-            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError) as error:
+            return cls.from_json(load_json(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"lacks {error}" if isinstance(error, KeyError) else error
             raise UserError(
                 f"{path}: cannot be read ({reason}); evaluate the run again: evaluate.py {path.parent} --json {path}"

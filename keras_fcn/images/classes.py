@@ -90,10 +90,18 @@ class ClassTable:
 
     @classmethod
     def from_dict(cls, table: dict) -> ClassTable:
-        """Returns the table that `to_dict` described."""
-        colors = tuple((r, g, b) for r, g, b in table["colors"])
-        red, green, blue = table["void_color"]
-        return cls(tuple(table["names"]), colors, (red, green, blue))
+        """Returns the table that `to_dict` described.
+
+        Raises:
+            UserError: If a name is no text, or a colour is not of three numbers from 0 to 255.
+        """
+        colors = [tuple(color) for color in (*table["colors"], table["void_color"])]
+        for color in colors:
+            if len(color) != 3 or not all(type(value) is int and 0 <= value <= 255 for value in color):
+                raise UserError(f"a colour is three numbers from 0 to 255. Received: {color!s:.60}")
+        if other := [name for name in table["names"] if not isinstance(name, str)]:
+            raise UserError(f"the name of a class is a text. Received: {other[0]!s:.60}")
+        return cls(tuple(table["names"]), tuple(colors[:-1]), colors[-1])
 
     def to_dict(self) -> dict:
         """Returns the table as lists, for JSON and for a layer's config."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +25,7 @@ from keras_fcn.network.weights.files import holds_tensors, read_weight_file
 from keras_fcn.network.weights.keras_files import require_harmless
 from keras_fcn.runs.names import ENGINES
 from keras_fcn.system.files import lent_suffix, replaced_file, without_wildcards
-from keras_fcn.system.text import ZIP_FAULTS, reason_of
+from keras_fcn.system.text import ZIP_FAULTS, load_json, reason_of
 
 LABELS_FILE = Path("assets.extra/labels.json")
 """The class table of a SavedModel, below its folder."""
@@ -144,8 +143,8 @@ def load_model(path: Path) -> keras.Model:
                 f"pip install 'keras>={saved_by}', or save it again with the older one"
             ) from None
         if isinstance(error, UserError):
-            raise UserError(f"{path}: {error.marked}") from None
-        raise UserError(f"{path}: cannot be loaded as a .keras model ({reason_of(error)})") from None
+            raise UserError(f"{path}: {_with_fix(error.marked)}") from None
+        raise UserError(_with_fix(f"{path}: cannot be loaded as a .keras model ({reason_of(error)})")) from None
     try:
         class_table(model)
     except ValueError as error:
@@ -153,11 +152,15 @@ def load_model(path: Path) -> keras.Model:
     return model
 
 
+def _with_fix(line: str) -> str:
+    return line if "; " in line else f"{line}; copy it again, or give its run folder"
+
+
 def _newer_keras(path: Path) -> str | None:
     """Returns the version of Keras that saved a `.keras` file, if it is newer than the one here."""
     try:
         with zipfile.ZipFile(path) as archive:
-            version = str(json.loads(archive.read("metadata.json"))["keras_version"])
+            version = str(load_json(archive.read("metadata.json"))["keras_version"])
     except (OSError, ValueError, KeyError, TypeError, *ZIP_FAULTS):
         return None
     saved, here = ([int(part) for part in re.findall(r"\d{1,9}", text)[:3]] for text in (version, keras.__version__))
@@ -184,13 +187,16 @@ def load_saved_functions(
         UserError: If it is damaged or was not written by this program.
     """
     try:
-        labels = json.loads((path / LABELS_FILE).read_text(encoding="utf-8"))
+        labels = load_json((path / LABELS_FILE).read_text(encoding="utf-8"))
         classes, channels = ClassTable.from_dict(labels), Channels(labels.get("channels", RGB.text))
         decide, scale = Decision.of(labels.get("thresholds", {}), classes), float(labels.get("input_scale", 1))
         loaded = load_saved_model(path)
         loaded.signatures[SIGNATURE]
     except (OSError, ValueError, KeyError, TypeError, tf.errors.OpError) as error:
-        raise UserError(f"{path}: is no SavedModel of python -m export.saved_model ({reason_of(error)})") from None
+        fix = "export your run with that"
+        raise UserError(
+            f"{path}: is no SavedModel of python -m export.saved_model ({reason_of(error)}); {fix}"
+        ) from None
 
     # The functions hold `loaded`: a signature alone does not keep its variables alive.
     def segment(images: tf.Tensor) -> tf.Tensor:

@@ -107,7 +107,7 @@ def _find(text: str, out: str | None, others: dict[str, list[str]]) -> list[Sour
         return [Source(text, PurePosixPath(_NUMBERED.sub("", path.name)), is_video=True)]
     if glob.has_magic(text):
         return _matching(text, out, others)
-    raise UserError(f"{text}: no such file or folder")
+    raise UserError(f"{text}: no such file or folder; give images, folders, quoted patterns or videos")
 
 
 def _in_folder(folder: str, out: str | None, others: dict[str, list[str]]) -> list[Source]:
@@ -124,7 +124,8 @@ def _in_folder(folder: str, out: str | None, others: dict[str, list[str]]) -> li
     if not images and len(named) < len(files):
         raise UserError(f"{folder}: holds only outputs in {out}, no image; choose another {argument('out')}")
     if not images:
-        raise UserError("; ".join((f"{folder}: holds no image ({', '.join(IMAGE_SUFFIXES)})", *_lines(others[folder]))))
+        left_out = _lines(others[folder]) or ["give another"]
+        raise UserError("; ".join((f"{folder}: holds no image ({', '.join(IMAGE_SUFFIXES)})", *left_out)))
     return images
 
 
@@ -141,7 +142,7 @@ def _matching(pattern: str, out: str | None, others: dict[str, list[str]]) -> li
     images = images or [source for source in found if is_array(source.location) and not _is_hidden(source)]
     others[pattern] = [source.location for source in found if source not in images and not _is_hidden(source)]
     if not images:
-        raise UserError(f"{pattern}: matches no image ({', '.join(IMAGE_SUFFIXES)}) and no video")
+        raise UserError(f"{pattern}: matches no image ({', '.join(IMAGE_SUFFIXES)}) and no video; give another")
     return images
 
 

@@ -17,6 +17,8 @@ from keras_fcn.system.text import yaml_faults
 
 DEFAULTS = TrainConfig()
 _NULL = "tag:yaml.org,2002:null"
+_SHOWN = 8
+_FIX, _ALL = "mend it there, or save it again as UTF-8", "train.py --help lists all settings"
 
 OWN = "own"
 """The key of a run's config.json beside the settings; see `own_parts`."""
@@ -24,6 +26,8 @@ OLD_WATCH = "mean_iou"
 """What the best model of a run was the best by, before there was a choice."""
 CHANGEABLE = ("epochs", "data", "unlabelled")
 """The settings that may be given anew when a run is resumed; they hold from then on."""
+LARGEST = 1 << 18
+"""Maximum size of a file in bytes; a run's config.json has two thousand."""
 RECIPES = Path(__file__).parent / "recipes"
 """Files of settings that are installed with the package."""
 
@@ -128,15 +132,19 @@ def _read(path: Path) -> dict[str, Any]:
     """
     path = _recipe(path) or path
     try:
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path}: has more than {LARGEST >> 10} KiB, so it is no file of settings; give another")
         text = path.read_text(encoding="utf-8")
         with yaml_faults():
             node = yaml.compose(text, yaml.SafeLoader)  # JSON is YAML, too
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        known = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.yaml")))
+        fix = f"give a file of settings, or one of the recipes {known}"
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {fix}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is neither YAML nor JSON ({' '.join(str(error).split())})") from None
+        raise UserError(f"{path}: is neither YAML nor JSON ({' '.join(str(error).split()):.200}); {_FIX}") from None
     if not isinstance(node, yaml.MappingNode) or not all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
-        raise UserError(f"{path}: holds no settings; they are {', '.join(sorted(GROUP_OF))}")
+        raise UserError(f"{path}: holds no settings, one on each line, such as epochs: 8; {_ALL}")
     lines: dict[str, int] = {}
     for key, _ in node.value:
         if key.value in lines:
@@ -144,10 +152,9 @@ def _read(path: Path) -> dict[str, Any]:
             raise UserError(f"{path}: {key.value} stands in lines {first} and {second}; leave one of them")
         lines[key.value] = key.start_mark.line + 1
     if unknown := sorted(lines.keys() - {*GROUP_OF, OWN}):
-        raise UserError(
-            f"{path}: holds {named_unknown(unknown, GROUP_OF)}, which train.py does not know; settings are "
-            f"{', '.join(sorted(GROUP_OF))}"
-        )
+        more = f" and {len(unknown) - _SHOWN} more" * (len(unknown) > _SHOWN)
+        listed = f"{named_unknown(unknown[:_SHOWN], GROUP_OF)}{more}"
+        raise UserError(f"{path}: holds {listed}, which train.py does not know; {_ALL}")
     return {key.value: _value(path, key.value, node) for key, node in node.value}
 
 
@@ -155,7 +162,8 @@ def _value(path: Path, name: str, node: yaml.Node) -> Any:
     if name == OWN:
         parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else [node.value]
         if not all(isinstance(part, yaml.ScalarNode) for part in parts):
-            raise UserError(f"{path}: {name} in line {node.start_mark.line + 1} names no parts of one's own")
+            where = f"{path}: {name} in line {node.start_mark.line + 1}"
+            raise UserError(f"{where} names no parts of one's own; it takes loss: NAME, say")
         return {key.value: value.value for key, value in node.value}
     default = getattr(DEFAULTS, name)
     if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):

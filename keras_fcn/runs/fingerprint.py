@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from keras_fcn.errors import UserError
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.files import write_json
+from keras_fcn.system.text import load_json
 
 Pair = tuple[str, str, str]
 """The name of an image, its folder included, and the `content_digest` of the image and of its label file."""
@@ -42,7 +42,7 @@ class Fingerprint:
             UserError: If the file is damaged.
         """
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = load_json(path.read_text(encoding="utf-8"))
             training, validation = (list(map(_pair, content[split])) for split in ("training", "validation"))
             unlabelled = tuple(map(_pair, content.get("unlabelled", ())))
             return cls(content["classes"], training, validation, content["pixels"], unlabelled), content["machine"]

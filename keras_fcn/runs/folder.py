@@ -7,15 +7,16 @@ import csv
 import dataclasses
 import datetime
 import itertools
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.runs.lock import locked
 from keras_fcn.system.files import content_digest, read_lines, replaced_file, write_json, written
+from keras_fcn.system.text import load_json
 
 _LOCK = "lock"
 _NOT_OURS = (_LOCK, "lost+found")
@@ -203,8 +204,26 @@ class RunFolder:
 
     @property
     def reading(self) -> str:
-        """Returns how the masks of the run are read; empty if the run does not say so."""
-        return json.loads(self._reading.read_text(encoding="utf-8"))["reading"] if self._reading.is_file() else ""
+        """Returns how the masks of the run are read; empty if the run does not say so.
+
+        Raises:
+            UserError: If the file that says so is damaged.
+        """
+        try:
+            found = load_json(self._reading.read_text(encoding="utf-8"))["reading"] if self._reading.is_file() else ""
+            if isinstance(found, str):
+                return found
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        raise UserError(f"{self._reading}: is damaged; put it back, or remove it: the masks tell how they are read")
+
+    @property
+    def note(self) -> dict[str, Any]:
+        """Returns what `best_note` says of the best model; nothing if it is not there, or damaged."""
+        with contextlib.suppress(OSError, ValueError):
+            content = load_json(self.best_note.read_text(encoding="utf-8"))
+            return content if isinstance(content, dict) else {}
+        return {}
 
     @property
     def _reading(self) -> Path:
@@ -241,11 +260,20 @@ class RunFolder:
             writer.writerows(row.to_json() for row in rows)
 
     def read_history(self) -> list[EpochRow]:
-        """Returns the rows written so far."""
+        """Returns the rows written so far.
+
+        Raises:
+            UserError: If the file is damaged.
+        """
         if not self.history.exists():
             return []
-        with self.history.open(encoding="utf-8", newline="") as file:
-            return [EpochRow.from_json(row) for row in csv.DictReader(file)]
+        damages = contextlib.suppress(OSError, ValueError, TypeError, KeyError, csv.Error)
+        with damages, self.history.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            if {"epoch", "step", "val_mean_iou"} <= {*(reader.fieldnames or ())}:
+                return [EpochRow.from_json(row) for row in reader]
+        fix = f"put it back, or start a new run from its weights with {argument('init_from', self.root)}"
+        raise UserError(f"{self.history}: is damaged; {fix}")
 
 
 def _is_made(path: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_fcn.system.files import content_digest, replaced_file
+from keras_fcn.system.text import load_json
 
 Stamp = tuple[int, int, int]
 """Size in bytes, time in nanoseconds and inode of a file; while all three stay, its content is taken for the same."""
@@ -44,7 +45,7 @@ class KnownFiles:
         """Reads what `write` wrote; nothing is known if there is no such file, or programs have changed."""
         known = cls(version)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            content = json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
+            content = load_json(path.read_text(encoding="utf-8", errors="surrogatepass"))
             if content["version"] == version:
                 known._stamps, known._facts = dict(content["files"]), dict(content["contents"])
         return known

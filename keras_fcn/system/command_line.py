@@ -21,7 +21,7 @@ import tyro
 
 from keras_fcn.errors import MARK, LostWorkerError, UserError
 from keras_fcn.system.files import NO_SPACE
-from keras_fcn.system.options import as_words, kinds_of, named_unknown, option, wanted_of
+from keras_fcn.system.options import as_text, as_words, kinds_of, named_unknown, option, wanted_of
 from keras_fcn.system.signals import Terminated
 from keras_fcn.system.text import reason_of
 
@@ -46,6 +46,7 @@ def parse_options(options: type[Options], arguments: Sequence[str] | None = None
         UserError: If an option is unknown, missing or has a value of the wrong kind.
         SystemExit: After printing the help that was asked for.
     """
+    words = sys.argv[1:] if arguments is None else arguments
     message = io.StringIO()
     utf8 = io.TextIOWrapper(io.BytesIO(), "utf-8")  # tyro draws its frames after the encoding of stdout
     try:
@@ -54,7 +55,7 @@ def parse_options(options: type[Options], arguments: Sequence[str] | None = None
     except (UserError, SystemExit) as stop:
         if isinstance(stop, SystemExit) and not stop.code:  # --help: again, to the real stdout
             tyro.cli(options, prog=_program(), args=arguments)
-        line = _in_our_words(_first_paragraph(message.getvalue()), options, sys.argv[1:] if arguments is None else arguments)
+        line = _in_our_words(_first_paragraph(message.getvalue()), options, words)
         cause: BaseException | None = stop
         while cause is not None:
             if isinstance(cause, UserError):  # raised by an option, framed by tyro
@@ -195,7 +196,7 @@ def _in_our_words(line: str, options: type, words: Sequence[str]) -> str:
     """
     kinds = {option(name): kind for name, kind in kinds_of(options).items()}
     if (found := _OF_VALUE.match(line)) and found[1] in kinds:
-        given = " ".join(_values_of(found[1], words)) or "none"
+        given = as_text(_values_of(found[1], words))
         return f"{found[1]} takes {wanted_of(kinds[found[1]])}. Received: {given}"
     if line.startswith(_UNKNOWN):
         return _UNKNOWN + named_unknown(line.removeprefix(_UNKNOWN).split(", "), kinds, 0.75)

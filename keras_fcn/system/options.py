@@ -29,13 +29,22 @@ class Range:
     wanted: str
 
 
+MOST_PIXELS = 1 << 30
+"""Pixels of an image at most, which is the limit of their decoding, too."""
+
+_SHOWN = 100
+"""Characters of a value that an error message shows."""
+
 POSITIVE = Range(lambda value: 0 < value < math.inf, "must be greater than 0")
 NOT_NEGATIVE = Range(lambda value: 0 <= value < math.inf, "must not be negative")
 AT_LEAST_1 = Range(lambda value: value >= 1, "must be at least 1")
 BELOW_1 = Range(lambda value: 0 <= value < 1, "must be at least 0 and less than 1")
 
 SCALES = Range(lambda scale: 0 < scale[0] <= scale[1] < math.inf, "takes two factors greater than 0, the smaller first")
-SIZE = Range(lambda size: min(size) >= 1, "takes a height and a width of at least 1")
+SIZE = Range(
+    lambda size: min(size) >= 1 and math.prod(size) <= MOST_PIXELS,
+    f"takes a height and a width of at least 1, and {MOST_PIXELS} pixels at most",
+)
 
 
 def within(least: float, most: float, unit: str = "") -> Range:
@@ -59,11 +68,11 @@ class Options:
             try:
                 object.__setattr__(self, name, _as_kind(kind, value))
             except TypeError as wanted:
-                raise UserError(f"{argument(name)} must be {wanted}. Received: {value!r}") from None
+                raise UserError(f"{argument(name)} must be {wanted}. Received: {value!r:.{_SHOWN}}") from None
         for name, allowed in _ranges(type(self)):
             value = getattr(self, name)
             if value is not None and not allowed.holds(value):
-                raise UserError(f"{argument(name)} {allowed.wanted}. Received: {' '.join(as_words(value)) or 'none'}")
+                raise UserError(f"{argument(name)} {allowed.wanted}. Received: {as_text(value)}")
 
 
 def _ranges(options: type) -> list[tuple[str, Range]]:
@@ -147,7 +156,7 @@ def _as_tuple(kinds: tuple[Any, ...], value: Any) -> tuple:
 def kinds_of(options: Any) -> dict[str, Any]:
     """Returns the types of all options of a dataclass by name, those of its groups included."""
     hints = get_type_hints(options)
-    found = {}
+    found: dict[str, Any] = {}
     for field in dataclasses.fields(options):
         kind = hints[field.name]
         found |= kinds_of(kind) if dataclasses.is_dataclass(kind) else {field.name: kind}
@@ -179,6 +188,12 @@ def named_unknown(names: Iterable[str], known: Iterable[str], likeness: float = 
 def option(field: str) -> str:
     """Returns the command-line option of a field: "--crop-size" for "crop_size"."""
     return f"--{field.replace('_', '-')}"
+
+
+def as_text(value: object) -> str:
+    """Returns a value for an error message, "none" for an empty one, and no more of a long one than one reads."""
+    text = " ".join(as_words(value)) or "none"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def as_words(value: object) -> list[str]:

@@ -66,10 +66,10 @@ def files_in(folder: str) -> list[str]:
         if Path(folder).is_file():
             return [folder]
         return [str(file) for file in walk_files(Path(folder))] if Path(folder).is_dir() else []
-    from pyarrow.fs import FileSelector, FileType
-
     try:
         system, path = _filesystem(folder)
+        from pyarrow.fs import FileSelector, FileType
+
         if system.get_file_info(path).type == FileType.File:
             return [folder]
         found = system.get_file_info(FileSelector(path, allow_not_found=True, recursive=True))
@@ -95,6 +95,8 @@ def _opened(scheme: str, authority: str) -> tuple[Any, str]:
         UserError: If PyArrow is not installed or does not support such locations.
     """
     uri = f"{scheme}://{authority}" + "/" * (not authority)
+    if scheme in ("http", "https", "ftp"):
+        raise UserError(f"{uri}: pages of the web are not read; download the files, and give their folder")
     require_packages(uri, "ray", "pyarrow")
     from pyarrow import ArrowException
     from pyarrow.fs import FileSystem

@@ -10,6 +10,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import yaml
 from wcwidth import wcswidth
@@ -23,6 +24,9 @@ _SHOWN = 8
 
 ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 """What `zipfile` raises of faults in an archive; RuntimeError of members that are encrypted or of a newer version."""
+
+_LONGEST_YAML, _MOST_NODES = 1 << 20, 1 << 20
+"""Characters of a YAML file, and values in it with all that its aliases stand for; lists of classes have thousands."""
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], alignment: str = "") -> str:
@@ -63,6 +67,47 @@ def shown(words: Sequence[str]) -> str:
 def signed(difference: float) -> str:
     """Returns a difference with its sign and one digit, never as -0.0."""
     return f"{round(difference, 1) + 0.0:+.1f}"
+
+
+def load_json(text: str | bytes) -> Any:
+    """Returns the values in JSON.
+
+    Raises:
+        ValueError: If it is no JSON, or its values are nested too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+
+
+def load_yaml(text: str) -> Any:
+    """Returns the plain values in a YAML file, without the others that PyYAML's safe loader would need memory for.
+
+    Raises:
+        yaml.YAMLError: If it is no YAML of plain values, is too long, too deep, or has aliases that repeat too much.
+    """
+    if len(text) > _LONGEST_YAML:
+        raise yaml.YAMLError(f"it has more than {_LONGEST_YAML >> 20} MiB")
+    with yaml_faults():
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _nodes(node, {}) > _MOST_NODES:
+            raise yaml.YAMLError("its aliases stand for more values than are read")
+        return loader.construct_document(node)
+
+
+def _nodes(node: yaml.Node, counted: dict[int, int]) -> int:
+    """Returns the number of values in a node, those of aliases as often as they stand there; of one in itself, many."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in counted:
+        counted[id(node)] = _MOST_NODES + 1  # until it is known: it may hold itself
+        inner = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        counted[id(node)] = 1 + sum(_nodes(part, counted) for part in inner)
+    return counted[id(node)]
 
 
 def reason_of(error: BaseException) -> str:

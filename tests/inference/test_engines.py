@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
@@ -261,8 +262,6 @@ def test_an_engine_that_is_not_installed_is_named_with_what_installs_it(monkeypa
 
 def test_files_of_earlier_versions_have_fewer_facts(written, tmp_path):
     """LiteRT's colours lay beside the file then."""
-    import zipfile
-
     path = tmp_path / "model.tflite"
     content = written("litert").read_bytes()
     with zipfile.ZipFile(written("litert")) as archive:
@@ -272,6 +271,14 @@ def test_files_of_earlier_versions_have_fewer_facts(written, tmp_path):
     assert Predictor(path).classes == ClassTable.named(CLASSES.names)
     (tmp_path / "labels.json").write_text(json.dumps(CLASSES.to_dict()))
     assert Predictor(path).classes == CLASSES
+
+
+def test_texts_in_a_file_are_bounded(tmp_path):
+    for name, content in (("labels.txt", "a\n" * (1 << 20)), ("metadata.json", "[" * 100_000)):
+        with zipfile.ZipFile(tmp_path / "model.tflite", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, content)
+        with pytest.raises(UserError, match=r"model.tflite: has (more than 1 MiB of texts|no class names) at its end"):
+            Predictor(tmp_path / "model.tflite")
 
 
 def test_an_exported_file_is_no_run(written, tmp_path):

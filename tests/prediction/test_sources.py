@@ -109,7 +109,8 @@ def test_videos_are_taken_where_they_are_named_only(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "nowhere: no such file or folder"),
+        (["nowhere"], "nowhere: no such file or folder; give images, folders, quoted patterns or videos"),
+        (["https://example.org/a.png"], "https://example.org: pages of the web are not read; download the files, and"),
         (["empty"], "empty: holds no image"),
         (["empty/*"], "empty/*: matches no image"),
         (["one/b.png"], "out/masks/b.png: exists already; choose another --out, or --skip-existing to resume, or"),

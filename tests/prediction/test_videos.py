@@ -139,7 +139,7 @@ def test_a_sequence_of_images_is_a_video(predictor, tmp_path):
     assert (rate, len(shown)) == (10, 5)
     np.testing.assert_allclose(times, np.arange(5) / 10, atol=1e-3)
     assert len(list((tmp_path / "out/json/frame_").iterdir())) == 5
-    with pytest.raises(UserError, match="no image has such a name; frame_%04d.png means frame_0001.png"):
+    with pytest.raises(UserError, match="no image has such a name; frame_%04d"):
         VideoReader(str(tmp_path / "other_%d.png"))
 
 

@@ -34,6 +34,12 @@ def test_an_error_names_the_argument_and_the_command_line_the_option(line, pytho
         assert (str(one), as_options(one), one.args) == (python, options, (python,))
 
 
+def test_signs_that_break_a_line_or_turn_it_round_are_shown():
+    error = UserError(f"a\nb\x1b[2J\u202ec\x85: {argument('tile', 3)} 猫 👨\u200d👩")
+    assert str(error) == "a\\nb\\x1b[2J\\u202ec\\x85: tile=3 猫 👨\u200d👩"
+    assert as_options(UserError(f"x: {error.marked}")) == "x: a\\nb\\x1b[2J\\u202ec\\x85: --tile 3 猫 👨\u200d👩"
+
+
 @dataclasses.dataclass(frozen=True)
 class Inner(Options):
     """A group."""

@@ -68,7 +68,9 @@ def require_sound(findings: Iterable[DataError]) -> None:
     """Raises the first fatal finding, if any, with the number of others."""
     fatal = [finding for finding in findings if finding.is_fatal]
     if len(fatal) > 1:
-        raise DataError(fatal[0].kind, f"{fatal[0]} (and {len(fatal) - 1} more: python -m keras_fcn.check lists them)")
+        raise DataError(
+            fatal[0].kind, f"{fatal[0].marked} (and {len(fatal) - 1} more: python -m keras_fcn.check lists them)"
+        )
     if fatal:
         raise fatal[0]
 

@@ -55,8 +55,8 @@ def choose_reading(masks: Sequence[Path], legend: Legend, by_color: bool) -> str
     """
     palettes, is_wide = stored_palettes(masks)
     if is_wide:
-        values = {value for content in sound_contents(masks) for value in content.values}
-        if division := choose_division(values, masks[0].parent):
+        holders = {value: content.path for content in sound_contents(masks) for value in content.values}
+        if division := choose_division(holders, holders[max(holders)] if holders else masks[0].parent):
             return division
     if legend.has_colors:
         return _by_labelmap(masks, legend)

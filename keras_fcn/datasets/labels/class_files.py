@@ -122,7 +122,8 @@ def _candidates(folder: Path, most: int | None = None) -> list[Path]:
             found.setdefault(suffix, []).append(folder / entry.name)
     groups = [group for group in found.values() if most is None or len(group) <= most]
     paths = [path for group in groups for path in group if len(group) <= _FEW or _is_named(path)]
-    return sorted(path for path in paths if path.is_file() and 0 < path.stat().st_size <= _MOST_BYTES)
+    sizes = {path: path.stat().st_size for path in paths if path.is_file()}
+    return sorted(path for path, size in sizes.items() if size <= _MOST_BYTES and (size or _is_named(path)))
 
 
 def _is_named(path: Path) -> bool:

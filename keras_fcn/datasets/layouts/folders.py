@@ -169,7 +169,9 @@ def listed_files(lists: dict[str, Path], split: str, images: Files, masks: Files
     given = resolved(path, lines, images, masks)
     missing = [name for name in given if name not in images]
     if missing:
-        raise UserError(f"{path}: the image of {missing[0]!r} is missing, one of {len(missing)}; add what is missing")
+        raise UserError(
+            f"{path}: the image of {missing[0]!r:.100} is missing, one of {len(missing)}; add what is missing"
+        )
     labels = masks_of_images(images, masks) | {name: mask for name, mask in given.items() if mask is not None}
     listed_images = Files((name, images[name]) for name in given)
     listed_masks = Files((name, labels[name]) for name in given if name in labels)

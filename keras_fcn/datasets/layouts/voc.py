@@ -71,7 +71,7 @@ def read_voc_images(root: Path, split: str) -> dict[str, Path]:
     missing = [name for name in names if name not in images]
     if missing:
         others = f", as are those of {len(missing) - 1} others" if len(missing) > 1 else ""
-        raise UserError(f"{path}: the image of {missing[0]!r} is missing{others}; add what is missing")
+        raise UserError(f"{path}: the image of {missing[0]!r:.100} is missing{others}; add what is missing")
     return {name: images[name] for name in names}
 
 

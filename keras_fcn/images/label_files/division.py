@@ -36,14 +36,14 @@ def class_part(values: np.ndarray, divisor: int) -> np.ndarray:
     return np.where(is_whole, values, values // divisor)
 
 
-def choose_division(values: Iterable[int], folder: Path) -> str:
+def choose_division(values: Iterable[int], place: Path) -> str:
     """Returns one of `DIVISORS` for the values of all masks; nothing if these are ids.
 
     Numbers of objects leave hardly any out, so only the right divisor has small remainders.
 
     Args:
         values: The values in use.
-        folder: The folder of the masks, for error messages.
+        place: The mask of the greatest value, or the folder of the masks, for error messages.
 
     Raises:
         UserError: If values are above 255 and not of such a form.
@@ -62,8 +62,9 @@ def choose_division(values: Iterable[int], folder: Path) -> str:
         return fits[0]
     shown = ", ".join(map(str, used[:_SHOWN])) + (f", {len(used) - _SHOWN} more" if len(used) > _SHOWN else "")
     form = "class * 256 + number of an object and class * 1000 + number"
+    which = "it and others" if place.suffix else "masks"
     raise UserError(
-        f"{folder}: masks hold {len(used)} values up to {used[-1]} ({shown}), but ids "
+        f"{place}: {which} hold {len(used)} values up to {used[-1]} ({shown}), but ids "
         f"are 0 to 254, and 255 is void; {form} {'both fit' if fits else 'do not fit'}; export masks of class ids"
     )
 

@@ -63,7 +63,7 @@ class Channels:
             raise DataError("channels", f"{path}: has {_counted(have)}, {read}{fix}")
         if "," in self.text and max(self._numbers) > have:
             which = f"there is no {max(self._numbers)} of {argument('channels', self.text)}"
-            raise DataError("channels", f"{path}: has {_counted(have)}, {which}")
+            raise DataError("channels", f"{path}: has {_counted(have)}, {which}; name channels from 1 to {have}")
         return [number - 1 for number in self._numbers] if "," in self.text else [*range(have)]
 
     def require_rgb(self, what: str) -> None:

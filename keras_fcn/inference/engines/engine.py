@@ -92,7 +92,10 @@ def engine_of_file(path: Path, opened: Opened) -> Engine:
         UserError: By its functions, if images have another size than the file takes.
     """
     classes, (batch, height, width, _) = opened.facts.classes, opened.shape
-    decide = Decision.of(opened.facts.thresholds, classes)
+    try:
+        decide = Decision.of(opened.facts.thresholds, classes)
+    except UserError as error:
+        raise UserError(f"{path}: {error}; export your run again") from None
     size = None if height is None or width is None else (height, width)
 
     def compute(images: np.ndarray, output: str) -> np.ndarray:

@@ -10,6 +10,7 @@ from pathlib import Path
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.values.channels import RGB, Channels
+from keras_fcn.system.text import load_json
 
 PREPROCESSING = "none: images are uint8 [N, H, W, 3], RGB; normalization, padding and cropping are in the file"
 """What a program has to do before it gives images to a file."""
@@ -67,10 +68,10 @@ class Facts:
             UserError: If there are no classes among them.
         """
         try:
-            names, colors = json.loads(texts["class_names"]), json.loads(texts["class_colors"])
-            void = json.loads(texts.get("void_color", "[224, 224, 192]"))
+            names, colors = load_json(texts["class_names"]), load_json(texts["class_colors"])
+            void = load_json(texts.get("void_color", "[224, 224, 192]"))
             classes = ClassTable.from_dict({"names": names, "colors": colors, "void_color": void})
-            thresholds = {name: float(value) for name, value in json.loads(texts.get("class_thresholds", "{}")).items()}
+            thresholds = {name: float(value) for name, value in load_json(texts.get("class_thresholds", "{}")).items()}
             scale, sight = float(texts.get("input_scale", 1)), float(texts["sight"]) if "sight" in texts else None
             channels = Channels(texts.get("channels", RGB.text))
             name, network = texts.get("model_name", ""), texts.get("network", "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import zipfile
 from pathlib import Path
 
@@ -23,13 +22,16 @@ from keras_fcn.inference.engines.engine import (
 from keras_fcn.inference.engines.facts import Facts
 from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.startup import stderr_unless_it_fails
-from keras_fcn.system.text import ZIP_FAULTS, reason_of
+from keras_fcn.system.text import ZIP_FAULTS, load_json, reason_of, require_plain_compression
 
 PROGRAM, COMMAND = "LiteRT", "export.litert"
 
 LABELS_IN_FILE, FACTS_IN_FILE = "labels.txt", "metadata.json"
 """The class names, one a line, and all texts of `Facts`, in the ZIP archive at the end of the file, where LiteRT keeps
 associated files."""
+
+_LARGEST_FACTS = 1 << 20
+"""Bytes of these files at most; they have some thousand."""
 
 _KINDS = {np.uint8: IDS, np.float32: PROBABILITIES}
 
@@ -87,14 +89,17 @@ def facts_in(path: Path) -> Facts:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            require_plain_compression(archive)
+            if sum(member.file_size for member in archive.infolist()) > _LARGEST_FACTS:
+                raise UserError(f"has more than {_LARGEST_FACTS >> 20} MiB of texts at its end; export your run")
             if FACTS_IN_FILE in archive.namelist():
-                return Facts.from_texts(path, json.loads(archive.read(FACTS_IN_FILE)), COMMAND)
+                return Facts.from_texts(path, load_json(archive.read(FACTS_IN_FILE)), COMMAND)
             names = archive.read(LABELS_IN_FILE).decode().splitlines()
         labels = path.with_name("labels.json")
-        beside = ClassTable.from_dict(json.loads(labels.read_text(encoding="utf-8"))) if labels.is_file() else None
+        beside = ClassTable.from_dict(load_json(labels.read_text(encoding="utf-8"))) if labels.is_file() else None
         return Facts("", beside if beside is not None and list(beside.names) == names else ClassTable.named(names))
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     except (OSError, KeyError, ValueError, TypeError, *ZIP_FAULTS):
         raise UserError(
             f"{path}: has no class names at its end: it is cut off, or no file of python -m {COMMAND}; export your run "

@@ -112,6 +112,7 @@ def _newest_version(path: Path) -> Path:
     versions = [folder for folder in path.iterdir() if folder.name.isdigit() and (folder / "saved_model.pb").is_file()]
     if not versions:
         raise UserError(
-            f"{path}: is neither a run folder (config.json) nor a SavedModel (saved_model.pb, or 1/, 2/, ...)"
+            f"{path}: is neither a run folder (config.json) nor a SavedModel (saved_model.pb, or 1/, 2/, ...); give "
+            "one of these, or a file"
         )
     return max(versions, key=lambda folder: int(folder.name))

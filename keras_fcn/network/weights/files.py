@@ -18,14 +18,21 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from keras_fcn.errors import UserError
+from keras_fcn.network.weights.hdf5 import SPARE, UNPACKED, mib
 from keras_fcn.network.weights.pytorch import DESCRIPTION, read_legacy, read_zip
 from keras_fcn.system.text import ZIP_FAULTS, reason_of, require_plain_compression
 
 LARGEST_FILE = 1 << 30
 """Maximum size of a file and of its unpacked tensors in bytes; the largest ResNets have a quarter of it."""
 
+REPEATED = 4 * UNPACKED
+"""How many times a file's size its tensors may have, of bytes that are packed and become numbers of four bytes."""
+
 KINDS = "an .npz of arrays, a .safetensors, a .pth of PyTorch or a Gluon .params file"
 """Formats of `read_weight_file`, for messages."""
+
+_AGAIN = "download or save it again, or give another"
+"""The fix for files that are damaged, or of another kind."""
 
 _ZIP, _MXNET, _PICKLE, _JSON = b"PK\x03\x04", struct.pack("<QQ", 0x112, 0), b"\x80", b"{"
 _MXNET_V1, _MXNET_V2, _MXNET_V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
@@ -46,15 +53,17 @@ def read_weight_file(path: Path) -> dict[str, np.ndarray]:
         UserError: If the file does not exist, is of another format, damaged, too large, or holds other data.
     """
     try:
-        return _checked(_read(path))
+        return _checked(_read(path), REPEATED * path.stat().st_size + SPARE)
     except SafetensorError as error:
-        raise UserError(f"{path}: is a damaged .safetensors file ({reason_of(error)})") from None
+        raise UserError(f"{path}: is a damaged .safetensors file ({reason_of(error)}); {_AGAIN}") from None
     except ZIP_FAULTS as error:
-        raise UserError(f"{path}: is a damaged .npz, .pth or .keras file ({reason_of(error)})") from None
+        raise UserError(f"{path}: is a damaged .npz, .pth or .keras file ({reason_of(error)}); {_AGAIN}") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({reason_of(error)})") from None
+        raise UserError(f"{path}: cannot be read ({reason_of(error)}); give a file of weights") from None
     except ValueError as error:
-        raise UserError(f"{path}: {reason_of(error)}") from None
+        reason = reason_of(error)
+        has_fix = any(part in reason for part in ("; ", ": save", "Received"))
+        raise UserError(f"{path}: {reason}" if has_fix else f"{path}: {reason}; {_AGAIN}") from None
 
 
 def _read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -90,8 +99,12 @@ def _require_size(size: int) -> None:
         raise ValueError(f"holds {size / 2**30:.1f} GiB; a file of weights for a backbone has 1 GiB at most")
 
 
-def _checked(tensors: Iterator[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def _checked(tensors: Iterator[tuple[str, np.ndarray]], most: int) -> dict[str, np.ndarray]:
     """Returns the tensors by name, floating-point ones as float32.
+
+    Args:
+        tensors: The tensors, of which one may be a view that repeats few bytes many times.
+        most: The bytes that all of them may have, numbers of one and two bytes being counted as of four.
 
     Raises:
         ValueError: If there is none, two have the same name, or one has values that are not finite.
@@ -107,7 +120,9 @@ def _checked(tensors: Iterator[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]
         if not (is_float or tensor.dtype.kind in "iu") or tensor.dtype.itemsize > 8:
             raise ValueError(f"{name} is of {tensor.dtype}; weights are float16, bfloat16, float32 or float64")
         size += tensor.size * max(tensor.dtype.itemsize, 4)
-        _require_size(size)  # a view may repeat few bytes many times
+        _require_size(size)
+        if size > most:
+            raise ValueError(f"its tensors have {mib(size)}, more than {REPEATED} times the file; save copies of them")
         with np.errstate(over="ignore"):  # overflow becomes infinity, which is refused
             tensor = tensor.astype(np.float32 if is_float else tensor.dtype)  # a copy: the file may change
         if is_float and not np.isfinite(tensor).all():
@@ -122,7 +137,12 @@ def _read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         require_plain_compression(archive)
-        _require_size(sum(member.file_size for member in members))
+        unpacked, size = sum(member.file_size for member in members), path.stat().st_size
+        _require_size(unpacked)
+        if unpacked > UNPACKED * size + SPARE:
+            raise ValueError(
+                f"unpacks to {mib(unpacked)}, more than {UNPACKED} times its {mib(size)}; save it unpacked"
+            )
         is_pytorch = any(member.filename.rpartition("/")[2] == DESCRIPTION for member in members)
         yield from read_zip(path, archive) if is_pytorch else _read_npz(archive)
 

@@ -34,7 +34,8 @@ def require_stored(file: Path | io.IOBase, size: int) -> None:
         size: Its size in bytes, or that of the archive that it lies in.
 
     Raises:
-        UserError: If an array is of something else than numbers, or all declare more than ten times the size.
+        UserError: If an array is of something else than numbers, packed or in another file, there are links to other
+            files, or all arrays declare more than ten times the size.
         OSError: If it is no HDF5 file, or damaged.
     """
     declared = 0
@@ -49,9 +50,17 @@ def require_stored(file: Path | io.IOBase, size: int) -> None:
                 kind = data.get_type()
                 if kind.get_class() not in _NUMBERS:
                     raise UserError("holds texts or objects among its weights, which are arrays of numbers")
+                stored = data.get_create_plist()
+                if stored.get_nfilters():  # HDF5 unpacks a chunk before it looks how much it has to be
+                    raise UserError("holds packed arrays, which may unpack to any size; save it without compression")
+                if stored.get_external_count() or stored.get_layout() == h5py.h5d.VIRTUAL:
+                    raise UserError("holds arrays that lie in other files; save it as one")
                 declared += data.get_space().get_simple_extent_npoints() * kind.get_size()
 
-        h5py.h5o.visit(weights.id, add, info=True)  # does not follow links to other files
+        root = weights["/"]  # an error raised within its visit would be h5py's
+        if root.id.links.visit(lambda name, link: link.type == h5py.h5l.TYPE_EXTERNAL or None, info=True):
+            raise UserError("holds links to other files; save it as one")
+        h5py.h5o.visit(weights.id, add, info=True)
     if declared > UNPACKED * size + SPARE:
         raise UserError(f"declares weights of {mib(declared)}, more than {UNPACKED} times its {mib(size)}")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.names import StrategyName
+from keras_fcn.system.text import load_json
 
 _EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 _TRAINING_TASKS = ("chief", "worker")
@@ -86,7 +86,7 @@ def parse_cluster(text: str) -> Cluster | None:
         UserError: If the text is malformed, or does not let this process train.
     """
     try:
-        config = json.loads(text)
+        config = load_json(text)
     except ValueError as error:
         raise UserError(f"TF_CONFIG: is not JSON ({error}). Received: {text[:200]!r}") from None
     if not isinstance(config, dict):

@@ -266,4 +266,5 @@ def _load_h5(backbone: keras.Model, path: Path) -> None:
     except UserError as error:
         raise UserError(f"{path}: {error.marked}") from None
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: does not hold weights of {backbone.name} ({reason_of(error)})") from None
+        reason = f"does not hold weights of {backbone.name} ({reason_of(error)})"
+        raise UserError(f"{path}: {reason}; download or save it again, or give another") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,7 @@ class Checkpoints:
         for path in paths:
             try:
                 with without_wildcards(path.parent) as folder:
+                    _require_stored(folder / path.name)
                     self._state.restore(str(folder / path.name)).assert_existing_objects_matched()
             except (AssertionError, ValueError, IndexError, RuntimeError, tf.errors.OpError):
                 report(f"Warning  {path}: cannot be restored; trying the checkpoint before it")
@@ -127,6 +129,15 @@ class Checkpoints:
                 f"{paths[0]}: is damaged or not a checkpoint of {network}, which {self._run.config} asks for; "
                 "none before it is better"
             )
+
+
+def _require_stored(path: Path) -> None:
+    """Raises ValueError if a checkpoint's index declares more numbers than its data have, before memory is taken."""
+    reader = tf.train.load_checkpoint(str(path))
+    shapes, kinds = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    declared = sum(math.prod(shape) * kinds[name].size for name, shape in shapes.items() if kinds[name] != tf.string)
+    if declared > sum(data.stat().st_size for data in path.parent.glob(f"{path.name}.data-*")):
+        raise ValueError("its index declares more than its data have")
 
 
 def _number(path: Path) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from collections.abc import Callable, Iterator
 from pkgutil import resolve_name
@@ -16,7 +15,7 @@ from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.names import TRACKERS, TrackerName
 from keras_fcn.system.files import write_json
 from keras_fcn.system.packages import require_packages
-from keras_fcn.system.text import reason_of
+from keras_fcn.system.text import load_json, reason_of
 from keras_fcn.training.records.trackers import TrackedRun
 
 
@@ -114,7 +113,7 @@ def _kept(run: RunFolder) -> tuple[TrackerName | None, str | None]:
     if not run.tracking.is_file():
         return None, None
     try:
-        kept = json.loads(run.tracking.read_text(encoding="utf-8"))
+        kept = load_json(run.tracking.read_text(encoding="utf-8"))
         if kept["tracker"] in TRACKERS:
             return kept["tracker"], str(kept["key"])
     except (OSError, ValueError, KeyError, TypeError):

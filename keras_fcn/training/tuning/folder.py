@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.config_files import DEFAULTS, read_config
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.files import replaced_file, write_json
-from keras_fcn.system.text import printable
+from keras_fcn.system.text import load_json, printable
 from keras_fcn.training.tuning.space import Value
 
 State = Literal["running", "finished", "pruned", "failed"]
@@ -98,7 +97,7 @@ class TuningFolder:
             UserError: If the file is damaged.
         """
         try:
-            content = json.loads(self.trials.read_text(encoding="utf-8"))
+            content = load_json(self.trials.read_text(encoding="utf-8"))
             over, trials = [str(text) for text in content["over"]], [_trial(row) for row in content["trials"]]
             if [trial.number for trial in trials] == [*range(1, 1 + len(trials))]:
                 return over, trials, int(content["count"])

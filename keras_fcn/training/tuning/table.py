@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from keras_fcn.runs.folder import RunFolder
@@ -19,8 +18,7 @@ Try more settings:          {train} --resume {root} --tune {more}"""
 
 def watched(run: RunFolder) -> str:
     """Returns by what the models of a run are compared, human-readable."""
-    note = json.loads(run.best_note.read_text(encoding="utf-8")) if run.best_note.is_file() else {}
-    return note.get("by", "watched metric")
+    return run.note.get("by", "watched metric")
 
 
 def described(params: Params) -> str:

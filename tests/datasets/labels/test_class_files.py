@@ -168,6 +168,7 @@ WRONG = {
         {f"config_v{n}.json": json.dumps({"labels": [{"color": [n, 2, 3], "readable": f"r{n}"}]}) for n in (1, 2)},
         "config_v1.json and .*config_v2.json contradict each other: 'r1' is in .*config_v1.json alone",
     ),
+    "nothing": ({"classes.txt": ""}, "classes.txt: lists no classes; write one name per line, that of id 0 first"),
     "a mapping": ({"d.yaml": "names: [a]\nlabel_mapping: {7: 0}"}, "has a mapping of labels, which is not read"),
 }  # fmt: skip
 

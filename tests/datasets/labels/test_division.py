@@ -55,7 +55,7 @@ def test_a_single_mask_is_no_exception(tmp_path):
     """It is decided over all masks, and those of 8 bits count, too."""
     root = folders(tmp_path, lambda name: numbered(256)(name) if name == "a" else Image.fromarray(ids_of(name)), NAMES)
     message = one_line(root)
-    assert "masks hold 9 values up to 514 (0, 1, 2, 256, 257, 258, 512, 513, 1 more), but ids are 0 to 254" in message
+    assert "hold 9 values up to 514 (0, 1, 2, 256, 257, 258, 512, 513, 1 more), but ids are 0 to 254" in message
     assert "number do not fit; export masks of class ids" in message
 
 
@@ -83,4 +83,6 @@ def test_other_values_are_one_line(values):
         UserError, match=r"^masks: masks hold \d+ values up to \d+ \(.*\), but ids are 0 to 254"
     ) as caught:
         choose_division(values, Path("masks"))
+    with pytest.raises(UserError, match=r"masks/a.png: it and others hold \d+ values"):
+        choose_division(values, Path("masks/a.png"))
     assert "\n" not in str(caught.value)

@@ -146,6 +146,10 @@ EITHER = {
     "quadrillions": (tensor(shape=(10**14,), strides=(0,)), "holds 372529.0 GiB; a file of weights for a backbone has"),
     "more than an address": (tensor(shape=(10**19,)), "its pickle is damaged before byte"),
     "before the start": (tensor(offset=-1), "its pickle is damaged before byte"),
+    "a million times": (
+        tensor(shape=(1 << 20,), strides=(0,)),
+        "its tensors have 4.0 MiB, more than 40 times the file",
+    ),
     "backwards": (tensor(strides=(-1,)), "its pickle is damaged before byte"),
     "no strides": (tensor(strides=()), "its pickle is damaged before byte"),
     "a true offset": (tensor(offset=True), "its pickle is damaged before byte"),
@@ -228,7 +232,10 @@ WRONG = {
         zip_file(TENSORS, data_pkl=PICKLE + NESTED[:-2] + b"(h\x00NNNNtQ."),
         "holds a tuple, which is no storage",
     ),
-    "another pickle": (pickle.dumps(np.ones(2), 2), "weights.bin: is a pickle, but not of torch.save$"),
+    "another pickle": (
+        pickle.dumps(np.ones(2), 2),
+        "weights.bin: is a pickle, but not of torch.save; download or save it again, or give another$",
+    ),
     "a memo of gigabytes": (zip_file(TENSORS, data_pkl=BOMB), "holds a NoneType, not a state dict"),
 }
 

@@ -116,7 +116,7 @@ FLOATS = {"descr": "<f4", "fortran_order": False, "shape": (10**15,)}
 HUGE = {"a": {"dtype": "F32", "shape": [10**15], "data_offsets": [0, 4 * 10**15]}}
 MXNET = mxnet_file({"a": np.ones(3, "f")})
 WRONG = {
-    "nothing": (b"", "is not an .npz of arrays, a .safetensors, a .pth of PyTorch or a Gluon .params file"),
+    "nothing": (b"", "is not an .npz of arrays, .*, a .pth of PyTorch or a Gluon .params file; download or"),
     "an image": (b"\x89PNG\r\n\x1a\n" + bytes(50), "is not an .npz"),
     "pickle": (pickle.dumps({"a": 1}), "is a pickle, but not of torch.save"),
     "other zip": (zipped({"config.json": b"{}"}), r"is a zip file of other data than arrays \('config.json'\)"),
@@ -130,7 +130,10 @@ WRONG = {
     "huge npy": (zipped({"a.npy": npy(FLOATS)}), "a declares the shape 1000000000000000 of float32, but has other"),
     "no npy": (zipped({"a.npy": b"\x93NUMPY\x01\x00"}), "a has a damaged array header"),
     "not literal": (zipped({"a.npy": npy("__import__('os')")}), "a has a damaged array header"),
-    "cut npz": (npz(TENSORS)[:-30], "is a damaged .npz, .pth or .keras file"),
+    "cut npz": (
+        npz(TENSORS)[:-30],
+        r"is a damaged .npz, .pth or .keras file \(.*\); download or save it again, or give another$",
+    ),
     "cut safetensors": (save(TENSORS)[:-3], "is a damaged .safetensors file"),
     "huge safetensors": (safetensors(HUGE), "is a damaged .safetensors file"),
     "lying header length": (struct.pack("<Q", 2**60) + b"{}", "is a damaged .safetensors file"),
@@ -179,6 +182,12 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
         read(tmp_path, bomb)
     with pytest.raises(UserError, match="GiB; a file of weights for a backbone has 1 GiB at most"):
         read(tmp_path, save({"a": np.zeros(10_000, np.float32)}))
+
+
+def test_an_archive_unpacks_to_ten_times_its_size_at_most(tmp_path):
+    bomb = npz({"a": np.zeros(1 << 19, np.float32)}, np.savez_compressed)  # 2 MiB in two thousand bytes
+    with pytest.raises(UserError, match=r"unpacks to 2.0 MiB, more than 10 times its 0.0 MiB; save it unpacked"):
+        read(tmp_path, bomb)
 
 
 @pytest.mark.parametrize(

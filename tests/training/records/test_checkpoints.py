@@ -88,6 +88,20 @@ class FullDisk:
         raise UserError("curves.png: cannot be written")
 
 
+def test_numbers_that_are_declared_but_not_there_take_no_memory(tmp_path, monkeypatch):
+    run, lines = RunFolder(tmp_path), []
+    state = tf.train.Checkpoint(weights=tf.Variable(tf.zeros([100])), name=tf.Variable("text"))
+    checkpoints = Checkpoints(run, state, keep=2)
+    checkpoints.save()
+    checkpoints.restore("a network", lines.append)
+    assert not lines
+    (data,) = run.checkpoints.glob("*.data-*")
+    data.write_bytes(data.read_bytes()[:300])
+    monkeypatch.setattr(state, "restore", lambda path: pytest.fail("TensorFlow has opened it"))
+    with pytest.raises(UserError, match="ckpt-1: is damaged or not a checkpoint of a network"):
+        checkpoints.restore("a network", lines.append)
+
+
 def test_an_error_is_not_replaced_by_that_of_the_curves():
     with pytest.raises(UserError, match="the checkpoint"), drawn_at_the_end(FullDisk()):
         raise UserError("the checkpoint")

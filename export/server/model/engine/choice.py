@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from keras_fcn.inference.engines.opening import engine_entry, uses_tensorflow
 from keras_fcn.runs.names import ENGINES
 from keras_fcn.system.command_line import as_options
 from keras_fcn.system.startup import has_gpu
+from keras_fcn.system.text import load_json
 
 LOG = logging.getLogger("keras_fcn.server")
 
@@ -100,7 +100,7 @@ def open_fastest(path: Path, engine: str, start: Callable[[Path], NetworkProcess
 def _network_of(saved_model: Path) -> str:
     """Returns the fingerprint of the network that a SavedModel was compared with; "" if it says none."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        return json.loads((saved_model / LABELS_FILE).read_text(encoding="utf-8")).get("network", "")
+        return load_json((saved_model / LABELS_FILE).read_text(encoding="utf-8")).get("network", "")
     return ""
 
 

@@ -13,7 +13,7 @@ import yaml
 from keras_fcn.datasets.labels.lists.entries import Entry, are_plain, color_of, is_name
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import Color
-from keras_fcn.system.text import reason_of, yaml_faults
+from keras_fcn.system.text import load_yaml, reason_of
 
 _LISTS = (
     "names", "classes", "classnames", "labels", "labelnames", "categories", "id2label", "id2name", "labelmap",
@@ -77,10 +77,7 @@ def _is_clear(content: Any, entries: list[Entry]) -> bool:
 def _content(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".json":
-            return json.loads(text)
-        with yaml_faults():
-            return yaml.safe_load(text)
+        return json.loads(text) if path.suffix.lower() == ".json" else load_yaml(text)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         form = "JSON" if path.suffix.lower() == ".json" else "YAML"
         raise UserError(f"{path}: cannot be read as {form} ({reason_of(error)}); save it again") from None

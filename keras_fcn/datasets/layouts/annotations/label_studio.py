@@ -145,12 +145,19 @@ def _results(source: str, task: dict) -> list[dict] | DataError | None:
     results = done[0].get("result")
     if not isinstance(results, list):
         return DataError("broken JSON", f"{source}: its annotation has no list of results; export it again")
+    if any(not isinstance(each, dict) or _lacks_value(each) for each in results):
+        return DataError("broken JSON", f"{source}: a region of its annotation has no value; export it again")
     values = [
         {key: each.get(key) for key in ("image_rotation", "original_width", "original_height")} | each["value"]
         for each in results
-        if isinstance(each, dict) and isinstance(each.get("value"), dict)
+        if isinstance(each.get("value"), dict)
     ]
     return [value for value in values if _OF_SHAPES & value.keys()]
+
+
+def _lacks_value(result: dict) -> bool:
+    """Returns whether a result should have a value and has none; relations of two regions have none."""
+    return result.get("type") != "relation" and not isinstance(result.get("value"), dict)
 
 
 def _labels(region: dict) -> list[str]:

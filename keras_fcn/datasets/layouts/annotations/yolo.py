@@ -21,7 +21,7 @@ from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.photos import IMAGE_SUFFIXES
 from keras_fcn.system.files import may_be_path, read_lines, walk_files
 from keras_fcn.system.packages import require_packages
-from keras_fcn.system.text import reason_of, yaml_faults
+from keras_fcn.system.text import load_yaml, reason_of
 
 NAMES = ("classes.txt", "obj.names")
 """Files of names where there is no YAML, a name a line in the order of their numbers."""
@@ -92,9 +92,7 @@ def _about(root: Path) -> tuple[dict, Path, list[str]]:
 def _named(path: Path) -> dict:
     """Returns the content of a YAML file that has names; nothing for others."""
     try:
-        text = path.read_text(encoding="utf-8")
-        with yaml_faults():
-            content = yaml.safe_load(text)
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read as YAML ({reason_of(error)}); fix it") from None
     return content if isinstance(content, dict) and "names" in content else {}

@@ -138,6 +138,7 @@ FAULTS = {
     "has 2 annotations; delete all but one": task(1, [box()]) | {"annotations": task(1, [box()])["annotations"] * 2},
     "the runs of a brush end before the image does": task(1, [region("brushlabels", {"rle": RLE[:40]})]),
     "a brush has 5760 values of 8 bits, but the image takes 2880": task(1, [region("brushlabels", {"rle": LONG})]),
+    "a region of its annotation has no value; export it": task(1, [{"type": "brushlabels", "original_width": 60}]),
     "a brush must be a list of bytes": task(1, [region("brushlabels", {"rle": [256]})]),
 }  # fmt: skip
 

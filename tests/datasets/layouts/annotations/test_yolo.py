@@ -126,6 +126,11 @@ def test_faults_of_labels(tmp_path, message):
         ("names: [cat]\ntrain: /tmp\n", "has no /tmp, which its YAML names"),
         ("names: [cat]\ntrain: ../..\n", r"has no \.\./\.\., which"),
         ("names: [cat, cat]\n", "data.yaml: class name cat occurs twice"),
+        ("names: [cat]\ntrain: " + "[" * 3000, r"data.yaml: cannot be read as YAML \(it is nested too deeply"),
+        (
+            f"a: &a {[0] * 999}\nb: &b {['*a'] * 999}\nnames: [cat]\ntrain: *b\n".replace("'", ""),
+            "its aliases stand for",
+        ),
         ("nc: 2\n", "no file there names the classes of its labels; write `names"),
     ],
 )
