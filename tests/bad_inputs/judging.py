@@ -23,7 +23,8 @@ LONGEST = 700
 """Characters of a line that people still read."""
 
 _FIX = re.compile(
-    "; |: save |must |takes |needs |exclude|(is|are) for |did you mean|such as|instead of|leave |missing|choose|Received|--help"
+    "; |: save |must |takes |needs |exclude|(is|are) for |did you mean|such as|instead of|leave |missing|choose|"
+    "Received|--help"
 )
 
 
