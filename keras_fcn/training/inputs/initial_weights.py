@@ -264,7 +264,8 @@ def _load_h5(backbone: keras.Model, path: Path) -> None:
             require_stored(path, path.stat().st_size)
             backbone.load_weights(named)
     except UserError as error:
-        raise UserError(f"{path}: {error.marked}") from None
+        fix = "" if "; " in error.marked else "; download or save it again, or give another"
+        raise UserError(f"{path}: {error.marked}{fix}") from None
     except (OSError, ValueError, KeyError) as error:
         reason = f"does not hold weights of {backbone.name} ({reason_of(error)})"
         raise UserError(f"{path}: {reason}; download or save it again, or give another") from None

@@ -91,7 +91,7 @@ DATA = {
 
 FOUND = {
     "links that lead nowhere": "1 x missing file",
-    "a folder called like an image": "1 x mask without photo",
+    "a folder called like an image": "1 x mask alone",
 }
 """What the check finds in data that are read nevertheless."""
 
@@ -103,7 +103,7 @@ INPUTS = {
     "a sequence that is missing": ("photos/frame_%04d.png", "frame_%04d.png"),
     "a sequence in a folder that is missing": ("nosuch/frame_%04d.png", "nosuch"),
     "a text file": ("notes.txt", "notes.txt"),
-    "an address of the web": ("https://example.org/a.png", "https://example.org/a.png"),
+    "an address of the web": ("https://example.org/a.png", "https://example.org"),
     "a bucket of an unknown store": ("nosuch://bucket/a.png", "nosuch"),
     "a link that leads nowhere": ("link.png", "link.png"),
     "a video that is cut off": ("clip.mp4", "clip.mp4"),
