@@ -110,7 +110,10 @@ def test_what_cannot_be_measured_is_one_line(tmp_path, photos):
         ({"models": (path, tmp_path / "none.onnx")}, "none.onnx: no such file or folder"),
         ({"models": (path,), "rounds": 0}, "rounds must be at least 1. Received: 0"),
         ({"models": (path,), "precision": "bfloat16"}, "a.onnx: ONNX Runtime computes in float32 alone"),
-        ({"models": (path,), "size": (0, 5)}, "size takes a height and a width of at least 1. Received: 0 5"),
+        (
+            {"models": (path,), "size": (0, 5)},
+            "size takes a height and a width of at least 1, and 1073741824 pixels at most. Received: 0 5",
+        ),
         ({"models": (path,), "images": (str(tmp_path / "nothing"),)}, "nothing: no such file"),
         ({"models": (path,), "images": (str(tmp_path / "clip.mp4"),)}, "images has no images, but videos: .*clip.mp4"),
         ({"models": (path, other)}, "b.onnx: has other classes than .*a.onnx; compare models of the same"),

@@ -230,7 +230,10 @@ def test_a_file_that_differs_is_not_left_behind(tmp_path):
     ("words", "message"),
     [
         (["--int8"], "--int8 needs --calibrate DIR"),
-        (["--size", "0", "8"], "--size takes a height and a width of at least 1. Received: 0 8"),
+        (
+            ["--size", "0", "8"],
+            "--size takes a height and a width of at least 1, and 1073741824 pixels at most. Received: 0 8",
+        ),
         (["--batch", "2"], "--batch 2 needs --size H W: where the number of images is fixed, their size is, too"),
         (["--size", "8", "8", "--batch", "0"], "--batch must be at least 1. Received: 0"),
         (["--photographs", "0"], "--photographs must be at least 1"),

@@ -55,7 +55,7 @@ def unprovided(folders, files):
     paths = [path for folder in folders for kind in ("*.py", "*.ipynb") for path in ROOT.glob(f"{folder}{kind}")]
     paths = [path for path in paths if not str(path.relative_to(ROOT)).startswith(ELSEWHERE)]
     assert len(paths) > 3
-    ours = {"keras_fcn", "export", *(path.stem for path in paths)}
+    ours = {"keras_fcn", "export", "commands", *(path.stem for path in paths)}
     names = {(path.name, name) for path in paths for name in imported(code_of(path))}
     given = required(files)
     return sorted(

@@ -65,7 +65,7 @@ def test_rasters_arrays_and_pictures_are_predicted_alike(run, data, tmp_path):
     call = Call("predict.py", run, tmp_path / "b.png", *arguments)
     assert (call.status, call.err) == (
         2,
-        f"error: {tmp_path}/b.png: has 4 channels, there is no 8 of --channels 1,2,3,8\n",
+        f"error: {tmp_path}/b.png: has 4 channels, there is no 8 of --channels 1,2,3,8; name channels from 1 to 4\n",
     )
     assert Call("predict.py", run, tmp_path / "b.png", *arguments, "--channels", "4").status == 0
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out/masks/b.png")), expected)

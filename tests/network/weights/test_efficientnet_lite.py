@@ -89,7 +89,9 @@ def test_a_package_with_another_file_is_refused(lite0, monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"^weights='imagenet': lite should hold one .pth file. Received: none$"):
         efficientnet_lite.load_package(lite0, "lite")
     (tmp_path / "lite/models/a.pth").write_bytes(b"\x80\x02N.")
-    with pytest.raises(UserError, match=r"a.pth: is a pickle, but not of torch.save$"):
+    with pytest.raises(
+        UserError, match=r"a.pth: is a pickle, but not of torch.save; download or save it again, or give another$"
+    ):
         efficientnet_lite.load_package(lite0, "lite")
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from bad_inputs import material
-from bad_inputs.case import Case
-from bad_inputs.kinds.images import HTML, png
-from bad_inputs.material import encoded, ids, write
+from commands.bad_inputs import material
+from commands.bad_inputs.case import Case
+from commands.bad_inputs.kinds.images import HTML, png
+from commands.bad_inputs.material import encoded, ids, write
 from PIL import Image
 
 KIND = "Masks"

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bad_inputs import material
-from bad_inputs.case import Case
-from bad_inputs.kinds.images import GOOD, HTML, JPEG, png
-from bad_inputs.material import encoded, photo
+from commands.bad_inputs import material
+from commands.bad_inputs.case import Case
+from commands.bad_inputs.kinds.images import GOOD, HTML, JPEG, png
+from commands.bad_inputs.material import encoded, photo
 from servers import INFER, PREDICT, RunningServer, serving
 
 from keras_fcn import UserError

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import annotated
-from bad_inputs.case import Case
-from bad_inputs.kinds.images import HTML
-from bad_inputs.material import write
+from commands.bad_inputs.case import Case
+from commands.bad_inputs.kinds.images import HTML
+from commands.bad_inputs.material import write
 
 KIND = "Annotations"
 NAMES = [*"abcdefgh"]

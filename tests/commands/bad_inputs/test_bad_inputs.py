@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from bad_inputs.judging import faults, run
-from bad_inputs.table import PAGE, SAMPLE, all_cases, counts, examples, table, written
+from commands.bad_inputs.judging import faults, run
+from commands.bad_inputs.table import PAGE, SAMPLE, all_cases, counts, examples, table, written
 
 pytest.importorskip("onnx", reason="pip install -r requirements-formats.txt")
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from bad_inputs import material
-from bad_inputs.case import Case
-from bad_inputs.kinds.images import HTML
-from bad_inputs.material import encoded, photo, write
+from commands.bad_inputs import material
+from commands.bad_inputs.case import Case
+from commands.bad_inputs.kinds.images import HTML
+from commands.bad_inputs.material import encoded, photo, write
 
 KIND = "Settings"
 _LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -8,10 +8,10 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bad_inputs import material
-from bad_inputs.case import Case
-from bad_inputs.kinds.images import HTML
-from bad_inputs.material import encoded, photo, write
+from commands.bad_inputs import material
+from commands.bad_inputs.case import Case
+from commands.bad_inputs.kinds.images import HTML
+from commands.bad_inputs.material import encoded, photo, write
 from onnx_files import write_onnx
 
 KIND = "Models and runs"

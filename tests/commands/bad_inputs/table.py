@@ -1,4 +1,4 @@
-"""All cases by kind, and the table of them in the docs: `BAD_INPUTS=write python -m pytest tests/bad_inputs`."""
+"""All cases by kind, and their table in the docs: `BAD_INPUTS=write python -m pytest tests/commands/bad_inputs`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import importlib
 import re
 from pathlib import Path
 
-from bad_inputs.case import Case
+from commands.bad_inputs.case import Case
 
-PAGE = Path(__file__).parents[2] / "docs/explanation/bad_inputs.md"
+PAGE = Path(__file__).parents[3] / "docs/explanation/bad_inputs.md"
 KINDS = (
     "images", "masks", "tables", "annotations", "folders", "options", "settings", "weights", "models", "requests",
 )  # fmt: skip
@@ -32,7 +32,7 @@ def all_cases() -> list[tuple[str, Case]]:
     """Returns all cases, each with its kind."""
     found = []
     for name in KINDS:
-        module = importlib.import_module(f"bad_inputs.kinds.{name}")
+        module = importlib.import_module(f"commands.bad_inputs.kinds.{name}")
         found += [(module.KIND, case) for case in module.cases()]
     return found
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from bad_inputs.case import SCRIPTS, Case
+from commands.bad_inputs.case import SCRIPTS, Case
 from conftest import Call
 from tiny_runs import eagerly
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from bad_inputs import material
-from bad_inputs.case import Case
-from bad_inputs.material import encoded, photo, write
+from commands.bad_inputs import material
+from commands.bad_inputs.case import Case
+from commands.bad_inputs.material import encoded, photo, write
 from PIL import Image
 
 KIND = "Images"

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bad_inputs import material
-from bad_inputs.case import Case
-from bad_inputs.material import encoded, photo, write
+from commands.bad_inputs import material
+from commands.bad_inputs.case import Case
+from commands.bad_inputs.material import encoded, photo, write
 
 KIND = "Folders"
 

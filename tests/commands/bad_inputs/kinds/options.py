@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from bad_inputs import material
-from bad_inputs.case import Case
+from commands.bad_inputs import material
+from commands.bad_inputs.case import Case
 
 from export.onnx import OnnxOptions
 from export.saved_model import ExportOptions

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bad_inputs import material
-from bad_inputs.case import Case
-from bad_inputs.material import encoded, ids, photo, write
+from commands.bad_inputs import material
+from commands.bad_inputs.case import Case
+from commands.bad_inputs.material import encoded, ids, photo, write
 from PIL import Image
 
 KIND = "Classes and lists"

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from bad_inputs import material
-from bad_inputs.case import Case
-from bad_inputs.kinds.images import HTML
-from bad_inputs.material import encoded, photo, write
+from commands.bad_inputs import material
+from commands.bad_inputs.case import Case
+from commands.bad_inputs.kinds.images import HTML
+from commands.bad_inputs.material import encoded, photo, write
 from torch_files import legacy_file, zip_file
 
 KIND = "Weights"
