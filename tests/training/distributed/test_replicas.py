@@ -22,6 +22,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_visible_devices([], "GPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # a third of the time
 import keras, numpy as np
 from keras_fcn.training import build
 from keras_fcn.runs.config import TrainConfig
