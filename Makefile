@@ -10,9 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 VERSIONS := $(if $(filter 0,$(PINNED)),--upgrade --upgrade-strategy eager,--constraint constraints.txt)
-# Where tests write 13 GB, of which little stays longer than its test: in memory, unless TMPDIR says where.
+# Where tests write: 13 GB in all, never one at a time. In memory, unless TMPDIR says where.
 ifndef TMPDIR
-IN_MEMORY := $(shell [ -w /dev/shm ] && awk '/MemAvailable/ && $$2 > 14000000 {print "TMPDIR=/dev/shm"}' /proc/meminfo)
+IN_MEMORY := $(shell [ -w /dev/shm ] && awk '/MemAvailable/ && $$2 > 11000000 {print "TMPDIR=/dev/shm"}' /proc/meminfo)
 endif
 PYTEST = $(IN_MEMORY) $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 FAST := system runs images datasets drawing pipeline prediction training/losses network/cost \

@@ -92,7 +92,7 @@ MARKED = {
     "16 bits of which 12 are used": (
         "dark.png",
         encoded(Image.fromarray(np.full(material.SIZE, 4000, np.uint16))),
-        "4,095",
+        "values of 12 bits",
     ),
 }
 """What is read, with a line about what was not."""
