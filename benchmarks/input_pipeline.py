@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import math
 import multiprocessing
 import os
 import sys
@@ -25,6 +24,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
+from large_images import large_windows
 
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.startup import start_tensorflow
@@ -160,45 +160,6 @@ def our_seconds(pairs, options: BenchmarkOptions) -> tuple[np.ndarray, np.ndarra
     return laps[0], laps[1]
 
 
-def large_pairs(pairs, folder: Path, options: BenchmarkOptions):
-    """Returns windows of eight large images, JPEGs and palette PNGs as the data set's, and prints what they took."""
-    from PIL import Image
-
-    from keras_fcn.datasets.windows import cut_large
-    from keras_fcn.images.masks import write_label
-    from keras_fcn.images.photos import read_image
-
-    side = math.isqrt(options.large * 1_000_000)
-    images, labels = [], []
-    for number in range(8):
-        image, label = np.empty((side, side, 3), np.uint8), np.empty((side, side), np.uint8)
-        for index, (top, left) in enumerate(itertools.product(range(0, side, 256), repeat=2)):
-            source = (8 * index + number) % len(pairs)
-            tile = slice(top, min(top + 256, side)), slice(left, min(left + 256, side))
-            shape = tuple(part.stop - part.start for part in tile)
-            for whole, part in (
-                (image, read_image(pairs.images[source])),
-                (label, pairs.read_label(pairs.labels[source])),
-            ):
-                part = np.pad(part, [(0, 256), (0, 256), (0, 0)][: part.ndim], "wrap")
-                whole[tile] = part[: shape[0], : shape[1]]
-        images.append(folder / f"{number}.jpg")
-        labels.append(folder / f"{number}.png")
-        Image.fromarray(image).save(images[-1], quality=92)
-        write_label(labels[-1], label, pairs.classes)
-    watch = Watch()
-    read_image(images[0]), pairs.read_label(labels[0])
-    print(f"a whole image of {options.large} megapixels and its mask are decoded in {watch.lap()[0]:.2f} s")
-    whole = dataclasses.replace(pairs, images=tuple(images), labels=tuple(labels))
-    height, width = options.crop_size
-    cut = cut_large(whole, dict.fromkeys(images, (side, side)), (height, width))
-    print(f"{cut.line}, in {watch.lap()[0]:.1f} s")
-    count = options.pairs or len(pairs)
-    chosen = [index * len(cut.pairs) // count for index in range(count)]
-    images, labels = (tuple(part[index] for index in chosen) for part in (cut.pairs.images, cut.pairs.labels))
-    return dataclasses.replace(cut.pairs, images=images, labels=labels)
-
-
 def forget(pairs) -> None:
     """Asks the system to drop what it keeps of the pixels of windows from its memory."""
     for path in {path.parent / "pixels" for part in (pairs.images, pairs.labels) for path in part}:
@@ -234,7 +195,12 @@ def main() -> None:
     floor_seconds(pool, paths)  # from here on, the files are in the page cache
     scratch = tempfile.TemporaryDirectory()
     os.environ["KERAS_FCN_CACHE"] = scratch.name
-    large = None if options.large is None else large_pairs(pairs, Path(scratch.name), options)
+    large = None
+    if options.large is not None:
+        windows = large_windows(pairs, Path(scratch.name), options.large, options.crop_size)
+        chosen = [index * len(windows) // count for index in range(count)]
+        images, labels = (tuple(part[index] for index in chosen) for part in (windows.images, windows.labels))
+        large = dataclasses.replace(windows, images=images, labels=labels)
     peak_megabytes()
     others = {suffix: rewritten(pairs, suffix, Path(scratch.name)) for suffix in options.masks}
     rounds: list[dict[str, np.ndarray]] = []
