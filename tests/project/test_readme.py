@@ -26,7 +26,8 @@ SCRIPTS = (
     "export/web/__main__.py",
     "benchmarks/train_step.py",
     "benchmarks/inference.py", "benchmarks/serving.py", "benchmarks/quality.py",
-    "benchmarks/attacks.py", "benchmarks/input_pipeline.py", "benchmarks/large_images.py", "benchmarks/served_engines.py",
+    "benchmarks/attacks.py", "benchmarks/input_pipeline.py", "benchmarks/large_images.py",
+    "benchmarks/served_engines.py",
 )  # fmt: skip
 ELSEWHERE = {
     "--logdir", "--labels", "--directory", "--output", "--no-deps", "--rm", "--model-repository", "--onnx",
