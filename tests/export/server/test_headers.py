@@ -3,35 +3,10 @@
 import struct
 
 import pytest
-import tensorflow as tf
+from headers import require_agreement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kinds_of_files import PHOTOS, write_photo
-
-from export.formats.file_limits import FileLimits
-from export.formats.graph import image_header
-from export.server.model.files.header import BadImageError, read_header
-
-MAX_PIXELS = 10_000
-LIMITS = FileLimits(MAX_PIXELS, max_scans=10, max_texts=1)
-
-
-@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
-def header(data):
-    return image_header.read_header(data, LIMITS)
-
-
-def require_agreement(data):
-    """Compares size and fault with those of the graph."""
-    right = header(data)
-    try:
-        found, fault = read_header(data, LIMITS), ""
-    except BadImageError as error:
-        found, fault = None, str(error)
-    assert fault == right.fault.numpy().decode()
-    if found is not None:
-        size = (int(right.height), int(right.width))
-        assert found == (size if int(right.orientation) < 5 else size[::-1])
 
 
 @pytest.mark.parametrize("name", PHOTOS)

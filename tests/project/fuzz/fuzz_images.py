@@ -1,55 +1,29 @@
 """Harnesses of image files: what tells their size, and masks that are decoded in two ways."""
 
-import functools
 import io
 from unittest import mock
 
 import numpy as np
 from changes import of_bytes, of_png
 from harness import Harness, refused_in_a_line, scratch
+from headers import require_agreement
 from kinds_of_files import write_photo
 from PIL import Image
 
-from export.formats.file_limits import FileLimits
 from export.server.model.files.decoding import decode
-from export.server.model.files.header import BadImageError, read_header
+from export.server.model.files.header import BadImageError
 from keras_fcn.images import pillow
 from keras_fcn.images.bands.npy import read_npy
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import encode_label, read_value_label
 from keras_fcn.images.photos import is_plain_jpeg, read_image
 
-LIMITS = FileLimits(10_000, max_scans=10, max_texts=1)
 CLASSES = ClassTable.numbered(5)
 
 
 def _few_pixels():
     """Lowers the limit of pixels, so that what one file may take shows in the memory of the process."""
     return mock.patch.object(pillow, "MOST_PIXELS", 1 << 22)
-
-
-@functools.cache
-def _in_graph():
-    import tensorflow as tf
-
-    from export.formats.graph import image_header
-
-    signature = [tf.TensorSpec([], tf.string)]
-    return tf.function(lambda data: image_header.read_header(data, LIMITS), input_signature=signature)
-
-
-def require_agreement(data):
-    """Compares a header's size and fault with those of the graph; returns the size of an image without a fault."""
-    right = _in_graph()(data)
-    try:
-        found, fault = read_header(data, LIMITS), ""
-    except BadImageError as error:
-        found, fault = None, str(error)
-    assert fault == right.fault.numpy().decode()
-    if found is not None:
-        size = (int(right.height), int(right.width))
-        assert found == (size if int(right.orientation) < 5 else size[::-1])
-    return found
 
 
 def check_header(data):
