@@ -1,4 +1,4 @@
-"""All cases by kind, and their table in the docs: `BAD_INPUTS=write python -m pytest tests/commands/bad_inputs`."""
+"""All cases by kind, and what the docs show of them: `BAD_INPUTS=write python -m pytest tests/commands/bad_inputs`."""
 
 from __future__ import annotations
 
@@ -58,10 +58,8 @@ def table(rows: list[Row]) -> str:
 
 
 def examples(lines: dict[str, str]) -> str:
-    """Returns a line of each kind as a table, by the case's name."""
-    head = ["| input | line |", "|---|---|"]
-    escaped = {name: line.replace("|", "\\|") for name, line in lines.items()}
-    return "\n".join([*head, *(f"| {name} | `{line}` |" for name, line in escaped.items())])
+    """Returns a line of each kind in a list, by the case's name; a table would cut long lines off."""
+    return "\n".join(f"- {name}: `` {line} ``" for name, line in lines.items())
 
 
 def written(page: str, name: str, content: str) -> str:
