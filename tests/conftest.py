@@ -46,9 +46,13 @@ LONGEST = (
 """Files that take longest come first, lest one process is left with one of them at the end."""
 
 
-def pytest_configure(config) -> None:
-    """Starts TensorFlow before the first test file imports it, but not where xdist only deals out the files."""
-    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session) -> None:
+    """Starts TensorFlow before the first test file imports it, but not where xdist only deals out the files.
+
+    In xdist's processes pytest-cov starts here, too, and first: what TensorFlow brings of ours is seen, and spared the rest.
+    """
+    if hasattr(session.config, "workerinput") or not session.config.getoption("numprocesses", None):
         start_tensorflow()
         untraced.spare()
         gc.freeze()  # what these packages consist of is never garbage
