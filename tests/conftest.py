@@ -50,7 +50,7 @@ LONGEST = (
 def pytest_sessionstart(session) -> None:
     """Starts TensorFlow before the first test file imports it, but not where xdist only deals out the files.
 
-    In xdist's processes pytest-cov starts here, too, and first: what TensorFlow brings of ours is seen, and spared the rest.
+    In xdist's processes pytest-cov starts here, too, and before: it sees what TensorFlow imports of ours.
     """
     if hasattr(session.config, "workerinput") or not session.config.getoption("numprocesses", None):
         start_tensorflow()
