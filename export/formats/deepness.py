@@ -64,7 +64,7 @@ def score_graph(model: keras.Model, size: tuple[int, int] | None) -> Any:
     spec = tf.TensorSpec([None, 3, height, width], tf.float32, name="images")
     temperature, decide = Parts(model).logits.temperature, decision_of(model)
 
-    @tf.function(input_signature=[spec])
+    @tf.function(autograph=False, input_signature=[spec])
     def scores(images: tf.Tensor) -> tf.Tensor:
         pixels = tf.round(tf.transpose(images, (0, 2, 3, 1)) * 255)  # the very bytes that were divided by 255
         logits = keras.tree.flatten(model(pixels, training=False))[0]
@@ -76,7 +76,7 @@ def score_graph(model: keras.Model, size: tuple[int, int] | None) -> Any:
         return tf.transpose(probabilities, (0, 3, 1, 2))
 
     frozen = convert_variables_to_constants_v2(scores.get_concrete_function())
-    return tf.function(lambda images: {"probabilities": frozen(images)[0]}, input_signature=[spec])
+    return tf.function(lambda images: {"probabilities": frozen(images)[0]}, autograph=False, input_signature=[spec])
 
 
 def _write(graph: Any, path: Path, network: keras.Model, images: object, *, resolution: float, opset: int) -> None:

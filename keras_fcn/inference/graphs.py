@@ -50,7 +50,7 @@ def segmenter(model: keras.Model) -> Segment:
     """Returns the graph from images uint8 [N, H, W, 3] of any size to class ids uint8 [N, H, W]."""
     logits, temperature, decide = _inference(model), Parts(model).logits.temperature, decision_of(model)
 
-    @tf.function(input_signature=[images_of(model)])
+    @tf.function(autograph=False, input_signature=[images_of(model)])
     def segment(images: tf.Tensor) -> tf.Tensor:
         return decide.of_logits(for_any_number(logits, images), temperature)
 
@@ -61,7 +61,7 @@ def probability_function(model: keras.Model) -> ProbabilityFunction:
     """Returns the graph from images uint8 [N, H, W, channels] of any size to probabilities float32 [N, H, W, C]."""
     logits, temperature = _inference(model), Parts(model).logits.temperature
 
-    @tf.function(input_signature=[images_of(model)])
+    @tf.function(autograph=False, input_signature=[images_of(model)])
     def probabilities(images: tf.Tensor) -> tf.Tensor:
         return softmax_at(temperature, for_any_number(logits, images))
 

@@ -96,8 +96,11 @@ def build_plain(image):
 
 def summed_errors(labels, logits):
     valid = tf.not_equal(labels, 255)
+    number = tf.reduce_sum(tf.cast(valid, tf.float32))
+    if number == 0:  # a tensor, which only a function that TensorFlow rewrites can ask
+        return 0.0, number
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.where(valid, tf.cast(labels, tf.int32), 0), logits)
-    return tf.reduce_sum(tf.where(valid, losses, 0.0)), tf.reduce_sum(tf.cast(valid, tf.float32))
+    return tf.reduce_sum(tf.where(valid, losses, 0.0)), number
 
 
 def darken(image, label, seed):

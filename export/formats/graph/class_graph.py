@@ -62,7 +62,7 @@ def class_graph(
         border = stride // 2
         return tf.nn.depth_to_space(pixels, stride)[:, border : border + height, border : border + width]
 
-    @tf.function(input_signature=[spec])
+    @tf.function(autograph=False, input_signature=[spec])
     def computed(images: tf.Tensor) -> dict[str, tf.Tensor]:
         lengths = _lengths(images)
         scaled_size = [scaled_length(length, input_scale) for length in lengths]
@@ -91,7 +91,7 @@ def class_graph(
 
     concrete = computed.get_concrete_function()
     frozen, names = convert_variables_to_constants_v2(concrete), sorted(concrete.structured_outputs)
-    return tf.function(lambda images: dict(zip(names, frozen(images))), input_signature=[spec])
+    return tf.function(lambda images: dict(zip(names, frozen(images))), autograph=False, input_signature=[spec])
 
 
 def _last_upsampling(

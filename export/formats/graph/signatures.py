@@ -87,15 +87,15 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> Signatures:
     def segment(images: tf.Tensor) -> tf.Tensor:
         return network.classes(images, lambda logits: metadata.decide.of_logits(logits, temperature))
 
-    @tf.function(input_signature=[IMAGE_BYTES])
+    @tf.function(autograph=False, input_signature=[IMAGE_BYTES])
     def from_files(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return segment_files(image_bytes, segment, num_classes, metadata.limits)
 
-    @tf.function(input_signature=[spec])
+    @tf.function(autograph=False, input_signature=[spec])
     def to_classes(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"classes": segment(images)}
 
-    @tf.function(input_signature=[spec])
+    @tf.function(autograph=False, input_signature=[spec])
     def to_probabilities(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"probabilities": softmax_at(temperature, network.logits(images))}
 
@@ -103,7 +103,7 @@ def build_signatures(model: keras.Model, metadata: Metadata) -> Signatures:
         **({FILE_SIGNATURE: from_files} if spec.shape[-1] == 3 else {}),  # a JPEG holds no other channels
         SIGNATURE: to_classes,
         PROBABILITIES_SIGNATURE: to_probabilities,
-        METADATA_SIGNATURE: tf.function(metadata.tensors, input_signature=[]),
+        METADATA_SIGNATURE: tf.function(metadata.tensors, autograph=False, input_signature=[]),
     }
     return Signatures(functions, network.variables)
 
@@ -149,7 +149,7 @@ class _Network:
             def network(images: tf.Tensor, training: bool) -> tf.Tensor:
                 return upscore.blocks(keras.tree.flatten(scorer(images, training=training))[0])
 
-        @tf.function(input_signature=[images_of(model)])
+        @tf.function(autograph=False, input_signature=[images_of(model)])
         def values(images: tf.Tensor) -> tf.Tensor:
             return network(tf.cast(filled(images), tf.float32), training=False)
 

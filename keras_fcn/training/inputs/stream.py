@@ -81,7 +81,7 @@ class TrainingStream:
         count, parts = len(self._pairs), Parts(model)
         passes = math.ceil(self._frozen_steps * self.images_per_step / count)
         self.plan = plan_cache(model, self.augmentation.crop_size, count, gigabytes, passes)
-        self._features = tf.function(lambda images: parts.features(tf.cast(images, tf.float32)))
+        self._features = tf.function(lambda images: parts.features(tf.cast(images, tf.float32)), autograph=False)
 
     def shorten(self, steps: int) -> None:
         """Takes so many steps' images, of all parts and some perhaps twice, for all there are, and their features once.

@@ -74,7 +74,7 @@ class SegmentationLoss(keras.losses.Loss):
 
     def _function(self, term: str | Term) -> Term:
         if callable(term):
-            return term
+            return tf.function(term)  # which may ask tensors in an `if`; ours do not, and are traced as they are
         function = resolve_name(LOSSES[term])
         if term != "cross_entropy":
             return function

@@ -97,7 +97,7 @@ def restore_statistics(backbone: keras.Model, images: Iterable[tf.Tensor]) -> No
     layers = [layer for layer in batch_norms(backbone) if layer.scale and layer.center]
     inputs = keras.Model(backbone.input, [layer.input for layer in layers])
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def moments(batch: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
         return [tf.nn.moments(x, [0, 1, 2]) for x in inputs(batch, training=False)]
 

@@ -71,7 +71,8 @@ class TrainingStep:
         self._score_features = parts.scorer("features") if from_features else None
         by_image = not tf.config.list_logical_devices("GPU")
         self._heads = [ScoreLoss(layer, loss, by_image) for layer in parts.heads]
-        self._differentiate = tf.function(self._gradients, jit_compile=True) if xla else self._gradients
+        compiled = tf.function(self._gradients, autograph=False, jit_compile=True)
+        self._differentiate = compiled if xla else self._gradients
         self._sums = [_gradient_sum(v) for group in groups for v in group.variables] if accumulate > 1 else []
         self.step = tf.Variable(0, dtype=tf.int64, name="step")
         self.loss_sum = tf.Variable(0.0, name="loss_sum")
@@ -86,7 +87,7 @@ class TrainingStep:
         for number, batch in enumerate(batches, start=1):
             self._make(batch, is_backbone_frozen, number == len(batches))
 
-    @tf.function
+    @tf.function(autograph=False)
     def _make(self, batch: Batch, is_backbone_frozen: bool, is_last: bool) -> None:
         with _frozen(self._backbone) if is_backbone_frozen else contextlib.nullcontext():
             losses = self._strategy.run(self._replica_step, args=(batch, is_backbone_frozen, is_last))
