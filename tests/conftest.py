@@ -198,7 +198,7 @@ def exported(trained, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def server(exported):
     """A running server of `exported`, which takes bodies of half a megabyte; tests only ask it."""
-    with serving(exported, "--max-body-mb", 0.5) as running:
+    with serving(exported, "--max-body-mb", 0.5, seen=True) as running:
         yield running
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import shutil
+import sys
 import tarfile
 
 import numpy as np
@@ -34,6 +35,15 @@ VOC = ClassTable.voc()
 
 def by_brightness(images):
     return np.where(np.asarray(images).mean(axis=-1) > 127, 8, 0).astype(np.uint8)
+
+
+def test_pairs_are_read_to_the_same_without_tensorflow(toy, monkeypatch):
+    pairs = open_pairs(toy, "train")
+    with_it = evaluate(by_brightness, pairs)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    without = evaluate(by_brightness, pairs)
+    np.testing.assert_array_equal(without.confusion_matrix, with_it.confusion_matrix)
+    assert (without.image_mean_iou, len(pairs)) == (with_it.image_mean_iou, 10)
 
 
 def test_a_run_is_evaluated_on_its_own_validation_images(tmp_path):

@@ -13,7 +13,9 @@ from PIL import Image, ImageDraw
 
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.prediction.annotations.coco import coco, coordinates, merged_coco
+from keras_fcn.prediction.annotations.cvat import merged_cvat
 from keras_fcn.prediction.annotations.geojson import geojson, polygons
+from keras_fcn.prediction.annotations.label_studio import merged_label_studio
 
 needs_rasterio = pytest.mark.skipif(
     importlib.util.find_spec("rasterio") is None,
@@ -181,6 +183,18 @@ def test_pillow_paints_the_same():
 
 
 @needs_pycocotools
+@pytest.mark.parametrize(
+    ("merged", "empty", "others"),
+    [
+        (merged_cvat, b"<annotations>\n</annotations>\n", [b"<annotations", b"<annotations></annotations>", b""]),
+        (merged_label_studio, b"[]\n", [b"[", b"[]", b"{}", b'[{"data": {}}]', b"[1, 2]"]),
+    ],
+)
+def test_files_in_another_form_are_left_out_of_a_merged_one(merged, empty, others):
+    left_out = []
+    assert (b"".join(merged(others, left_out)), left_out) == (empty, others)
+
+
 def test_files_of_many_images_are_merged_into_one():
     tables = [coco(f"{name}.jpg", np.roll(DONUTS, shift), VOC) for shift, name in enumerate(["a", "é"])]
     merged = json.loads(b"".join(merged_coco((json.dumps(table).encode() for table in tables), [])))

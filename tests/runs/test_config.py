@@ -170,6 +170,8 @@ def test_a_run_cannot_be_resumed_as_another(run, words):
         ("seed: !!python/object/apply:os.getcwd []", "seed"),  # a text like any other: nothing is made of it
         ("seed: !!python/name:os.getcwd", "seed"),
         ("flip: maybe", "flip must be one of none, horizontal, vertical, both, turns. Received: maybe"),
+        ("#" * 262_145, "has more than 256 KiB, so it is no file of settings; give another"),
+        ("model: lraspp\ncontext: mean", "--context and --upscore-init are for fcn32s, .* Received: --model lraspp"),
     ],
 )
 def test_a_wrong_config_file_is_named(tmp_path, text, message):

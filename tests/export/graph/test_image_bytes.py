@@ -72,6 +72,17 @@ def test_every_kind_of_image_is_decoded_as_viewers_show_it(tmp_path):
         np.testing.assert_array_equal(ids, mixed(shown(path)), err_msg=path.name)
 
 
+def test_operations_one_by_one_do_what_the_graph_does(tmp_path):
+    """Outside of a graph, where every line of Python is seen; scans are counted where there may be too many."""
+    files = tf.constant([photo(tmp_path, name) for name in ("turned 6.jpg", "turned 5.png")])
+    strict = LIMITS._replace(max_scans=0)
+    alone, graph = (function(files) for function in (lambda data: segment_files(data, mixed, 251, LIMITS), segment))
+    for name in graph:
+        np.testing.assert_array_equal(alone[name], graph[name])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"image_bytes\[0\] takes too long to decode: .* 0 scans"):
+        segment_files(files[:1], mixed, 251, strict)
+
+
 def test_interlaced_and_one_pixel_images():
     pixels = np.random.default_rng(0).integers(0, 256, (13, 10, 3), np.uint8)
     first, second = mask([interlaced_png(pixels), interlaced_png(pixels[:1, :1])])

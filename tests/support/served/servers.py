@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 
+import coverage
 import numpy as np
 import pytest
 from PIL import Image
@@ -65,8 +66,10 @@ def wait_until(condition):
 
 
 @contextlib.contextmanager
-def serving(directory, *options, program=("-m", "export.serve")):
-    """Runs a server of an exported model while the block runs."""
+def serving(directory, *options, program=("-m", "export.serve"), seen=False):
+    """Runs a server of an exported model while the block runs; if it is `seen`, by coverage, too, where that looks."""
+    seen = seen and coverage.Coverage.current() is not None
+    program = [Path(__file__).with_name("seen_server.py")] if seen else program
     words = [sys.executable, "-u", *program, directory, "--port", 0, *options]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
@@ -86,6 +89,9 @@ def serving(directory, *options, program=("-m", "export.serve")):
         while "listening at http://" not in (line := lines.get(timeout=DEADLINE) or ""):
             assert line, log
         yield RunningServer(process, line.split(" at ")[1].strip().rstrip("/"), log)
+        if seen:
+            process.terminate()
+            process.wait(DEADLINE)
     finally:
         process.kill()
         process.wait()

@@ -132,6 +132,8 @@ def test_faults_of_labels(tmp_path, message):
             "its aliases stand for",
         ),
         ("nc: 2\n", "no file there names the classes of its labels; write `names"),
+        ("names: [cat]\ntrain: data.yaml\n", r"data.yaml: is neither a folder of images nor a .txt that lists them"),
+        ("names: [cat]\ntrain: labels\n", r"holds no images in images/; put them there, beside labels/"),
     ],
 )
 def test_faults_of_data_yaml(tmp_path, yaml, message):
@@ -140,6 +142,17 @@ def test_faults_of_data_yaml(tmp_path, yaml, message):
     with pytest.raises(UserError, match=message) as caught:
         open_pairs(tmp_path, "train")
     assert "\n" not in str(caught.value)
+
+
+def test_two_files_of_names_and_images_without_any_label_are_refused(tmp_path):
+    write(tmp_path / "data.yaml", "names: [cat]\n")
+    put(tmp_path, [None, None])
+    write(tmp_path / "labels/train/other.txt", SQUARE)
+    with pytest.raises(UserError, match="none of its 2 images in images/ has a file in labels/ of its name"):
+        open_pairs(tmp_path, "train")
+    write(tmp_path / "more.yml", "names: [dog]\n")
+    with pytest.raises(UserError, match=r"data\.yaml and more\.yml both name classes; move one of them away"):
+        open_pairs(tmp_path, "train")
 
 
 def test_a_file_is_no_folder(tmp_path):
