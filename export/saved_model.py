@@ -132,7 +132,7 @@ def main() -> None:
     """Exports, and prints the folder and the comparisons."""
     options = parse_options(ExportOptions, sys.argv[1:])
     require_writable(options.directory, is_folder=True)
-    start_tensorflow()
+    start_tensorflow(whole=False)
     from export.formats.verification import format_comparisons
     from keras_fcn.inference.engines.opening import find_model
     from keras_fcn.inference.models import load_model, with_thresholds

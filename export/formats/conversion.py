@@ -268,7 +268,7 @@ def export_as(form: Format, options: FormatOptions) -> None:
     """Exports as a command line's options say, and prints the comparisons, the file's size and its speed."""
     require_installed(form, options.int8)
     require_writable(options.directory, is_folder=True)
-    start_tensorflow()
+    start_tensorflow(whole=False)
     from export.formats.calibration import Calibration
     from export.formats.verification import format_comparisons
     from keras_fcn.inference.engines.opening import find_model

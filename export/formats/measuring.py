@@ -60,7 +60,7 @@ def measure(task: Task) -> dict[str, Any]:
     """
     path = Path(task.model)
     if uses_tensorflow(path):
-        start_tensorflow(list_devices=False)
+        start_tensorflow(list_devices=False, whole=False)
     engine = open_engine(path, task.threads, task.precision)
     segment = engine.segment
     if engine.whole is not None and engine.score is not None:  # in tiles, what predict.py takes in tiles

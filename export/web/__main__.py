@@ -75,7 +75,7 @@ def main() -> None:
 
 def _exported(path: Path, folder: Path, threshold: tuple[str, ...]) -> Path:
     """Exports a network as an ONNX file into a folder."""
-    start_tensorflow()
+    start_tensorflow(whole=False)
     from export.formats.verification import format_comparisons
     from keras_fcn.inference.models import load_model, with_thresholds
 

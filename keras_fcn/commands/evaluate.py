@@ -207,7 +207,7 @@ def main() -> None:
     from keras_fcn.inference.engines.opening import uses_tensorflow
 
     if any(map(uses_tensorflow, options.models)):
-        start_tensorflow()
+        start_tensorflow(whole=False)
     data = options.dataset()
     if options.submission is not None:
         _submit(options, options.submission, data.data)

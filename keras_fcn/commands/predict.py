@@ -235,7 +235,7 @@ def _require_writable(options: PredictOptions) -> None:
 
 
 def _start_tensorflow(options: PredictOptions) -> None:
-    start_tensorflow(list_devices=not options.ray)
+    start_tensorflow(list_devices=not options.ray, whole=False)
     if options.ray:
         import tensorflow as tf
 

@@ -66,7 +66,7 @@ class SummaryOptions(Options):
 def main() -> None:
     """Builds the network, prints its summary, and writes it as JSON if --json is given."""
     options = parse_options(SummaryOptions, sys.argv[1:])
-    start_tensorflow()
+    start_tensorflow(whole=False)
     from keras_fcn.network.cost.complexity import summarize
     from keras_fcn.network.fcn import build_fcn
 

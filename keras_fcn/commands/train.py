@@ -166,7 +166,7 @@ def _train(options: TrainOptions) -> RunFolder | None:
     if options.ray_workers:
         return train_on_ray(settings, options.ray_workers, options.run_dir, options.resume)
     cluster = joined_cluster(settings.devices.strategy)
-    start_tensorflow(list_devices=cluster is None)
+    start_tensorflow(list_devices=cluster is None, whole=False)
     from keras_fcn.training.train import run_training
 
     result = run_training(settings, options.run_dir, options.resume, tracker=options.tracker)
@@ -179,7 +179,7 @@ def _tune(options: TrainOptions) -> None:
         raise UserError(
             "--tune and --ray-workers exclude each other: trials are trained in this process; leave one out"
         )
-    start_tensorflow()
+    start_tensorflow(whole=False)
     from keras_fcn.training.tuning.tune import tune
 
     tune(

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from keras_fcn.errors import UserError
@@ -21,18 +21,24 @@ from keras_fcn.system.machine import granted_cores
 DRIVER = Path("/proc/driver/nvidia/gpus")
 """Where NVIDIA's driver lists GPUs on Linux."""
 
+NOT_OURS = ("jax", "matplotlib", "sklearn")
+"""What TensorFlow and Keras import, where it is installed, for parts of theirs that no command of ours uses."""
 
-def start_tensorflow(onednn: bool = True, list_devices: bool = True) -> None:
+
+def start_tensorflow(onednn: bool = True, list_devices: bool = True, whole: bool = True) -> None:
     """Imports TensorFlow without its log output, with oneDNN's kernels unless the user turned them off.
 
-    On CPUs without AVX-512, TensorFlow leaves oneDNN off, although training is then about a quarter slower.
+    On CPUs without AVX-512, TensorFlow leaves oneDNN off, although training is then about a quarter slower. Keras
+    computes by TensorFlow, whatever keras.json or KERAS_BACKEND say.
 
     Args:
         onednn: Whether to enable it where TF_ENABLE_ONEDNN_OPTS is not set.
         list_devices: Whether to initialize the devices at once; not before several workers are connected.
+        whole: Whether Keras' wrappers for scikit-learn and its pictures, and LiteRT's conversion from JAX, are wanted,
+            too: importing these packages takes up to a second. A command does without.
 
     Raises:
-        UserError: If TensorFlow is not installed.
+        UserError: If TensorFlow is not installed, or Keras was imported before with another backend.
         FileNotFoundError: If no folder for temporary files can be written.
     """
     if importlib.util.find_spec("tensorflow") is None:
@@ -47,15 +53,43 @@ def start_tensorflow(onednn: bool = True, list_devices: bool = True) -> None:
             os.environ.setdefault(threads, str(granted_cores()))
     if onednn:
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    is_first = "tensorflow" not in sys.modules
-    with stderr_unless_it_fails(), _without_collections() if is_first else contextlib.nullcontext():
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stderr_unless_it_fails())
+        if "tensorflow" not in sys.modules:
+            stack.enter_context(_without_collections())
+            stack.enter_context(_without(() if whole else NOT_OURS))
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")
         if list_devices:
             tf.config.list_logical_devices()  # the first call logs, too
+    require_backend()
     if list_devices:
         report_unused_gpu()
+
+
+def require_backend() -> None:
+    """Raises UserError if Keras computes by another library than TensorFlow."""
+    keras = sys.modules.get("keras")  # which TensorFlow imports
+    if keras is not None and (received := keras.backend.backend()) != "tensorflow":
+        raise UserError(
+            "Keras must compute by TensorFlow here: set KERAS_BACKEND=tensorflow before it is imported. "
+            f"Received: {received}"
+        )
+
+
+@contextlib.contextmanager
+def _without(packages: Sequence[str]) -> Iterator[None]:
+    """Lets packages seem to be missing, those that are imported already aside."""
+    missing = dict.fromkeys(name for name in packages if name not in sys.modules)
+    sys.modules.update(missing)  # type: ignore[arg-type]  # None: Python's own sign for it
+    try:
+        yield
+    finally:
+        for name in missing:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager

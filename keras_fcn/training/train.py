@@ -23,7 +23,7 @@ from keras_fcn.runs.config_files import read_config
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.known_files import remembering
 from keras_fcn.runs.names import TrackerName
-from keras_fcn.system.startup import report_unused_gpu
+from keras_fcn.system.startup import report_unused_gpu, require_backend
 from keras_fcn.training.build import build_data, build_training
 from keras_fcn.training.distributed.cluster import joined_cluster
 from keras_fcn.training.distributed.devices import build_strategy
@@ -76,6 +76,7 @@ def run_training(
         KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to resume.
     """
     started = time.perf_counter()
+    require_backend()
     run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
     own = own or OwnParts()
     opening = Opening(config, own, run_dir, resume, like)

@@ -54,3 +54,40 @@ def test_nothing_is_searched_for_garbage_while_it_is_imported_nor_afterwards(tmp
     program = "import atexit, gc\natexit.register(lambda: print(gc.get_freeze_count() > 200_000))\n" + COUNTED
     ended = start(tmp_path, f"{REST}\nobjects = [[number] for number in range(100_000)]", program)
     assert (ended.stderr, ended.stdout) == ("", "[] True True\nTrue\n")
+
+
+def test_a_command_spares_itself_packages_that_only_other_users_of_keras_need(tmp_path):
+    for name in ("sklearn", "jax"):
+        (tmp_path / f"{name}.py").write_text("")
+    asked = """
+try:
+    import sklearn, jax
+    print("there")
+except ImportError:
+    print("missing")
+"""
+    program = "start(whole=False)\nimport sklearn, jax\nprint('afterwards')"
+    assert start(tmp_path, REST + asked, program).stdout == "missing\nafterwards\n"
+    assert start(tmp_path, REST + asked).stdout == "there\n"
+    assert start(tmp_path, REST + asked, f"import sklearn, jax\n{program}").stdout == "there\nafterwards\n"
+
+
+KERAS = """
+import os
+class backend:
+    backend = staticmethod(lambda: os.environ.get("KERAS_BACKEND"))
+"""
+
+
+def test_keras_computes_by_tensorflow_whatever_the_user_has_set(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    (tmp_path / "keras.py").write_text(KERAS)
+    (tmp_path / "wrapt.py").write_text("raise ImportError")  # nothing of ours is registered with this Keras
+    brings = f"{REST}\nimport keras"
+    asked = start(tmp_path, brings, "start()\nimport keras\nprint(keras.backend.backend())")
+    assert (asked.stderr, asked.stdout) == ("", "tensorflow\n")
+    late = start(tmp_path, brings, "import keras\nstart()")
+    assert late.stderr.splitlines()[-1].endswith(
+        "UserError: Keras must compute by TensorFlow here: set KERAS_BACKEND=tensorflow before it is imported. "
+        "Received: jax"
+    )

@@ -44,7 +44,7 @@ def open_network(path: Path, large: LargeImages, precision: PrecisionName = "aut
     """
     if not uses_tensorflow(path):
         return Network(path, open_engine(path, precision=precision), large)
-    start_tensorflow()
+    start_tensorflow(whole=False)
     from export.server.model.engine.saved_model import open_saved_model
 
     return open_saved_model(path, large, precision)
