@@ -174,7 +174,7 @@ class ClassTable:
 
     def describe_wrong_id(self, value: int, pixels: int, kinds: int) -> str:
         """Returns the error message about the most frequent of `kinds` values that are no class ids."""
-        others = f" and {kinds - 1} other ids" if kinds > 1 else ""
+        others = f" and {kinds - 1} other id{'s' * (kinds > 2)}" if kinds > 1 else ""
         known = f"ids here are 0 to {self.num_classes - 1}, and {VOID_LABEL} for void"
         return f"class id {value} ({pixels} pixels){others} is out of range: {known}; fix the mask or the class list"
 

@@ -155,7 +155,7 @@ def test_swapped_channels_are_told_by_the_most_frequent_colour():
 
 
 def test_wrong_ids_are_counted():
-    with pytest.raises(DataError, match=r"class id 9 \(2 pixels\) and 1 other ids is out of range") as caught:
+    with pytest.raises(DataError, match=r"class id 9 \(2 pixels\) and 1 other id is out of range") as caught:
         SHIRTS.require_known(np.array([3, 9, 9, 0, 255], np.uint8))
     assert caught.value.kind == "id out of range"
     assert most_frequent(np.array([5, 3, 3, 7, 7, 7])) == (7, 3, 3)

@@ -75,3 +75,60 @@ def test_the_networks_large_strides_are_upsampled_by_it_and_its_config_is_that_o
     assert isinstance(layer, Upscore)
     config = layer.get_config()
     assert keras.layers.Conv2DTranspose.from_config(config).get_config() == config
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "options", "is_plain", "by_products"),
+    [
+        (16, 8, {}, True, True),
+        (14, 7, {}, True, False),
+        (12, 6, {}, True, False),
+        (22, 11, {}, True, False),
+        ((16, 17), 8, {}, True, False),
+        ((17, 16), 8, {}, True, False),
+        (16, (8, 10), {}, True, False),
+        (20, (8, 10), {}, True, False),
+        (16, 8, {"padding": "valid"}, False, False),
+        (16, 8, {"data_format": "channels_first"}, False, False),
+        (16, 8, {"output_padding": 1}, False, False),
+        (16, 8, {"use_bias": True}, False, False),
+        (16, 8, {"activation": "relu"}, False, False),
+        (16, 8, {"activation": "linear"}, True, True),
+        (16, 1, {"dilation_rate": 2}, False, False),
+    ],
+)
+def test_what_is_computed_as_products(size, stride, options, is_plain, by_products):
+    layer = Upscore(3, size, stride, **SAME | options)
+    assert (layer.is_plain, layer.uses_products) == (is_plain, by_products)
+
+
+@pytest.mark.parametrize("images", [1, 3])
+def test_products_are_the_outputs_in_another_order(images):
+    """As losses use them: each pixel by the place that it has in the image."""
+    rng = np.random.default_rng(0)
+    layer, reference = (kind(2, 16, 8, **SAME) for kind in (Upscore, keras.layers.Conv2DTranspose))
+    inputs = rng.normal(size=(images, 2, 3, 5)).astype(np.float32)
+    for each in (layer, reference):
+        each.build(inputs.shape)
+    kernel = rng.normal(size=layer.kernel.shape).astype(np.float32)
+    layer.kernel.assign(kernel), reference.kernel.assign(kernel)
+    expected, windows, quarters = reference(inputs).numpy(), layer.windows(tf.constant(inputs)), layer.quarters()
+    assert (windows.shape, quarters.shape) == ((images, 4, 6, 20), (4, 20, 32))
+    padded = np.pad(inputs, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    for half, (top, left) in enumerate(np.ndindex(2, 2)):
+        for pixel, (row, column) in enumerate(np.ndindex(2, 3)):
+            around = padded[:, row + top : row + top + 2, column + left : column + left + 2]
+            np.testing.assert_array_equal(windows[:, half, pixel], around.reshape(images, -1))
+    products = layer.products(windows, quarters)
+    assert products.shape == (images, 4 * 6 * 4, 4, 2)
+    for value in (0, 1):
+        found = layer.in_their_order(tf.constant(expected[..., value]))
+        np.testing.assert_allclose(products[..., value], found, atol=1e-4)
+    blocks = layer.blocks(tf.constant(inputs))
+    assert blocks.shape == (images, 2, 2, 2, 3, 4, 4, 2)
+    for row, column in ((0, 0), (3, 9), (4, 3), (15, 23)):  # of the image, of halves and inputs
+        (y, upper, dy), (x, left, dx) = ((place // 8, place // 4 % 2, place % 4) for place in (row, column))
+        np.testing.assert_allclose(blocks[:, upper, left, y, x, dy, dx], expected[:, row, column], atol=1e-4)
+    np.testing.assert_allclose(layer.joined(blocks), expected, atol=1e-4)
+    np.testing.assert_allclose(layer.joined(blocks[..., :1]), expected[..., :1], atol=1e-4)
+    np.testing.assert_allclose(layer.convolved(inputs, 2 * kernel), 2 * expected, atol=1e-4)

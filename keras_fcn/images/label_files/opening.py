@@ -121,7 +121,7 @@ def _require(is_id: np.ndarray, values: np.ndarray) -> None:
     if not is_id.all():
         different, counts = np.unique(values[~is_id], return_counts=True)
         most = np.argmax(counts)
-        others = f" and {len(different) - 1} other such values" if len(different) > 1 else ""
+        others = f" and {len(different) - 1} other such value{'s' * (len(different) > 2)}" if len(different) > 1 else ""
         raise DataError(
             "id out of range",
             f"holds the value {different[most]} ({counts[most]} pixels){others}; class ids are whole numbers from 0 to "

@@ -22,11 +22,19 @@ class Target:
 TARGETS = {
     "classes": Target(
         ("keras_fcn/images/classes.py",),
-        ("images/test_classes.py", "images/test_masks.py"),
+        ("images/test_classes.py", "images/test_masks.py", "images/test_mask_values.py"),
     ),
     "labels": Target(
         ("keras_fcn/images/masks.py", "keras_fcn/datasets/labels/*.py"),
-        ("images/test_masks.py", "images/label_files", "datasets/labels", "datasets/layouts/test_layouts_voc_like.py"),
+        (
+            *(
+                f"datasets/labels/test_{name}.py"
+                for name in ("naming", "choice", "scan", "readers", "class_names", "labelmap", "names_of_class_files")
+            ),
+            "images/test_mask_values.py",
+            "datasets/labels",
+            "images/test_masks.py",
+        ),
     ),
     "rle": Target(
         (
@@ -73,12 +81,12 @@ TARGETS = {
             ),
         ),
     ),
-    "upsampling": Target(
-        ("keras_fcn/network/upscore.py",), ("network/test_upscore.py", "training/step/test_score_loss.py")
+    "upsampling": Target(("keras_fcn/network/upscore.py",), ("network/test_upscore.py",)),
+    "losses": Target(("keras_fcn/training/losses/*.py",), ("training/losses",)),
+    "tiling": Target(("keras_fcn/inference/tiling.py",), ("inference/test_tiles.py",)),
+    "transforms": Target(
+        ("keras_fcn/pipeline/transforms.py",), ("pipeline/test_exact_transforms.py", "pipeline/test_transforms.py")
     ),
-    "losses": Target(("keras_fcn/training/losses/*.py",), ("training/losses", "training/step/test_score_loss.py")),
-    "tiling": Target(("keras_fcn/inference/tiling.py",), ("inference/test_tiling.py",)),
-    "transforms": Target(("keras_fcn/pipeline/transforms.py",), ("pipeline",)),
     "resume": Target(
         (
             *(f"keras_fcn/training/records/{name}.py" for name in ("beginning", "checkpoints")),
