@@ -92,7 +92,9 @@ TARGETS = {
             *(f"keras_fcn/training/records/{name}.py" for name in ("beginning", "checkpoints")),
             "keras_fcn/training/opening/__init__.py",
         ),
-        ("training/resuming", "training/records"),
-        without=("trained", "exported", "server"),
+        (
+            "training/records/test_checkpoints.py",
+            *(f"training/resuming/test_{name}.py" for name in ("beginning", "begun_runs", "opening")),
+        ),
     ),
 }
