@@ -144,7 +144,7 @@ class Tiled:
 
     def _weights(self, size: int, has_before: bool, has_after: bool) -> np.ndarray:
         """Returns the weights of a tile along one axis, float32 [size]."""
-        positions = (np.arange(self._overlap, dtype=np.float32) + 0.5) / max(self._overlap, 1)
+        positions = (np.arange(self._overlap, dtype=np.float32) + 0.5) / self._overlap  # none without one
         rise = np.clip(2 * positions - 0.5, 0, 1)  # adds up to 1 with its mirror image
         weights = np.ones(size, np.float32)
         if has_before:

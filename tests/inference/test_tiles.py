@@ -141,6 +141,7 @@ def test_what_was_predicted_is_not_changed():
 def test_a_seam_that_is_too_wide_for_memory_is_in_a_file(monkeypatch):
     image, tiled = image_of(160, 70), Tiled(channels, (64, 64), 32)
     expected = tiled.probabilities(image[None])
+    assert tiling._IN_MEMORY == 64 << 20
     rolled, kept = [], tiling.tempfile.SpooledTemporaryFile
 
     class Spied(kept):

@@ -118,17 +118,15 @@ def test_a_run_without_a_fingerprint_knows_names_alone(run, lines):
     assert "the validation data have changed" in refused(early.require_same_data, moved, lines.append)
 
 
-def test_the_machine_in_words(monkeypatch, tmp_path):
+def test_the_machine_in_words(monkeypatch):
     strategy = tf.distribute.get_strategy()
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
     monkeypatch.setattr(beginning, "granted_cores", lambda: 7)
     monkeypatch.setattr(beginning, "describe_devices", lambda given: f"devices of {given is strategy}")
+    monkeypatch.setattr(beginning, "_processor", lambda: "a processor")
     machine = describe_machine(strategy, "bfloat16")
-    (model,) = {
-        line.split(": ", 1)[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    }
     assert machine == {
         "keras-fcn": keras_fcn.__version__,
         "TensorFlow": tf.__version__,
@@ -139,7 +137,7 @@ def test_the_machine_in_words(monkeypatch, tmp_path):
         "oneDNN": "by default",
         "devices": "devices of True",
         "precision": "bfloat16",
-        "processor": model,
+        "processor": "a processor",
     }
     for value, words in (("0", "off"), ("1", "on"), ("x", "by default")):
         monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", value)
@@ -148,11 +146,28 @@ def test_the_machine_in_words(monkeypatch, tmp_path):
     assert describe_machine(strategy, "float32")["cores"] == "3"
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")
     assert describe_machine(strategy, "float32")["cores"] == "5"
-    monkeypatch.setattr(beginning, "Path", lambda path: tmp_path / path.replace("/", "_"))
-    monkeypatch.setattr(platform, "processor", lambda: "a processor")
-    assert describe_machine(strategy, "float32")["processor"] == "a processor"
-    monkeypatch.setattr(platform, "processor", lambda: "")
+
+
+@pytest.mark.parametrize(
+    ("content", "processor", "words"),
+    [
+        (b"flags: x\nmodel name\t:  Own: 9\xff \nmodel name: Other\n", "another", "Own: 9\ufffd"),
+        (b"flags: x\n", "another", "another"),
+        (b"", "", "a machine"),
+        (None, "another", "another"),
+    ],
+)
+def test_the_processor_is_that_of_the_system_or_of_python(monkeypatch, content, processor, words):
+    class File:
+        def __init__(self, path):
+            assert path == "/proc/cpuinfo"
+
+        def read_text(self, encoding, errors):
+            if content is None:
+                raise FileNotFoundError
+            return content.decode(encoding, errors)
+
+    monkeypatch.setattr(beginning, "Path", File)
+    monkeypatch.setattr(platform, "processor", lambda: processor)
     monkeypatch.setattr(platform, "machine", lambda: "a machine")
-    assert describe_machine(strategy, "float32")["processor"] == "a machine"
-    (tmp_path / "_proc_cpuinfo").write_bytes(b"flags: x\nmodel name\t:  Own: 9\xff \nmodel name: Other\n")
-    assert describe_machine(strategy, "float32")["processor"] == "Own: 9\ufffd"
+    assert describe_machine(tf.distribute.get_strategy(), "float32")["processor"] == words
