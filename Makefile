@@ -8,6 +8,7 @@ LEAST_COVERAGE := 95
 PINNED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := $(VENV)-lowest
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 VERSIONS := $(if $(filter 0,$(PINNED)),--upgrade --upgrade-strategy eager,--constraint constraints.txt)
 # Where tests write: 13 GB in all, never one at a time. In memory, unless TMPDIR says where.
@@ -19,7 +20,7 @@ FAST := system runs images datasets drawing pipeline prediction training/losses 
 	network/test_backbones.py network/test_initializers.py network/test_upscore.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev pretrained train test test-fast test-slow faults fuzz mutants coverage bench docs notebooks lint format constraints clean
+.PHONY: help setup setup-dev pretrained train test test-fast test-slow test-lowest faults fuzz mutants coverage bench docs notebooks lint format constraints clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -52,6 +53,12 @@ test-fast: setup-dev ## Run the tests that take little (a minute): no training, 
 test-slow: setup-dev ## Run the tests that take long, and only those
 	$(BIN)/python -m pytest -m slow
 
+test-lowest: $(BIN)/python ## Run the tests of test-fast with the lowest versions that requirements*.txt allow
+	$(INSTALL) 'uv>=0.9'
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -r requirements-dev.txt
+	$(subst $(BIN),$(LOWEST)/bin,$(PYTEST)) $(addprefix tests/,$(FAST))
+
 faults: setup-dev ## Make system calls of every command fail, one after the other (hours; SAMPLE=25 a command)
 	FAULTS_SAMPLE=$(or $(SAMPLE),25) $(BIN)/python -m pytest -m slow -s tests/system/faults
 
@@ -82,7 +89,7 @@ constraints: $(BIN)/python ## Write constraints.txt anew for requirements*.txt; 
 		--custom-compile-command 'make constraints' --output-file constraints.txt requirements-dev.txt requirements-fuzz.txt requirements-ray.txt
 
 clean: ## Remove .venv, caches and the drawn data set; runs are kept
-	rm -rf $(VENV) site build *.egg-info data/toy .pytest_cache .ruff_cache .mypy_cache .coverage
+	rm -rf $(VENV) $(LOWEST) site build *.egg-info data/toy .pytest_cache .ruff_cache .mypy_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -31,7 +31,8 @@ USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
 LOST_WORKER = 138
 """Kubeflow's restart policy ExitCode restarts processes that exit with this, 137 or 143, but not with 2."""
 
-_UNKNOWN, _OF_VALUE = "Unrecognized options: ", re.compile(r"(?:Error parsing|Missing value for argument) '?(--[\w-]+)")
+_UNKNOWN = "Unrecognized options: "
+_OF_VALUE = re.compile(r"(?:Error parsing|Missing value for argument) [('\"]*(--[\w-]+)")
 """How tyro's messages begin."""
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from conftest import ROOT
 
 from keras_fcn.errors import LostWorkerError, UserError, argument
-from keras_fcn.system.command_line import as_options, parse_options, run_command
+from keras_fcn.system.command_line import _in_our_words, as_options, parse_options, run_command
 from keras_fcn.system.options import POSITIVE, Options
 
 LINES = [
@@ -66,6 +66,12 @@ def test_options_out_of_their_range_are_one_line(words, line):
     with pytest.raises(UserError) as caught:
         parse_options(Outer, words)
     assert str(caught.value).startswith(line)
+
+
+@pytest.mark.parametrize("name", ["'--frames'", "'('--frames',)'"])  # tyro 1.0.17's and 1.0.0's
+def test_a_missing_value_is_said_in_our_words_whatever_version_of_tyro_says_it(name):
+    told = f"Missing value for argument {name}. Expected 1 values"
+    assert _in_our_words(told, Outer, ["--frames"]) == "--frames takes a whole number. Received: none"
 
 
 def test_values_out_of_their_range_are_named_as_in_python():
