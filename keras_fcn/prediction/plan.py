@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import dataclasses
 import re
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,7 +12,7 @@ from typing import Literal
 from keras_fcn.errors import UserError, argument
 from keras_fcn.prediction.sources import Source
 from keras_fcn.runs.names import OUTPUTS
-from keras_fcn.system.files import is_in_use, short_name, target_of
+from keras_fcn.system.files import remove_unfinished, short_name
 from keras_fcn.system.storage import files_in, is_remote
 
 Existing = Literal["refuse", "overwrite", "skip"]
@@ -158,8 +156,4 @@ def remove_temporary_files(targets: set[str], of_other_machines: bool = False) -
         if not is_remote(target):
             names.setdefault(Path(target).parent, set()).add(short_name(Path(target).name))
     for folder, own in names.items():
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if target_of(path.name) in own and not is_in_use(path.name, elsewhere=not of_other_machines):
-                shutil.rmtree(path, ignore_errors=True)  # of a video
-                with contextlib.suppress(OSError):
-                    path.unlink()
+        remove_unfinished(folder, own, of_other_machines)

@@ -8,14 +8,14 @@ import dataclasses
 import datetime
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.runs.lock import locked
-from keras_fcn.system.files import content_digest, read_lines, replaced_file, write_json, written
+from keras_fcn.system.files import content_digest, read_lines, remove_unfinished, replaced_file, write_json, written
 from keras_fcn.system.text import load_json
 
 _LOCK = "lock"
@@ -148,8 +148,11 @@ class RunFolder:
                 f"resume with {argument('resume', self.root)}"
             )
 
-    def locked(self, patience: float = 0.0) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def locked(self, patience: float = 0.0) -> Iterator[None]:
         """Keeps other processes from training here while the block runs; makes the folder.
+
+        What a killed process left half-written is removed.
 
         Args:
             patience: Seconds to wait for the end of another process.
@@ -158,7 +161,9 @@ class RunFolder:
             UserError: If another process trains here, or the folder cannot be written to.
         """
         busy = f"trains in {self.root}; wait for its end, or choose another {argument('run_dir')}"
-        return locked(self.root / _LOCK, busy, patience)
+        with locked(self.root / _LOCK, busy, patience):
+            remove_unfinished(self.root)
+            yield
 
     @property
     def new_start(self) -> str:
@@ -180,7 +185,8 @@ class RunFolder:
         before, now = self.training_images(), [_tail(path) for path in training]
         if not before:
             of_contents = [(_CONTENTS, contents)] if contents else []
-            for name, lines in (*of_contents, (_TRAINING, training), (_VALIDATION, validation)):
+            # The list that tells that they are written comes last.
+            for name, lines in (*of_contents, (_VALIDATION, validation), (_TRAINING, training)):
                 with replaced_file(self.root / name) as temporary:
                     temporary.write_text(
                         "".join(f"{line}\n" for line in lines), encoding="utf-8", errors="surrogateescape"

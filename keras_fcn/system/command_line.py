@@ -35,6 +35,12 @@ _UNKNOWN = "Unrecognized options: "
 _OF_VALUE = re.compile(r"(?:Error parsing|Missing value for argument) [('\"]*(--[\w-]+)")
 """How tyro's messages begin."""
 
+_NO_MEMORY = re.compile(
+    r"bad_alloc|[Cc]annot allocate memory|OOM when|[Oo]ut of memory|[Ii]nsufficient memory|can't start new thread"
+    r"|failed to map segment"
+)
+"""How Python, TensorFlow, OpenCV and the loader of libraries say that memory, or a place in it, is lacking."""
+
 
 def parse_options(options: type[Options], arguments: Sequence[str] | None = None) -> Options:
     """Reads the command line into a dataclass whose fields are the options and whose docstrings are the help.
@@ -105,7 +111,7 @@ def run_command(command: Callable[[], int | None]) -> None:
 
 def _refused(error: Exception) -> str:
     """Returns a line about what the operating system refused to Python or TensorFlow; none for any other error."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
         reason = f" ({reason_of(error)})" if str(error) else ""
         return f"there is not enough memory{reason}; end other programs, or ask for less at once"
     if "No usable temporary directory" in str(error):

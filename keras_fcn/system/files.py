@@ -13,7 +13,7 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePath
 
 from keras_fcn.errors import NoSpaceError, UserError
@@ -89,10 +89,12 @@ def new_folder(path: Path) -> Iterator[Path]:
         OSError: If `path` exists and is not an empty folder; it is untouched then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{short_name(path.name)}.", dir=path.parent))
+    remove_unfinished(path.parent, {short_name(path.name)})
+    temporary = temporary_path(path)
+    shutil.rmtree(temporary, ignore_errors=True)
     try:
+        temporary.mkdir()
         yield temporary
-        temporary.chmod(0o755)
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -141,26 +143,27 @@ def short_name(name: str) -> str:
     return hashlib.sha256(os.fsencode(name)).hexdigest()[:32] + suffix
 
 
-def target_of(name: str) -> str | None:
-    """Returns the `short_name` of the target of a temporary file's name; None if it is no such name."""
-    found = _TEMPORARY.fullmatch(name)
-    return found and found[3]
-
-
-def is_in_use(name: str, elsewhere: bool = True) -> bool:
-    """Returns whether the process that wrote a temporary file lives.
+def remove_unfinished(folder: Path, targets: Collection[str] = (), elsewhere: bool = False) -> None:
+    """Removes temporary files and folders that killed processes left; those of processes that live are kept.
 
     Args:
-        name: The file's name.
-        elsewhere: The answer for processes of other machines, which cannot be asked.
+        folder: Where they lie.
+        targets: The `short_name` of each target; all if there are none.
+        elsewhere: Whether to remove those of processes of other machines, which cannot be asked, too.
     """
-    found = _TEMPORARY.fullmatch(name)
-    if found is None:
-        return False
-    if found[2] not in (None, _host()) or os.name == "nt":  # where the signal 0 is Ctrl-C
+    with contextlib.suppress(OSError):  # the next process removes them
+        for path in folder.iterdir():
+            found = _TEMPORARY.fullmatch(path.name)
+            if found and (not targets or found[3] in targets) and not _is_in_use(found, not elsewhere):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_in_use(temporary: re.Match[str], elsewhere: bool) -> bool:
+    """Returns whether the process that wrote a temporary file lives; `elsewhere` for those of other machines."""
+    if temporary[2] not in (None, _host()) or os.name == "nt":  # where the signal 0 is Ctrl-C
         return elsewhere
     try:
-        os.kill(int(found[1]), 0)
+        os.kill(int(temporary[1]), 0)
     except (ProcessLookupError, OverflowError):
         return False
     except OSError:  # it is another user's

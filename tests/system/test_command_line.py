@@ -106,6 +106,20 @@ def test_what_the_system_refuses_is_one_line(capsys, tmp_path):
     def large():
         raise MemoryError("Unable to allocate 8 GiB")
 
+    def without_threads():
+        raise RuntimeError("can't start new thread")
+
+    def fork():
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    def library():
+        raise ImportError("libcublas.so: failed to map segment from shared object")
+
+    def batch():
+        raise tf.errors.ResourceExhaustedError(
+            None, None, "OOM when allocating tensor with shape[8,21,9,9] [Op:Conv2D]"
+        )
+
     def within_tensorflow():
         tf.io.TFRecordWriter(str(tmp_path / "none/events"))
 
@@ -114,6 +128,10 @@ def test_what_the_system_refuses_is_one_line(capsys, tmp_path):
         (full, f"{path}: No space left on device; free disk space"),
         (hidden, f"{tmp_path / 'none'}: No such file or directory; see that "),
         (large, "there is not enough memory (Unable to allocate 8 GiB); "),
+        (without_threads, "there is not enough memory (can't start new thread); "),
+        (library, "there is not enough memory (libcublas.so: failed to map segment from shared object); "),
+        (batch, "there is not enough memory (OOM when allocating tensor with shape[8,21,9,9]); "),
+        (fork, "there is not enough memory (Cannot allocate memory); "),
     ]:
         with pytest.raises(SystemExit) as stop:
             run_command(command)

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import datetime
 import errno
@@ -78,6 +79,40 @@ def test_a_folder_that_is_not_empty_is_never_replaced(tmp_path):
     with pytest.raises(OSError, match="set"), new_folder(tmp_path / "set"):
         pass
     assert (tmp_path / "set/mine").read_text() == "mine"
+
+
+def test_what_killed_processes_left_goes_when_the_next_one_writes(tmp_path):
+    """None has the number 2 ** 31."""
+    for name in (f".{1 << 31}.set", f".{os.getppid()}.set", f".{1 << 31}.other", ".mine"):
+        (tmp_path / name / "half").mkdir(parents=True)
+    with new_folder(tmp_path / "set"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f".{1 << 31}.other",
+        f".{os.getppid()}.set",
+        ".mine",
+        "set",
+    ]
+    (tmp_path / f".{1 << 31}.history.csv").write_text("half")
+    with RunFolder(tmp_path).locked():
+        assert sorted(path.name for path in tmp_path.iterdir()) == [f".{os.getppid()}.set", ".mine", "lock", "set"]
+
+
+def test_the_lists_of_images_are_all_there_whenever_a_run_was_stopped(tmp_path, monkeypatch):
+    run, replace, left = RunFolder(tmp_path), Path.replace, []
+
+    def stop(path, target):
+        if not left:
+            raise KeyboardInterrupt
+        return replace(path, left.pop() and target)
+
+    monkeypatch.setattr(Path, "replace", stop)
+    for written in range(4):
+        left[:] = [True] * written
+        with contextlib.suppress(KeyboardInterrupt):
+            run.write_images([Path("a/b.jpg")], [Path("a/c.jpg")], ["12"])
+    names = ("held_out_images.txt", "training_contents.txt", "training_images.txt")
+    assert [(tmp_path / name).read_text() for name in names] == ["a/c.jpg\n", "12\n", "a/b.jpg\n"]
 
 
 @pytest.fixture

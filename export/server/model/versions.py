@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import logging
 import os
@@ -23,6 +24,32 @@ LOG = logging.getLogger("keras_fcn.server")
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 10, 3600
+"""Checks until a version that could not be loaded is tried again with the same files, at first and at most."""
+
+
+@dataclasses.dataclass
+class _Failure:
+    """A version that could not be loaded.
+
+    Attributes:
+        files: What its files were.
+        pause: Checks between the last two attempts to load it.
+        left: Checks until the next.
+    """
+
+    files: Fingerprint
+    pause: int = _FIRST_PAUSE
+    left: int = _FIRST_PAUSE
+
+    def is_due(self) -> bool:
+        """Counts a check; returns whether it is time for an attempt, after which the pause is twice as long."""
+        self.left -= 1
+        if self.left > 0:
+            return False
+        self.pause = self.left = min(2 * self.pause, _LONGEST_PAUSE)
+        return True
+
 
 class Versions:
     """A folder of version folders, 1/, 2/, ..., and the newest version that could be loaded.
@@ -31,7 +58,7 @@ class Versions:
 
     The current version is served until a new one is loaded, or the same one anew because its files have changed;
     requests that use it keep it alive. A version that cannot be loaded is tried again when its files have changed: it
-    may have been incomplete.
+    may have been incomplete. It is also tried again after 10 checks, 20 more and so on: its disk may have failed.
 
     Args:
         folder: The folder of all versions, as `python -m export.saved_model` writes it, or a model's.
@@ -49,7 +76,7 @@ class Versions:
 
     def __init__(self, folder: Path, load: Callable[[str, Path], Servable], only: str | None = None) -> None:
         self._folder, self._load, self._only = folder, load, only
-        self._failed: dict[Path, Fingerprint] = {}
+        self._failed: dict[Path, _Failure] = {}
         self._replaced: weakref.WeakSet[Servable] = weakref.WeakSet()
         self._error: Exception | None = None
         self._has_garbage = False
@@ -136,16 +163,20 @@ class Versions:
             self._has_garbage = bool(self._replaced)
 
     def _attempt(self, version: str, path: Path) -> Servable | None:
-        """Returns a loaded version, or None if that fails or has failed with the same files before."""
-        files = fingerprint(path)
-        if self._failed.get(path) == files:
+        """Returns a loaded version, or None if that fails or, not long ago, has failed with the same files."""
+        files, known = fingerprint(path), self._failed.get(path)
+        is_known = known is not None and known.files == files
+        if known is not None and is_known and not known.is_due():
             return None
         try:
             loaded = self._load(version, path)
         except Exception as error:  # any other than a UserError is a bug; it must not be tried each second
-            self._failed[path], self._error, self._has_garbage = files, error, True
-            self.failures += 1
+            self._error, self._has_garbage = error, True
+            if not is_known:
+                self._failed[path] = _Failure(files)
+                self.failures += 1
             return None
+        self._failed.pop(path, None)
         self._loaded = files  # of before: files that changed meanwhile are seen as changed
         return loaded
 
@@ -163,9 +194,9 @@ class Versions:
 
 
 def _tell(error: Exception) -> None:
-    """Logs why a version is not served, with the traceback of what is not the user's mistake."""
+    """Logs why a version is not served, with the traceback of what is neither the user's mistake nor the disk's."""
     line = as_options(error) if isinstance(error, UserError) else str(error)
-    LOG.warning("%s; it is not served", line, exc_info=None if isinstance(error, UserError) else error)
+    LOG.warning("%s; it is not served", line, exc_info=None if isinstance(error, UserError | OSError) else error)
 
 
 def fingerprint(folder: Path) -> Fingerprint:

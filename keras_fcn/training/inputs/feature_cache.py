@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras_fcn.errors import UserError, argument
 from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.batches import PARALLEL_READS, shuffled_index
-from keras_fcn.system.files import new_folder, write_json
+from keras_fcn.system.files import new_folder, remove_unfinished, write_json
 from keras_fcn.system.progress import progress_bar
 
 _ABOUT = "features.json"
@@ -165,8 +165,8 @@ class FeatureCache:
 
     def remove(self) -> None:
         """Deletes the files, and the half-written ones of a killed run."""
-        for folder in (self._folder, *self._folder.parent.glob(f".{self._folder.name}.*")):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_unfinished(self._folder.parent, {self._folder.name})
 
 
 def _npy(folder: Path, name: str) -> Path:

@@ -109,6 +109,27 @@ def test_a_change_that_cannot_be_loaded_leaves_what_was_loaded(folder, warnings)
     assert (versions.warning, versions.current.content) == ("", "sound again")
 
 
+def test_a_version_whose_disk_failed_is_tried_again_now_and_then(folder, warnings):
+    tried, fails = [], True
+
+    def load(version, path):
+        tried.append(version)
+        if version == "2" and fails:
+            raise OSError(5, "Input/output error")
+        return Loaded(version, path)
+
+    versions = Versions(folder, load)
+    write(folder / "2", "new")
+    tried.clear()
+    for checks, attempts in ((1, 1), (9, 1), (1, 2), (19, 2), (1, 3)):
+        assert not any(versions.refresh() for _ in range(checks))
+        assert len(tried) == attempts
+    assert (versions.failures, len(warnings())) == (1, 1)
+    fails = False
+    assert [versions.refresh() for _ in range(40)] == [False] * 39 + [True]
+    assert versions.current.content == "new"
+
+
 def test_a_replaced_model_is_freed_when_no_request_uses_it(folder):
     versions = Versions(folder, Loaded)
     used, old = versions.current, weakref.ref(versions.current.functions)

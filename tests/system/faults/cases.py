@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import signal
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ TRAINING = ("tensorflow", "keras_fcn.training.train", "keras_fcn.commands.train"
 NETWORK = ("tensorflow", "keras_fcn.inference.predictor", "keras_fcn.inference.engines.keras_model")
 EAGER = (*NETWORK, "eager")
 TINY = ["--model", "fcn32s", "--crop-size", "64", "96", "--batch-size", "2", "--checkpoint-minutes", "0"]
+SAID = {2: "error: ", 130: "interrupted", 138: "error: "}
+"""How the only line begins, by exit status."""
+
 OUTPUTS = ["--write", "masks", "overlays", "probabilities", "json", "labelme", "coco"]
 
 
@@ -25,7 +29,8 @@ class Case:
 
     Attributes:
         words: The command.
-        needs: The folders to copy: "data", "run", "onnx", "older" for earlier files in the place of its own.
+        needs: The folders to copy: "data", "run", "onnx", "engine", "models", "next".
+        older: The folder to copy to the place of its own files, as earlier ones: "begun" is of this training, stopped.
         modules: What to import before.
         again: What to add to the command after a fault.
         lasting: Names of files that need not be the same twice, as patterns.
@@ -35,6 +40,7 @@ class Case:
     words: str
     needs: tuple[str, ...] = ("data",)
     modules: tuple[str, ...] = ()
+    older: str = ""
     again: str = ""
     lasting: tuple[str, ...] = ()
     partial: tuple[str, ...] = ()
@@ -51,27 +57,37 @@ class Case:
 
 
 TO_PREDICT = " ".join(["@/data/JPEGImages --out @/out", *OUTPUTS])
+TO_TRAIN = " ".join(["train.py --data @/data --run-dir @/out --epochs 2", *TINY])
 PARTIAL = ("coco.json",)
+OF_ONE_RUN = ("tensorboard", "checkpoints", "checked_files", "config.json", "fingerprint", "^lock$")
+"""Of a training's files, those that tell of times or whose names count what was tried."""
+
+BY_RUN = (*NETWORK, "keras_fcn.inference.models", "export.formats.conversion")
 IMPORTS = {
     "onnx": ("keras_fcn.commands.predict", "keras_fcn.inference.engines.onnx_runtime", "keras_fcn.prediction.photos"),
     "check": ("keras_fcn.commands.check", "keras_fcn.commands.plan"),
     "convert": ("keras_fcn.commands.convert",),
+    "web": ("export.web.__main__", "keras_fcn.inference.engines.onnx_runtime", "export.onnx", "onnx"),
+    "serve": ("servers", "export.serve", "export.server.process"),
 }
 CASES = {
-    "train": Case(
-        " ".join(["train.py --data @/data --run-dir @/out --epochs 2", *TINY]),
-        modules=TRAINING,
-        lasting=("tensorboard", "checkpoints", "checked_files", "config.json", "fingerprint", "^lock$"),
+    "train": Case(TO_TRAIN, modules=TRAINING, lasting=OF_ONE_RUN),
+    "train resumed": Case(TO_TRAIN, modules=TRAINING, older="begun", lasting=OF_ONE_RUN),
+    "train with cached features": Case(
+        f"{TO_TRAIN} --freeze-backbone 1 --cache-features 1", modules=TRAINING, lasting=OF_ONE_RUN
     ),
-    "predict": Case(f"predict.py @/run {TO_PREDICT}", ("data", "run"), EAGER, "--skip-existing", partial=PARTIAL),
+    "train in two workers": Case(
+        f"tests/system/faults/two_workers.py {TO_TRAIN}", modules=TRAINING[:-1], lasting=OF_ONE_RUN
+    ),
+    "predict": Case(f"predict.py @/run {TO_PREDICT}", ("data", "run"), EAGER, "", "--skip-existing", partial=PARTIAL),
     "predict over older": Case(
-        f"predict.py @/run {TO_PREDICT} --overwrite", ("data", "run", "older"), EAGER, partial=PARTIAL
+        f"predict.py @/run {TO_PREDICT} --overwrite", ("data", "run"), EAGER, "older", partial=PARTIAL
     ),
     "predict by ONNX Runtime": Case(
         f"predict.py @/onnx/model.onnx {TO_PREDICT}",
         ("data", "onnx"),
         IMPORTS["onnx"],
-        "--skip-existing",
+        again="--skip-existing",
         partial=PARTIAL,
     ),
     "evaluate": Case(
@@ -91,17 +107,23 @@ CASES = {
     "export.saved_model": Case(
         "-m export.saved_model @/run @/out",
         ("data", "run"),
-        (*NETWORK, "export.saved_model"),
+        (*BY_RUN, "export.saved_model"),
         lasting=(r"saved_model\.pb", r"fingerprint\.pb"),
     ),
     "export.onnx": Case(
-        "-m export.onnx @/run @/out",
+        "-m export.onnx @/run @/out --output both",
         ("data", "run"),
-        (*NETWORK, "export.onnx", "tf2onnx"),
+        (*BY_RUN, "export.onnx", "tf2onnx"),
+        older="onnx",
         lasting=(r"\.onnx$",),  # tf2onnx numbers its nodes otherwise in each process
     ),
-    "export.openvino": Case("-m export.openvino @/run @/out", ("data", "run"), (*NETWORK, "export.openvino")),
-    "export.litert": Case("-m export.litert @/run @/out", ("data", "run"), (*NETWORK, "export.litert")),
+    "export.openvino": Case("-m export.openvino @/run @/out", ("data", "run"), (*BY_RUN, "export.openvino")),
+    "export.litert": Case("-m export.litert @/run @/out", ("data", "run"), (*BY_RUN, "export.litert")),
+    "export.web": Case(
+        "-m export.web @/onnx/model.onnx @/out --engine-files @/engine", ("onnx", "engine"), IMPORTS["web"]
+    ),
+    "export.hub": Case("-m export.hub @/run @/out", ("run",), ("export.hub", "keras_fcn.evaluation.results")),
+    "serve a request, reload": Case("tests/system/faults/serving.py @", ("models", "next"), IMPORTS["serve"]),
 }
 
 
@@ -143,29 +165,41 @@ def _annotations(content):
     return {key: value for key, value in json.loads(content).items() if key != "info"}
 
 
-def prepare(work, kept, needs):
-    """Copies the folders that a case needs into an empty one."""
+def prepare(work, kept, case):
+    """Copies the folders that a case needs into an empty one, which has one for temporary files."""
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    for name in needs:
-        shutil.copytree(kept / name, work / {"older": "out"}.get(name, name))
+    (work / "tmp").mkdir(parents=True)
+    for name in case.needs:
+        shutil.copytree(kept / name, work / name)
+    if case.older:
+        shutil.copytree(kept / case.older, work / "out")
 
 
-def problems(case, commands, work, kept, expected, fault, lasts=False):
+def problems(case, commands, work, kept, expected, fault, statuses=(0, 1, 2), **more):
     """Runs a case with a fault, then again without; returns what is wrong, and how the first ended.
 
     Nothing is wrong with the same files as of an undisturbed run, or one line and an exit status; earlier files are
     there or replaced, nothing is half-written, and the same command goes on to the same files.
+
+    Args:
+        case: The command.
+        commands: Runs it, in the folder `work`, with copies of what is `kept`.
+        work: As above.
+        kept: As above.
+        expected: The files of an undisturbed run.
+        fault: What fails; None if `more` disturbs otherwise.
+        statuses: How the command may end.
+        more: As for `Commands.run`.
     """
-    prepare(work, kept, case.needs)
+    prepare(work, kept, case)
     older, out = tree(work / "out"), work / "out"
-    outcome = commands.run(case.command(work), fault, lasts)
-    files = tree(out)
-    wrong = list(_wrong_end(outcome, case.differing(files, expected) if outcome.status == 0 else []))
-    wrong += (
-        _wrong_files(case, files, older, expected, fault, outcome.status) if case.words.split()[0] != "train.py" else []
-    )
-    if outcome.status != 0:
+    outcome = commands.run(case.command(work), fault, **more)
+    files, is_there = tree(out), "at_stop" not in more or not outcome.hit
+    differing = case.differing(files, expected) if outcome.status == 0 and is_there else []
+    wrong = list(_wrong_end(outcome, differing, statuses))
+    if "train.py" not in case.words and is_there:
+        wrong += _wrong_files(case, files, older, expected, fault, outcome.status)
+    if outcome.status != 0 or not is_there:
         second = commands.run(case.command(work, again=True))
         if second.status != 0:
             wrong.append(f"the same command again ends with {second.status}: {second.err[-500:]}")
@@ -174,23 +208,26 @@ def problems(case, commands, work, kept, expected, fault, lasts=False):
     return [f"{fault}: {line}" for line in wrong], outcome
 
 
-def _wrong_end(outcome, differing):
+def _wrong_end(outcome, differing, statuses):
     lines = [line for line in outcome.err.splitlines() if "Warning" not in line and "warnings.warn" not in line]
     if "Traceback" in outcome.err:
         yield f"a traceback: {lines[-1]}"
-    elif outcome.status not in (0, 1, 2):
+    elif outcome.status not in statuses:
         yield f"ends with {outcome.status}: {outcome.err[-500:]}"
-    elif outcome.status == 2 and sum(line.startswith("error: ") for line in lines) != 1:
+    elif outcome.status in SAID and sum(line.startswith(SAID[outcome.status]) for line in lines) != 1:
         yield f"is not one line: {lines}"
     if differing:
         yield f"succeeds, but differs in {differing}"
 
 
-def _wrong_files(case, files, older, expected, fault: Fault, status):
+def _wrong_files(case, files, older, expected, fault: Fault | None, status):
     shown = {
         name: content for name, content in files.items() if not any(part.startswith(".") for part in Path(name).parts)
     }
-    is_of_removal = fault.kind == "unlink" or ("TEMPORARY" in fault.place and fault.kind in ("open", "list", "stat"))
+    cannot_tidy = status == -signal.SIGKILL or (
+        fault is not None
+        and (fault.kind == "unlink" or ("TEMPORARY" in fault.place and fault.kind in ("open", "list", "stat")))
+    )
     if lost := [name for name in older if name not in files]:
         yield f"loses {lost}"
     half = [
@@ -200,5 +237,5 @@ def _wrong_files(case, files, older, expected, fault: Fault, status):
     ]
     if half := [name for name in half if name in case.differing(shown, expected, status)]:
         yield f"leaves {half} half-written"
-    if not is_of_removal and (left := sorted(files.keys() - shown.keys())):
+    if not cannot_tidy and (left := sorted(files.keys() - shown.keys())):
         yield f"leaves {left}"

@@ -5,11 +5,12 @@
    FAULTS_LOG     A file that gets a line "kind path" for each call that counts; none if not set.
    FAULTS_KIND    The kind that fails: open, read, write, fsync, rename, unlink, list, mkdir, stat; none if not set.
    FAULTS_NUMBER  Which call of that kind fails, from 1.
-   FAULTS_ERROR   The errno that it fails with; 0 reads or writes half of what was asked for.
-   FAULTS_LASTS   Set if every later call of the kind fails, too, as on a disk that stays full.
+   FAULTS_ERROR   The errno that it fails with; 0 reads or writes half of what was asked for; a signal's number, negative,
+                  sends it to the process, and the call is made as it is.
+   FAULTS_TIMES   How many calls fail, from that one on; one if not set.
 
    They are read when a process begins and by faults_begin(), for one that was forked. A process that has taken the
-   fault gets SIGUSR2 if FAULTS_SIGNAL is set: Python's faulthandler then shows where that was. */
+   fault gets SIGUSR2 if FAULTS_SIGNAL is set and it has a handler: Python's faulthandler then shows where that was. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -31,8 +32,8 @@
 #define PASS (-1) /* what `taken` returns for a call that is made as it is */
 
 static const char *under, *kind_failing;
-static uint64_t *counter, number;
-static int error, lasts, signals, log_fd = -1;
+static uint64_t *counter, number, times;
+static int error, signals, log_fd = -1;
 
 static int next_ready;
 #define NEXT(name)                                                                                                     \
@@ -50,7 +51,7 @@ __attribute__((constructor)) void faults_begin(void) {
     kind_failing = getenv("FAULTS_KIND");
     number = (text = getenv("FAULTS_NUMBER")) ? strtoull(text, NULL, 10) : 0;
     error = (text = getenv("FAULTS_ERROR")) ? atoi(text) : 0;
-    lasts = getenv("FAULTS_LASTS") != NULL;
+    times = (text = getenv("FAULTS_TIMES")) ? strtoull(text, NULL, 10) : 1;
     signals = getenv("FAULTS_SIGNAL") != NULL;
     counter = NULL;
     log_fd = -1;
@@ -84,7 +85,7 @@ static int taken(const char *kind, const char *path) {
     if (is_under(path)) {
         if (kind_failing != NULL && counter != NULL && strcmp(kind, kind_failing) == 0) {
             uint64_t now = __atomic_add_fetch(counter, 1, __ATOMIC_RELAXED);
-            if (now == number || (lasts && now > number)) result = error;
+            if (now >= number && now - number < times) result = error;
         }
         if (log_fd >= 0) {
             char line[PATH + 64];
@@ -92,7 +93,13 @@ static int taken(const char *kind, const char *path) {
             NEXT(write);
             if (next(log_fd, line, (size_t)length) < 0) abort();
         }
-        if (result != PASS && signals) raise(SIGUSR2);
+        if (result < PASS) {
+            kill(getpid(), -result);
+            result = PASS;
+        }
+        struct sigaction handler;
+        int shows = result != PASS && signals && sigaction(SIGUSR2, NULL, &handler) == 0;
+        if (shows && handler.sa_handler != SIG_DFL) raise(SIGUSR2); /* programs that were started have none */
     }
     errno = before;
     return result;

@@ -6,6 +6,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-SOURCE = HERE / "faults.c"
+SOURCES = (HERE / "faults.c", HERE / "clock.c")
 
 SHORT = 0
 """In the place of an errno: the call reads or writes half of what was asked for."""
@@ -37,13 +38,15 @@ _OF_ONE_RUN = [
     (re.compile(r"\.\d+-[0-9a-f]{6}\."), ".TEMPORARY."),
     (re.compile(r"\.(\w+)\.[a-z0-9_]{8}(?=/|$)"), r".TEMPORARY.\1"),
     (re.compile(r"#\d+ \(deleted\)"), "UNNAMED"),
+    (re.compile(r" tmp/(tmp)?[A-Za-z0-9_-]{5,}"), " tmp/RANDOM"),
     (re.compile(r"\d+"), "N"),
 ]
 """Parts of the names of files that differ from run to run."""
 
 
 class Fault(NamedTuple):
-    """The `number`th call of a kind, which fails with an errno or is `SHORT`; `place` is the file it was on."""
+    """The `number`th call of a kind, which fails with an errno, is `SHORT`, or comes with a signal, whose number is
+    negative then; `place` is the file it was on."""
 
     kind: str
     number: int
@@ -51,7 +54,8 @@ class Fault(NamedTuple):
     place: str = ""
 
     def __str__(self):
-        return f"{self.kind} {self.number} {errno.errorcode.get(self.error, 'short')} {self.place}"
+        name = signal.Signals(-self.error).name if self.error < 0 else errno.errorcode.get(self.error, "short")
+        return f"{self.kind} {self.number} {name} {self.place}"
 
 
 class Outcome(NamedTuple):
@@ -70,7 +74,7 @@ def compiled(folder):
     compiler, library = shutil.which("cc"), folder / "faults.so"
     if compiler is None or not sys.platform.startswith("linux"):
         return None
-    words = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", library, SOURCE, "-ldl"]
+    words = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o", library, *SOURCES, "-ldl"]
     subprocess.run(words, check=True)
     return library
 
@@ -104,18 +108,28 @@ class Commands:
         self._process.wait()
         self._process.stdout.close()
 
-    def run(self, words, fault=None, lasts=False, seconds=600):
-        """Returns the outcome of a command; with `lasts`, all later calls of the fault's kind fail, too."""
+    def run(self, words, fault=None, times=1, seconds=600, **more):
+        """Returns the outcome of a command.
+
+        Args:
+            words: The command.
+            fault: The call that fails; none if not given.
+            times: How many of its kind fail, from that one on.
+            seconds: After which the command hangs.
+            more: For zygote.py: "memory" and "at_stop"; "clock", seconds by which the clock of the day jumps.
+        """
         files = {name: str(self.folder / name) for name in ("out", "err", "trace", "log", "count")}
         (self.folder / "log").write_text("")
         (self.folder / "count").write_bytes(struct.pack("=Q", 0))
         environment = {"FAULTS_UNDER": str(self.under), "FAULTS_COUNT": files["count"], "FAULTS_LOG": files["log"]}
         if fault is not None:
-            of_fault = {"KIND": fault.kind, "NUMBER": fault.number, "ERROR": fault.error, "SIGNAL": 1}
+            of_fault = {"KIND": fault.kind, "NUMBER": fault.number, "ERROR": fault.error, "SIGNAL": 1, "TIMES": times}
             environment |= {f"FAULTS_{name}": str(value) for name, value in of_fault.items()}
-        if lasts:
-            environment["FAULTS_LASTS"] = "1"
-        asked = {"words": [*map(str, words)], "environment": environment, "seconds": seconds, **files}
+        if clock := more.pop("clock", 0):
+            environment["FAULTS_CLOCK"] = str(clock)
+        if (temporary := self.under / "tmp").is_dir():
+            environment["TMPDIR"] = str(temporary)
+        asked = {"words": [*map(str, words)], "environment": environment, "seconds": seconds, **files, **more}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         status = json.loads(self._process.stdout.readline())
@@ -134,7 +148,7 @@ class Commands:
         return line
 
 
-def faults_at(calls, kinds, seed, every=False):
+def faults_at(calls, kinds, seed, every=False, errors=ERRORS):
     """Returns a fault for each place where an undisturbed run made a call, in the order of a seed.
 
     Args:
@@ -142,6 +156,7 @@ def faults_at(calls, kinds, seed, every=False):
         kinds: Those that are to fail.
         seed: Of the drawn call at each place, and its errno.
         every: Whether every call fails with every errno of its kind instead.
+        errors: What each kind fails with.
     """
     numbers = defaultdict(list)
     count = dict.fromkeys(kinds, 0)
@@ -154,9 +169,9 @@ def faults_at(calls, kinds, seed, every=False):
     faults = []
     for (kind, place), own in numbers.items():
         chosen = (
-            [(n, error) for n in own for error in ERRORS[kind]]
+            [(n, error) for n in own for error in errors[kind]]
             if every
-            else [(rng.choice(own), rng.choice(ERRORS[kind]))]
+            else [(rng.choice(own), rng.choice(errors[kind]))]
         )
         faults += [Fault(kind, number, error, place) for number, error in chosen]
     rng.shuffle(faults)

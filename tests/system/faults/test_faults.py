@@ -1,12 +1,18 @@
 """Every call fails once: the same bits afterwards, or one line; never a traceback, a half file or a lost one."""
 
+import itertools
 import os
 import re
 import shutil
+import signal
+from pathlib import Path
 
 import pytest
 from cases import CASES, OUTPUTS, TINY, prepare, problems, tree
-from injection import ERRORS, SHORT, Commands, compiled, faults_at
+from disturbances import disturbed
+from injection import ERRORS, SHORT, Commands, Fault, compiled, faults_at
+from onnx_files import write_onnx
+from web_sites import write_engine
 
 from keras_fcn.datasets.toy import draw_toy_dataset
 
@@ -25,14 +31,17 @@ def library(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    kept = tmp_path_factory.mktemp("kept")
-    draw_toy_dataset(kept / "data", {"train": 4, "val": 2})
+    kept = Path(os.environ.get("FAULTS_KEPT") or tmp_path_factory.mktemp("kept"))
+    if not (kept / "data").exists():
+        draw_toy_dataset(kept / "data", {"train": 4, "val": 2})
     return kept
 
 
 @pytest.fixture(scope="module")
-def trained_and_exported(library, kept):
-    """A run of `kept`, its export to ONNX, and earlier outputs that new ones are to replace."""
+def prepared(library, kept):
+    """In `kept` a run, its export to ONNX, earlier outputs that new ones are to replace, and what is served."""
+    if (kept / "next").exists():
+        return
     with Commands(library, kept / "commands", kept, CASES["train"].modules[:-1]) as commands:
         for words in (
             ["train.py", "--data", kept / "data", "--run-dir", kept / "run", "--epochs", 1, *TINY],
@@ -43,11 +52,21 @@ def trained_and_exported(library, kept):
             assert outcome.status == 0, outcome.err
     for path in kept.glob("older/**/*.*"):
         path.write_text("older")
+    write_engine(kept / "engine")
+    write_onnx(kept / "models/1/model.onnx")
+    write_onnx(kept / "next/model.onnx", both=True)
 
 
 def undisturbed(case, commands, work, kept):
     """Runs a case without a fault; returns its files and calls."""
-    prepare(work, kept, case.needs)
+    if case.older == "begun" and not (kept / "begun").exists():
+        prepare(work, kept, CASES["train"])
+        calls = commands.run(case.command(work)).calls
+        writes = [place for place in calls if place.startswith("rename ")]
+        prepare(work, kept, CASES["train"])
+        commands.run(case.command(work), Fault("rename", len(writes) // 2, -signal.SIGKILL))
+        shutil.copytree(work / "out", kept / "begun")
+    prepare(work, kept, case)
     outcome = commands.run(case.command(work))
     assert outcome.status == 0, outcome.err
     return tree(work / "out"), outcome.calls
@@ -73,24 +92,20 @@ def test_a_fault_of_each_kind_in_a_conversion(library, kept, tmp_path):
         assert 2 in ends.values()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CASES)
-def test_calls_fail_one_after_the_other(library, kept, tmp_path, name, request):
-    """FAULTS_EVERY=1 takes every call with every errno: hours. FAULTS_SAMPLE is the number of calls otherwise."""
-    case, work = CASES[name], tmp_path / "work"
-    if "run" in case.needs or "onnx" in case.needs:
-        request.getfixturevalue("trained_and_exported")
-    wrong, ends = [], {}
+def require_survived(name, library, tmp_path, request, faults_of):
+    """Tries what a function gives of an undisturbed run's calls on a case; asserts that nothing is wrong."""
+    case, work, wrong, ends, kept = CASES[name], tmp_path / "work", [], {}, request.getfixturevalue("kept")
+    if {*case.needs, case.older} - {"data", "", "begun"}:
+        request.getfixturevalue("prepared")
     with Commands(library, tmp_path / "commands", work, case.modules) as commands:
         expected, calls = undisturbed(case, commands, work, kept)
-        faults = [fault for fault in faults_at(calls, KINDS, SEED, EVERY) if re.search(PLACES, fault.place)]
-        for fault in faults if EVERY else faults[:SAMPLE]:
-            found, outcome = problems(case, commands, work, kept, expected, fault)
+        for fault, statuses, more in faults_of(calls):
+            found, outcome = problems(case, commands, work, kept, expected, fault, statuses, **more)
             wrong += found
-            key = fault.kind, "not reached" if not outcome.hit else outcome.status
+            key = (fault.kind if fault else "", outcome.status if outcome.hit or not fault else "not reached")
             ends[key] = ends.get(key, 0) + 1
             print(
-                f"{name}: {fault}: {outcome.status} {outcome.err.strip()[-200:]}",
+                f"{name}: {fault} {more or ''}: {outcome.status} {outcome.err.strip()[-200:]}",
                 *found,
                 outcome.trace[-900:] if found else "",
                 sep="\n  ",
@@ -99,3 +114,37 @@ def test_calls_fail_one_after_the_other(library, kept, tmp_path, name, request):
     print(name, ends)
     shutil.rmtree(work)
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(CASES.keys() - {"train in two workers"}))
+def test_calls_fail_one_after_the_other(library, tmp_path, name, request):
+    """FAULTS_EVERY=1 takes every call with every errno: hours. FAULTS_SAMPLE is the number of calls otherwise."""
+
+    def faults(calls):
+        chosen = [fault for fault in faults_at(calls, KINDS, SEED, EVERY) if re.search(PLACES, fault.place)]
+        return [(fault, (0, 1, 2), {}) for fault in (chosen if EVERY else chosen[:SAMPLE])]
+
+    require_survived(name, library, tmp_path, request, faults)
+
+
+TRAININGS = ("train", "train with cached features", "train in two workers")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [(name, "killed") for name in (*TRAININGS, "convert", "predict over older", "export.onnx")]
+    + [("train", how) for how in ("interrupted", "interrupted twice", "stopped and continued", "its files removed")]
+    + [("predict over older", how) for how in ("interrupted", "interrupted twice", "stopped and continued")]
+    + [
+        (name, how)
+        for name in ("train", "train resumed", "predict over older", "convert")
+        for how in ("clock", "memory")
+    ],
+)
+def test_commands_are_disturbed(library, tmp_path, name, how, request):
+    def faults(calls):
+        return itertools.islice(disturbed(how, calls, SEED, tmp_path / "work/out"), SAMPLE)
+
+    require_survived(name, library, tmp_path, request, faults)

@@ -1,21 +1,28 @@
 """A process that has loaded what commands load, and forks for each of them: `python zygote.py` under faults.so.
 
 It reads lines of JSON, {"words", "environment", "out", "err", "trace", "seconds"}, and answers each by the exit status
-of the command in a line, or by "hangs" if it had to end it.
+of the command in a line, or by "hangs" if it had to end it. "memory", in bytes, is how much address space the command
+may take beyond what it begins with; "at_stop" is a folder to remove when it has stopped by SIGSTOP, from which it goes
+on in any case.
 """
 
+import contextlib
 import ctypes
 import faulthandler
 import json
 import os
+import re
+import resource
 import runpy
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests/support")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/support"), str(ROOT / "tests/support/served")]
 
 from keras_fcn.system.startup import start_tensorflow  # noqa: E402
 
@@ -43,7 +50,12 @@ def become(asked):
     trace = Path(asked["trace"]).open("w", encoding="utf-8")  # noqa: SIM115 - until this process ends
     faulthandler.register(signal.SIGUSR2, trace, all_threads=False)
     os.environ.update(asked["environment"])
-    ctypes.CDLL(None).faults_begin()
+    tempfile.tempdir = None  # that of the environment
+    if "memory" in asked:
+        begun = 1024 * int(re.search(r"VmSize:\s*(\d+)", Path("/proc/self/status").read_text())[1])
+        resource.setrlimit(resource.RLIMIT_AS, (begun + asked["memory"],) * 2)
+    library = ctypes.CDLL(None)
+    library.faults_begin(), library.clock_begin()
 
 
 def run(words):
@@ -56,17 +68,27 @@ def run(words):
         runpy.run_path(words[0], run_name="__main__")
 
 
-def status_of(child, seconds):
-    """Returns a forked process' exit status; "hangs" if it has to be killed."""
+def status_of(child, seconds, at_stop=None):
+    """Returns a forked process' exit status; "hangs" if it has to be killed. One that stops goes on."""
     end, pause = time.monotonic() + seconds, 0.001
     while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
+        done, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+        if done and os.WIFSTOPPED(status):
+            shutil.rmtree(at_stop or "", ignore_errors=True)
+            os.killpg(child, signal.SIGCONT)
+        elif done:
+            end_group(child)  # what it has started, and left
             return os.waitstatus_to_exitcode(status)
         time.sleep(pause := min(pause * 1.5, 0.05))
-    os.killpg(child, signal.SIGKILL)
+    end_group(child)
     os.waitpid(child, 0)
     return "hangs"
+
+
+def end_group(leader):
+    """Kills the processes of a group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 if __name__ == "__main__":
@@ -78,4 +100,4 @@ if __name__ == "__main__":
             become(asked)
             run(asked["words"])
             break
-        print(json.dumps(status_of(child, asked["seconds"])), flush=True)
+        print(json.dumps(status_of(child, asked["seconds"], asked.get("at_stop"))), flush=True)

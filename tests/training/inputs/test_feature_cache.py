@@ -116,8 +116,9 @@ def test_a_run_with_cached_features_resumes_exactly(runs, toy, tmp_path, monkeyp
 
 
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
-    (tmp_path / ".features.abc").mkdir()
-    (tmp_path / ".features.abc/P5.npy").write_bytes(b"half")
+    half = tmp_path / f".{1 << 31}.features"  # of a process that cannot be
+    half.mkdir()
+    (half / "P5.npy").write_bytes(b"half")
     (tmp_path / "features").mkdir()
     FeatureCache(tmp_path / "features", Plan(("P5",), 1, 1, 1)).remove()
     assert not list(tmp_path.iterdir())
