@@ -21,7 +21,7 @@ from keras_fcn.system.machine import granted_cores
 DRIVER = Path("/proc/driver/nvidia/gpus")
 """Where NVIDIA's driver lists GPUs on Linux."""
 
-NOT_OURS = ("jax", "matplotlib", "sklearn")
+NOT_OURS = ("cv2", "jax", "matplotlib", "sklearn")
 """What TensorFlow and Keras import, where it is installed, for parts of theirs that no command of ours uses."""
 
 
