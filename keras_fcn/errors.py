@@ -36,7 +36,10 @@ class _LineError(Exception):
 
     Attributes:
         marked: The line with its marks; `f"{path}: {error.marked}"` keeps them in a line made of another.
+        is_told: Whether the other workers of a training know of it, or find it themselves.
     """
+
+    is_told = False
 
     def __init__(self, message: str) -> None:
         parts = [_CONTROL.sub(_escaped, part) for part in _MARKED.split(message)]

@@ -19,6 +19,7 @@ from keras_fcn.system.command_line import command_line, parse_options
 from keras_fcn.system.options import AT_LEAST_1, NOT_NEGATIVE, Options, option
 from keras_fcn.system.startup import start_tensorflow
 from keras_fcn.training.distributed.cluster import joined_cluster
+from keras_fcn.training.distributed.telling import telling_others
 from keras_fcn.training.ray import train_on_ray
 from keras_fcn.training.tuning.folder import TuningFolder
 
@@ -79,8 +80,8 @@ class TrainOptions(Options):
 
 def main() -> None:
     """Trains and prints the validation metrics of the best model."""
-    options = parse_train_options(sys.argv[1:])
-    result = _train(options)
+    with telling_others():
+        result = _train(parse_train_options(sys.argv[1:]))
     if result is None:
         return
     from keras_fcn.evaluation.results import Evaluation

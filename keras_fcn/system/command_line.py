@@ -15,7 +15,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import tyro
 
@@ -91,10 +91,7 @@ def run_command(command: Callable[[], int | None]) -> None:
         print(f"error: {as_options(error)}", file=sys.stderr)
         sys.exit(USER_ERROR)
     except LostWorkerError as error:
-        print(f"error: {as_options(error)}", file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(LOST_WORKER)  # TensorFlow's own shutdown would wait for the others, and log errors
+        end_at_once(error)  # TensorFlow's own shutdown would wait for the others, and log errors
     except KeyboardInterrupt as interrupt:
         print(f"\ninterrupted{''.join(f': {reason}' for reason in interrupt.args)}", file=sys.stderr)
         sys.exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED)
@@ -107,6 +104,14 @@ def run_command(command: Callable[[], int | None]) -> None:
         _close_output()
         print(f"error: {line}", file=sys.stderr)
         sys.exit(USER_ERROR)
+
+
+def end_at_once(error: UserError | LostWorkerError) -> NoReturn:
+    """Ends this process in one line on stderr and the exit status of the error, whatever else runs in it."""
+    print(f"error: {as_options(error)}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(USER_ERROR if isinstance(error, UserError) else LOST_WORKER)
 
 
 def _refused(error: Exception) -> str:

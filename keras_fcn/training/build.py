@@ -223,9 +223,12 @@ class _Builder:
             return LoadedWeights("those of the checkpoint")
         if initial_weights is not None:
             model.set_weights(initial_weights)
+            self.require_alike(model, "the model that was given")
             return LoadedWeights("those of the model that was given")
         if network.init_from is not None:
-            return load_matching_layers(model, network.init_from)
+            loaded = load_matching_layers(model, network.init_from)
+            self.require_alike(model, f"{network.init_from}")
+            return loaded
         parts = Parts(model)
         loaded = load_backbone_weights(parts.backbone, network.weights, self.own.backbone)
         if loaded.is_folded:
@@ -234,6 +237,10 @@ class _Builder:
             with explain_failure(self.cut.pairs):
                 restore_statistics(parts.backbone, images)
         return loaded
+
+    def require_alike(self, model: keras.Model, source: str) -> None:
+        """Raises UserError unless all workers have the same weights from a source: each reads its own."""
+        Workers(self.strategy).require_same_weights((weight.numpy() for weight in model.weights), source)
 
     def step(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+import keras_fcn
 from keras_fcn.datasets import open_pairs
 from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.models import load_model
@@ -25,8 +26,11 @@ from keras_fcn.runs.known_files import remembering
 from keras_fcn.runs.names import TrackerName
 from keras_fcn.system.startup import report_unused_gpu, require_backend
 from keras_fcn.training.build import build_data, build_training
+from keras_fcn.training.distributed.agreement import Introduction
 from keras_fcn.training.distributed.cluster import joined_cluster
-from keras_fcn.training.distributed.devices import build_strategy
+from keras_fcn.training.distributed.devices import build_strategy, require_unused
+from keras_fcn.training.distributed.peers import Peers
+from keras_fcn.training.distributed.telling import telling_others
 from keras_fcn.training.distributed.workers import Workers
 from keras_fcn.training.inputs.data import TrainingData
 from keras_fcn.training.inputs.watch import WatchedFiles
@@ -75,20 +79,35 @@ def run_training(
         LostWorkerError: If another worker of the cluster has ended or failed.
         KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to resume.
     """
+    with telling_others():
+        return _run(config, run_dir, resume, report, callbacks, initial_weights, own or OwnParts(), tracker, like)
+
+
+def _run(
+    config: TrainConfig,
+    run_dir: str | Path | None,
+    resume: str | Path | None,
+    report: Report,
+    callbacks: Sequence[keras.callbacks.Callback],
+    initial_weights: list | None,
+    own: OwnParts,
+    tracker: TrackerName | None,
+    like: RunFolder | None,
+) -> RunFolder:
     started = time.perf_counter()
     require_backend()
     run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
-    own = own or OwnParts()
     opening = Opening(config, own, run_dir, resume, like)
     if config.run.minutes and not opening.config.run.minutes:
         report(f"Minutes  {opening.root} keeps its epochs, {opening.config.epochs}, which were fixed when it began")
     config = opening.config
     tracker = tracker_of(RunFolder(opening.root) if opening.root else None, tracker)
-    with opening.locked():
-        strategy = _meet(config, opening.root, report)
+    fix = f"restart all of them with the same commands to resume {opening.root}"
+    with opening.locked(), _met(config, own, opening.root, fix, report):
+        strategy = build_strategy(config.strategy, config.batch_size)
         report_unused_gpu()
         workers = Workers(strategy)
-        with workers.explain_loss(f"restart all of them with the same commands to resume {opening.root}"):
+        with workers.explain_loss(fix):
             report = report if workers.is_chief else _ignore
             data = _open_data(config, workers, opening, report)
             keras.utils.set_random_seed(config.seed)
@@ -114,23 +133,27 @@ def run_training(
     return run
 
 
-def _meet(config: TrainConfig, folder: Path | None, report: Report) -> tf.distribute.Strategy:
-    """Returns the devices to train on once all workers are connected, before TensorFlow does anything else.
+def _met(
+    config: TrainConfig, own: OwnParts, folder: Path | None, fix: str, report: Report
+) -> contextlib.AbstractContextManager:
+    """Meets the other workers, before TensorFlow does anything else, and notices in the block when they are lost.
 
     Raises:
-        UserError: If they cannot connect.
+        UserError: If they cannot meet.
     """
-    if cluster := joined_cluster(config.strategy):
-        if folder is None:
-            raise UserError(
-                f"several workers need {argument('run_dir')}, a folder that all of them see: each resumes from it"
-            )
-        if config.cache_features:
-            raise UserError(
-                f"{argument('cache_features')} is for one process; leave it out, or train without a cluster"
-            )
-        report(f"Worker   {cluster.name}, one of {cluster.num_workers}, at {cluster.address}; waiting for all")
-    return build_strategy(config.strategy, config.batch_size)
+    cluster = joined_cluster(config.strategy)
+    if cluster is None:
+        return contextlib.nullcontext()
+    if folder is None:
+        raise UserError(
+            f"several workers need {argument('run_dir')}, a folder that all of them see: each resumes from it"
+        )
+    if config.cache_features:
+        raise UserError(f"{argument('cache_features')} is for one process; leave it out, or train without a cluster")
+    require_unused()
+    report(f"Worker   {cluster.name}, one of {cluster.num_workers}, at {cluster.address}; waiting for all")
+    versions = {"keras_fcn": keras_fcn.__version__, "TensorFlow": tf.__version__, "Keras": keras.__version__}
+    return Peers(cluster, Introduction.of(cluster, versions, config.to_dict() | own.names), fix, report)
 
 
 def _ignore(_: str) -> None:
@@ -143,11 +166,8 @@ def _open_data(config: TrainConfig, workers: Workers, opening: Opening, report: 
     The masks are read as the run to resume reads them.
 
     Raises:
-        UserError: If it has a fault, has changed since the run began, or differs between workers, as the settings may.
+        UserError: If it has a fault, has changed since the run began, or differs between workers.
     """
-    workers.require_alike(
-        json.dumps(config.to_dict()), "the workers have different settings; start all of them with the same options"
-    )
     if workers.count > 1 and workers.is_chief:
         open_pairs(config.data, config.split, reading=opening.reading, **config.dataset.listing)
     workers.wait()
@@ -155,6 +175,10 @@ def _open_data(config: TrainConfig, workers: Workers, opening: Opening, report: 
     with remembering(beginning.known):
         data = build_data(config, report, opening.reading, beginning.require_classes)
     assert data.fingerprint is not None
+    workers.require_alike(
+        str(data.fingerprint.classes),
+        f"{config.data}: the workers see different class tables there; give all of them the same",
+    )
     alike = f"{config.data}: the workers see different images or masks there; give all of them the same"
     workers.require_alike(str(data.fingerprint), alike)
     beginning.require_same_data(data.fingerprint, report)

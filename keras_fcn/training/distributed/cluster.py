@@ -53,6 +53,12 @@ class Cluster:
         """The address of this process, "host:port"."""
         return self.addresses[self.task_type][self.task_index]
 
+    @property
+    def workers(self) -> list[tuple[str, str]]:
+        """The name and the address of each process, the chief first."""
+        tasks = (task for task in _TRAINING_TASKS if task in self.addresses)
+        return [(f"{task} {index}", address) for task in tasks for index, address in enumerate(self.addresses[task])]
+
 
 def joined_cluster(strategy: StrategyName) -> Cluster | None:
     """Returns the cluster to train in, or None to train alone.
@@ -112,6 +118,12 @@ def _addresses(entries: object) -> dict[str, tuple[str, ...]]:
             f"Received: {entries!r}"
         )
     return found
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Returns the host and the port of "host:port"; an IPv6 address stands in brackets."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _is_address(value: object) -> bool:

@@ -60,10 +60,6 @@ def _meet(cluster: Cluster, batch_size: int) -> tf.distribute.Strategy:
     try:
         with handling(signal.SIG_DFL):  # Python's handlers do not run while it waits in TensorFlow
             strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
-    except RuntimeError:
-        raise UserError(
-            "workers must connect before TensorFlow does anything else; start a new Python process for the training"
-        ) from None
     except tf.errors.UnknownError:
         raise UserError(f"TF_CONFIG: this worker cannot listen at {cluster.address}; is its port free?") from None
     except tf.errors.OpError as error:
@@ -75,6 +71,18 @@ def _meet(cluster: Cluster, batch_size: int) -> tf.distribute.Strategy:
             f"{cluster.num_workers} workers. Received: {batch_size}"
         )
     return strategy
+
+
+def require_unused() -> None:
+    """Raises UserError if TensorFlow has done anything in this process: it could not connect workers any more."""
+    threads = tf.config.threading.get_inter_op_parallelism_threads()
+    try:
+        tf.config.threading.set_inter_op_parallelism_threads(threads + 1)  # which it takes only before it starts
+    except RuntimeError:
+        raise UserError(
+            "workers must connect before TensorFlow does anything else; start a new Python process for the training"
+        ) from None
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def distribute(batches: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Iterator:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -69,6 +70,14 @@ class Workers:
         """Raises UserError with the message unless all workers have the same value."""
         if len(set(self.gather(zlib.crc32(value.encode(errors="surrogateescape"))))) > 1:
             raise UserError(message)
+
+    def require_same_weights(self, weights: Iterable[Any], source: str) -> None:
+        """Raises UserError unless all workers have read the same weights from a source."""
+        if self.count > 1:
+            digests = (zlib.crc32(np.asarray(weight).tobytes()) for weight in weights)
+            self.require_alike(
+                " ".join(map(str, digests)), f"{source}: the workers have different weights there; give all the same"
+            )
 
     @contextlib.contextmanager
     def explain_loss(self, fix: str) -> Iterator[None]:

@@ -148,8 +148,8 @@ def test_a_lost_worker_ends_the_other_and_the_same_command_resumes(toy, tmp_path
         status, _, err = ends([both[1 - lost]])[0]
         assert time.monotonic() - killed < 30
     assert status == 138
-    assert err.startswith("error: another of the 2 workers has ended or failed")
-    assert err.endswith(f"restart all of them with the same commands to resume {run}\n")
+    assert err.startswith(f"error: worker {lost} at 127.0.0.1:")
+    assert err.endswith(f" has ended; restart all of them with the same commands to resume {run}\n")
     assert err.count("\n") == 1
     with workers(*words, "--run-dir", run) as both:
         assert [(end[0], end[2]) for end in ends(both)] == [(0, ""), (0, "")]
@@ -176,7 +176,9 @@ def test_workers_with_different_settings_stop(toy, tmp_path):
     with workers(*words, options=({"--seed": 1}, {"--seed": 2})) as both:
         for status, _, err in ends(both):
             assert status == 2
-            assert err == "error: the workers have different settings; start all of them with the same options\n"
+            differs = "--seed is 1 in worker 0 and 2 in worker 1"
+            fix = "start all of them with the same options"
+            assert err == f"error: the workers have different settings: {differs}; {fix}\n"
     assert not (tmp_path / "run").exists()
 
 
