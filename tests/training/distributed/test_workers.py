@@ -27,6 +27,7 @@ from keras_fcn.inference.models import load_model
 from keras_fcn.pipeline.batches import shuffled_index, training_dataset
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.training.build import build_training
+from keras_fcn.training.distributed import telling
 from keras_fcn.training.distributed.workers import Workers
 from keras_fcn.training.inputs.data import TrainingData
 from keras_fcn.training.records.checkpoints import Checkpoints
@@ -182,14 +183,22 @@ def test_workers_with_different_settings_stop(toy, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_workers_need_a_folder_that_all_see(toy, monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["h0:1", "h1:1"]}, "task": {"type": "worker", "index": 0}}')
+@pytest.fixture
+def one_of_two(monkeypatch):
+    """Makes this process a worker of two, of whom the other is not there."""
+    cluster = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}}))
+    monkeypatch.setattr(telling, "LINGERING", 0.0)
+
+
+@pytest.mark.usefixtures("one_of_two")
+def test_workers_need_a_folder_that_all_see(toy):
     with pytest.raises(UserError, match="several workers need run_dir, a folder that all of them see"):
         run_training(tiny(toy), report=silent)
 
 
-def test_workers_must_meet_before_tensorflow_does_anything_else(toy, tmp_path, monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["h0:1", "h1:1"]}, "task": {"type": "worker", "index": 0}}')
+@pytest.mark.usefixtures("one_of_two")
+def test_workers_must_meet_before_tensorflow_does_anything_else(toy, tmp_path):
     with pytest.raises(UserError, match="workers must connect before TensorFlow does anything else"):
         run_training(tiny(toy), tmp_path / "run", report=silent)
 
