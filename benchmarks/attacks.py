@@ -24,8 +24,8 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from http_attacks import ATTACKS
-from http_load import Load
+from common.http_attacks import ATTACKS
+from common.http_load import Load
 from PIL import Image
 from serving import NUM_IMAGES, BenchmarkOptions, image_files, write_masks
 from tabulate import tabulate
@@ -201,7 +201,9 @@ def percentile(values: list[float], share: float) -> float | None:
 @contextlib.contextmanager
 def attacking(name: str, port: int) -> Iterator[None]:
     """Runs an attack in a process of its own while the block runs."""
-    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("http_attacks.py")), name, str(port)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "common.http_attacks", name, str(port)], cwd=Path(__file__).parent
+    )
     try:
         yield
     finally:

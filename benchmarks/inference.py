@@ -28,7 +28,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import tyro
-from yardsticks import OURS, report, run_in_turn, write_results
+from common.yardsticks import OURS, report, run_in_turn, write_results
 
 from export.formats.conversion import Format
 from keras_fcn.inference.engines.opening import open_engine

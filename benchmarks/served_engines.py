@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import tyro
-from http_load import PROCESSOR_SECONDS, RESIDENT_BYTES, Load, server_metric
+from common.http_load import PROCESSOR_SECONDS, RESIDENT_BYTES, Load, server_metric
 from inference import CALIBRATED, form_of
 from serving import image_files, serving
 

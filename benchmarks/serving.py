@@ -26,7 +26,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from http_load import PROCESSOR_SECONDS, RESIDENT_BYTES, Load, server_metric
+from common.http_load import PROCESSOR_SECONDS, RESIDENT_BYTES, Load, server_metric
 from PIL import Image
 
 from keras_fcn.errors import UserError

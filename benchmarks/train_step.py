@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from yardsticks import report, run_in_turn, write_results
+from common.yardsticks import report, run_in_turn, write_results
 
 from keras_fcn.runs.names import BACKBONES, BackboneName, ModelName, OptimizerName, PrecisionName, SwitchName
 from keras_fcn.system.command_line import parse_options, run_command

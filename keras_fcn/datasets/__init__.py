@@ -18,7 +18,7 @@ from keras_fcn.datasets.layouts import folders, voc
 from keras_fcn.datasets.layouts.patterns.matching import Patterns
 from keras_fcn.datasets.layouts.patterns.reading import read_patterns
 from keras_fcn.datasets.layouts.patterns.search import search_patterns
-from keras_fcn.datasets.listing import holds_pictures, inner_folders
+from keras_fcn.datasets.listing import holds_pictures, inner_folders, listing_once, once
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits.folds import val_of_fold
 from keras_fcn.datasets.splits.groups import group_images, val_of_groups
@@ -123,7 +123,8 @@ def open_pairs(
         merge=tuple(merge), ignore_classes=tuple(ignore_classes), drop=tuple(drop), group_by=group_by, blocks=blocks,
         folds=folds, fold=fold,
     )  # fmt: skip
-    pairs, is_whole = _to_divide(root, split, layout, patterns, reading, blocks=blocks, fold=fold, group_by=group_by)
+    with listing_once():
+        pairs, is_whole = _to_divide(root, split, layout, patterns, reading, blocks, fold, group_by)
     pairs = dataclasses.replace(pairs, channels=read)
     pairs = pairs.with_background() if unlabelled == "background" else pairs
     if wanted.changes_classes and pairs.classes.names != tuple(already):
@@ -204,13 +205,15 @@ def open_splits(data: str | Path, splits: Sequence[str], **options: Any) -> list
     Raises:
         UserError: As `open_pairs` does.
     """
-    opened = [open_pairs(data, split, **options) for split in splits]
-    if "val" in splits or all(pairs.note for pairs in opened):
-        return opened
-    return [
-        dataclasses.replace(open_pairs(data, "all", **options), split=pairs.split) if pairs.note else pairs
-        for pairs in opened
-    ]
+    _folder(data)  # is made, if it is to be, before it is listed
+    with listing_once():
+        opened = [open_pairs(data, split, **options) for split in splits]
+        if "val" in splits or all(pairs.note for pairs in opened):
+            return opened
+        return [
+            dataclasses.replace(open_pairs(data, "all", **options), split=pairs.split) if pairs.note else pairs
+            for pairs in opened
+        ]
 
 
 def open_voc_images(data: str | Path, split: str) -> dict[str, Path]:
@@ -284,5 +287,6 @@ def _inner(root: Path) -> Path | None:
 _FOLDERS = (*folders.IMAGES, *folders.MASKS, "jpegimages", "segmentationclass", "imagesets", "trainannot", "valannot")
 
 
+@once
 def _recognized(root: Path) -> str | None:
     return next((name for name, entry in LAYOUTS.items() if entry.recognizes(root)), None)

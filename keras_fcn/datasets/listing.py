@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+import functools
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from keras_fcn.datasets.foreign import foreign_format
 from keras_fcn.errors import DataError, UserError
@@ -13,6 +17,38 @@ from keras_fcn.images.bands.files import ARRAY_SUFFIX
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
 from keras_fcn.system.files import by_suffix, walk_files
+
+_PICTURES = (*IMAGE_SUFFIXES, *MASK_SUFFIXES, *OTHER_PICTURES)
+
+Listing = TypeVar("Listing", bound=Callable)
+
+_LISTED: contextvars.ContextVar[dict | None] = contextvars.ContextVar("listed", default=None)
+
+
+@contextlib.contextmanager
+def listing_once() -> Iterator[None]:
+    """Lets functions that are marked by `once` answer from memory while the block runs: folders may be large."""
+    token = _LISTED.set({} if _LISTED.get() is None else _LISTED.get())
+    try:
+        yield
+    finally:
+        _LISTED.reset(token)
+
+
+def once(listing: Listing) -> Listing:
+    """Marks a function that lists folders, and whose result nobody changes; see `listing_once`."""
+
+    @functools.wraps(listing)
+    def listed(*arguments, **named):
+        known = _LISTED.get()
+        if known is None:
+            return listing(*arguments, **named)
+        key = (listing, arguments, *named.items())
+        if key not in known:
+            known[key] = listing(*arguments, **named)
+        return known[key]
+
+    return listed  # type: ignore[return-value]
 
 
 class Files(dict[str, Path]):
@@ -25,6 +61,7 @@ class Files(dict[str, Path]):
     left_out: tuple[DataError, ...] = ()
 
 
+@once
 def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, preferred: str = "") -> Files:
     """Lists the files with one of `suffixes` by their names without suffix, in order, as `walk_files` finds them.
 
@@ -39,10 +76,12 @@ def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, prefer
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; this layout needs it")
     found, others, doubles = Files(), [], []
+    start = len(str(folder / "_")) - 1
     for path in walk_files(folder):
-        suffix = path.suffix.lower()
+        own = path.suffix
+        suffix = own.lower()
         if suffix in suffixes:
-            name = normal_name(path.relative_to(folder).with_name(path.stem).as_posix())
+            name = normal_name(str(path)[start:].removesuffix(own).replace(os.sep, "/"))
             before = found.setdefault(name, path)
             if before is not path:
                 ours = [file for file in (before, path) if file.suffix.lower() == preferred]
@@ -97,15 +136,25 @@ def masks_by_stem(folder: Path) -> Files:
 
 def holds_pictures(folder: Path) -> bool:
     """Returns whether a folder, or one in it, holds pictures of any kind."""
-    return folder.is_dir() and any(True for _ in pictures_in(folder))
+    if not folder.is_dir():
+        return False
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # mostly the first of a million files tells
+        if any(not entry.name.startswith(".") and is_picture(entry.name) and entry.is_file() for entry in entries):
+            return True
+    return any(True for _ in pictures_in(folder))
 
 
 def pictures_in(folder: Path) -> Iterator[Path]:
     """Yields the pictures of any kind in a folder and in folders in it."""
-    kinds = (*IMAGE_SUFFIXES, *MASK_SUFFIXES, *OTHER_PICTURES)
-    return (path for path in walk_files(folder) if path.suffix.lower() in kinds)
+    return (path for path in walk_files(folder) if is_picture(path.name))
 
 
+def is_picture(name: str) -> bool:
+    """Returns whether a file's name is that of a picture of any kind."""
+    return name.lower().endswith(_PICTURES)
+
+
+@once
 def inner_folders(folder: Path) -> list[Path]:
     """Returns the folders in a folder by name, without hidden ones; none if it is no folder."""
     if not folder.is_dir():

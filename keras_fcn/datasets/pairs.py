@@ -22,7 +22,7 @@ from keras_fcn.datasets.labels.reading import (
     reader,
 )  # fmt: skip
 from keras_fcn.datasets.listing import Files
-from keras_fcn.datasets.splits import division_note, resolved, split_of
+from keras_fcn.datasets.splits import divided, division_note, resolved, split_of
 from keras_fcn.errors import DataError, UserError, argument
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.values.channels import RGB, Channels
@@ -178,8 +178,11 @@ class Pairs:
         """Returns the pairs of these names, and the images alone that have no mask, or this split's part of them."""
         note = ""
         if divide:
-            note = division_note(names, source) if self.split in ("train", "val") else ""
-            names = split_of(names, self.split, source)
+            if self.split in ("train", "val"):
+                train, val = divided(names, source)
+                note, names = division_note(train, val, source), val if self.split == "val" else train
+            else:
+                names = split_of(names, self.split, source)
             alone = split_of(alone, self.split, source) if len(alone) > 1 else alone * (self.split != "val")
         return dataclasses.replace(
             self,
@@ -217,7 +220,7 @@ class Pairs:
     def names(self) -> list[str]:
         """The images' names without suffix; with folder only if two folders hold the same name."""
         stems = [path.stem for path in self.images]
-        paths = sorted(set(self.images))
+        paths = set(self.images)
         if len(set(stems)) == len(paths):
             return stems
         common = Path(os.path.commonpath(paths))

@@ -29,6 +29,7 @@ def training_dataset(
     first_sample: int = 0,
     every: int = 1,
     rare: RarePositions | None = None,
+    reader: Reader | None = None,
 ) -> tf.data.Dataset:
     """Streams shuffled and augmented pairs without end.
 
@@ -43,11 +44,12 @@ def training_dataset(
         first_sample: Index of the first sample.
         every: Distance between samples; each of `n` workers takes every n-th sample of the stream.
         rare: Positions of rare classes, around which a part of the crops is drawn; none if None.
+        reader: The reader of the pairs, if there is one already.
 
     Returns:
         Batches of images uint8 [batch_size, height, width, channels] and labels uint8 [batch_size, height, width].
     """
-    reader, near = Reader(pairs), near_rare(rare)
+    reader, near = reader or Reader(pairs), near_rare(rare)
 
     @tf.autograph.experimental.do_not_convert
     def load(sample: tf.Tensor) -> Pair:
@@ -68,7 +70,7 @@ def training_dataset(
 
 def augmented_dataset(
     pairs: Pairs, augmentation: Augmentation, batch_size: int, seed: int, passes: int,
-    rare: RarePositions | None = None,
+    rare: RarePositions | None = None, reader: Reader | None = None,
 ) -> tf.data.Dataset:  # fmt: skip
     """Streams augmented pairs in order, with another augmentation in each epoch.
 
@@ -79,11 +81,12 @@ def augmented_dataset(
         seed: Seed of the augmentation.
         passes: Number of epochs.
         rare: As for `training_dataset`.
+        reader: As for `training_dataset`.
 
     Returns:
         Batches like those of `training_dataset`.
     """
-    reader, near = Reader(pairs), near_rare(rare)
+    reader, near = reader or Reader(pairs), near_rare(rare)
 
     @tf.autograph.experimental.do_not_convert
     def load(sample: tf.Tensor) -> Pair:

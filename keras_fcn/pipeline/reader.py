@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from keras_fcn.images.photos import is_plain_jpeg, read_image
 from keras_fcn.images.windows import is_window, read_together, read_window
 from keras_fcn.pipeline.label_png import START, Kind, decode_greys, decode_indices, kind_of
 from keras_fcn.pipeline.source import Pair, Source, whole
+from keras_fcn.runs.known_files import remembered_files
 
 Decoder = Callable[[tf.Tensor], tf.Tensor]
 """Decodes the bytes of a file, a string scalar."""
@@ -43,6 +45,7 @@ class Reader:
         self._pairs = pairs
         self._none = np.zeros((0, 0, pairs.channels.count), np.uint8)
         self._values = values = stored_values(pairs.read_label)
+        of_images = _looked_at(pairs.images, "plain JPEG", is_plain_jpeg, pairs.channels.is_rgb)
         kind = functools.partial(
             kind_of,
             classes=pairs.stored_classes or pairs.classes,
@@ -50,16 +53,16 @@ class Reader:
             by_value=values is not None,
             by_index=values is not None and values.of_palettes,
         )
-        paths = list(zip(pairs.images, pairs.labels))
-        is_jpeg = [pairs.channels.is_rgb and is_plain_jpeg(image) for image in pairs.images]
-        kinds = [Kind.OTHER if label == image or is_window(label) else kind(label) for image, label in paths]
-        self._paths = tf.constant([[os.fsencode(path) for path in pair] for pair in paths])
-        self._are_jpeg, self.kinds = sorted({*is_jpeg}), sorted({*kinds})
-        self._image_way = tf.constant([self._are_jpeg.index(each) for each in is_jpeg])
-        self._label_way = tf.constant([self.kinds.index(kind) for kind in kinds])
-        decoded = zip(is_jpeg, map(bool, kinds))
-        files = [path if is_decoded else None for both in zip(paths, decoded) for path, is_decoded in zip(*both)]
-        self._fingerprints = tf.constant(_fingerprints_of(files).reshape(-1, 2))
+        own_labels = [None if label == image else label for image, label in zip(pairs.images, pairs.labels)]
+        name = f"kind {hashlib.sha256(repr(kind.keywords).encode()).hexdigest()[:16]}"
+        of_labels = _looked_at(own_labels, name, kind)
+        files = zip(pairs.images, pairs.labels)
+        self._paths = tf.constant([[os.fsencode(path) for path in pair] for pair in files])
+        are_jpeg, image_way = np.unique(of_images[:, 0], return_inverse=True)
+        kinds, label_way = np.unique(of_labels[:, 0], return_inverse=True)
+        self._are_jpeg, self.kinds = are_jpeg.astype(bool).tolist(), [*map(Kind, kinds.tolist())]
+        self._image_way, self._label_way = tf.constant(image_way, tf.int32), tf.constant(label_way, tf.int32)
+        self._fingerprints = tf.constant(np.stack([of_images[:, 1], of_labels[:, 1]], axis=1))
         sizes = {path: read_window(path).size for path in dict.fromkeys(pairs.images) if is_window(path)}
         self._sizes = tf.constant([sizes.get(path, (0, 0)) for path in pairs.images]) if sizes else None
 
@@ -192,18 +195,41 @@ def _decode_jpeg(file: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE")
 
 
-def _fingerprints_of(files: Sequence[Path | None]) -> np.ndarray:
-    """Returns a hash of the size and the first bytes of each file, int64 [N]; anything where there is none."""
+def _looked_at(
+    files: Sequence[Path | None], name: str, look: Callable[[Path], int], is_wanted: bool = True
+) -> np.ndarray:
+    """Returns the kind of each file, and a hash of its size and its first bytes, int64 [N, 2].
 
-    def start(path: Path | None) -> bytes:
-        if path is None:
-            return b""
-        with path.open("rb") as file:
-            return file.read(START) + str(os.fstat(file.fileno()).st_size).encode()
+    Those in `remembered_files` are not opened again.
 
-    some = range(0, len(files), 2000)  # not all at once: 10,000 pairs would take 80 MB
-    parts = [_hash([*map(start, files[first : first + 2000])]) for first in some]
-    return np.concatenate([np.zeros(0, np.int64), *parts])
+    Args:
+        files: The files; of None and of windows, the kind is 0.
+        name: The name under which both are remembered.
+        look: Returns the kind of a file; 0 if it is read by Python, so that its hash does not matter.
+        is_wanted: Whether there are other kinds than 0.
+    """
+    known, found = remembered_files(), np.zeros((len(files), 2), np.int64)
+    missing: list[tuple[int, Path]] = []
+    for index, path in enumerate(files if is_wanted else ()):
+        if path is None or is_window(path):
+            continue
+        fact = None if known is None else known.get(path, name)
+        if fact is None:
+            missing.append((index, path))
+        else:
+            found[index] = fact
+    for first in range(0, len(missing), 2000):  # not all at once: 10,000 pairs would take 80 MB
+        some = missing[first : first + 2000]
+        kinds = [int(look(path)) for _, path in some]
+        hashes = _hash([_start(path) if kind else b"" for (_, path), kind in zip(some, kinds)]).numpy().tolist()
+        for (index, path), *fact in zip(some, kinds, hashes):
+            found[index] = fact if known is None else known.put(path, name, fact)
+    return found
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(START) + str(os.fstat(file.fileno()).st_size).encode()
 
 
 def _hash(texts) -> tf.Tensor:

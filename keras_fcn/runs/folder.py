@@ -16,7 +16,7 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.runs.lock import locked
 from keras_fcn.system.files import content_digest, read_lines, remove_unfinished, replaced_file, write_json, written
-from keras_fcn.system.text import load_json
+from keras_fcn.system.text import load_json, tail_of
 
 _LOCK = "lock"
 _NOT_OURS = (_LOCK, "lost+found")
@@ -182,7 +182,7 @@ class RunFolder:
         Raises:
             UserError: If the run began with other training images: it cannot be resumed exactly.
         """
-        before, now = self.training_images(), [_tail(path) for path in training]
+        before, now = self.training_images(), [tail_of(path) for path in training]
         if not before:
             of_contents = [(_CONTENTS, contents)] if contents else []
             # The list that tells that they are written comes last.
@@ -238,12 +238,12 @@ class RunFolder:
     def training_images(self) -> list[str]:
         """Returns the training images of the run, each by its folder's name and its own, as the data may be moved."""
         path = self.root / _TRAINING
-        return [_tail(Path(line)) for line in read_lines(path, "surrogateescape") if line] if path.is_file() else []
+        return [tail_of(line) for line in read_lines(path, "surrogateescape") if line] if path.is_file() else []
 
     def validation_images(self) -> list[str]:
         """Returns the validation images of the run, as `training_images` does those to train on."""
         path = self.root / _VALIDATION
-        return [_tail(Path(line)) for line in read_lines(path) if line] if path.is_file() else []
+        return [tail_of(line) for line in read_lines(path) if line] if path.is_file() else []
 
     def trained_on(self, images: Sequence[Path]) -> int:
         """Returns how many of these images the run trains on, by the contents of the files, whatever their names are.
@@ -289,7 +289,3 @@ def _is_made(path: Path) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def _tail(path: Path) -> str:
-    return Path(*path.parts[-2:]).as_posix()

@@ -6,10 +6,12 @@ import contextlib
 import csv
 import json
 import lzma
+import os
 import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -56,6 +58,11 @@ def display_width(text: str) -> int:
 def printable(text: str) -> str:
     """Returns a text whose letters that UTF-8 lacks are escaped: of a file's name in another encoding."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def tail_of(path: str | Path) -> str:
+    """Returns the name of a file after that of its folder, as the folders above may be others on another machine."""
+    return "/".join(str(path).replace(os.sep, "/").rsplit("/", 2)[-2:])
 
 
 def shown(words: Sequence[str]) -> str:

@@ -103,6 +103,7 @@ class _Builder:
     def training(self, initial_weights: list[np.ndarray] | None) -> Training:
         config, optimization, strategy = self.config, self.config.optimization, self.strategy
         stream = self.stream()
+        stream.prepare()
         depthwise = bool(self.own.backbone) or BACKBONES[config.network.backbone].depthwise
         bfloat16 = uses_bfloat16(config.devices.precision, depthwise)
         xla = uses_xla(config.devices.xla, strategy, config.run.epochs * stream.steps_per_epoch)

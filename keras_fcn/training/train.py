@@ -179,8 +179,9 @@ def _open_data(config: TrainConfig, workers: Workers, opening: Opening, report: 
         str(data.fingerprint.classes),
         f"{config.data}: the workers see different class tables there; give all of them the same",
     )
-    alike = f"{config.data}: the workers see different images or masks there; give all of them the same"
-    workers.require_alike(str(data.fingerprint), alike)
+    if workers.count > 1:  # or the text would be made for nothing, of a million images
+        alike = f"{config.data}: the workers see different images or masks there; give all of them the same"
+        workers.require_alike(str(data.fingerprint), alike)
     beginning.require_same_data(data.fingerprint, report)
     return data
 

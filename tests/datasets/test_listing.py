@@ -1,14 +1,19 @@
 """What lies in a data set's folders is read, or said to be left out."""
 
+import re
+
 import numpy as np
 import pytest
 from layouts import NAMES, require_truth, save, scene, write, write_camvid, write_cvat, write_folders, write_roboflow
 from PIL import Image
 
-from keras_fcn.datasets import inspect_pairs, open_pairs
+from keras_fcn.datasets import inspect_pairs, open_pairs, open_splits
 from keras_fcn.datasets.inspection import left_out
+from keras_fcn.datasets.layouts.annotations.common.files import files_named
+from keras_fcn.datasets.listing import is_picture
 from keras_fcn.errors import UserError
-from keras_fcn.system.files import walk_files
+from keras_fcn.system import files
+from keras_fcn.system.files import entries_of, walk_files
 
 
 def convert(path, suffix):
@@ -135,6 +140,42 @@ def test_walking_follows_links_but_no_circles(tmp_path):
     assert found == ["1.jpg", "b/2.jpg", "gone.jpg", "itself", "store/3.jpg"]
     with pytest.raises(UserError, match=r"nowhere: cannot be listed \(No such file or directory\)$"):
         list(walk_files(tmp_path / "nowhere"))
+
+
+def test_files_of_a_suffix_are_those_of_a_pattern(tmp_path):
+    """In a folder and two levels of folders, links included, level by level; `glob` is the truth."""
+    names = ["b.json", "a/b.json", "a/a.json", "a/b/c.json", "a/b/c/d.json", ".h.json", "a/.i/j.json", "x.png/y.json"]
+    for name in (*names, "z.JSON", "a/__MACOSX/k.json"):
+        write(tmp_path / name, "{}")
+    (tmp_path / "f.json").mkdir()
+    (tmp_path / "link").symlink_to("a/b")
+    (tmp_path / "itself").symlink_to("itself")
+    (tmp_path / "gone.json").symlink_to("nowhere")
+    expected = []
+    for pattern in ("*.json", "*/*.json", "*/*/*.json"):
+        found = sorted(path for path in tmp_path.glob(pattern) if path.is_file())
+        inner = (path.relative_to(tmp_path).as_posix() for path in found)
+        expected += [name for name in inner if not re.search(r"(^|/)(\.|__MACOSX)", name)]
+    assert [path.relative_to(tmp_path).as_posix() for path in files_named(tmp_path, ".json")] == expected
+    assert len(expected) == 7
+    assert list(files_named(tmp_path / "nowhere", ".json")) == []
+
+
+@pytest.mark.parametrize("writer", [write_cvat, write_folders, write_camvid])
+def test_folders_are_listed_once_for_all_splits(tmp_path, monkeypatch, writer):
+    writer(tmp_path)
+    alone = [open_pairs(tmp_path, split) for split in ("train", "val")]
+    listed = []
+    monkeypatch.setattr(files, "entries_of", lambda folder: listed.append(folder) or entries_of(folder))
+    together = open_splits(tmp_path, ["train", "val"])
+    pictures = [folder for folder in listed if any(map(is_picture, map(str, folder.iterdir())))]
+    assert pictures
+    assert len(pictures) == len(set(pictures))
+    for mine, both in zip(alone, together):
+        assert (both.images, both.labels, both.note) == (mine.images, mine.labels, mine.note)
+    for place in (together[0].images[0].parent, together[1].images[0].parent):
+        (place / "added.psd").write_bytes(b"")
+    assert len(open_splits(tmp_path, ["train"])[0].findings) > len(together[0].findings)
 
 
 def test_a_link_to_a_missing_image_is_a_fault(tmp_path):

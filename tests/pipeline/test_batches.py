@@ -18,10 +18,12 @@ from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import read_color_label, read_grey_label, read_label, read_value_label, write_label
 from keras_fcn.images.photos import read_image
+from keras_fcn.pipeline import reader as reading
 from keras_fcn.pipeline.augmentation import Augmentation, draw_samples
 from keras_fcn.pipeline.batches import evaluation_dataset, explain_failure, training_dataset
 from keras_fcn.pipeline.label_png import Kind
 from keras_fcn.pipeline.reader import Reader
+from keras_fcn.runs.known_files import KnownFiles, remembering
 
 
 def take(pairs, batches, seed=3, first_sample=0, crop_size=(16, 24), batch_size=4):
@@ -270,6 +272,32 @@ def test_masks_of_values_are_decoded_by_tensorflow_as_by_pillow(tmp_path, ids):
     for (_, label), mask in zip(evaluation_dataset(pairs).as_numpy_iterator(), masks, strict=True):
         np.testing.assert_array_equal(label[0], read(mask), str(mask))
         np.testing.assert_array_equal(label[0], expected[::-1, ::-1] if mask.name == "4.png" else expected)
+
+
+def test_files_that_are_known_are_not_opened_and_changed_ones_are(tmp_path, monkeypatch):
+    """As a resumed run looks at them."""
+    write_folders(tmp_path / "data")
+    pairs = open_pairs(tmp_path / "data", "all")
+    first = list(evaluation_dataset(pairs).as_numpy_iterator())
+    with remembering(KnownFiles("1")) as known:
+        kinds = Reader(pairs).kinds
+    known.write(tmp_path / "files.json")
+    opened = []
+    for name in ("kind_of", "is_plain_jpeg"):
+        look = getattr(reading, name)
+        monkeypatch.setattr(reading, name, lambda path, look=look, **by: opened.append(path) or look(path, **by))
+    with remembering(KnownFiles.read(tmp_path / "files.json", "1")):
+        assert Reader(pairs).kinds == kinds
+        again = list(evaluation_dataset(pairs).as_numpy_iterator())
+    assert opened == []
+    for (image, label), (image_again, label_again) in zip(first, again, strict=True):
+        np.testing.assert_array_equal(image, image_again)
+        np.testing.assert_array_equal(label, label_again)
+    Image.open(pairs.labels[1]).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(pairs.labels[1])
+    with remembering(KnownFiles.read(tmp_path / "files.json", "1")):
+        changed = list(evaluation_dataset(pairs).as_numpy_iterator())
+    assert opened == [pairs.labels[1]]
+    np.testing.assert_array_equal(changed[1][1][0], pairs.read_label(pairs.labels[1]))
 
 
 @pytest.mark.parametrize(("bits", "wrong"), [(8, 3), (8, 21), (16, 3), (16, 300)])

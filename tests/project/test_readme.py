@@ -27,7 +27,7 @@ SCRIPTS = (
     "benchmarks/train_step.py",
     "benchmarks/inference.py", "benchmarks/serving.py", "benchmarks/quality.py",
     "benchmarks/attacks.py", "benchmarks/input_pipeline.py", "benchmarks/large_images.py",
-    "benchmarks/served_engines.py",
+    "benchmarks/served_engines.py", "benchmarks/growth.py", "benchmarks/soak.py",
 )  # fmt: skip
 ELSEWHERE = {
     "--logdir", "--labels", "--directory", "--output", "--no-deps", "--rm", "--model-repository", "--onnx",

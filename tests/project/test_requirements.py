@@ -55,7 +55,7 @@ def unprovided(folders, files):
     paths = [path for folder in folders for kind in ("*.py", "*.ipynb") for path in ROOT.glob(f"{folder}{kind}")]
     paths = [path for path in paths if not str(path.relative_to(ROOT)).startswith(ELSEWHERE)]
     assert len(paths) > 3
-    ours = {"keras_fcn", "export", "commands", *(path.stem for path in paths)}
+    ours = {"keras_fcn", "export", "commands", "common", *(path.stem for path in paths)}
     names = {(path.name, name) for path in paths for name in imported(code_of(path))}
     given = required(files)
     return sorted(
@@ -72,7 +72,7 @@ def test_what_the_packages_import_is_in_a_requirement_file_for_users():
 
 def test_what_benchmarks_notebooks_documents_and_tests_import_is_in_a_requirement_file():
     files = [*FOR_USERS, ROOT / "requirements-dev.txt"]
-    assert unprovided(["benchmarks/", "docs/", "notebooks/", "tests/**/"], files) == []
+    assert unprovided(["benchmarks/**/", "docs/", "notebooks/", "tests/**/"], files) == []
 
 
 def test_a_missing_requirement_would_be_found():

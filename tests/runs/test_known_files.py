@@ -1,5 +1,6 @@
 """Facts about files, remembered while the files do not change."""
 
+import json
 import os
 import shutil
 
@@ -90,6 +91,57 @@ def test_other_programs_and_what_cannot_be_remembered_look_again(file, tmp_path)
     (tmp_path / "files.json").write_text("{")
     assert KnownFiles.read(tmp_path / "files.json", "1").find(file, "size", lambda: 8) == 8
     assert known.digest(tmp_path / "none.png") == ""
+
+
+@pytest.mark.parametrize(
+    "name", ['a": ["b.png', "back\\slash\\.png", "new\nline\u2028.png", "t\tab, “é”.png", b"l\xe9.png"]
+)
+def test_names_of_all_letters_are_kept(tmp_path, reads, name):
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(b"content")
+    known = KnownFiles('the "first"')
+    known.find(path, 'a kind", ["', lambda: [{"values": ['", "', "]", "\n"]}, 0.5])
+    known.find(tmp_path / "none.png", "size", lambda: 3)
+    again = later(known, tmp_path, 'the "first"')
+    assert again.find(path, 'a kind", ["', pytest.fail) == [{"values": ['", "', "]", "\n"]}, 0.5]
+    assert reads == [path, tmp_path / "none.png"]
+    content = json.loads((tmp_path / "files.json").read_text(encoding="utf-8", errors="surrogatepass"))
+    assert list(content["files"]) == [str(path)]
+
+
+def test_what_is_damaged_is_looked_at_again(file, tmp_path):
+    known, written = KnownFiles("1"), tmp_path / "files.json"
+    for path in (file, shutil.copy(file, tmp_path / "b.png")):
+        known.find(path, "size", lambda: [7])
+    known.write(written)
+    sound = written.read_text()
+    broken = [sound[:-20], sound.replace('"size"', '"size'), sound.replace("[7]", "7]"), sound.replace('", "', '" "')]
+    broken += [sound.replace("{}", ""), sound[1:], sound.replace("\n", ""), "", "{}", "[]\n" * 3, "\x00"]
+    for text in broken:
+        written.write_text(text)
+        assert KnownFiles.read(written, "1").find(file, "size", lambda: [8]) in ([8], [7])
+    written.write_text(broken[2])
+    assert KnownFiles.read(written, "1").find(file, "size", lambda: [8]) == [8]
+    written.write_bytes(b"\xff" + sound.encode())
+    assert KnownFiles.read(written, "1").find(file, "size", lambda: [8]) == [8]
+
+
+def test_it_is_written_again_only_if_something_is_new(file, tmp_path):
+    known, written = KnownFiles("1"), tmp_path / "files.json"
+    known.find(file, "size", lambda: 7)
+    again = later(known, tmp_path)
+    inode = written.stat().st_ino
+    again.find(file, "size", pytest.fail)
+    again.write(written)
+    assert written.stat().st_ino == inode
+    again.find(file, "other", lambda: 1)
+    again.write(written)
+    assert written.stat().st_ino != inode
+    third = KnownFiles.read(written, "1")
+    assert (third.find(file, "size", pytest.fail), third.find(file, "other", pytest.fail)) == (7, 1)
+    written.unlink()
+    third.write(written)
+    assert KnownFiles.read(written, "1").find(file, "other", pytest.fail) == 1
 
 
 def test_they_are_known_within_a_block():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -22,6 +23,9 @@ from keras_fcn.images.values.channels import Channels
 from keras_fcn.images.values.depth import DARK, dark_ones, describe_dark
 from keras_fcn.runs.known_files import KnownFiles, known_files
 from keras_fcn.system.machine import DECODING, decoding_threads
+
+_TOGETHER = 16
+"""Pairs that a thread checks at a time: to hand over one takes as long as to look up what is known of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +104,32 @@ def inspect_pairs(
         with_thumbnails: Whether to make thumbnails of the images, too, and count runs of ids.
     """
     inspector = _Inspector(known_files(), pairs.read_label, with_thumbnails, pairs.channels)
+    count, found = len(pairs), _Found(pairs)
+    is_sound, sizes, channels = np.zeros(count, bool), np.zeros((count, 2), int), np.zeros(count, int)
+    pixels = np.zeros((count, 256), np.int64, order="F")  # columns of ids that no label has take no memory
+    findings, runs, thumbnails = list(pairs.findings), np.zeros(256, np.int64), [""] * count * with_thumbnails
+    digests = [("", "")] * count
+    for index, content in enumerate(_contents(pairs, inspector, advance)):
+        if isinstance(content, DataError):
+            findings.append(content)
+            continue
+        is_sound[index], sizes[index], channels[index] = True, content.photo.size, content.photo.channels
+        for number, of_number, *of_runs in content.counts:
+            pixels[index, number] = of_number
+            runs[number] += sum(of_runs)
+        digests[index] = content.digests
+        if with_thumbnails:
+            thumbnails[index] = content.thumbnail
+        found.add(pairs.images[index], content)
+    images, labels = (tuple(of_pair[place] for of_pair in digests) for place in (0, 1))
+    findings += found.remarks()
+    return Inspection(
+        is_sound, sizes, pixels, tuple(findings), images, labels, channels, thumbnails_of(thumbnails), runs
+    )
+
+
+def _contents(pairs: Pairs, inspector: _Inspector, advance: Callable[[], object]) -> Iterator[_Content | DataError]:
+    """Yields the content of each pair, or its fault, in order."""
 
     def inspect(image: Path, label: Path) -> _Content | DataError:
         try:
@@ -109,48 +139,31 @@ def inspect_pairs(
         finally:
             advance()
 
+    def inspect_some(first: int) -> list[_Content | DataError]:
+        some = slice(first, first + _TOGETHER)
+        return list(map(inspect, pairs.images[some], pairs.labels[some]))
+
     with decoding_threads() as threads:
-        results = list(threads.map(inspect, pairs.images, pairs.labels))
-    is_sound = np.array([not isinstance(result, DataError) for result in results], bool)
-    sizes, pixels = np.zeros((len(pairs), 2), int), np.zeros((len(pairs), 256), np.int64)
-    findings, contents, runs = list(pairs.findings), dict[int, _Content](), np.zeros(256, np.int64)
-    for index, result in enumerate(results):
-        if isinstance(result, DataError):
-            findings.append(result)
-        else:
-            sizes[index], pixels[index], contents[index] = result.photo.size, result.pixels, result
-            for number, count in result.runs:
-                runs[number] += count
-    findings += _remarks(pairs, contents)
-    digests = [contents[index].digests if index in contents else ("", "") for index in range(len(pairs))]
-    images, labels = (tuple(of_pair[place] for of_pair in digests) for place in (0, 1))
-    channels = np.array([contents[index].photo.channels if index in contents else 0 for index in range(len(pairs))])
-    inspection = Inspection(is_sound, sizes, pixels, tuple(findings), images, labels, channels)
-    if not with_thumbnails:
-        return inspection
-    texts = [contents[index].thumbnail if index in contents else "" for index in range(len(pairs))]
-    return dataclasses.replace(inspection, thumbnails=thumbnails_of(texts), runs=runs)
+        for contents in threads.map(inspect_some, range(0, len(pairs), _TOGETHER)):
+            yield from contents
 
 
-@dataclasses.dataclass(frozen=True)
-class _Content:
+class _Content(NamedTuple):
     """The content of a sound pair.
 
     Attributes:
-        pixels: Pixel counts of each id, int64 [256].
+        counts: Ids, each with its number of pixels and, if they were asked for, of runs.
         photo: The properties of the image.
         is_turned_alone: Whether the image has an EXIF orientation that its size does not show, and its mask has none.
         digests: The `content_digest` of the image and of the label file.
         thumbnail: That of the image, as text, if it was asked for.
-        runs: Ids, each with its runs, if they were asked for.
     """
 
-    pixels: np.ndarray
+    counts: list[list[int]]
     photo: Inspected
     is_turned_alone: bool
     digests: tuple[str, str]
     thumbnail: str
-    runs: list[tuple[int, int]]
 
 
 class _Inspector:
@@ -178,8 +191,9 @@ class _Inspector:
             DataError: If a file has a fault, or they are of different sizes.
         """
         known = self._known
-        photo, thumbnail = self._photo(image)
-        size, (shape, counts) = photo.size, known.find(label, self._kind, lambda: self._look_at_label(label))
+        photo, thumbnail, of_image = self._photo(image)
+        (shape, counts), of_label = known.find_in(label, self._kind, lambda: self._look_at_label(label))
+        size = photo.size
         if [*shape] != [*size]:
             raise DataError(
                 "size mismatch",
@@ -189,24 +203,17 @@ class _Inspector:
         is_unseen = photo.orientation in (2, 3, 4) or (photo.orientation > 4 and size[0] == size[1])
         is_unseen = is_unseen and label.suffix.lower() in (*IMAGE_SUFFIXES, *MASK_SUFFIXES)
         is_turned_alone = is_unseen and known.find(label, "orientation", lambda: label_orientation(label)) == 1
-        pixels = np.zeros(256, np.int64)
-        for index, count, *_ in counts:
-            pixels[index] = count
-        runs = [(index, of_id[0]) for index, _, *of_id in counts if of_id]
-        return _Content(pixels, photo, is_turned_alone, (self._digest(image), self._digest(label)), thumbnail, runs)
+        for path, digest in ((image, of_image), (label, of_label)):
+            if not digest and path.exists():
+                raise DataError("undecodable file", f"{path}: cannot be read to its end; see that its disk can be read")
+        return _Content(counts, photo, is_turned_alone, (of_image, of_label), thumbnail)
 
-    def _digest(self, path: Path) -> str:
-        """Returns the `content_digest` of a file; raises DataError if one that is there cannot be read to its end."""
-        digest = self._known.digest(path)
-        if not digest and path.exists():
-            raise DataError("undecodable file", f"{path}: cannot be read to its end; see that its disk can be read")
-        return digest
-
-    def _photo(self, image: Path) -> tuple[Inspected, str]:
-        """Returns the properties of an image, and its thumbnail."""
+    def _photo(self, image: Path) -> tuple[Inspected, str, str]:
+        """Returns the properties of an image, its thumbnail, and the `content_digest` of the file."""
         if not self._with_thumbnails:
             kind = f"image{self._of_images}"
-            return Inspected(*self._known.find(image, kind, lambda: _look_at_image(image, self._channels))), ""
+            found, digest = self._known.find_in(image, kind, lambda: _look_at_image(image, self._channels))
+            return Inspected(*found), "", digest
         thumbnails: list[str] = []
 
         def look() -> list:
@@ -215,8 +222,8 @@ class _Inspector:
             )
             return [found, *thumbnails]
 
-        found, *texts = self._known.find(image, f"image and thumbnail{self._of_images}", look)
-        return Inspected(*found), "".join(texts)
+        (found, *texts), digest = self._known.find_in(image, f"image and thumbnail{self._of_images}", look)
+        return Inspected(*found), "".join(texts), digest
 
     def _look_at_label(self, label: Path) -> list:
         """Returns height and width, and the ids with their numbers of pixels and, if wanted, of runs."""
@@ -243,21 +250,35 @@ def _turned(label: Sequence[int], image: Sequence[int]) -> str:
     return ", turned as the image is shown" if [*label] == [*image][::-1] else ""
 
 
-def _remarks(pairs: Pairs, contents: dict[int, _Content]) -> list[Remark]:
-    """Returns remarks about all sound pairs, by their index, together."""
-    images, photos = pairs.images, {str(pairs.images[index]): content.photo for index, content in contents.items()}
-    dark = dark_ones({name: photo.brightest for name, photo in photos.items() if photo.brightest})
-    remarks = [Remark(DARK, describe_dark(dark), len(dark))] if dark else []
-    several = {name: photo.pictures for name, photo in photos.items() if photo.pictures > 1}
-    remarks += [Remark(SEVERAL, describe_several(several), len(several))] if several else []
-    turned = [images[index] for index, content in contents.items() if content.is_turned_alone]
-    if turned:
-        remarks.append(
-            Remark(
-                "turned image",
-                f"{turned[0]}: has an EXIF orientation and its mask has none, so have {len(turned)} of {len(pairs)} "
-                "images, and sizes fit either way; masks must be upright as images are displayed: look at some",
-                len(turned),
+class _Found:
+    """What is found in several sound pairs of a split, and worth a remark about all of them."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self._count, self._turned = len(pairs), list[Path]()
+        self._brightest, self._several = dict[str, int](), dict[str, int]()
+
+    def add(self, image: Path, content: _Content) -> None:
+        """Adds a pair."""
+        if content.photo.brightest:
+            self._brightest[str(image)] = content.photo.brightest
+        if content.photo.pictures > 1:
+            self._several[str(image)] = content.photo.pictures
+        if content.is_turned_alone:
+            self._turned.append(image)
+
+    def remarks(self) -> list[Remark]:
+        """Returns the remarks about the pairs that were added."""
+        dark, several, turned = dark_ones(self._brightest), self._several, self._turned
+        remarks = [Remark(DARK, describe_dark(dark), len(dark))] if dark else []
+        remarks += [Remark(SEVERAL, describe_several(several), len(several))] if several else []
+        if turned:
+            remarks.append(
+                Remark(
+                    "turned image",
+                    f"{turned[0]}: has an EXIF orientation and its mask has none, so have {len(turned)} of "
+                    f"{self._count} images, and sizes fit either way; masks must be upright as images are displayed: "
+                    "look at some",
+                    len(turned),
+                )
             )
-        )
-    return remarks
+        return remarks

@@ -62,7 +62,9 @@ def _masks_in(folder: Path) -> Files:
 
 def _files(folder: Path) -> Files:
     """Returns a folder's image files and its masks in NPY by their names."""
-    files = files_by_stem(folder)
+    listed = files_by_stem(folder)
+    files = Files(listed)
+    files.left_out = listed.left_out
     for name, path in files_by_stem(folder, (ARRAY_SUFFIX,)).items():
         if name.endswith(MASK_ENDING) and files.setdefault(name, path) is not path:
             raise UserError(f"{path} and {files[name].name} have the same name; rename or remove one")

@@ -80,11 +80,17 @@ def split_of(names: Sequence[str], split: str, source: Path) -> list[str]:
         return list(names)
     if split not in ("train", "val"):
         raise UserError(f"{source}: has no split {split!r}; without split lists, there are train, val and all")
+    train, val = divided(names, source)
+    return val if split == "val" else train
+
+
+def divided(names: Sequence[str], source: Path) -> tuple[list[str], list[str]]:
+    """Returns the names of "train" and of "val", as `split_of` does; raises UserError if there are fewer than two."""
     if len(names) < 2:
         fix = f"or {argument('blocks', 1024)}, which divides its image" if names else "put them there"
         raise UserError(f"{source}: holds {len(names)} pairs of image and mask; training needs at least two, {fix}")
-    validation = set(by_hash(names)[: max(1, round(VAL_FRACTION * len(names)))])
-    return [name for name in names if (name in validation) == (split == "val")]
+    val = set(by_hash(names)[: max(1, round(VAL_FRACTION * len(names)))])
+    return [name for name in names if name not in val], [name for name in names if name in val]
 
 
 def by_hash(names: Iterable[str]) -> list[str]:
@@ -101,9 +107,8 @@ def followers(names: Iterable[str], others: Iterable[str]) -> int:
     return found
 
 
-def division_note(names: list[str], source: Path) -> str:
-    """Returns how a data set without split lists is divided, and whether that parts frames of a video."""
-    train, val = (split_of(names, split, source) for split in ("train", "val"))
+def division_note(train: list[str], val: list[str], source: Path) -> str:
+    """Returns how a data set without split lists is `divided`, and whether that parts frames of a video."""
     note = f"a fifth of the images of {source}, chosen by their names, is val"
     if len(val) > 1 and 2 * (count := followers(val, train)) > len(val):
         note += (

@@ -99,6 +99,8 @@ def cut_large(pairs: Pairs, sizes: dict[Path, tuple[int, int]], crop: tuple[int,
     Raises:
         UserError: If a file cannot be decoded, or the windows cannot be written.
     """
+    if not sizes:
+        return Cut(pairs)
 
     def boxes(image: Path) -> list[Box] | None:
         if image not in sizes:

@@ -21,6 +21,7 @@ from keras_fcn.images.classes import ClassTable
 from keras_fcn.runs.data_options import DataOptions
 from keras_fcn.runs.fingerprint import Fingerprint, Pair
 from keras_fcn.runs.names import TEACH, Balance
+from keras_fcn.system.text import tail_of
 from keras_fcn.training.inputs.unlabelled import open_unlabelled, unlabelled_images
 
 LARGEST_DEFAULT_CROP = (320, 480)
@@ -169,8 +170,7 @@ def _fingerprint(pairs: Pairs, inspected: Inspection, validation: Pairs, validat
 
 def _described(pairs: Pairs, found: Inspection) -> list[Pair]:
     """Returns each pair as a run keeps it."""
-    names = (Path(*image.parts[-2:]).as_posix() for image in pairs.images)  # the data may be moved
-    printable = (name.encode("utf-8", "backslashreplace").decode() for name in names)
+    printable = (tail_of(image).encode("utf-8", "backslashreplace").decode() for image in pairs.images)
     return list(zip(printable, found.contents, found.label_contents))
 
 

@@ -16,6 +16,7 @@ from keras_fcn.datasets.balance.rare import RarePositions
 from keras_fcn.network.parts import Parts
 from keras_fcn.pipeline.augmentation import Augmentation
 from keras_fcn.pipeline.batches import augmented_dataset, explain_failure, shuffled_index, training_dataset
+from keras_fcn.pipeline.reader import Reader
 from keras_fcn.pipeline.unlabelled import with_unlabelled
 from keras_fcn.training.distributed.devices import distribute
 from keras_fcn.training.distributed.workers import Workers
@@ -67,6 +68,11 @@ class TrainingStream:
         self.steps_per_epoch = math.ceil(len(pairs) / self.images_per_step)
         self.plan: Plan | None = None
         self._cache: FeatureCache | None = None
+        self._readers: list[Reader | None] = [None, None]
+
+    def prepare(self) -> None:
+        """Looks at the starts of all files now, rather than in `open`, while what is found is remembered."""
+        self._readers = [Reader(self._pairs), None if self._unlabelled is None else Reader(self._unlabelled)]
 
     def cache_features(self, model: keras.Model, gigabytes: float) -> None:
         """Plans the cache of a frozen backbone's features.
@@ -90,6 +96,7 @@ class TrainingStream:
         """
         indices = np.linspace(0, len(self._pairs) - 1, steps * self.images_per_step).round().astype(int)
         self._pairs = self._pairs.repeated(np.bincount(indices, minlength=len(self._pairs)))
+        self._readers[0] = None
         if self._rare is not None:
             self._rare = dataclasses.replace(self._rare, ranges=self._rare.ranges[indices])
         self.steps_per_epoch = steps
@@ -110,8 +117,9 @@ class TrainingStream:
         if self.plan and step < self._frozen_steps:
             self._cache = FeatureCache(features, self.plan)
             batches = augmented_dataset(
-                self._pairs, self.augmentation, self._batch_size, self._seed, self.plan.draws, self._rare
-            )
+                self._pairs, self.augmentation, self._batch_size, self._seed, self.plan.draws, self._rare,
+                self._readers[0],
+            )  # fmt: skip
             with explain_failure(self._pairs):
                 self._cache.fill(self._features, batches, check)
         self._batches = self._open(step)
@@ -160,9 +168,10 @@ class TrainingStream:
 
     def _stream(self, batch_size: int, first: int, every: int = 1) -> tf.data.Dataset:
         seed, augmentation = self._seed, self.augmentation
-        labelled = training_dataset(self._pairs, augmentation, batch_size, seed, first, every, self._rare)
+        of_labelled, of_others = self._readers
+        labelled = training_dataset(self._pairs, augmentation, batch_size, seed, first, every, self._rare, of_labelled)
         if self._unlabelled is None:
             return labelled
         plain = dataclasses.replace(augmentation, color_jitter=0.0)
-        alone = training_dataset(self._unlabelled, plain, batch_size, seed + ALONE, first, every)
+        alone = training_dataset(self._unlabelled, plain, batch_size, seed + ALONE, first, every, reader=of_others)
         return with_unlabelled(labelled, alone, batch_size, seed + ALONE, first, every)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from keras_fcn.datasets.layouts import folders
-from keras_fcn.datasets.listing import inner_folders, normal_name
+from keras_fcn.datasets.listing import inner_folders, is_picture, normal_name, once
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.system.files import may_be_path, walk_files
@@ -35,10 +36,35 @@ def json_files(root: Path) -> Iterator[Path]:
 
 def files_named(root: Path, suffix: str) -> Iterator[Path]:
     """Yields the files of a suffix in a folder and in two levels of folders in it, without hidden ones."""
-    for level in ("", "*/", "*/*/"):
-        for path in sorted(root.glob(f"{level}*{suffix}")):
-            if not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(root).parts) and path.is_file():
-                yield path
+    return (path for path in _others(root) if path.name.endswith(suffix) and path.is_file())
+
+
+@once
+def _others(root: Path) -> list[Path]:
+    """Returns what is not called like a picture in a folder and in two levels of folders in it, level by level."""
+    found, level = list[Path](), [root]
+    for _ in range(3):
+        files, inner = list[Path](), list[Path]()
+        for folder in level:
+            for entry in _entries(folder):
+                if not is_picture(entry.name):
+                    files.append(folder / entry.name)
+                if _is_folder(entry):
+                    inner.append(folder / entry.name)
+        found, level = found + sorted(files), inner
+    return found
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry]:
+    """Yields the entries of a folder that are not hidden; none if it cannot be listed by this user."""
+    with contextlib.suppress(PermissionError, FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        yield from (entry for entry in entries if not entry.name.startswith((".", "__MACOSX")))
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    with contextlib.suppress(OSError):  # a link that leads to itself
+        return entry.is_dir()
+    return False
 
 
 def beginning(path: Path) -> str:

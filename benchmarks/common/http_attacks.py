@@ -1,4 +1,4 @@
-"""Clients that would stop a server, each with ordinary files and harmless requests: `python http_attacks.py NAME PORT`.
+"""Clients that would stop a server, with ordinary files and requests: `python -m common.http_attacks NAME PORT`.
 
 They go on until they are terminated. Each is a coroutine of one client, run by as many clients as `ATTACKS` says.
 """
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import numpy as np
-from http_load import PREDICT
+from common.http_load import PREDICT
 from PIL import Image
 
 HEAD = f"POST {PREDICT} HTTP/1.1\r\nHost: here\r\n"
