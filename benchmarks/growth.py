@@ -29,6 +29,7 @@ import tyro
 from PIL import Image
 from tabulate import tabulate
 
+from keras_fcn.errors import UserError
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.startup import start_tensorflow
 
@@ -112,7 +113,7 @@ def train(options: BenchmarkOptions, data: Path) -> dict[str, float]:
             self.made = 0
 
         def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-            times["pipeline"] = now()
+            times.setdefault("pipeline", now())
 
         def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
             self.made += 1
@@ -124,7 +125,7 @@ def train(options: BenchmarkOptions, data: Path) -> dict[str, float]:
 
     with contextlib.suppress(KeyboardInterrupt):
         keras_fcn.train(
-            "fcn32s", data, backbone="mobilenet_v2", weights="none", batch_size=2, epochs=1000, callbacks=[Stop()],
+            "fcn32s", data, backbone="mobilenet_v2", weights="none", batch_size=1, epochs=1000, callbacks=[Stop()],
             crop_size=(options.side, options.side), run_dir=data.parent / "run", report=report,
             strategy="multi_worker" if options.workers > 1 else "auto",
         )  # fmt: skip
@@ -187,6 +188,10 @@ def main() -> None:
     if options.train is not None:
         print(json.dumps((profiled if options.profile else train)(options, options.train)))
         return
+    if 0.8 * min(options.pairs) < 2 * (options.steps + 1):
+        raise UserError(
+            f"--pairs {min(options.pairs)}: both processes need {options.steps} steps of one epoch; take more"
+        )
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         written = 0

@@ -183,6 +183,20 @@ def publish(directory: Path, version: int) -> None:
     shutil.rmtree(directory / str(version - 2), ignore_errors=True)
 
 
+def wait_for(port: int, version: int) -> None:
+    """Waits until a version is served, and the one before it has ended; on a busy machine that may take a minute.
+
+    Raises:
+        UserError: If it is not served after five minutes.
+    """
+    for _ in range(300):
+        if server_metric(port, "keras_fcn_model_version") == version:
+            time.sleep(5)
+            return
+        time.sleep(1)
+    raise UserError(f"version {version} was not served within five minutes")
+
+
 def soak(options: SoakOptions, directory: Path, load: Load) -> list[dict[str, float]]:
     """Serves, asks, reloads, and returns a row of each part between two reloads, after printing it."""
     attack = AttackOptions(timeout=60.0)
@@ -201,6 +215,7 @@ def soak(options: SoakOptions, directory: Path, load: Load) -> list[dict[str, fl
                 if time.perf_counter() >= end:
                     break
                 time.sleep(min(options.reload_seconds, max(1.0, end - time.perf_counter())))
+                wait_for(port, version - 1)
                 outcomes = clients.taken()
                 times = [seconds for outcome, seconds in outcomes if outcome == "good"]
                 refused = [seconds for outcome, seconds in outcomes if outcome == "refused"]
