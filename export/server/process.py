@@ -100,16 +100,21 @@ def serve(options: ServeOptions, listener: socket.socket) -> None:
         access_log=False,
         timeout_graceful_shutdown=int(options.timeout) + 1,  # requests are answered or cancelled within --timeout
     )
-    for model in models:
-        for servable in model.servables:
-            file, program = servable.network.path, servable.facts.program
-            print(f"{model.name}: version {servable.version} is loaded from {file}, computed by {program}", flush=True)
+    _tell_loaded(models)
 
     async def run() -> None:
         async with connections.watched():
             await Server(config, options.timeout + GRACE_SECONDS).serve([listener])
 
     asyncio.run(run())
+
+
+def _tell_loaded(models: Models) -> None:
+    """Prints what is served first; in a function, as a name in `serve` would keep it in memory for good."""
+    for model in models:
+        for servable in model.servables:
+            file, program = servable.network.path, servable.facts.program
+            print(f"{model.name}: version {servable.version} is loaded from {file}, computed by {program}", flush=True)
 
 
 def build(options: ServeOptions) -> tuple[Models, Starlette, Metrics]:

@@ -53,6 +53,12 @@ def finish(connection, body):
         return answer.status, answer.headers, answer.read()
 
 
+def engines_of(server):
+    """The processes that the server has started and that have not ended."""
+    tasks = Path(f"/proc/{server.process.pid}/task")
+    return [child for path in tasks.glob("*/children") for child in path.read_text().split()] if tasks.is_dir() else [0]
+
+
 def test_a_caller_who_goes_is_counted_and_forgotten(server):
     send_half(server, b"x" * 1000).close()
     wait_until(lambda: server.metric('keras_fcn_requests_total{protocol="v1",status="499"}') == 1)
@@ -152,6 +158,9 @@ def test_a_newer_version_is_served_when_it_is_whole_until_sigterm(tmp_path):
             stop.set()
             statuses = asking.result()
         assert set(statuses) == {200}
+        wait_until(
+            lambda: len(engines_of(server)) == 1
+        )  # those of replaced versions have ended, that of the first, too
         folder.rename(tmp_path / "elsewhere")  # whatever happens there, the loaded version is served
         wait_until(lambda: server.metric("keras_fcn_model_stale"))
         assert predict(server, drawn(0))[0] == 200
