@@ -241,11 +241,11 @@ def soak(options: SoakOptions, directory: Path, load: Load) -> list[dict[str, fl
 
 
 def verdict(rows: list[dict[str, float]]) -> list[str]:
-    """Returns what was lost, and how memory and descriptors grew from the second part to the last third's median."""
+    """Returns what was lost, and how memory and descriptors grew, by the medians of the first and the last third."""
     lines = [f"lost: {sum(row['lost'] for row in rows)} of {sum(row['answered'] + row['lost'] for row in rows)}"]
     for what in ("MB", "descriptors"):
-        values = [row[what] for row in rows]
-        first, last = values[min(1, len(values) - 1)], float(np.median(values[-max(1, len(values) // 3) :]))
+        values, third = [row[what] for row in rows], -(-len(rows) // 3)
+        first, last = float(np.median(values[:third])), float(np.median(values[-third:]))
         flat = "flat" if last <= first * (1 + GROWTH) else "grows"
         lines.append(f"{what}: {first:g} at first, {last:g} at last, at most {max(values):g}: {flat}")
     return lines
