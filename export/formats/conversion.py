@@ -21,7 +21,7 @@ import tyro
 from keras_fcn.errors import UserError, argument
 from keras_fcn.inference.options import ThresholdOption
 from keras_fcn.runs.names import ExportedName
-from keras_fcn.system.files import require_writable, write_json, written
+from keras_fcn.system.files import require_writable, temporary_folder, write_json, written
 from keras_fcn.system.options import AT_LEAST_1, SIZE, Options
 from keras_fcn.system.packages import require_packages
 from keras_fcn.system.startup import start_tensorflow, stderr_unless_it_fails
@@ -233,10 +233,8 @@ def _folder_in(directory: Path) -> Iterator[Path]:
     """Yields a temporary folder in another, which is created, and removed if it stays empty."""
     existed = directory.exists()
     try:
-        with written(directory):
-            directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".export.", dir=directory, ignore_cleanup_errors=True) as folder:
-                yield Path(folder)
+        with written(directory), temporary_folder(directory / "export") as folder:
+            yield folder
     finally:
         if not existed:
             with contextlib.suppress(OSError):

@@ -40,11 +40,9 @@ def written(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in NO_SPACE:
-            raise NoSpaceError(f"{path}: cannot be written ({reason_of(error)}); free disk space") from None
-        raise UserError(
-            f"{path}: cannot be written ({reason_of(error)}); choose a path that you may write to"
-        ) from None
+        full, other = (NoSpaceError, "free disk space"), (UserError, "choose a path that you may write to")
+        kind, fix = full if error.errno in NO_SPACE else other
+        raise kind(f"{path}: cannot be written ({reason_of(error)}); {fix}") from None
 
 
 def require_writable(path: Path, is_folder: bool = False) -> None:
@@ -82,12 +80,8 @@ def replaced_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Yields a temporary folder, which is renamed to `path` when the block ends without an error.
-
-    Raises:
-        OSError: If `path` exists and is not an empty folder; it is untouched then.
-    """
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Yields a temporary folder beside a path, and removes those that killed processes left there for the same one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_unfinished(path.parent, {short_name(path.name)})
     temporary = temporary_path(path)
@@ -95,9 +89,20 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         temporary.mkdir()
         yield temporary
-        temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yields a temporary folder, which is renamed to `path` when the block ends without an error.
+
+    Raises:
+        OSError: If `path` exists and is not an empty folder; it is untouched then.
+    """
+    with temporary_folder(path) as temporary:
+        yield temporary
+        temporary.replace(path)
 
 
 @contextlib.contextmanager
@@ -107,23 +112,18 @@ def replaced_folder(path: Path) -> Iterator[Path]:
     Raises:
         UserError: If it cannot be written; an existing one is untouched.
     """
-    temporary = temporary_path(path)
-    new, old = temporary / "new", temporary / "old"
-    try:
-        with written(path):
-            shutil.rmtree(temporary, ignore_errors=True)
-            new.mkdir(parents=True)
-            yield new
-            if path.exists():
-                path.replace(old)
-            try:
-                new.replace(path)
-            except OSError:
-                with contextlib.suppress(OSError):  # there may be none
-                    old.replace(path)
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with written(path), temporary_folder(path) as temporary:
+        new, old = temporary / "new", temporary / "old"
+        new.mkdir()
+        yield new
+        if path.exists():
+            path.replace(old)
+        try:
+            new.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):  # there may be none
+                old.replace(path)
+            raise
 
 
 def temporary_path(path: Path) -> Path:

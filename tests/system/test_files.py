@@ -21,7 +21,14 @@ from keras_fcn.runs import folder
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.history import EpochRow
 from keras_fcn.runs.lock import locked
-from keras_fcn.system.files import content_digest, new_folder, replaced_file, replaced_folder, write_json
+from keras_fcn.system.files import (
+    content_digest,
+    new_folder,
+    replaced_file,
+    replaced_folder,
+    temporary_folder,
+    write_json,
+)
 from keras_fcn.training.records.writer import RunWriter
 
 
@@ -81,13 +88,15 @@ def test_a_folder_that_is_not_empty_is_never_replaced(tmp_path):
     assert (tmp_path / "set/mine").read_text() == "mine"
 
 
-def test_what_killed_processes_left_goes_when_the_next_one_writes(tmp_path):
+@pytest.mark.parametrize("write", [new_folder, replaced_folder, temporary_folder])
+def test_what_killed_processes_left_goes_when_the_next_one_writes(tmp_path, write):
     """None has the number 2 ** 31."""
     alive = f".{os.getppid()}.set"
     for name in (f".{1 << 31}.set", alive, f".{1 << 31}.other", ".mine"):
         (tmp_path / name / "half").mkdir(parents=True)
-    with new_folder(tmp_path / "set"):
+    with write(tmp_path / "set"):
         pass
+    (tmp_path / "set").mkdir(exist_ok=True)
     assert {path.name for path in tmp_path.iterdir()} == {f".{1 << 31}.other", alive, ".mine", "set"}
     (tmp_path / f".{1 << 31}.history.csv").write_text("half")
     with RunFolder(tmp_path).locked():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tarfile
-import tempfile
 from pathlib import Path, PurePosixPath
 
 from keras_fcn.errors import UserError
+from keras_fcn.system.files import temporary_folder
 from keras_fcn.system.progress import progress_bar
 
 
@@ -25,14 +25,11 @@ def extract(tar: Path, folder: Path, inside: str) -> Path:
         UserError: If the tar is damaged, holds other members, or cannot be written to disk; no file is left then.
     """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix=f".{folder.name}.", dir=folder.parent, ignore_cleanup_errors=True
-        ) as temporary:
-            _extract_all(tar, Path(temporary))
-            if not (Path(temporary) / inside).is_dir():
+        with temporary_folder(folder) as temporary:
+            _extract_all(tar, temporary)
+            if not (temporary / inside).is_dir():
                 raise UserError(f"{tar}: holds no folder {inside}; download the archive again")
-            (Path(temporary) / inside).rename(folder)
+            (temporary / inside).rename(folder)
     except (tarfile.TarError, EOFError) as error:
         raise UserError(f"{tar}: is a damaged tar or none ({error}); download it again") from None
     except OSError as error:

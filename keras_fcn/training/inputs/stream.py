@@ -122,6 +122,8 @@ class TrainingStream:
             )  # fmt: skip
             with explain_failure(self._pairs):
                 self._cache.fill(self._features, batches, check)
+        elif self.plan:  # a run that was stopped when they were needed no more has kept them
+            FeatureCache(features, self.plan).remove()
         self._batches = self._open(step)
 
     def next(self, step: int) -> list[Batch]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cases import CASES, OUTPUTS, TINY, prepare, problems, tree
-from disturbances import disturbed
+from disturbances import DISTURBANCES, disturbed
 from injection import ERRORS, SHORT, Commands, Fault, compiled, faults_at
 from onnx_files import write_onnx
 from web_sites import write_engine
@@ -59,12 +59,13 @@ def prepared(library, kept):
 
 def undisturbed(case, commands, work, kept):
     """Runs a case without a fault; returns its files and calls."""
-    if case.older == "begun" and not (kept / "begun").exists():
+    if case.older == "begun":
         prepare(work, kept, CASES["train"])
         calls = commands.run(case.command(work)).calls
         writes = [place for place in calls if place.startswith("rename ")]
         prepare(work, kept, CASES["train"])
         commands.run(case.command(work), Fault("rename", len(writes) // 2, -signal.SIGKILL))
+        shutil.rmtree(kept / "begun", ignore_errors=True)
         shutil.copytree(work / "out", kept / "begun")
     prepare(work, kept, case)
     outcome = commands.run(case.command(work))
@@ -129,18 +130,22 @@ def test_calls_fail_one_after_the_other(library, tmp_path, name, request):
 
 
 TRAININGS = ("train", "train with cached features", "train in two workers")
+SIGNALS, OTHERS = ("interrupted", "interrupted twice", "stopped and continued"), ("clock", "memory")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "how"),
-    [(name, "killed") for name in (*TRAININGS, "convert", "predict over older", "export.onnx")]
-    + [("train", how) for how in ("interrupted", "interrupted twice", "stopped and continued", "its files removed")]
-    + [("predict over older", how) for how in ("interrupted", "interrupted twice", "stopped and continued")]
+    [
+        (name, "killed")
+        for name in (*TRAININGS, "convert", "predict by ONNX Runtime", "predict over older", "export.onnx")
+    ]
+    + [("train", how) for how in DISTURBANCES if how != "killed"]
+    + [(name, how) for name in ("convert", "predict by ONNX Runtime") for how in SIGNALS]
     + [
         (name, how)
-        for name in ("train", "train resumed", "predict over older", "convert")
-        for how in ("clock", "memory")
+        for name in ("train", "train resumed", "check", "convert", "predict by ONNX Runtime")
+        for how in OTHERS
     ],
 )
 def test_commands_are_disturbed(library, tmp_path, name, how, request):

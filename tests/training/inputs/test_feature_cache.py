@@ -4,11 +4,14 @@ import pytest
 import tensorflow as tf
 from tiny_runs import Interruption, assert_same_run, eagerly, exact_history, silent, tiny
 
+from keras_fcn import Augmentation
+from keras_fcn.datasets.layouts.voc import read_voc
 from keras_fcn.errors import UserError
 from keras_fcn.network.fcn import build_fcn
 from keras_fcn.network.parts import Parts
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.training.inputs.feature_cache import FeatureCache, Plan, plan_cache
+from keras_fcn.training.inputs.stream import TrainingStream
 from keras_fcn.training.train import run_training
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -122,6 +125,15 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
     (tmp_path / "features").mkdir()
     FeatureCache(tmp_path / "features", Plan(("P5",), 1, 1, 1)).remove()
     assert not list(tmp_path.iterdir())
+
+
+def test_features_that_are_needed_no_more_go_as_a_run_is_resumed(toy, tmp_path):
+    pairs = read_voc(toy, "train")
+    stream = TrainingStream(pairs, Augmentation((64, 96)), tf.distribute.get_strategy(), 0, 5, frozen_epochs=1)
+    stream.plan = Plan(("P5",), len(pairs), 1, 1)
+    (tmp_path / "features").mkdir()
+    stream.open(stream.steps_per_epoch, tmp_path / "features")
+    assert not (tmp_path / "features").exists()
 
 
 def test_a_full_disk_is_one_line(toy, tmp_path, monkeypatch):
