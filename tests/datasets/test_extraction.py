@@ -1,6 +1,5 @@
 import errno
 import io
-import os
 import shutil
 import subprocess
 import sys
