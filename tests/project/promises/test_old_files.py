@@ -1,8 +1,9 @@
-"""Files that an earlier version wrote (fixtures/make_old_files.py) are loaded, resumed and served."""
+"""Files that earlier versions wrote (fixtures/make_old_files.py, make_old_kinds.py) are loaded, resumed and served."""
 
 import csv
 import io
 import json
+import shutil
 import tarfile
 
 import keras
@@ -13,14 +14,24 @@ from PIL import Image
 from servers import mask_of, needs_server, predict, serving
 
 import keras_fcn
+from keras_fcn.training.inputs.feature_cache import FeatureCache
+
+
+def unpacked(name, folder):
+    with tarfile.open(ROOT / "tests/fixtures" / name) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "old"
 
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("old")
-    with tarfile.open(ROOT / "tests/fixtures/old_files.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "old"
+    return unpacked("old_files.tar.xz", tmp_path_factory.mktemp("old"))
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory):
+    """Exports of the run in `old`, its model with thresholds, a stopped run of cached features and a search."""
+    return unpacked("old_kinds.tar.xz", tmp_path_factory.mktemp("kinds"))
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +84,39 @@ def test_a_saved_model_is_served(old, expected):
         status, body = predict(server, file.getvalue())
     assert status == 200
     assert mask_of(body["predictions"][0]) == keras_fcn.Predictor(old / "exported")(image).tolist()
+
+
+def test_a_temperature_and_thresholds_that_a_model_keeps_decide(kinds, expected):
+    image, logits = expected
+    predictor = keras_fcn.Predictor(kinds / "decided.keras")
+    thresholds = zip(predictor.classes.names, predictor.decide.thresholds, strict=True)
+    assert {name: value for name, value in thresholds if value} == {"cat": 0.25, "person": 0.75}
+    powers = np.exp(logits / 1.5 - logits.max(-1, keepdims=True) / 1.5)
+    probabilities = predictor.probabilities(image)[::4, ::4]
+    np.testing.assert_allclose(probabilities, powers / powers.sum(-1, keepdims=True), rtol=1e-3, atol=1e-4)
+
+
+def test_a_search_is_known_and_its_best_settings_are_a_recipe(kinds, tmp_path):
+    search = shutil.copytree(kinds / "search", tmp_path / "search")
+    lines = []
+    tuned = keras_fcn.tune(resume=search, data=kinds / "data", report=lines.append)
+    assert [(trial.number, trial.state) for trial in tuned.trials] == [(1, "finished")]
+    assert 0.001 <= tuned.trials[0].params["learning_rate"] <= 0.01
+    call = Call("train.py", "--config", search / "best.yaml", "--data", tmp_path / "nowhere")
+    assert (call.status, "nowhere" in call.err) == (2, True)
+
+
+@pytest.mark.slow  # half a minute of one core
+@pytest.mark.usefixtures("no_pictures")
+def test_a_run_of_cached_features_goes_on_with_them(kinds, tmp_path, monkeypatch):
+    run, data = (shutil.copytree(kinds / name, tmp_path / name) for name in ("cached", "data"))
+    assert (run / "features").is_dir()
+    monkeypatch.setattr(FeatureCache, "_write", None)  # they are not computed again
+    with (run / "history.csv").open() as file:
+        (first,) = csv.DictReader(file)
+    call = Call("train.py", "--resume", run, "--data", data)
+    assert call.status == 0, call.err
+    with (run / "history.csv").open() as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["step"] for row in rows] == ["3", "6", "9"]
+    assert rows[0]["loss"] == first["loss"]
