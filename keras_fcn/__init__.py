@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from keras_fcn.training.train import train
     from keras_fcn.training.tuning.tune import tune
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "VOID_LABEL",

@@ -121,6 +121,8 @@ def test_what_it_names_exists():
 def test_the_citation_is_of_this_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert (citation["version"], citation["license"]) == (keras_fcn.__version__, "Apache-2.0")
+    versions = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert versions[:2] == ["Unreleased", keras_fcn.__version__]
 
 
 def test_pre_commit_runs_the_checks_of_make_lint():
