@@ -163,17 +163,16 @@ class _OncePerColor:
 
     def __init__(self, probabilities: ProbabilityFunction) -> None:
         self._probabilities = probabilities
-        self._key: tuple | None = None
-        self._known = np.zeros(0, np.float32)
+        self._known: dict[tuple, np.ndarray] = {}
 
     def __call__(self, tile: np.ndarray) -> np.ndarray:
         """Returns the probabilities of a tile uint8 [h, w, 3], float32 [h, w, C], which may be changed."""
         if not tile.size or not (tile == tile[:1, :1]).all():
             return np.array(self._probabilities(tile[None])[0])
         key = (*tile.shape, *tile[0, 0].tolist())
-        if key != self._key:
-            self._key, self._known = key, np.array(self._probabilities(tile[None])[0])
-        return self._known.copy()
+        if key not in self._known:
+            self._known = {key: np.array(self._probabilities(tile[None])[0])}  # the last one alone
+        return self._known[key].copy()
 
 
 class _Seam(contextlib.AbstractContextManager):

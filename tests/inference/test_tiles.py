@@ -127,6 +127,8 @@ def test_a_tile_of_one_colour_is_predicted_once_for_each_size_and_colour():
     values = Tiled(numbered, (32, 32), 0).probabilities(image[None, :, :200])[0]
     assert values[0, ::32, 0].tolist() == [1] * 6 + [2]  # the last is narrower
     assert [tile.shape for tile in numbered.tiles] == [(1, 32, 32, 3), (1, 32, 8, 3)]
+    one = np.full((1, 33, 33, 3), 7, np.uint8)  # the last tiles are a pixel wide, or high
+    np.testing.assert_array_equal(Tiled(channels, (32, 32), 0).probabilities(one), one)
 
 
 def test_what_was_predicted_is_not_changed():

@@ -70,7 +70,7 @@ def _tangent(is_class: tf.Tensor, valid: tf.Tensor, probability: tf.Tensor) -> t
     because the difference of two numbers near 1 would lose most of a float32's digits.
     """
     error = tf.where(is_class, 1 - probability, probability)
-    order = tf.argsort(tf.where(valid, error, -1.0), direction="DESCENDING")
+    order = tf.argsort(error, direction="DESCENDING")  # void is nobody's pixel, wherever it stands
     own = tf.gather(tf.cast(is_class, tf.float32), order)
     others = tf.gather(tf.cast(tf.logical_and(valid, ~is_class), tf.float32), order)
     missed = tf.reduce_sum(own) - tf.cumsum(own)  # n - k; float32 counts 16 million pixels exactly

@@ -38,19 +38,21 @@ class Beginning:
     """
 
     def __init__(self, run: RunFolder | None) -> None:
-        self._run, self._kept, self._machine = run, None, dict[str, str]()
+        self._begun: tuple[RunFolder, Fingerprint] | None = None
+        self._machine: dict[str, str] = {}
         self.known = KnownFiles(_READERS)
         if run is not None:
             self.known = KnownFiles.read(run.checked_files, _READERS)
-            if run.fingerprint.is_file():
-                self._kept, self._machine = Fingerprint.read(run.fingerprint)
-            else:
-                self._kept = _of_early_run(run)
+            kept, self._machine = (
+                Fingerprint.read(run.fingerprint) if run.fingerprint.is_file() else (_of_early_run(run), {})
+            )
+            self._begun = run, kept
 
     def require_classes(self, classes: ClassTable) -> None:
         """Raises UserError unless the data have the classes that the run began with."""
-        if self._run is not None and self._kept is not None:
-            self._kept.require_classes(classes.to_dict(), self._run)
+        if self._begun:
+            run, kept = self._begun
+            kept.require_classes(classes.to_dict(), run)
 
     def require_same_data(self, data: Fingerprint, report: Callable[[str], None]) -> None:
         """Compares the data with those that the run began with.
@@ -62,12 +64,13 @@ class Beginning:
         Raises:
             UserError: If they are others.
         """
-        if self._run is None or self._kept is None:
+        if not self._begun:
             return
-        self._kept.require_same(data, self._run)
-        if not self._run.fingerprint.is_file():
+        run, kept = self._begun
+        kept.require_same(data, run)
+        if not run.fingerprint.is_file():
             report(
-                f"Warning  {self._run.root}: was begun by a version that kept no fingerprint of its data: only names "
+                f"Warning  {run.root}: was begun by a version that kept no fingerprint of its data: only names "
                 "are compared, and it is kept from now on"
             )
 

@@ -45,8 +45,9 @@ class MutatedFinder:
 
     def __init__(self, mutant) -> None:
         self.mutant = mutant
-        lines = mutant.source.splitlines(keepends=True)  # for what reads sources, as AutoGraph does
-        linecache.cache[str(mutant.path)] = len(mutant.source), None, lines, str(mutant.path)
+        path, lines, read = str(mutant.path), mutant.source.splitlines(keepends=True), linecache.updatecache
+        linecache.cache[path] = len(mutant.source), None, lines, path  # for what reads sources, as AutoGraph does
+        linecache.updatecache = lambda name, of=None: lines if name == path else read(name, of)  # it asks for it anew
 
     def find_spec(self, name, path=None, target=None):
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)

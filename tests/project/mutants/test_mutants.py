@@ -1,11 +1,13 @@
 """Mutants of a program of four lines: one that its test must notice, and one that it cannot."""
 
 import json
+import linecache
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from asking import Mutant, MutatedFinder
 from mutations import mutants_of
 
 HERE = Path(__file__).parent
@@ -64,3 +66,16 @@ def test_what_mutmut_changes(tmp_path):
         (7, "return number + 1", "return number - 1"),
         (7, "return number + 1", "return number + 2"),
     ]
+
+
+def test_what_reads_sources_reads_the_change(tmp_path, monkeypatch):
+    """AutoGraph has Python read a file anew before it translates a function of it."""
+    monkeypatch.setattr(linecache, "updatecache", linecache.updatecache)
+    (tmp_path / "double.py").write_text(PROGRAM)
+    (tmp_path / "other.py").write_text("a = 1\n")
+    path = tmp_path / "double.py"
+    MutatedFinder(Mutant(path, 3, 3, "return number * 3\n", "", ""))
+    for name, lines in ((path, ["return number * 3\n"]), (tmp_path / "other.py", ["a = 1\n"])):
+        assert linecache.getlines(str(name)) == linecache.updatecache(str(name)) == lines
+        linecache.checkcache(str(name))
+        assert linecache.getlines(str(name)) == lines

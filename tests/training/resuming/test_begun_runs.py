@@ -121,6 +121,9 @@ def test_a_run_is_resumed_by_the_same_command_and_by_its_folder(run, lines):
         assert training.asked[0] == ("restore", run.root)
         assert training.asked[1][0] == "18"  # after it is restored
         assert not found.has_checkpoint
+        assert json.loads(run.config.read_text()) == json.loads(
+            json.dumps(CONFIG.to_dict())
+        )  # without parts of one's own
     assert run.reading == "ids"
     assert not [line for line in lines if "watch" in line]
     begun(dataclasses.replace(CONFIG, run=dataclasses.replace(CONFIG.run, epochs=7)), resume=run.root)
@@ -207,6 +210,8 @@ def test_a_folder_of_anything_else_is_refused(tmp_path, run):
 def test_a_run_that_lost_its_checkpoints_is_not_begun_anew(run):
     end = f"but {run.checkpoints} holds no checkpoint to resume from; put it back, or start a new run"
     weights = f" from its weights with init_from='{run.root}'"
+    with Opening(CONFIG, OwnParts(), None, run.root).locked():
+        pass  # it was stopped before its first checkpoint
     opened = Opening(CONFIG, OwnParts(), run.root, None)
     run.best_model.touch()
     assert refused(opened.locked().__enter__) == f"{run.best_model} exists, {end}{weights}"

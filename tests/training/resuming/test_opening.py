@@ -43,23 +43,6 @@ def opened(toy, run, **options):
     return Opening(tiny(toy), OwnParts(), **{"run_dir": run.root, "resume": None} | options)
 
 
-@pytest.mark.parametrize("how", ["run_dir", "resume"])
-def test_a_run_without_checkpoints_is_not_trained_anew_over_its_best_model(toy, run, how):
-    options = {"run_dir": None, "resume": None} | {how: run.root}
-    with opened(toy, run, **options).locked():
-        pass  # it was stopped before its first checkpoint
-    run.best_model.write_bytes(b"best")
-    with pytest.raises(UserError, match=r"best.keras exists, but .*/checkpoints holds no checkpoint to resume from"):
-        opened(toy, run, **options).locked().__enter__()
-    run.write_history([row(1, 0.5), row(2, 0.5)])
-    message = r"history.csv tells of 2 finished epochs, but .* put it back, or start .* with init_from='.*run'$"
-    with pytest.raises(UserError, match=message):
-        opened(toy, run, **options).locked().__enter__()
-    run.best_model.unlink()
-    with pytest.raises(UserError, match=r"put it back, or start a new run$"):
-        opened(toy, run, **options).locked().__enter__()
-
-
 def test_a_run_is_resumed_with_its_own_settings_only(toy, run):
     with pytest.raises(UserError, match=r"^seed is 0 in .*/config.json. Received: 1; leave it out to resume, or start"):
         Opening(tiny(toy, seed=1), OwnParts(), None, run.root)
@@ -82,15 +65,6 @@ def test_an_empty_folder_is_used_and_one_with_files_is_not(toy, run, tmp_path):
     with pytest.raises(UserError, match=r"other: already exists and is not a run; choose another run_dir"):
         Opening(tiny(toy), OwnParts(), tmp_path / "other", None)
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["notes.txt"]
-
-
-def test_one_process_trains_in_a_folder(toy, run):
-    with (
-        opened(toy, run).locked(),
-        pytest.raises(UserError, match=rf"^process {os.getpid()} on .*, since 20.*, trains in .*run; wait for its"),
-    ):
-        opened(toy, run).locked().__enter__()
-    assert not (run.root / "lock").exists()
 
 
 def test_a_process_that_was_killed_holds_no_lock(toy, run):
