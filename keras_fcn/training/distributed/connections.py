@@ -14,7 +14,7 @@ from keras_fcn.training.distributed.agreement import Introduction, disagreement
 from keras_fcn.training.distributed.cluster import Cluster, split_address
 from keras_fcn.training.distributed.messages import LEFT, LONGEST, LOST, USER, ForeignError, encoded, read
 
-BEAT, SILENCE = 1.0, 15.0
+BEAT, SILENCE = 1.0, 12.0
 """Seconds between two signs of life, and without any until a worker counts as lost: a link may be gone for less."""
 
 WRONG_ADDRESS = 20.0

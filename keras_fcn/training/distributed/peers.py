@@ -22,8 +22,11 @@ from keras_fcn.training.distributed.telling import tell
 PATIENCE, REPORTED_AFTER = 3600.0, 30.0
 """Seconds to wait until all workers are there, and after which a line says who is not."""
 
-GRACE = 8.0
-"""Seconds that TensorFlow has to give up on a lost worker, before this process is ended without it."""
+GRACE = 6.0
+"""Seconds that TensorFlow has to give up on a lost worker, before this process is ended without it.
+
+With `SILENCE`, and once more for a worker that hears of the loss from another, less than half a minute.
+"""
 
 
 class Peers(contextlib.AbstractContextManager):

@@ -130,7 +130,7 @@ def test_a_link_that_stays_cut_ends_all_and_the_same_command_goes_on(three, data
         finally:
             three.restore(cut)
     assert_one_line(
-        found, 138, r"(worker \d: )?worker \d at 10.77.0.\d:2222 has (not answered for 15 seconds|ended); .*"
+        found, 138, r"(worker \d: )?worker \d at 10.77.0.\d:2222 has (not answered for 12 seconds|ended); .*"
     )
     with workers(three, tmp_path, *words) as again:
         assert ends(again) == [(0, "")] * 3
@@ -145,7 +145,7 @@ def test_a_link_between_two_of_three_ends_all(data, tmp_path):
         net.part(1, 2)
         found = ends(started, since)
     assert_one_line(
-        found, 138, r"(worker \d: )?worker \d at 10.77.0.\d:2222 has (not answered for 15 seconds|ended); .*"
+        found, 138, r"(worker \d: )?worker \d at 10.77.0.\d:2222 has (not answered for 12 seconds|ended); .*"
     )
 
 
