@@ -73,12 +73,18 @@ def main() -> None:
                 answer: tuple[str, Any] = DONE, network.facts
             else:
                 answer = DONE, in_memory(getattr(network, method)(*arguments), pixels)
-        except UserError as error:
-            answer = MISTAKE, error.marked
-        except Exception as error:  # a bug, or the engine's: the server logs it
-            kind = MEMORY if is_out_of_memory(error) else FAILED
-            answer = kind, traceback.format_exc()
+        except Exception as error:
+            answer = outcome_of(error)
         connection.send(answer)
+
+
+def outcome_of(error: Exception) -> tuple[str, str]:
+    """Returns what became of a call that raised an error: of what is a bug, or the engine's, the server logs all."""
+    if isinstance(error, UserError):
+        return MISTAKE, error.marked
+    if isinstance(error, OSError) and error.filename:
+        return MISTAKE, f"{error.filename}: cannot be read ({error.strerror})"
+    return MEMORY if is_out_of_memory(error) else FAILED, traceback.format_exc()
 
 
 def _end_with_server() -> None:

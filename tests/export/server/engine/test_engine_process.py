@@ -12,7 +12,7 @@ from fragile_engine import DEADLY, PROGRAM
 from onnx_files import NAMES, ids_of, write_onnx
 from PIL import Image
 
-from export.server.model.engine import network, process
+from export.server.model.engine import network, process, worker
 from export.server.model.engine.network import LargeImages, Network
 from export.server.model.engine.process import EngineDiedError, NetworkProcess
 from export.server.model.files.header import BadImageError
@@ -193,3 +193,14 @@ def test_calls_of_several_threads_take_turns(fragile):
         thread.join()
     for number, ids in found.items():
         np.testing.assert_array_equal(ids[0], ids_of(IMAGES[number]))
+
+
+def test_a_file_that_cannot_be_read_is_a_line_and_a_bug_a_traceback():
+    try:
+        raise ValueError("a bug")
+    except ValueError as error:
+        kind, text = worker.outcome_of(error)
+    assert kind == worker.FAILED
+    assert text.endswith("ValueError: a bug\n")
+    refused = PermissionError(13, "Permission denied", "1/model.onnx")
+    assert worker.outcome_of(refused) == (worker.MISTAKE, "1/model.onnx: cannot be read (Permission denied)")
