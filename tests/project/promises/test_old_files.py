@@ -86,6 +86,16 @@ def test_a_saved_model_is_served(old, expected):
     assert mask_of(body["predictions"][0]) == keras_fcn.Predictor(old / "exported")(image).tolist()
 
 
+@pytest.mark.parametrize("file", ["onnx/model.onnx", "openvino/model.xml", "litert/model.tflite"])
+def test_an_exported_file_gives_the_classes_of_its_model(kinds, file):
+    predictor = keras_fcn.Predictor(kinds / file)
+    assert predictor.classes == keras_fcn.ClassTable.voc()
+    with np.load(kinds / "exported.npz") as arrays:
+        ids = arrays["logits"].argmax(-1)
+        assert (predictor(arrays["image"])[::4, ::4] == ids).mean() > 0.99
+    assert len(np.unique(ids)) > 1
+
+
 def test_a_temperature_and_thresholds_that_a_model_keeps_decide(kinds, expected):
     image, logits = expected
     predictor = keras_fcn.Predictor(kinds / "decided.keras")
