@@ -36,7 +36,8 @@ def ends(started, since=None):
     with ThreadPoolExecutor(len(started)) as threads:
         found = list(threads.map(Worker.end, started))
     times = [when for _, _, when in found]
-    assert max(times) - (since or min(times)) < PROMISED, found
+    if any(status for status, _, _ in found):
+        assert max(times) - (since or min(times)) < PROMISED, found
     return [(status, err) for status, err, _ in found]
 
 
