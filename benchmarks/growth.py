@@ -152,7 +152,7 @@ def start(options: BenchmarkOptions, data: Path) -> dict[str, float]:
         cluster = {"worker": addresses}
         tasks = ({"cluster": cluster, "task": {"type": "worker", "index": i}} for i in range(options.workers))
         environments = [{**os.environ, "TF_CONFIG": json.dumps(task)} for task in tasks]
-    processes = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=of) for of in environments]
+    processes = [subprocess.Popen(words, stdout=subprocess.PIPE, encoding="utf-8", env=of) for of in environments]
     try:
         outputs = [process.communicate()[0] for process in processes]
     finally:
