@@ -11,7 +11,8 @@ from pathlib import Path
 
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES
-from keras_fcn.system.files import by_suffix, walk_files
+from keras_fcn.system.files import walk_files
+from keras_fcn.system.text import by_suffix
 
 _LOOKED_AT, _READ, _SHOWN = 100_000, 1 << 16, 6
 

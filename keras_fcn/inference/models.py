@@ -59,7 +59,7 @@ def keep_temperature(path: Path, temperature: float) -> None:
     model = load_model(path)
     logits = Parts(model).logits
     logits.temperature, logits.thresholds = logits.temperature * temperature, {}
-    with replaced_file(path) as temporary:
+    with replaced_file(path, lasting=True) as temporary:
         model.save(temporary)
 
 
@@ -76,7 +76,7 @@ def keep_thresholds(path: Path, thresholds: Mapping[str, float]) -> None:
     model = load_model(path)
     Decision.of(thresholds, class_table(model))
     Parts(model).logits.thresholds = dict(thresholds)
-    with replaced_file(path) as temporary:
+    with replaced_file(path, lasting=True) as temporary:
         model.save(temporary)
 
 

@@ -17,8 +17,9 @@ from keras_fcn.images.bands.files import is_array
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
 from keras_fcn.images.rasters import is_raster
 from keras_fcn.runs.names import OUTPUTS
-from keras_fcn.system.files import by_suffix, entries_of, walk_files
+from keras_fcn.system.files import entries_of, walk_files
 from keras_fcn.system.storage import files_in, is_remote
+from keras_fcn.system.text import by_suffix
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import errno
 import functools
@@ -13,20 +12,16 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path, PurePath
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from keras_fcn.errors import NoSpaceError, UserError
 from keras_fcn.system.text import printable, reason_of
 
 _WILDCARDS = frozenset("*?[\\")
-_SHOWN_SUFFIXES = 5
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """Errors of a full disk."""
-
-_LONGEST_PATH, _LONGEST_NAME = 2000, 255
-"""Letters of a path and bytes of a name that every system takes, the path being one in a folder."""
 
 _MOST_BYTES = 120
 """Longest temporary name: file systems take 255 bytes, encrypted ones 143."""
@@ -60,10 +55,14 @@ def require_writable(path: Path, is_folder: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def replaced_file(path: Path) -> Iterator[Path]:
+def replaced_file(path: Path, lasting: bool = False) -> Iterator[Path]:
     """Yields the path of a temporary file, which replaces `path` when the block ends without an error.
 
     If the block raises, an existing file is untouched.
+
+    Args:
+        path: The file.
+        lasting: Whether the disk must have it, before it takes the place and afterwards: no power failure costs both.
 
     Raises:
         UserError: If the file cannot be written: no permission, no space, or `path` is a folder.
@@ -73,10 +72,31 @@ def replaced_file(path: Path) -> Iterator[Path]:
         with written(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
+            if lasting:
+                flush(temporary)
             temporary.replace(path)
+            if lasting:
+                flush(path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def flush(*files: Path) -> None:
+    """Waits until the disk has files and their entries in folders, where the system can tell (not on Windows).
+
+    Raises:
+        OSError: If the disk fails.
+    """
+    for path in (*files, *{file.parent for file in files}) if os.name == "posix" else ():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system without it
+                raise
+        finally:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -249,25 +269,6 @@ def content_digest(path: Path) -> str:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError:
         return ""
-
-
-def by_suffix(files: Iterable[str | Path]) -> str:
-    """Returns how many files have each suffix, such as "3 .heic and 1 .gif"; the most frequent of them first."""
-    counts = collections.Counter(PurePath(file).suffix.lower() or "without suffix" for file in files)
-    texts = [f"{count} {suffix}" for suffix, count in counts.most_common(_SHOWN_SUFFIXES)]
-    if (more := len(counts) - _SHOWN_SUFFIXES) > 0:
-        texts.append(f"{more} kinds more")
-    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
-
-
-def may_be_path(text: object) -> bool:
-    """Returns whether the system takes a text as a path: of letters that it can write, and not too long."""
-    if not isinstance(text, str) or not text or "\0" in text or len(text) > _LONGEST_PATH:
-        return False
-    try:
-        return max(len(os.fsencode(part)) for part in text.replace("\\", "/").split("/")) <= _LONGEST_NAME
-    except UnicodeEncodeError:
-        return False
 
 
 def read_lines(path: Path, errors: str = "strict") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import csv
 import json
@@ -11,7 +12,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
@@ -22,7 +23,10 @@ from keras_fcn.errors import UserError
 _TENSORFLOW_OPERATION = re.compile(r"^\{\{function_node \S+\}\} (?:\S+; )?|\s*\[Op:\w+\].*", re.DOTALL)
 """Where TensorFlow's message tells of which operation and temporary file it is, before and after what happened."""
 
-_SHOWN = 8
+_LONGEST_PATH, _LONGEST_NAME = 2000, 255
+"""Letters of a path and bytes of a name that every system takes, the path being one in a folder."""
+
+_SHOWN, _SHOWN_SUFFIXES = 8, 5
 
 ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 """What `zipfile` raises of faults in an archive; RuntimeError of members that are encrypted or of a newer version."""
@@ -163,3 +167,22 @@ def require_plain_compression(archive: zipfile.ZipFile) -> None:
 def json_bytes(value: object) -> bytes:
     """Returns a value as a line of JSON; what of its text is no Unicode, as in some file names, by JSON's escapes."""
     return (json.dumps(value, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+
+
+def by_suffix(files: Iterable[str | Path]) -> str:
+    """Returns how many files have each suffix, such as "3 .heic and 1 .gif"; the most frequent of them first."""
+    counts = collections.Counter(PurePath(file).suffix.lower() or "without suffix" for file in files)
+    texts = [f"{count} {suffix}" for suffix, count in counts.most_common(_SHOWN_SUFFIXES)]
+    if (more := len(counts) - _SHOWN_SUFFIXES) > 0:
+        texts.append(f"{more} kinds more")
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def may_be_path(text: object) -> bool:
+    """Returns whether the system takes a text as a path: of letters that it can write, and not too long."""
+    if not isinstance(text, str) or not text or "\0" in text or len(text) > _LONGEST_PATH:
+        return False
+    try:
+        return max(len(os.fsencode(part)) for part in text.replace("\\", "/").split("/")) <= _LONGEST_NAME
+    except UnicodeEncodeError:
+        return False

@@ -48,6 +48,36 @@ def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_the_disk_has_what_must_last_before_it_takes_a_place_and_afterwards(tmp_path, monkeypatch):
+    events, replace = [], Path.replace
+    monkeypatch.setattr(os, "fsync", lambda descriptor: events.append(os.fstat(descriptor).st_ino))
+    monkeypatch.setattr(Path, "replace", lambda *paths: events.append("replaced") or replace(*paths))
+    with replaced_file(tmp_path / "picture.png") as temporary:
+        temporary.write_text("new")
+    with replaced_file(tmp_path / "best.keras", lasting=True) as temporary:
+        temporary.write_text("new")
+        new = [temporary.stat().st_ino, tmp_path.stat().st_ino]
+    assert events == ["replaced", *new, "replaced", *new]
+
+
+@pytest.mark.parametrize(("refused", "is_fault"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_disk_that_fails_keeps_the_old_and_a_file_system_that_cannot_tell_is_believed(
+    tmp_path, monkeypatch, refused, is_fault
+):
+    path = tmp_path / "best.keras"
+    path.write_text("old")
+
+    def fsync(_descriptor):
+        raise OSError(refused, os.strerror(refused))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    line = r"best\.keras: cannot be written \(Input/output error\)"
+    expected = pytest.raises(UserError, match=line) if is_fault else contextlib.nullcontext()
+    with expected, replaced_file(path, lasting=True) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == ("old" if is_fault else "new")
+
+
 def test_a_path_that_cannot_be_written_is_the_users_to_fix(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()

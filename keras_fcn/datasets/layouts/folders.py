@@ -22,8 +22,7 @@ from keras_fcn.errors import UserError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
 from keras_fcn.images.label_files.division import DIVISORS, NOTES
 from keras_fcn.images.masks import read_value_label
-from keras_fcn.system.files import by_suffix
-from keras_fcn.system.text import shown
+from keras_fcn.system.text import by_suffix, shown
 
 IMAGES = ("images", "image", "imgs", "img", "photos")
 MASKS = (

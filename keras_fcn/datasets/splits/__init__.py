@@ -12,7 +12,8 @@ from keras_fcn.datasets.listing import normal_name
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES
-from keras_fcn.system.files import may_be_path, read_lines
+from keras_fcn.system.files import read_lines
+from keras_fcn.system.text import may_be_path
 
 VAL_FRACTION = 0.2
 """Fraction of the images used for validation if a data set has no such split."""

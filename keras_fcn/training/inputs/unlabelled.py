@@ -15,9 +15,9 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.images.photos import IMAGE_SUFFIXES, displayed_size
 from keras_fcn.images.pillow import opened
 from keras_fcn.runs.names import TEACH
-from keras_fcn.system.files import by_suffix, content_digest
+from keras_fcn.system.files import content_digest
 from keras_fcn.system.machine import decoding_threads
-from keras_fcn.system.text import shown
+from keras_fcn.system.text import by_suffix, shown
 
 FEW_COLORS = 8
 """Colours up to which a picture looks like a mask, with few classes, too."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.folder import RunFolder
-from keras_fcn.system.files import without_wildcards
+from keras_fcn.system.files import flush, without_wildcards
 from keras_fcn.system.text import reason_of
 
 
@@ -75,6 +75,7 @@ class Checkpoints:
             self._run.checkpoints.mkdir(parents=True, exist_ok=True)
             with without_wildcards(self._run.checkpoints) as folder:
                 self._state.write(str(folder / f"ckpt-{number}"))
+            flush(*self._run.checkpoints.glob(f"ckpt-{number}.*"))  # before an earlier one goes
             is_written = True
             self._remove_old(number)
         except (OSError, tf.errors.OpError) as error:

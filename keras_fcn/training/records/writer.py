@@ -90,7 +90,7 @@ class RunWriter:
             self._write_events(row, segment)
             if best is not None and row.val_watched >= self._kept:
                 return_free_memory()  # Keras builds a file of weights in memory
-                with replaced_file(self._run.best_model) as temporary:
+                with replaced_file(self._run.best_model, lasting=True) as temporary:
                     best.save(temporary)
                 write_json(self._run.metrics, evaluation.to_json())
                 by = {"by": self._watch.what, "why": self._watch.why}

@@ -1,6 +1,7 @@
 """Checkpoints: which are kept and restored, on a full disk, too."""
 
 import contextlib
+import os
 import resource
 from pathlib import Path
 
@@ -39,6 +40,23 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
         f"{run.checkpoints}/ckpt-1; make it writable or free disk space and resume with resume='{tmp_path}'"
     )
     assert {path: path.read_bytes() for path in run.checkpoints.glob("ckpt-*")} == before
+
+
+def test_the_disk_has_a_checkpoint_before_the_one_before_it_goes(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path)
+    checkpoints, there = Checkpoints(run, tf.train.Checkpoint(step=tf.Variable(1)), keep=1), []
+    checkpoints.save()
+
+    def fsync(descriptor):
+        there.append((os.fstat(descriptor).st_ino, [path.name for path in checkpoints.paths(run)]))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    checkpoints.save()
+    written = {path.stat().st_ino for path in (*run.checkpoints.glob("ckpt-2.*"), run.checkpoints)}
+    assert {inode for inode, _ in there} == written
+    assert len(written) == 3
+    assert all(names == ["ckpt-2", "ckpt-1"] for _, names in there)
+    assert [path.name for path in checkpoints.paths(run)] == ["ckpt-2"]
 
 
 def test_half_an_index_is_no_checkpoint(tmp_path, monkeypatch):

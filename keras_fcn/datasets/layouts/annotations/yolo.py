@@ -19,9 +19,9 @@ from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import is_split
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.photos import IMAGE_SUFFIXES
-from keras_fcn.system.files import may_be_path, read_lines, walk_files
+from keras_fcn.system.files import read_lines, walk_files
 from keras_fcn.system.packages import require_packages
-from keras_fcn.system.text import load_yaml, reason_of
+from keras_fcn.system.text import load_yaml, may_be_path, reason_of
 
 NAMES = ("classes.txt", "obj.names")
 """Files of names where there is no YAML, a name a line in the order of their numbers."""

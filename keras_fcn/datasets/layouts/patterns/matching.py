@@ -12,7 +12,8 @@ from keras_fcn.errors import UserError, argument
 from keras_fcn.images.bands.files import ARRAY_SUFFIX
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
-from keras_fcn.system.files import by_suffix, walk_files
+from keras_fcn.system.files import walk_files
+from keras_fcn.system.text import by_suffix
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from keras_fcn.datasets.listing import Files
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import split_named, split_to_read
 from keras_fcn.errors import DataError, UserError, argument
-from keras_fcn.system.files import by_suffix
+from keras_fcn.system.text import by_suffix
 
 
 def read_patterns(root: Path, split: str, patterns: Patterns, needs_masks: bool = True) -> Pairs:

@@ -15,8 +15,8 @@ from keras_fcn.datasets.layouts import folders
 from keras_fcn.datasets.listing import inner_folders, is_picture, normal_name, once
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
-from keras_fcn.system.files import may_be_path, walk_files
-from keras_fcn.system.text import reason_of
+from keras_fcn.system.files import walk_files
+from keras_fcn.system.text import may_be_path, reason_of
 
 _FROM_TOP = re.compile(r"[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]+://")
 """How paths of Windows with a drive begin, and addresses."""
