@@ -20,8 +20,8 @@ from keras_fcn.system.startup import start_tensorflow
 
 GALLERY = Path(__file__).parent / "gallery"
 
-SCALE, LEARNED_SCALE = 4, 3
-"""At which scenes are shown, and at which the network learned them."""
+SCALE = 4
+"""At which scenes are drawn, shown and learned."""
 
 SCENES, SEED = 60, 1
 """How many scenes are looked at, of a seed that no training scene has."""
@@ -37,7 +37,7 @@ class GalleryOptions:
     """Draws the pictures of docs/explanation/gallery.md: predictions for scenes that the network never saw."""
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_OR_MODEL")]
-    """A run on scenes of `draw_toy_dataset(..., scale=3)`."""
+    """A run on scenes of `draw_toy_dataset(..., scale=4)`."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -151,12 +151,11 @@ def main() -> None:
     options = parse_options(GalleryOptions, sys.argv[1:])
     start_tensorflow()
     from keras_fcn.drawing.palettes import picture_colors
-    from keras_fcn.inference.options import InferenceOptions
     from keras_fcn.inference.predictor import Predictor
     from keras_fcn.prediction.annotations.geojson import geojson
     from keras_fcn.prediction.outputs import OUTPUTS, Prediction
 
-    predictor = Predictor.open(options.model, InferenceOptions(scales=(LEARNED_SCALE / SCALE,)))
+    predictor = Predictor.open(options.model)
     classes, scenes = predictor.classes, predicted_scenes(predictor)
     print(f"mean of the scenes' mean IoU: {np.mean([scene.mean_iou for scene in scenes]):.3f}")
     scenes = varied(scenes, 4)
