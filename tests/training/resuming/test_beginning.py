@@ -10,20 +10,15 @@ import numpy as np
 import PIL
 import pytest
 import tensorflow as tf
+from begun import CLASSES, CONFIG, DATA, refused
 
 import keras_fcn
-from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
-from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.fingerprint import Fingerprint
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.known_files import KnownFiles
 from keras_fcn.training.records import beginning
 from keras_fcn.training.records.beginning import Beginning, describe_machine
-
-CLASSES = ClassTable.named(("a", "b"))
-DATA = Fingerprint(CLASSES.to_dict(), [("x", "1", "2")], [("y", "3", "4")], {"training": [1], "validation": [2]})
-CONFIG = TrainConfig(data="data", epochs=2)
 
 
 @pytest.fixture
@@ -34,12 +29,6 @@ def run(tmp_path):
 @pytest.fixture
 def lines():
     return []
-
-
-def refused(call, *arguments):
-    with pytest.raises(UserError) as caught:
-        call(*arguments)
-    return str(caught.value)
 
 
 def test_the_beginning_is_kept_once_and_compared(run, lines):

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
+from begun import CONFIG, DATA, refused
 
-from keras_fcn.errors import UserError, argument
-from keras_fcn.images.classes import ClassTable
+from keras_fcn.errors import argument
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.fingerprint import Fingerprint
 from keras_fcn.runs.folder import RunFolder
@@ -18,10 +18,6 @@ from keras_fcn.training import opening
 from keras_fcn.training.opening import Opening
 from keras_fcn.training.records.beginning import describe_machine
 from keras_fcn.training.step.own import OwnParts
-
-CLASSES = ClassTable.named(("a", "b"))
-DATA = Fingerprint(CLASSES.to_dict(), [("x", "1", "2")], [("y", "3", "4")], {"training": [1], "validation": [2]})
-CONFIG = TrainConfig(data="data", epochs=2)
 
 
 @pytest.fixture
@@ -32,12 +28,6 @@ def run(tmp_path):
 @pytest.fixture
 def lines():
     return []
-
-
-def refused(call, *arguments):
-    with pytest.raises(UserError) as caught:
-        call(*arguments)
-    return str(caught.value)
 
 
 class Training:
