@@ -19,10 +19,11 @@ SETTINGS = {"seed": 1, "crop_size": (64, 96)}
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
-    """Nobody waits long."""
+    """Nobody waits long, but for those that are told before they listen, or would be waited for without end."""
     for name, seconds in {"BEAT": 0.02, "SILENCE": 0.5, "WRONG_ADDRESS": 0.3, "RETRY": 0.02}.items():
         monkeypatch.setattr(connections, name, seconds)
-    monkeypatch.setattr(telling, "LINGERING", 0.0)
+    monkeypatch.setattr(telling, "LINGERING", 3.0)
+    monkeypatch.setattr(peers, "PATIENCE", 60.0)
 
 
 def free_ports(count):
