@@ -99,7 +99,8 @@ class Connections:
             self.met.set_result(None)
         self._broadcast(await end)
         with contextlib.suppress(OSError):  # TimeoutError is one
-            await asyncio.wait_for(asyncio.gather(*(writer.drain() for writer in self._writers)), 1)
+            async with asyncio.timeout(1):
+                await asyncio.gather(*(writer.drain() for writer in self._writers))
         for writer in self._writers:
             writer.close()
         for task in tasks:
@@ -210,8 +211,8 @@ class Connections:
 
     async def _listen_to(self, peer: Peer) -> None:
         """Connects to a worker and takes what it says, until it ends or falls silent."""
-        dialled = asyncio.open_connection(*split_address(peer.address), limit=LONGEST)
-        reader, writer = await asyncio.wait_for(dialled, DIALLING)
+        async with asyncio.timeout(DIALLING):
+            reader, writer = await asyncio.open_connection(*split_address(peer.address), limit=LONGEST)
         try:
             writer.write(encoded({"hello": self._own.to_json()}))
             while message := await read(reader, SILENCE):

@@ -36,7 +36,8 @@ async def read(reader: asyncio.StreamReader, seconds: float) -> dict[str, Any]:
         TimeoutError: If nothing comes in time.
     """
     try:
-        line = await asyncio.wait_for(reader.readline(), seconds)
+        async with asyncio.timeout(seconds):  # Python 3.11's wait_for may lose a cancellation
+            line = await reader.readline()
         message = json.loads(line or b"{}")
     except (ValueError, RecursionError):
         raise ForeignError from None

@@ -54,7 +54,9 @@ def ends(*workers, between=lambda: None):
         return None
 
     with ThreadPoolExecutor(len(workers)) as threads:
-        return list(threads.map(work, workers))
+        errors = list(threads.map(work, workers))
+    assert not any(worker._thread.is_alive() for worker in workers), "connections that are not closed"
+    return errors
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
