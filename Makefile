@@ -15,7 +15,9 @@ VERSIONS := $(if $(filter 0,$(PINNED)),--upgrade --upgrade-strategy eager,--cons
 ifndef TMPDIR
 IN_MEMORY := $(shell [ -w /dev/shm ] && awk '/MemAvailable/ && $$2 > 11000000 {print "TMPDIR=/dev/shm"}' /proc/meminfo)
 endif
-PYTEST = $(IN_MEMORY) $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+PYTEST = pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+# Of each process that SlipCover sees, what was run in it.
+COVERAGE := .coverage
 FAST := system runs images datasets drawing pipeline prediction training/losses network/cost \
 	network/test_backbones.py network/test_initializers.py network/test_upscore.py
 
@@ -42,13 +44,15 @@ train: setup ## Train on the embedded data set (a few minutes, no download)
 	$(BIN)/python train.py
 
 test: lint ## Check format, lint and types, then run the tests, which must cover enough
-	$(PYTEST) --cov --cov-report= --cov-fail-under=$(LEAST_COVERAGE)
+	rm -rf $(COVERAGE) && mkdir $(COVERAGE)
+	$(IN_MEMORY) $(BIN)/python -m slipcover --out $(COVERAGE)/tests.json -m $(PYTEST)
+	$(BIN)/python tests/support/covered.py $(COVERAGE) --least $(LEAST_COVERAGE)
 
 coverage: test ## As test, and print what is covered
-	$(BIN)/python -m coverage report
+	$(BIN)/python tests/support/covered.py $(COVERAGE) --files
 
 test-fast: setup-dev ## Run the tests that take little (a minute): no training, no export, no lint
-	$(PYTEST) $(addprefix tests/,$(FAST))
+	$(IN_MEMORY) $(BIN)/python -m $(PYTEST) $(addprefix tests/,$(FAST))
 
 test-slow: setup-dev ## Run the tests that take long, and only those
 	$(BIN)/python -m pytest -m slow
@@ -57,7 +61,7 @@ test-lowest: $(BIN)/python ## Run the tests of test-fast with the lowest version
 	$(INSTALL) 'uv>=0.9'
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct -r requirements-dev.txt
-	$(subst $(BIN),$(LOWEST)/bin,$(PYTEST)) $(addprefix tests/,$(FAST))
+	$(IN_MEMORY) $(LOWEST)/bin/python -m $(PYTEST) $(addprefix tests/,$(FAST))
 
 faults: setup-dev ## Make system calls of every command fail, one after the other (hours; SAMPLE=25 a command)
 	FAULTS_SAMPLE=$(or $(SAMPLE),25) $(BIN)/python -m pytest -m slow -s tests/system/faults
@@ -89,7 +93,7 @@ constraints: $(BIN)/python ## Write constraints.txt anew for requirements*.txt; 
 		--custom-compile-command 'make constraints' --output-file constraints.txt requirements-dev.txt requirements-fuzz.txt requirements-ray.txt
 
 clean: ## Remove .venv, caches and the drawn data set; runs are kept
-	rm -rf $(VENV) $(LOWEST) site build *.egg-info data/toy .pytest_cache .ruff_cache .mypy_cache .coverage
+	rm -rf $(VENV) $(LOWEST) site build *.egg-info data/toy .pytest_cache .ruff_cache .mypy_cache $(COVERAGE)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

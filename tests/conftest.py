@@ -11,7 +11,6 @@ from pathlib import Path
 
 import narrow
 import pytest
-import untraced
 from servers import ids_in, serving
 
 from keras_fcn.drawing import fonts
@@ -48,13 +47,9 @@ LONGEST = (
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session) -> None:
-    """Starts TensorFlow before the first test file imports it, but not where xdist only deals out the files.
-
-    In xdist's processes pytest-cov starts here, too, and before: it sees what TensorFlow imports of ours.
-    """
+    """Starts TensorFlow before the first test file imports it, but not where xdist only deals out the files."""
     if hasattr(session.config, "workerinput") or not session.config.getoption("numprocesses", None):
         start_tensorflow()
-        untraced.spare()
         gc.freeze()  # what these packages consist of is never garbage
 
 

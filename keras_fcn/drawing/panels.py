@@ -143,11 +143,17 @@ def draw_check(
 
 def _draw_examples(grid: np.ndarray, examples: Sequence[tuple[str, np.ndarray, np.ndarray]], classes: ClassTable):
     for axes in grid:
-        axes.set_axis_off()
+        _show_no_axis(axes)
     for axes, (name, image, ids) in zip(grid, examples):
         axes.imshow(overlay(image, ids, classes))
         shown = ", ".join(f"{classes.names[index]} {part:.0%}" for index, part in class_fractions(ids, classes)[:3])
         axes.set_title(f"{name}\n{shown}", fontsize="small", parse_math=False)
+
+
+def _show_no_axis(axes) -> None:
+    """Leaves only the picture and the title; ticks, though unseen, would take as long to lay out as all else."""
+    axes.set_axis_off()
+    axes.set(xticks=(), yticks=())
 
 
 def _draw_histogram(axes, summaries: dict[str, dict], classes: ClassTable) -> None:
@@ -199,7 +205,7 @@ def _draw_rows(
     for row_axes, pictures, texts in zip(grid, rows, titles):
         for axes, picture, text in zip(row_axes, pictures, texts):
             axes.imshow(picture, interpolation="nearest")
-            axes.set_axis_off()
+            _show_no_axis(axes)
             axes.set_title(text, fontsize="medium", parse_math=False)
     patches = [Patch(facecolor=np.array(color) / 255, edgecolor="gray", label=str(color)) for _, color in legend]
     drawn = figure.legend(

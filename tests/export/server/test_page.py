@@ -188,6 +188,7 @@ def test_the_mask_of_a_large_photo_has_its_size(visit, tmp_path):
 def test_the_camera_takes_a_photo(visit):
     page = visit()
     page.get_by_role("button", name="Use the camera").click()
+    page.wait_for_selector("#viewfinder")  # which opens when the camera answers
     page.keyboard.press("Escape")
     page.wait_for_selector("#viewfinder", state="hidden")
     page.get_by_role("button", name="Use the camera").click()

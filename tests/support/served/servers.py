@@ -14,7 +14,6 @@ import threading
 import time
 from pathlib import Path
 
-import coverage
 import numpy as np
 import pytest
 from PIL import Image
@@ -67,9 +66,9 @@ def wait_until(condition):
 
 @contextlib.contextmanager
 def serving(directory, *options, program=("-m", "export.serve"), seen=False):
-    """Runs a server of an exported model while the block runs; if it is `seen`, by coverage, too, where that looks."""
-    seen = seen and coverage.Coverage.current() is not None
-    program = [Path(__file__).with_name("seen_server.py")] if seen else program
+    """Runs a server of an exported model while the block runs; if it is `seen`, by SlipCover, too, where that looks."""
+    seen = seen and "SLIPCOVER_ENABLED" in os.environ
+    program = [Path(__file__).with_name("seen_server.py"), ROOT / ".coverage"] if seen else program
     words = [sys.executable, "-u", *program, directory, "--port", 0, *options]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
