@@ -59,13 +59,19 @@ def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Ite
 
 
 def _quantized(written: bytes, images: Iterable[np.ndarray]) -> bytes:
-    """Returns a file in 8 bits, except the first convolutions, whose error all others would inherit."""
+    """Returns a file in 8 bits.
+
+    The first convolutions are not, as all others would inherit their error, nor what becomes of the logits:
+    probabilities would be bytes.
+    """
+    from ai_edge_quantizer.qtyping import TFLOperationName
     from ai_edge_quantizer.quantizer import AlgorithmName, Quantizer
 
     quantizer = Quantizer(written)
     quantizer.add_static_config(".*", "*", activation_num_bits=8, weight_num_bits=8)
     exact = "|".join(map(re.escape, _exact_operations(written)))
-    quantizer.update_quantization_recipe(f"^({exact})$", "*", algorithm_key=AlgorithmName.NO_QUANTIZE)
+    for names, kind in ((f"^({exact})$", "*"), (".*", TFLOperationName.OUTPUT)):
+        quantizer.update_quantization_recipe(names, kind, algorithm_key=AlgorithmName.NO_QUANTIZE)
     remaining, ranges = iter(images), None
     while part := [{"images": image} for image in itertools.islice(remaining, _AT_ONCE)]:
         ranges = quantizer.calibrate({_SIGNATURE: part}, ranges, num_threads=granted_cores())
@@ -73,7 +79,10 @@ def _quantized(written: bytes, images: Iterable[np.ndarray]) -> bytes:
 
 
 def _exact_operations(written: bytes) -> list[str]:
-    """Returns the names of a file's operations up to the last of the exact convolutions, as the quantizer has them."""
+    """Returns the names of a file's operations in float32, as the quantizer has them.
+
+    They are those up to the last of the exact convolutions, and those after the last of all, which gives the logits.
+    """
     from ai_edge_quantizer.qtyping import TFLOperationName
     from ai_edge_quantizer.utils import tfl_flatbuffer_utils as files
 
@@ -82,8 +91,9 @@ def _exact_operations(written: bytes) -> list[str]:
     kinds = [files.TFL_OP_NAME_TO_CODE[name] for name in (TFLOperationName.CONV_2D, TFLOperationName.DEPTHWISE_CONV_2D)]
     codes = [model.operatorCodes[operation.opcodeIndex].builtinCode for operation in graph.operators]
     convolutions = [index for index, code in enumerate(codes) if code in kinds]
-    last = convolutions[:EXACT_CONVOLUTIONS][-1]
-    return [files.get_op_scope(operation, graph.tensors) for operation in graph.operators[: last + 1]]
+    first, last = convolutions[:EXACT_CONVOLUTIONS][-1], convolutions[-1]
+    exact = graph.operators[: first + 1] + graph.operators[last + 1 :]
+    return [files.get_op_scope(operation, graph.tensors) for operation in exact]
 
 
 OTHER = Other(PROGRAM, open_compiled)

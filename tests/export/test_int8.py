@@ -65,12 +65,12 @@ def test_int8_by_command(toy, trained, tmp_path, name):
 
 
 def test_litert_in_8_bits_and_of_fixed_sizes(tmp_path):
-    """Its first convolutions stay in float32, and CompiledModel gives the same as the interpreter."""
+    """Its first convolutions and its probabilities are float32, and CompiledModel gives the same as the interpreter."""
     needed("litert", int8=True)
     from ai_edge_litert.interpreter import Interpreter
 
     photos = SimpleNamespace(images=lambda: iter([images_of((1, 32, 64)), images_of((1, 32, 64))[:, ::-1]]))
-    path, compared = export_format(litert.LITERT, varied("mobilenet_v2"), tmp_path, (32, 64), photos, True, "ids", 2)
+    path, compared = export_format(litert.LITERT, varied("mobilenet_v2"), tmp_path, (32, 64), photos, True, "both", 2)
     assert [one.signature for one in compared] == ["model.tflite"] * 2 + ["model.tflite by CompiledModel"] * 2
     assert [one.difference for one in compared[:2]] == [one.difference for one in compared[2:]]
     interpreter = Interpreter(str(path))
@@ -81,10 +81,14 @@ def test_litert_in_8_bits_and_of_fixed_sizes(tmp_path):
     assert found[:3] == [np.float32] * 3
     assert set(found[3:]) == {np.int8}
     assert {entry["op_name"] for entry in operations} == {"CONV_2D", "DEPTHWISE_CONV_2D"}
+    found = Predictor(path).score(next(photos.images()))
+    np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
+    assert len(np.unique(found)) > 256
 
 
 def test_onnx_in_8_bits_scales_images_in_float32(tmp_path):
-    """Nothing before the fourth convolution is in 8 bits: an image's scaling would take a third of the time."""
+    """Nothing before the fourth convolution is in 8 bits, as an image's scaling would take a third of the time, and no
+    probability, which would be one of 256."""
     needed("onnx")
     import onnx as library
 
@@ -101,9 +105,10 @@ def test_onnx_in_8_bits_scales_images_in_float32(tmp_path):
             helper.make_node("Conv", [f"conv{index}", f"{name}/kernel"], [name], name)
             for index, name in enumerate(names)
         ),
+        helper.make_node("Softmax", ["conv5"], ["probabilities"], "softmax", axis=1),
     ]
     values = helper.make_tensor_value_info
-    ends = values("images", kinds.UINT8, [1, 8, 8, 3]), values("conv5", kinds.FLOAT, [1, 4, 8, 8])
+    ends = values("images", kinds.UINT8, [1, 8, 8, 3]), values("probabilities", kinds.FLOAT, [1, 4, 8, 8])
     graph = helper.make_graph(nodes, "graph", ends[:1], ends[1:], tensors)
     path = tmp_path / "model.onnx"
     library.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
@@ -112,7 +117,8 @@ def test_onnx_in_8_bits_scales_images_in_float32(tmp_path):
     quantized = [node for node in by_output.values() if node.op_type == "Conv"]
     sources = [by_output[node.input[0]].op_type for node in quantized]
     assert sources == ["Mul", "Conv", "Conv", "DequantizeLinear", "DequantizeLinear"]
-    assert [by_output[name].op_type for name in ("conv0", "moved", "numbers")] == ["Mul", "Transpose", "Cast"]
+    exact = ("conv0", "moved", "numbers", "probabilities")
+    assert [by_output[name].op_type for name in exact] == ["Mul", "Transpose", "Cast", "Softmax"]
     assert by_output[by_output["conv0"].input[0]].op_type == "Transpose"
 
 

@@ -5,7 +5,7 @@ import pytest
 from onnx_files import ids_of, write_onnx
 
 from keras_fcn import Predictor, UserError
-from keras_fcn.inference.engines.onnx_parts import part_of
+from keras_fcn.inference.engines.parts.onnx import part_of
 
 onnx = pytest.importorskip("onnx", reason="pip install -r requirements-formats.txt")
 pytest.importorskip("onnxruntime", reason="pip install -r requirements-formats.txt")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from keras_fcn.inference.engines.engine import (
     unreadable,
 )
 from keras_fcn.inference.engines.facts import Facts
+from keras_fcn.inference.engines.parts.litert import part_of
 from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.startup import stderr_unless_it_fails
 from keras_fcn.system.text import ZIP_FAULTS, load_json, reason_of, require_plain_compression
@@ -47,38 +49,51 @@ def open_litert(path: Path, threads: int, precision: PrecisionName = "auto") -> 
     Raises:
         UserError: If it is damaged, or was not written by this program.
     """
-    from ai_edge_litert.interpreter import Interpreter
-
     facts = facts_in(path)  # first: what is cut off has no archive at its end, and LiteRT might read beyond
-    try:
-        interpreter = Interpreter(str(path), num_threads=threads)
-    except (ValueError, RuntimeError) as error:
-        raise unreadable(path, PROGRAM, COMMAND, reason_of(error)) from None
+    interpreter = _interpreter(path, threads)
     entry = interpreter.get_input_details()[0]
     shape = tuple(None if length < 0 else int(length) for length in entry["shape_signature"])
     found = f"{np.dtype(entry['dtype'])} {list(shape)}"
     require_images(path, COMMAND, shape, entry["dtype"] is np.uint8, found, facts.channels)
     outputs = {_KINDS.get(output["dtype"], ""): output["index"] for output in interpreter.get_output_details()}
-    allocated: list[tuple[int, ...]] = []
+    # Of several outputs each has an interpreter of its own once it is asked for: that of the file computes them all.
+    parts = dict.fromkeys(outputs, interpreter) if len(outputs) == 1 else {}
+    del interpreter
+    allocated: dict[str, tuple[int, ...]] = {}
 
     def run(images: np.ndarray, output: str) -> np.ndarray:
+        if output not in parts:
+            parts[output] = _interpreter(path, threads, outputs[output])
+        part = parts[output]
         try:
-            if allocated != [images.shape]:
-                interpreter.resize_tensor_input(entry["index"], images.shape)
+            if allocated.get(output) != images.shape:
+                part.resize_tensor_input(entry["index"], images.shape)
                 # At first it tells of its delegates.
-                with contextlib.nullcontext() if allocated else stderr_unless_it_fails():
-                    interpreter.allocate_tensors()
-                allocated[:] = [images.shape]
-            interpreter.set_tensor(entry["index"], images)
-            interpreter.invoke()
-            return interpreter.get_tensor(outputs[output])
+                with contextlib.nullcontext() if output in allocated else stderr_unless_it_fails():
+                    part.allocate_tensors()
+                allocated[output] = images.shape
+            part.set_tensor(entry["index"], images)
+            part.invoke()
+            return part.get_tensor(outputs[output])
         except (ValueError, RuntimeError) as error:
-            allocated.clear()
+            allocated.pop(output, None)
             if "alloc" in str(error):
                 raise MemoryError(reason_of(error)) from None
             raise UserError(f"{path}: fails in {PROGRAM} ({reason_of(error)})") from None
 
     return engine_of_file(path, Opened(PROGRAM, COMMAND, facts, run, shape, frozenset(outputs)))
+
+
+def _interpreter(path: Path, threads: int, output: int | None = None) -> Any:
+    """Returns an interpreter of a file, or of the part that an output takes; raises UserError if there is none."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        if output is None:
+            return Interpreter(str(path), num_threads=threads)
+        return Interpreter(model_content=part_of(path.read_bytes(), output), num_threads=threads)
+    except (ValueError, RuntimeError, LookupError) as error:
+        raise unreadable(path, PROGRAM, COMMAND, reason_of(error)) from None
 
 
 def facts_in(path: Path) -> Facts:

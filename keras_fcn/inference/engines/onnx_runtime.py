@@ -19,7 +19,7 @@ from keras_fcn.inference.engines.engine import (
     unreadable,
 )
 from keras_fcn.inference.engines.facts import Facts
-from keras_fcn.inference.engines.onnx_parts import part_of
+from keras_fcn.inference.engines.parts.onnx import part_of
 from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.text import reason_of
 
