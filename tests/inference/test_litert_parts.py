@@ -17,12 +17,23 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
-def content(tmp_path_factory):
-    """A file that gives red / 64 as ids, and what cannot be computed, a reshape to seven values, as probabilities."""
+def written(tmp_path_factory, content):
+    """The file, as the export writes it."""
+    path = tmp_path_factory.mktemp("written") / "a.tflite"
+    path.write_bytes(content)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(FACTS_IN_FILE, json.dumps(Facts("", ClassTable.named(["a", "b", "c", "d"])).to_texts()))
+    return path
 
-    @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, "images")])
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    """A file that gives red / 64 as ids, for each further image of a call 1 more, and as probabilities what cannot be
+    computed, a reshape to seven values."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "images")])
     def computed(images):
-        red = tf.cast(images[..., 0], tf.float32) / 64
+        red = tf.cast(images[..., 0], tf.float32) / 64 + tf.cast(tf.shape(images)[0] - 1, tf.float32)
         impossible = tf.reshape(tf.nn.softmax(tf.cast(images, tf.float32)), tf.stack([7 + tf.shape(images)[0] * 0]))
         return {"classes": tf.cast(tf.floor(red), tf.uint8), "probabilities": impossible}
 
@@ -31,17 +42,21 @@ def content(tmp_path_factory):
     return tf.lite.TFLiteConverter.from_saved_model(folder).convert()
 
 
-def test_an_output_that_is_not_asked_for_is_not_computed(content, tmp_path):
-    path = tmp_path / "a.tflite"
-    path.write_bytes(content)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(FACTS_IN_FILE, json.dumps(Facts("", ClassTable.named(["a", "b", "c", "d"])).to_texts()))
-    predictor = Predictor(path)
+def test_an_output_that_is_not_asked_for_is_not_computed(written):
+    predictor = Predictor(written)
     np.testing.assert_array_equal(predictor(IMAGE), IMAGE[..., 0] // 64)
     for _ in range(2):
         with pytest.raises(UserError, match=r"a.tflite: fails in LiteRT \(.*"):
             predictor.probabilities(IMAGE)
     np.testing.assert_array_equal(predictor(IMAGE[:3]), IMAGE[:3, :, 0] // 64)
+
+
+def test_large_images_go_one_by_one_and_small_ones_together(written):
+    segment = Predictor(written).segment
+    for number, size, together in ((2, (256, 257), 1), (3, (5, 7), 3), (3, (256, 128), 2)):
+        images = np.random.default_rng(1).integers(0, 256, (number, *size, 3), np.uint8)
+        further = [min(together, number - index // together * together) - 1 for index in range(number)]
+        np.testing.assert_array_equal(segment(images), images[..., 0] // 64 + np.reshape(further, (-1, 1, 1)))
 
 
 def test_a_part_has_the_operations_that_an_output_takes(content):
