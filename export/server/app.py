@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -43,8 +43,6 @@ PAGE_HEADERS = {
 }
 REFUSAL_HEADERS = {503: {"Retry-After": "1"}, 408: {"Connection": "close"}}
 """Headers of answers at a limit, by status."""
-
-Result = TypeVar("Result")
 
 
 class Endpoints:
@@ -108,7 +106,8 @@ class Endpoints:
                 late = LimitError(
                     "timeout", 504, f"no answer within {self._options.timeout:g} seconds; the server is busy"
                 )
-                return await _until(end, answer(servable, body, request), late)
+                async with _until(end, late):
+                    return await answer(servable, body, request)
         except LimitError as error:
             request.scope[LIMIT] = error.limit
             return problem(error.status, str(error), REFUSAL_HEADERS.get(error.status))
@@ -159,11 +158,15 @@ def _not_found() -> Iterator[None]:
         raise HTTPException(404, str(error)) from None
 
 
-async def _until(end: float, work: Awaitable[Result], otherwise: Exception) -> Result:
-    """Returns the result of work, or raises an exception if it is not done by a time of the loop's clock."""
+@contextlib.asynccontextmanager
+async def _until(end: float, otherwise: Exception) -> AsyncIterator[None]:
+    """Raises an exception if the block is not done by a time of the loop's clock, and cancels what it awaits."""
     try:
-        return await asyncio.wait_for(work, end - asyncio.get_running_loop().time())
+        async with asyncio.timeout_at(end) as patience:
+            yield
     except TimeoutError:
+        if not patience.expired():
+            raise
         raise otherwise from None
 
 

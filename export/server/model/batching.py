@@ -130,14 +130,14 @@ class Batcher:
 
     async def _wait_for_more(self) -> None:
         """Returns when the next batch is full or its first image has waited `max_delay`."""
-        loop = asyncio.get_running_loop()
-        while self._waiting and not self._is_full():
-            left = self._waiting[0].arrived + self._options.max_delay - loop.time()
-            if left <= 0:
-                return
-            self._arrival.clear()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._arrival.wait(), left)
+        end = self._waiting[0].arrived + self._options.max_delay
+        if end <= asyncio.get_running_loop().time():
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(end):
+                while not self._is_full():
+                    self._arrival.clear()
+                    await self._arrival.wait()
 
     def _room(self, entry: _Entry) -> int:
         room = batch_room(entry.image, self._options.max_batch)

@@ -170,7 +170,8 @@ class Network:
         Args:
             batch_size: The most images in a batch.
             takes_memory: Whether the largest image that goes whole and a whole tile follow, so that later images take
-                no more memory, where a program keeps it.
+                no more memory, where a program keeps it. Others have probabilities, by which tiles are computed, from
+                weights of their own, which no request may ask for.
 
         Returns:
             The seconds of one image.
@@ -183,9 +184,8 @@ class Network:
         if self._engine.size is None and takes_memory:
             most = max(1, MOST_WARM_LOGITS // (tile_width * len(self.facts.names)))
             self.segment(np.full((1, min(2 * tile_height, most), tile_width, 3), 128, np.uint8))
-            image = np.full((1, min(tile_height, most), tile_width, 3), 128, np.uint8)
-        if self._tiled is not None:
-            list(self._segment_tiles(image[0, :tile_height, :tile_width]))
+            if self._tiled is not None:
+                list(self._segment_tiles(np.full((min(tile_height, most), tile_width, 3), 128, np.uint8)))
         return seconds
 
     def _seconds(self, image: np.ndarray) -> float:

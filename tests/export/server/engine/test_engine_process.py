@@ -164,6 +164,8 @@ def test_it_is_warm_for_batches_and_the_largest_images(tmp_path, monkeypatch):
         opened._tiled, "_probabilities", lambda images: shapes.append(images.shape[:3]) or score(images)
     )
     monkeypatch.setattr(network, "MOST_WARM_LOGITS", 64 * 100 * 4)
+    opened.warm_up(4, takes_memory=False)  # no tile: probabilities would take memory that no request may ask for
+    assert set(shapes) == {(4, 320, 480), (1, 320, 480)}
     opened.warm_up(4, takes_memory=True)
     assert set(shapes) == {(4, 320, 480), (1, 320, 480), (1, 100, 64), (1, 64, 64)}
 
