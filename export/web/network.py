@@ -55,9 +55,19 @@ def read_network(path: Path) -> WebNetwork:
         raise UserError(f"{path}: takes {opened.shape[0]} images at once, and the page has one; {again}")
     if IDS not in opened.outputs:
         raise UserError(f"{path}: gives probabilities and no class ids; {again}")
-    content, facts, image = for_graphics(path.read_bytes()), opened.facts, _squares()
+    content, facts, image = for_graphics(_in_one_file(path)), opened.facts, _squares()
     ids = opened.run(image[None], IDS)[0]
     return WebNetwork(facts.name, facts.classes, content, b"QuantizeLinear" in content, (image, ids))
+
+
+def _in_one_file(path: Path) -> bytes:
+    """Returns an ONNX file with its weights, also those that lie in other files, which browsers do not get."""
+    import onnx
+
+    from keras_fcn.inference.engines.parts.onnx import has_weights_elsewhere
+
+    content = path.read_bytes()
+    return onnx.load(path).SerializeToString() if has_weights_elsewhere(memoryview(content)) else content
 
 
 def _squares() -> np.ndarray:

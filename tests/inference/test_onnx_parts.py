@@ -53,13 +53,45 @@ def test_a_part_is_what_an_output_takes(tmp_path):
             part_of(damaged, "classes")
 
 
-def test_weights_beside_a_file_are_its_own(tmp_path, monkeypatch):
+def _in_branches(model, tensor):
+    """Moves a weight into both branches of an operation that gives it."""
+    helper, types = onnx.helper, onnx.TensorProto
+    result = helper.make_tensor_value_info("inner", types.UINT8, [])
+    inner = helper.make_node("Identity", ["own"], ["inner"])
+    own = onnx.TensorProto(**{**{field.name: value for field, value in tensor.ListFields()}, "name": "own"})
+    branch = helper.make_graph([inner], "branch", [], [result], [own])
+    yes = helper.make_node("Constant", [], ["yes"], value=helper.make_tensor("", types.BOOL, [], [1]))
+    return [yes, helper.make_node("If", ["yes"], [tensor.name], then_branch=branch, else_branch=branch)]
+
+
+def _of_constant(model, tensor):
+    """Moves a weight into an operation that gives it."""
+    return [onnx.helper.make_node("Constant", [], [tensor.name], value=tensor)]
+
+
+def _of_function(model, tensor):
+    """Moves a weight into an operation of a function of the model."""
+    version = onnx.helper.make_opsetid("", 17)
+    body = onnx.helper.make_node("Constant", [], ["given"], value=tensor)
+    model.functions.append(onnx.helper.make_function("own", "Given", [], ["given"], [body], [version]))
+    model.opset_import.append(onnx.helper.make_opsetid("own", 1))
+    return [onnx.helper.make_node("Given", [], [tensor.name], domain="own")]
+
+
+@pytest.mark.parametrize("place", [None, _of_constant, _in_branches, _of_function])
+def test_weights_beside_a_file_are_its_own(tmp_path, monkeypatch, place):
     path = write_onnx(tmp_path / "model/a.onnx", both=True)
     model = onnx.load(path)
     (divisor,) = (tensor for tensor in model.graph.initializer if tensor.name == "64")
     divisor.ClearField("int32_data")
     divisor.data_location = onnx.TensorProto.EXTERNAL
     divisor.external_data.add(key="location", value="weights")
+    if place:
+        moved = place(model, divisor)
+        model.graph.initializer.remove(divisor)
+        nodes = [*moved, *model.graph.node]
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
     path.write_bytes(model.SerializeToString())
     for folder, value in ((path.parent, 64), (tmp_path, 1)):
         (folder / "weights").write_bytes(bytes([value]))

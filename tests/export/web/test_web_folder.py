@@ -131,6 +131,21 @@ def test_channels_that_graphics_cards_get_wrong_are_filled_up(tmp_path):
     assert for_graphics(filled) == filled
 
 
+def test_weights_beside_the_file_come_with_it(tmp_path, monkeypatch):
+    for seed, folder in enumerate(("model", "working")):
+        path = write_network(tmp_path / f"{seed}.onnx", seed)
+        (tmp_path / folder).mkdir()
+        onnx.save(
+            onnx.load(path), tmp_path / folder / "a.onnx", save_as_external_data=True, location="w", size_threshold=0
+        )
+    monkeypatch.chdir(tmp_path / "working")
+    content = read_network(tmp_path / "model/a.onnx").content
+    (tmp_path / "alone.onnx").write_bytes(content)
+    image = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
+    expected, found = (Predictor.open(tmp_path / name)(image) for name in ("0.onnx", "alone.onnx"))
+    assert (found == expected).mean() > 0.999
+
+
 def test_a_folder_is_brought_up_to_date_and_keeps_what_others_put_there(sites, tmp_path):
     folder = tmp_path / "site"
     site.write_site(folder, sites[0])

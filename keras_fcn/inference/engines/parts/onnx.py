@@ -6,10 +6,10 @@ below are those of `onnx.proto`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-GRAPH = 7
-"""The field of a model that is its graph."""
+GRAPH, FUNCTIONS, OF_FUNCTION = 7, 25, 7
+"""The fields of a model that are its graph and its functions, and that of a function which is its operations."""
 
 NODE, WEIGHTS, OUTPUT = 1, 5, 12
 """The fields of a graph that are its operations, in an order in which they can be computed, its weights and outputs."""
@@ -17,8 +17,8 @@ NODE, WEIGHTS, OUTPUT = 1, 5, 12
 READS, WRITES, ATTRIBUTE = 1, 2, 5
 """The fields of an operation that name the tensors it takes and those it gives, and that are its attributes."""
 
-SUBGRAPHS = (6, 11)
-"""The fields of an attribute that are graphs, whose operations take tensors of the graph around them, too."""
+TENSORS, SUBGRAPHS = (5, 10), (6, 11)
+"""The fields of an attribute that are tensors, and graphs, whose operations take tensors around them, too."""
 
 ELSEWHERE, NAME = 13, 1
 """The field of a tensor whose values lie in another file, and that of an output which is its name."""
@@ -37,6 +37,8 @@ def part_of(model: memoryview, output: str) -> bytes:
     Raises:
         LookupError: If the content is cut off, no such file, or has weights in another file, which it is not beside.
     """
+    if has_weights_elsewhere(model):
+        raise LookupError("weights in another file")
     pieces: list[bytes | memoryview] = []
     for number, whole, value in _fields(model):
         if number == GRAPH:
@@ -45,6 +47,23 @@ def part_of(model: memoryview, output: str) -> bytes:
         else:
             pieces.append(whole)
     return b"".join(pieces)
+
+
+def has_weights_elsewhere(model: memoryview) -> bool:
+    """Returns whether weights of a model lie in other files: its content alone would take those of the working folder.
+
+    Args:
+        model: The content of an ONNX file, read-only.
+
+    Raises:
+        LookupError: If the content is cut off, or no such file.
+    """
+    for number, _, value in _fields(model):
+        if number in (GRAPH, FUNCTIONS):
+            tensors = _held_in(value) if number == GRAPH else _held_by(_values(value, OF_FUNCTION))
+            if any(any(_values(tensor, ELSEWHERE)) for tensor in tensors):
+                return True
+    return False
 
 
 def _needed(graph: memoryview, output: bytes) -> list[memoryview]:
@@ -57,10 +76,23 @@ def _needed(graph: memoryview, output: bytes) -> list[memoryview]:
             if wanted.isdisjoint(_values(value, WRITES)):
                 continue
             wanted.update(_read_by(value))
-        if number == WEIGHTS and any(_values(value, ELSEWHERE)):
-            raise LookupError("weights in another file")
         kept.append(whole)
     return kept[::-1]
+
+
+def _held_in(graph: memoryview) -> Iterator[memoryview]:
+    """Yields the tensors that a graph holds as weights, and those of its operations."""
+    yield from _values(graph, WEIGHTS)
+    yield from _held_by(_values(graph, NODE))
+
+
+def _held_by(nodes: Iterable[memoryview]) -> Iterator[memoryview]:
+    """Yields the tensors that operations hold, and those of graphs within them."""
+    for node in nodes:
+        for attribute in _values(node, ATTRIBUTE):
+            yield from _values(attribute, *TENSORS)
+            for graph in _values(attribute, *SUBGRAPHS):
+                yield from _held_in(graph)
 
 
 def _read_by(node: memoryview) -> Iterator[bytes]:
