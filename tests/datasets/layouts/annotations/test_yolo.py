@@ -1,6 +1,7 @@
 """YOLO's polygons: masks as Ultralytics gives them, data.yaml and its folders, and faults in the files."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from layouts import save, splits, write
 
 from keras_fcn.datasets import inspect_pairs, open_pairs
+from keras_fcn.datasets.layouts.annotations.raster.supervisely import draw_supervisely
 from keras_fcn.errors import UserError
 
 DRAWN = Path(__file__).parents[3] / "extras/annotations/ultralytics_polygons.json"
@@ -159,3 +161,17 @@ def test_a_file_is_no_folder(tmp_path):
     write(tmp_path / "data.yaml", YAML)
     with pytest.raises(UserError, match=rf"data.yaml: is a file; give the folder of the data set, such as {tmp_path}$"):
         open_pairs(tmp_path / "data.yaml", "train")
+
+
+def test_an_opencv_that_fills_other_pixels_draws_nothing(tmp_path, monkeypatch):
+    cv2 = pytest.importorskip("cv2", reason="pip install -r requirements-extra.txt")
+    write(tmp_path / "data.yaml", YAML.replace("val: images/val\n", ""))
+    put(tmp_path, [SQUARE.replace("0.1", "0.11")] * 2)
+    exterior = [[1, 1], [4, 1], [4, 4]]
+    figure = {"points": {"exterior": exterior, "interior": []}}
+    for version, is_taken in (("4.9.0", False), ("4.10.0", False), ("4.11.0", True), ("5.0.0-dev", True)):
+        monkeypatch.setattr(cv2, "__version__", version)
+        with nullcontext() if is_taken else pytest.raises(UserError, match=rf"OpenCV {version} .*pip install .*4.11"):
+            draw_supervisely([(1, "polygon", figure)], (6, 6))
+        with nullcontext() if is_taken else pytest.raises(UserError, match=rf"OpenCV {version} .*pip install .*4.11"):
+            open_pairs(tmp_path, "train")

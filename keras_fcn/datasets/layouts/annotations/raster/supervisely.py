@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_fcn.datasets.layouts.annotations.raster.numbers import require_numbers
+from keras_fcn.datasets.layouts.annotations.raster.opencv import opencv
 from keras_fcn.errors import DataError
 from keras_fcn.images.pillow import opened
 
@@ -42,6 +43,7 @@ def draw_supervisely(shapes: Sequence[tuple[int, str, Mapping[str, Any]]], size:
     Raises:
         DataError: If a polygon has fewer than three points, coordinates are no numbers, or a bitmap is no PNG or leaves
             the image.
+        UserError: If OpenCV is of a version that fills other pixels.
     """
     ids = np.zeros(size, np.uint8)
     for index, kind, figure in shapes:
@@ -61,9 +63,7 @@ def draw_supervisely(shapes: Sequence[tuple[int, str, Mapping[str, Any]]], size:
 
 
 def _filled(exterior: Ring, interior: Sequence[Ring], size: tuple[int, int]) -> np.ndarray:
-    import cv2
-
-    mask = np.zeros(size, np.uint8)
+    cv2, mask = opencv(), np.zeros(size, np.uint8)
     cv2.fillPoly(mask, [np.array(exterior, np.int32)], 1)
     cv2.fillPoly(mask, [np.array(ring, np.int32) for ring in interior], 0)
     return mask.astype(bool)

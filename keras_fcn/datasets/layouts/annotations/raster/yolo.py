@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_fcn.datasets.layouts.annotations.raster.opencv import opencv
+
 
 def draw_yolo(shapes: Sequence[tuple[int, Sequence[float]]], size: tuple[int, int]) -> np.ndarray:
     """Draws polygons over background, those of less pixels over those of more.
@@ -19,9 +21,11 @@ def draw_yolo(shapes: Sequence[tuple[int, Sequence[float]]], size: tuple[int, in
 
     Returns:
         uint8 [H, W].
-    """
-    import cv2
 
+    Raises:
+        UserError: If OpenCV is of a version that fills other pixels.
+    """
+    cv2 = opencv()
     scale = np.array(size[::-1], np.float32)
     polygons = [(np.array(points, np.float32).reshape(-1, 2) * scale).astype(np.int32) for _, points in shapes]
     pixels = [int(cv2.fillPoly(np.zeros(size, np.uint8), [polygon], 1).sum()) for polygon in polygons]
