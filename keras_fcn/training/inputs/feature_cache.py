@@ -150,9 +150,11 @@ class FeatureCache:
         def take(rows: np.ndarray) -> list[np.ndarray]:
             return [file[rows] for file in files]
 
+        @tf.autograph.experimental.do_not_convert
         def row(index: tf.Tensor) -> tf.Tensor:
             return index // count % draws * count + shuffled_index(index, count, seed)
 
+        @tf.autograph.experimental.do_not_convert
         def read(rows: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], tf.Tensor]:
             values = tf.numpy_function(take, [rows], [tf.as_dtype(file.dtype) for file in files])
             for value, file in zip(values, files):

@@ -148,3 +148,13 @@ def test_a_full_disk_is_one_line(toy, tmp_path, monkeypatch):
             tiny(toy, freeze_backbone=1, cache_features=1.0, learning_rate=1e-5), tmp_path / "run", report=silent
         )
     assert not (tmp_path / "run/features").exists()
+
+
+def test_a_stream_computes_what_was_imported(tmp_path, monkeypatch):
+    """AutoGraph reads source files when it traces: after minutes of computing features, what an update left there."""
+    cache, read = FeatureCache(tmp_path / "features", Plan(("P5",), count=4, draws=1, sample_bytes=8)), []
+    batches = tf.data.Dataset.from_tensors((tf.zeros([4, 2, 2, 3]), tf.zeros([4, 2, 2])))
+    cache.fill(lambda images: {"P5": images}, batches)
+    monkeypatch.setattr("linecache.checkcache", read.append)
+    next(iter(cache.dataset(batch_size=2, seed=0, first_index=0)))
+    assert not [path for path in read if "keras_fcn" in path]
