@@ -25,81 +25,66 @@ _NOT_OURS = (_LOCK, "lost+found")
 _TRAINING, _VALIDATION, _CONTENTS = "training_images.txt", "held_out_images.txt", "training_contents.txt"
 
 
+class Inside:
+    """The path of what has a fixed name in a folder: an attribute of a class with a `root`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: Any, _: type) -> Path:
+        return folder.root / self._name
+
+
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
     """The files of one run, each written atomically."""
 
     root: Path
 
-    @property
-    def config(self) -> Path:
-        """The settings, JSON: `train.py --config` reads them."""
-        return self.root / "config.json"
+    config = Inside("config.json")
+    """The settings, JSON: `train.py --config` reads them."""
 
-    @property
-    def best_model(self) -> Path:
-        """The best model so far, by what the settings watch on the validation images."""
-        return self.root / "best.keras"
+    best_model = Inside("best.keras")
+    """The best model so far, by what the settings watch on the validation images."""
 
-    @property
-    def best_note(self) -> Path:
-        """The epoch of the best model, JSON, by what it is the best, why so, and its value."""
-        return self.root / "best.json"
+    best_note = Inside("best.json")
+    """The epoch of the best model, JSON, by what it is the best, why so, and its value."""
 
-    @property
-    def checkpoints(self) -> Path:
-        """All that training needs to resume: weights, optimizer, position."""
-        return self.root / "checkpoints"
+    checkpoints = Inside("checkpoints")
+    """All that training needs to resume: weights, optimizer, position."""
 
-    @property
-    def history(self) -> Path:
-        """One row per epoch."""
-        return self.root / "history.csv"
+    history = Inside("history.csv")
+    """One row per epoch."""
 
-    @property
-    def tensorboard(self) -> Path:
-        """Event files: curves, and predictions of validation images."""
-        return self.root / "tensorboard"
+    tensorboard = Inside("tensorboard")
+    """Event files: curves, and predictions of validation images."""
 
-    @property
-    def metrics(self) -> Path:
-        """The best model's metrics on all validation images, its confusion matrix, and the mean IoU of each image."""
-        return self.root / "metrics.json"
+    metrics = Inside("metrics.json")
+    """The best model's metrics on all validation images, its confusion matrix, and the mean IoU of each image."""
 
-    @property
-    def curves(self) -> Path:
-        """Curves of the history."""
-        return self.root / "curves.png"
+    curves = Inside("curves.png")
+    """Curves of the history."""
 
-    @property
-    def fingerprint(self) -> Path:
-        """The data, classes and programs of the run."""
-        return self.root / "fingerprint.json"
+    fingerprint = Inside("fingerprint.json")
+    """The data, classes and programs of the run."""
 
-    @property
-    def checked_files(self) -> Path:
-        """What was found in the files of the data; all are decoded again without it."""
-        return self.root / "checked_files.json"
+    checked_files = Inside("checked_files.json")
+    """What was found in the files of the data; all are decoded again without it."""
 
-    @property
-    def tracking(self) -> Path:
-        """The experiment tracker in which the run is, JSON, and its key there."""
-        return self.root / "tracking.json"
+    tracking = Inside("tracking.json")
+    """The experiment tracker in which the run is, JSON, and its key there."""
 
-    @property
-    def features(self) -> Path:
-        """Features of the frozen backbone, while they are needed."""
-        return self.root / "features"
+    features = Inside("features")
+    """Features of the frozen backbone, while they are needed."""
 
-    @property
-    def predictions(self) -> Path:
-        """Validation images beside their predictions and ground truth."""
-        return self.root / "predictions.png"
+    predictions = Inside("predictions.png")
+    """Validation images beside their predictions and ground truth."""
 
-    @property
-    def worst(self) -> Path:
-        """The validation images with the lowest mean IoU, and their wrong pixels."""
-        return self.root / "worst.png"
+    worst = Inside("worst.png")
+    """The validation images with the lowest mean IoU, and their wrong pixels."""
+
+    _reading = Inside("masks.json")
+    """What `keep_reading` wrote."""
 
     @staticmethod
     def make_default(model: str, backbone: str) -> Path:
@@ -230,10 +215,6 @@ class RunFolder:
             content = load_json(self.best_note.read_text(encoding="utf-8"))
             return content if isinstance(content, dict) else {}
         return {}
-
-    @property
-    def _reading(self) -> Path:
-        return self.root / "masks.json"
 
     def training_images(self) -> list[str]:
         """Returns the training images of the run, each by its folder's name and its own, as the data may be moved."""

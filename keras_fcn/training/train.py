@@ -44,6 +44,7 @@ from keras_fcn.training.trainer import Training
 Report = Callable[[str], None]
 
 
+@telling_others()
 def run_training(
     config: TrainConfig,
     run_dir: str | Path | None = None,
@@ -79,23 +80,9 @@ def run_training(
         LostWorkerError: If another worker of the cluster has ended or failed.
         KeyboardInterrupt: After Ctrl-C, when a checkpoint has been written; its text says how to resume.
     """
-    with telling_others():
-        return _run(config, run_dir, resume, report, callbacks, initial_weights, own or OwnParts(), tracker, like)
-
-
-def _run(
-    config: TrainConfig,
-    run_dir: str | Path | None,
-    resume: str | Path | None,
-    report: Report,
-    callbacks: Sequence[keras.callbacks.Callback],
-    initial_weights: list | None,
-    own: OwnParts,
-    tracker: TrackerName | None,
-    like: RunFolder | None,
-) -> RunFolder:
     started = time.perf_counter()
     require_backend()
+    own = own or OwnParts()
     run_dir, resume = (None if path is None else Path(path) for path in (run_dir, resume))
     opening = Opening(config, own, run_dir, resume, like)
     if config.run.minutes and not opening.config.run.minutes:

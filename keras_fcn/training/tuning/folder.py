@@ -14,7 +14,7 @@ import yaml
 from keras_fcn.errors import UserError, argument
 from keras_fcn.runs.config import TrainConfig
 from keras_fcn.runs.config_files import DEFAULTS, read_config
-from keras_fcn.runs.folder import RunFolder
+from keras_fcn.runs.folder import Inside, RunFolder
 from keras_fcn.system.files import replaced_file, write_json
 from keras_fcn.system.text import load_json, printable
 from keras_fcn.training.tuning.space import Value
@@ -56,20 +56,14 @@ class TuningFolder:
 
     root: Path
 
-    @property
-    def settings(self) -> Path:
-        """The settings of all trials, JSON."""
-        return self.root / "settings.json"
+    settings = Inside("settings.json")
+    """The settings of all trials, JSON."""
 
-    @property
-    def trials(self) -> Path:
-        """The ranges, and what each trial varies and came to, JSON."""
-        return self.root / "trials.json"
+    trials = Inside("trials.json")
+    """The ranges, and what each trial varies and came to, JSON."""
 
-    @property
-    def recipe(self) -> Path:
-        """The settings of the best trial so far: `train.py --config` reads them."""
-        return self.root / "best.yaml"
+    recipe = Inside("best.yaml")
+    """The settings of the best trial so far: `train.py --config` reads them."""
 
     def run(self, number: int) -> RunFolder:
         """Returns the folder of a trial's run."""
