@@ -8,7 +8,7 @@ from xml.parsers import expat
 
 from keras_fcn.datasets.layouts.annotations.common.cache import Later, packed
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
-from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs, no_areas
+from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, Found, draw_pairs, no_areas
 from keras_fcn.datasets.layouts.annotations.common.files import Images, beginning, files_named, holds_masks
 from keras_fcn.datasets.layouts.annotations.common.splits import files_to_read, split_of_file
 from keras_fcn.datasets.layouts.annotations.raster.cvat import AREAS, draw_cvat
@@ -50,18 +50,16 @@ def read_cvat_images(root: Path, split: str) -> Pairs:
             name = image.get("subset") or content.subset or split_of_file(root, path) or ""
             parts.setdefault(name, []).append((path, image, shapes))
     names, divide = files_to_read(root, parts, split)
-    found: list[Annotation | DataError] = []
-    alone: list[Path] = []
+    found: list[Found] = []
     others: list[tuple[str, str]] = []
     for name in names:
         finders = {path: Images.near(root, path, name) for path in files}
         for path, image, kept in parts[name]:
             source, shapes = f"{path}: image {image.get('id')}", kept.read()
             others += [(source, kind) for kind, _ in shapes if kind not in AREAS]
-            item = _annotation(source, image, shapes, finders[path], ids)
-            alone.append(item) if isinstance(item, Path) else found.append(item)
+            found.append(_annotation(source, image, shapes, finders[path], ids))
     found += no_areas(others)
-    return draw_pairs("CVAT for images", split, root, found, classes, draw_cvat, divide, alone)
+    return draw_pairs("CVAT for images", split, root, found, classes, draw_cvat, divide)
 
 
 def _files(root: Path) -> list[Path]:
@@ -70,7 +68,7 @@ def _files(root: Path) -> list[Path]:
 
 def _annotation(
     source: str, image: dict[str, str], shapes: list[tuple[str, dict[str, str]]], images: Images, ids: dict[str, int]
-) -> Annotation | DataError | Path:
+) -> Found:
     """Returns what is drawn on an image, a fault, or the image alone if it has no areas."""
     try:
         path = images.find(source, image.get("name"))

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_fcn.datasets.layouts.annotations.common.cache import Later
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
-from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs, no_areas
+from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, Found, draw_pairs, no_areas
 from keras_fcn.datasets.layouts.annotations.common.splits import files_to_read
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.errors import DataError, UserError, argument
@@ -58,16 +58,14 @@ def read_datumaro(root: Path, split: str, name: str = "") -> Pairs:
     if not parts:
         raise UserError(f"{root}: Datumaro finds no image there as {name!r}")
     names, divide = files_to_read(root, parts, split)
-    found: list[Annotation | DataError] = []
-    alone: list[Path] = []
+    found: list[Found] = []
     others: list[tuple[str, str]] = []
     for item in (item for part in names for item in parts[part]):
         source = f"{root}: image {item.id!r} of {item.subset!r}"
         others += [(source, each.type.name) for each in item.annotations if each.type.name not in _AREAS]
-        each = _annotation(source, root, item, tuple(ids))
-        alone.append(each) if isinstance(each, Path) else found.append(each)
+        found.append(_annotation(source, root, item, tuple(ids)))
     found += no_areas(others)
-    return draw_pairs(f"Datumaro's {name}", split, root, found, classes, draw_datumaro, divide, alone)
+    return draw_pairs(f"Datumaro's {name}", split, root, found, classes, draw_datumaro, divide)
 
 
 def draw_datumaro(shapes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -98,7 +96,7 @@ def _line(error: Exception) -> str:
     return " ".join(reason_of(error).split())[:200]
 
 
-def _annotation(source: str, root: Path, item: Any, ids: tuple[int, ...]) -> Annotation | DataError | Path:
+def _annotation(source: str, root: Path, item: Any, ids: tuple[int, ...]) -> Found:
     path = Path(getattr(item.media, "path", "") or "")
     if not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
         return DataError(

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from keras_fcn.datasets.layouts.annotations.common.cache import Later, packed
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
-from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs
+from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, Found, draw_pairs
 from keras_fcn.datasets.layouts.annotations.common.files import (
     Images,
     beginning,
@@ -63,14 +63,12 @@ def read_label_studio(root: Path, split: str) -> Pairs:
     labels = sorted({label for found in tasks.values() for task in found for label in task.labels})
     classes, indices = class_table(files[names[0]], labels)
     ids = dict(zip(labels, indices))
-    found: list[Annotation | DataError] = []
-    alone: list[Path] = []
+    found: list[Found] = []
     for name in names:
         images = Images.near(root, files[name], name)
         for task in tasks[name]:
-            item = _annotation(task, images, ids)
-            alone.append(item) if isinstance(item, Path) else found.append(item)
-    return draw_pairs("Label Studio's JSON", split, root, found, classes, draw_label_studio, divide, alone)
+            found.append(_annotation(task, images, ids))
+    return draw_pairs("Label Studio's JSON", split, root, found, classes, draw_label_studio, divide)
 
 
 def _files(root: Path) -> list[Path]:
@@ -165,7 +163,7 @@ def _labels(region: dict) -> list[str]:
     return [label for labels in lists for label in labels if isinstance(label, str)]
 
 
-def _annotation(task: _Task, images: Images, ids: dict[str, int]) -> Annotation | DataError | Path:
+def _annotation(task: _Task, images: Images, ids: dict[str, int]) -> Found:
     """Returns what is drawn on a task's image, a fault, or the image alone if nobody has annotated it."""
     source, kept = task.source, task.regions
     if isinstance(kept, DataError):

@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_fcn.datasets.layouts.annotations.common.cache import packed
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
-from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs
+from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, Found, draw_pairs
 from keras_fcn.datasets.layouts.annotations.common.files import (
     Images,
     beginning,
@@ -62,12 +62,13 @@ def read_labelme_json(root: Path, split: str) -> Pairs:
     source, labels = _labels(root, contents)
     classes, indices = class_table(source, labels, "_background_")
     ids = dict(zip(labels, indices))
-    found = [item for name in names for path in jsons[name] if (item := _annotation(root, path, contents[path], ids))]
+    items = (_annotation(root, path, contents[path], ids) for name in names for path in jsons[name])
+    found: list[Found] = [item for item in items if item]
     images = [path for name in names for path in parts[name] if path.suffix.lower() in IMAGE_SUFFIXES]
     annotated = {item.image for item in found if isinstance(item, Annotation)}
     broken = {path.with_suffix("") for path in contents}
-    alone = [path for path in images if path not in annotated and path.with_suffix("") not in broken]
-    return draw_pairs("labelme's JSON", split, root, found, classes, draw_labelme, divide, alone)
+    found += [path for path in images if path not in annotated and path.with_suffix("") not in broken]
+    return draw_pairs("labelme's JSON", split, root, found, classes, draw_labelme, divide)
 
 
 def _is_labelme(path: Path) -> bool:

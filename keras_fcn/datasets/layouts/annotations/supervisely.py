@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
-from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs, no_areas
+from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, Found, draw_pairs, no_areas
 from keras_fcn.datasets.layouts.annotations.common.files import plain_name, read_json
 from keras_fcn.datasets.layouts.annotations.common.splits import files_to_read
 from keras_fcn.datasets.layouts.annotations.raster.supervisely import AREAS, draw_supervisely
@@ -46,8 +46,7 @@ def read_supervisely(root: Path, split: str) -> Pairs:
     classes, indices = class_table(root / _META, [_background(name) for name in shapes])
     ids = dict(zip(shapes, indices))
     names, divide = files_to_read(root, sets, split)
-    found: list[Annotation | DataError] = []
-    alone: list[Path] = []
+    found: list[Found] = []
     others: list[tuple[str, str]] = []
     for folder in (sets[name] for name in names):
         images, files = _images(folder), _files(folder)
@@ -55,11 +54,11 @@ def read_supervisely(root: Path, split: str) -> Pairs:
         stems, shared = _by_stem([image for image in images.values() if image not in pairs])
         found += [_shared(files.pop(name), shared[name]) for name in shared if name in files]
         pairs |= {image: files.pop(name) for name, image in stems.items() if name in files}
-        alone += [image for image in images.values() if image not in pairs]
+        found += [image for image in images.values() if image not in pairs]
         found += [_annotation(image, file, shapes, ids, others) for image, file in pairs.items()]
         found += [_missing(path) for path in files.values()]
     found += no_areas(others)
-    return draw_pairs("Supervisely project", split, root, found, classes, draw_supervisely, divide, alone)
+    return draw_pairs("Supervisely project", split, root, found, classes, draw_supervisely, divide)
 
 
 def _background(name: str) -> str:

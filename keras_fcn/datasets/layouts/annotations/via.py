@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_fcn.datasets.layouts.annotations.common.cache import Later, packed
 from keras_fcn.datasets.layouts.annotations.common.classes import class_table
-from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, draw_pairs, no_areas
+from keras_fcn.datasets.layouts.annotations.common.drawing import Annotation, Found, draw_pairs, no_areas
 from keras_fcn.datasets.layouts.annotations.common.files import (
     Images,
     beginning,
@@ -60,7 +60,7 @@ def read_via(root: Path, split: str, attribute: str = "") -> Pairs:
     labels = _labels(list(contents.values()), attribute)
     classes, indices = class_table(files[names[0]], list(labels.values()))
     ids = dict(zip(labels, indices))
-    found: list[Annotation | DataError] = []
+    found: list[Found] = []
     others: list[tuple[str, str]] = []
     for name in names:
         finder = Images.near(root, files[name], name)
@@ -188,7 +188,7 @@ def _kind(region: dict) -> str:
 
 def _annotation(
     source: str, filename: Any, regions: list[dict], images: Images, attribute: str, ids: dict[str, int]
-) -> Annotation | DataError:
+) -> Found:
     areas = [region for region in regions if _kind(region) in AREAS]
     try:
         return Annotation(images.find(source, filename), source, tuple(_shapes(source, areas, attribute, ids)))

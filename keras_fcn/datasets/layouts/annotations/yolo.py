@@ -58,11 +58,10 @@ def read_yolo(root: Path, split: str) -> Pairs:
     chosen, divide = files_to_read(root, parts, split)
     images = [image for name in chosen for image in parts[name]]
     labels = {image: _label_of(image, root) for image in images}
-    alone = [image for image, label in labels.items() if not label.is_file()]
-    if len(alone) == len(images):
+    if not any(label.is_file() for label in labels.values()):
         raise UserError(f"{root}: none of its {len(images)} images in {_IMAGES}/ has a file in {_LABELS}/ of its name")
-    found = [_annotation(image, label, ids) for image, label in labels.items() if label.is_file()]
-    return draw_pairs("YOLO polygons", split, root, found, classes, draw_yolo, divide, alone)
+    found = [_annotation(image, label, ids) if label.is_file() else image for image, label in labels.items()]
+    return draw_pairs("YOLO polygons", split, root, found, classes, draw_yolo, divide)
 
 
 def _about(root: Path) -> tuple[dict, Path, list[str]]:

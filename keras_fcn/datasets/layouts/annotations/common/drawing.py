@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -47,15 +47,18 @@ class Annotation:
             object.__setattr__(self, "shapes", packed(self.source, self.shapes))
 
 
+Found: TypeAlias = Annotation | DataError | Path
+"""What a tool's files say about an image: its shapes, a fault, or nothing, for which the image itself stands."""
+
+
 def draw_pairs(
     layout: str,
     split: str,
     root: Path,
-    found: Sequence[Annotation | DataError],
+    found: Sequence[Found],
     classes: ClassTable,
     draw: Draw,
     divide: bool,
-    alone: Iterable[Path] = (),
 ) -> Pairs:
     """Returns the pairs of annotated images and masks; masks that are not in the cache yet are drawn, on all cores.
 
@@ -66,16 +69,15 @@ def draw_pairs(
         layout: The name of the data set's layout, human-readable.
         split: The name of the split.
         root: The folder of the data set.
-        found: The annotations of the split's images, or with `divide` of all; and faults of others.
+        found: What is said about the split's images, or with `divide` about all; those without shapes have no mask.
         classes: The classes.
         draw: The format's way to draw its shapes.
         divide: Whether the images have to be divided by `split_of`.
-        alone: Images that nothing is said about; they have no mask.
 
     Raises:
         UserError: If there are no images, too few to divide, or the cache cannot be written.
     """
-    named, faults = _named(found, root)
+    named, faults = _named([item for item in found if not isinstance(item, Path)], root)
     drawn = _draw_all(list(named.values()), classes, draw)
     masks = {name: mask for name, mask in zip(named, drawn) if isinstance(mask, Path)}
     faults += [fault for fault in drawn if isinstance(fault, DataError)]
@@ -83,7 +85,7 @@ def draw_pairs(
         require_sound(faults)
         raise UserError(f"{root}: nothing there is annotated in the split {split!r}")
     images = {name: named[name].image for name in masks}
-    without, alike = _without(alone, root, named)
+    without, alike = _without((item for item in found if isinstance(item, Path)), root, named)
     images, faults = images | without, faults + alike
     pairs = Pairs.found(layout, split, root, images, masks, classes, reader(read_label, classes), divide)
     read = frozenset(pairs.images)
