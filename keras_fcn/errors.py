@@ -1,8 +1,9 @@
 """Errors that a user can fix."""
 
 import collections
+import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
 MARK = "\0"
@@ -100,6 +101,15 @@ class Remark(DataError):  # noqa: N818 -- it is listed, never raised
 
     def __init__(self, kind: str, message: str, count: int = 1) -> None:
         super().__init__(kind, message, is_fatal=False, count=count)
+
+
+@contextlib.contextmanager
+def about(source: object, after: str = "") -> Iterator[None]:
+    """Puts `source` before the message of a `UserError` that the block raises, and `after` behind it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{source}: {error.marked}{after}") from None
 
 
 def first_of_each_kind(remarks: Iterable[Remark]) -> list[Remark]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from keras_fcn.errors import Remark, UserError
+from keras_fcn.errors import Remark, UserError, about
 from keras_fcn.evaluation.evaluate import require_same_classes
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import encode_label
@@ -64,10 +64,8 @@ def write_submission(
                 sizes[f"{folder}/{name}.png"] = ids.shape
                 _add(file, f"{folder}/{name}.png", encode_label(ids, predictor.classes))
                 bar.update()
-        try:
+        with about(archive, "; nothing was written"):
             require_submission(temporary, sizes, predictor.classes.num_classes)
-        except UserError as error:
-            raise UserError(f"{archive}: {error}; nothing was written") from None
     return remarks
 
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, about
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.values.channels import RGB, Channels
 from keras_fcn.inference.arrays import ProbabilityFunction, Segment
@@ -128,10 +128,8 @@ def load_model(path: Path) -> keras.Model:
         raise UserError(f"{path}: is an exported file, which only predicts; give its run folder or .keras file")
     if holds_tensors(path):
         tensors = read_weight_file(path)
-        try:
+        with about(path):
             return read_torchvision(tensors)
-        except UserError as error:
-            raise UserError(f"{path}: {error.marked}") from None
     try:
         require_harmless(path)
         with lent_suffix(path, ".keras") as named:

@@ -11,7 +11,7 @@ from keras_fcn.images.classes import ClassTable
 from keras_fcn.network.fcn import build_fcn
 from keras_fcn.network.parts import Parts
 from keras_fcn.network.weights.assignment import Tensors, assign_by, assign_tensors
-from keras_fcn.network.weights.names import TORCHVISION_SUFFIXES, Convention
+from keras_fcn.network.weights.names import Convention
 
 _CONVOLUTION_AND_NORM = {"_conv": ".0", "_bn": ".1"}
 
@@ -87,8 +87,6 @@ def read_torchvision(tensors: Tensors) -> keras.Model:
         mark="",
         backbones=(network.name,),
         prefix=lambda layer, _: layers[layer],
-        is_folded=False,
-        suffixes=TORCHVISION_SUFFIXES,
         ignored=r"aux_classifier\..*|.*\.num_batches_tracked",
     )
     assign_by(convention, network, others)

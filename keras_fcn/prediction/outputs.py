@@ -13,7 +13,7 @@ from PIL import Image
 
 from keras_fcn.drawing.overlays import cutout, overlay_with_legend, panel
 from keras_fcn.drawing.palettes import picture_colors
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, about
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import encode_label
 from keras_fcn.images.values.channels import shown
@@ -248,8 +248,6 @@ class Writer:
             annotations=style.annotations,
         )  # fmt: skip
         for output, target in targets.items():
-            try:
+            with about(target):
                 content = OUTPUTS[output].encode(dataclasses.replace(prediction, target=target))
-            except UserError as error:
-                raise UserError(f"{target}: {error}") from None
             write_bytes(target, content)

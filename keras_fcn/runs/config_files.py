@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from keras_fcn.errors import UserError, argument
+from keras_fcn.errors import UserError, about, argument
 from keras_fcn.runs.config import GROUP_OF, TrainConfig, require_one_length
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.options import as_words, named_unknown, option
@@ -39,10 +39,8 @@ def read_config(path: Path) -> TrainConfig:
         UserError: If the file cannot be read, or a setting is unknown or has a wrong value.
     """
     words = config_words(path)
-    try:
+    with about(path):
         return parse_options(TrainConfig, words)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
 
 
 def config_words(path: Path, without: Container[str] = ()) -> list[str]:
@@ -56,10 +54,8 @@ def config_words(path: Path, without: Container[str] = ()) -> list[str]:
         UserError: If the file cannot be read, or holds both epochs and minutes.
     """
     given = {name: value for name, value in _read(path).items() if name != OWN and value is not None}
-    try:
+    with about(path):
         require_one_length(given)
-    except UserError as error:
-        raise UserError(f"{path}: {error.marked}") from None
     words = {name: as_words(value) for name, value in given.items() if name not in without}
     for name, values in words.items():
         if like := next((word for word in values if word.startswith("--") or word == "-h"), None):

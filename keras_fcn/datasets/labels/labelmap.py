@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.labels.legend import NO_CLASS, Legend, bare, is_void
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, about
 from keras_fcn.images.classes import VOID_LABEL, ClassTable, Color, voc_palette
 from keras_fcn.system.files import read_lines
 
@@ -109,10 +109,8 @@ def legend_of_colors(
     if not names:
         raise UserError(f"{path}: names no class; write a line such as {EXAMPLE_LINE} for each")
     colors = tuple(labels[name] for name in names)
-    try:
+    with about(path):
         classes = ClassTable(tuple(names), colors, labels[voids[0]] if voids else _free_void_color(colors))
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
     ids = [NO_CLASS] * VOID_LABEL + [VOID_LABEL]
     for name, value in of_name.items():
         if value < VOID_LABEL:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, about
 from keras_fcn.images.classes import VOID_LABEL, ClassTable, voc_palette
 from keras_fcn.system.text import shown
 
@@ -59,12 +59,10 @@ class Legend:
         values = sorted(names.keys() - voids.keys())
         if not values:
             raise UserError(f"{path}: names no class; write a line for each, that of id 0 first")
-        try:
-            palette = voc_palette().tolist()
-            colors = tuple((red, green, blue) for red, green, blue in (palette[value] for value in values))
+        palette = voc_palette().tolist()
+        colors = tuple((red, green, blue) for red, green, blue in (palette[value] for value in values))
+        with about(path):
             classes = ClassTable(tuple(names[value] for value in values), colors)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
         ids = [NO_CLASS] * VOID_LABEL + [VOID_LABEL]
         for index, value in enumerate(values):
             ids[value] = index

@@ -13,7 +13,7 @@ from PIL import Image
 from keras_fcn.datasets.labels.labelmap import LABELMAP, read_labelmap
 from keras_fcn.datasets.layouts.listed import IMAGES, MASKS
 from keras_fcn.datasets.layouts.voc import LISTS
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, about
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.label_files.opening import INEXACT
 from keras_fcn.images.masks import write_label
@@ -58,7 +58,7 @@ def write_pairs(
 
 def _write_pair(root: Path, name: str, pair: Any, classes: ClassTable) -> str:
     """Writes a pair; returns its name."""
-    try:
+    with about(name):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise UserError(f"pairs are an image and its label. Received: {type(pair).__name__}")
         image, label = pair
@@ -68,8 +68,6 @@ def _write_pair(root: Path, name: str, pair: Any, classes: ClassTable) -> str:
         if ids.shape != size:
             shapes = " and ".join("x".join(map(str, each)) for each in (ids.shape, size))
             raise UserError(f"label and image are of {shapes} pixels (height x width)")
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from None
     write_label(root / MASKS / f"{name}.png", ids.astype(np.uint8), classes)
     return name
 

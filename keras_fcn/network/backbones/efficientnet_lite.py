@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from keras_fcn.errors import UserError, argument
+from keras_fcn.errors import UserError, about, argument
 from keras_fcn.network.backbones import Backbone, multiple_of_8
 from keras_fcn.network.weights.assignment import assign_tensors
 from keras_fcn.network.weights.files import read_weight_file
@@ -115,7 +115,5 @@ def load_package(backbone: keras.Model, package: str) -> None:
         received = ", ".join(map(str, files)) or "none"
         raise UserError(f"{argument('weights', 'imagenet')}: {package} should hold one .pth file. Received: {received}")
     tensors = read_weight_file(files[0])
-    try:
+    with about(files[0]):
         assign_tensors(backbone, tensors)
-    except UserError as error:
-        raise UserError(f"{files[0]}: {error.marked}") from None

@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from keras_fcn.errors import UserError
+from keras_fcn.errors import UserError, about
 
 
 def _words(text: str) -> frozenset[str]:
@@ -93,10 +93,8 @@ def require_loadable(model: keras.Model) -> None:
     Raises:
         UserError: If one is not admitted.
     """
-    try:
+    with about(model.name):
         require_admitted(json.loads(model.to_json()))
-    except UserError as error:
-        raise UserError(f"{model.name}: {error.marked}") from None
 
 
 def _require_admitted_object(entry: dict[str, Any]) -> None:

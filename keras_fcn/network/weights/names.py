@@ -8,6 +8,10 @@ from collections.abc import Callable
 
 Shapes = dict[str, tuple[int, ...]]
 
+_STATISTICS = {"moving_mean": ".running_mean", "moving_variance": ".running_var"}
+TORCHVISION_SUFFIXES = {"kernel": ".weight", "bias": ".bias", "gamma": ".weight", "beta": ".bias", **_STATISTICS}
+_GLUON_SUFFIXES = {"kernel": ".weight", "gamma": ".gamma", "beta": ".beta", **_STATISTICS}
+
 
 @dataclasses.dataclass(frozen=True)
 class Convention:
@@ -18,9 +22,10 @@ class Convention:
         mark: A tensor name that only they have.
         backbones: The backbones that they are for.
         prefix: Returns the prefix of a layer's tensors from its name and, for a convolution, its number.
-        is_folded: Whether batch normalization is folded into a kernel and a bias for each convolution.
-        suffixes: The suffixes of tensor names by our names of weights; only the kernel's if `is_folded`.
         ignored: A regular expression for tensors that no backbone has, such as the classifier's.
+        is_folded: Whether batch normalization is folded into a kernel and a bias for each convolution.
+        suffixes: The suffixes of tensor names by our names of weights, torchvision's if not given; only the kernel's if
+            `is_folded`.
         image_shift: A tensor that is added to the normalized images, which the backbone has no weight for.
         may_lack: A regular expression for our layers that such a file may lack.
         kind: Returns the name of the network from the shapes of its tensors, that of a backbone or of another network
@@ -31,9 +36,9 @@ class Convention:
     mark: str
     backbones: tuple[str, ...]
     prefix: Callable[[str, int], str]
-    is_folded: bool
-    suffixes: dict[str, str]
     ignored: str
+    is_folded: bool = False
+    suffixes: dict[str, str] = dataclasses.field(default_factory=lambda: TORCHVISION_SUFFIXES)
     image_shift: str = ""
     may_lack: str = ""
     kind: Callable[[Shapes], str] = lambda shapes: ""
@@ -119,9 +124,6 @@ def _kind_of_lite(shapes: Shapes) -> str:
     return f"efficientnet_lite{_LITES.get((blocks, *channels), f' of {blocks} blocks')}"
 
 
-_STATISTICS = {"moving_mean": ".running_mean", "moving_variance": ".running_var"}
-
-
 def _kind_of_bottlenecks(shapes: Shapes) -> str:
     """Returns the name of networks whose first stage is wider than their stem; "" for a ResNet."""
     stem, width, inner = (
@@ -133,17 +135,13 @@ def _kind_of_bottlenecks(shapes: Shapes) -> str:
     return "a Wide ResNet" if inner == width else "a ResNeXt"
 
 
-TORCHVISION_SUFFIXES = {"kernel": ".weight", "bias": ".bias", "gamma": ".weight", "beta": ".bias", **_STATISTICS}
 _TORCHVISION_IGNORED = r"fc\..*|.*\.num_batches_tracked"
-
 CONVENTIONS = (
     Convention(
         "torchvision's or timm's ResNet-50, -101 or -152",
         "layer1.0.conv3.weight",
         ("resnet50_v1b", "resnet101_v1b", "resnet152_v1b"),
         _torchvision,
-        is_folded=False,
-        suffixes=TORCHVISION_SUFFIXES,
         ignored=_TORCHVISION_IGNORED,
         kind=_kind_of_bottlenecks,
     ),
@@ -152,8 +150,6 @@ CONVENTIONS = (
         "layer1.0.conv1.weight",
         ("resnet18_v1", "resnet34_v1"),
         _torchvision,
-        is_folded=False,
-        suffixes=TORCHVISION_SUFFIXES,
         ignored=_TORCHVISION_IGNORED,
     ),
     Convention(
@@ -161,8 +157,7 @@ CONVENTIONS = (
         "features.5.0.conv1.weight",
         ("resnet18_v2", "resnet34_v2"),
         _gluon,
-        is_folded=False,
-        suffixes={"kernel": ".weight", "gamma": ".gamma", "beta": ".beta", **_STATISTICS},
+        suffixes=_GLUON_SUFFIXES,
         ignored=r"output\..*|features\.0\.(gamma|beta)",  # MXNet uses 1 instead of this gamma,
         image_shift="features.0.beta",  # but adds this beta
     ),
@@ -171,14 +166,7 @@ CONVENTIONS = (
         "stage1_conv0_weight",
         ("resnet18_v2", "resnet34_v2"),
         _gluon_counted,
-        is_folded=False,
-        suffixes={
-            "kernel": "_weight",
-            "gamma": "_gamma",
-            "beta": "_beta",
-            "moving_mean": "_running_mean",
-            "moving_variance": "_running_var",
-        },
+        suffixes={ours: theirs.replace(".", "_") for ours, theirs in _GLUON_SUFFIXES.items()},
         ignored=r"dense0_.*|batchnorm0_(gamma|beta)",
         image_shift="batchnorm0_beta",
     ),
@@ -187,8 +175,6 @@ CONVENTIONS = (
         "features.15.block.2.fc1.weight",
         ("mobilenet_v3_large",),
         _mobilenet_v3,
-        is_folded=False,
-        suffixes=TORCHVISION_SUFFIXES,
         ignored=r"classifier\..*|.*\.num_batches_tracked",
     ),
     Convention(
@@ -196,8 +182,6 @@ CONVENTIONS = (
         "_blocks.0._depthwise_conv.weight",
         ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
         _efficientnet_lite,
-        is_folded=False,
-        suffixes=TORCHVISION_SUFFIXES,
         ignored=r"_fc\..*|.*\.num_batches_tracked",
         kind=_kind_of_lite,
     ),

@@ -19,6 +19,8 @@ _LITERALS = {
     "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING", "SHORT_BINSTRING",
 }  # fmt: skip
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 class UnknownNameError(ValueError):
@@ -85,6 +87,11 @@ class _Machine:
             self._stack.append(operand)
         elif name in _CONSTANTS:
             self._stack.append(_CONSTANTS[name])
+        elif name in _EMPTY:
+            self._stack.append(_EMPTY[name]())
+        elif name in _TUPLES:
+            items = [self.pop() for _ in range(_TUPLES[name])]
+            self._stack.append(tuple(reversed(items)))
         elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
             self._memo[operand] = self._stack[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):
@@ -106,24 +113,9 @@ class _Machine:
         items, self._stack = self._stack, self._below.pop()
         return items
 
-    def _empty_tuple(self) -> None:
-        self._stack.append(())
-
     def _tuple(self) -> None:
         items = self._since_mark()
         self._stack.append(tuple(items))
-
-    def _tuple1(self) -> None:
-        self._stack[-1:] = [(self._stack[-1],)]
-
-    def _tuple2(self) -> None:
-        self._stack[-2:] = [(self._stack[-2], self._stack[-1])]
-
-    def _tuple3(self) -> None:
-        self._stack[-3:] = [(self._stack[-3], self._stack[-2], self._stack[-1])]
-
-    def _empty_list(self) -> None:
-        self._stack.append([])
 
     def _append(self) -> None:
         self._extend([self.pop()])
@@ -133,9 +125,6 @@ class _Machine:
 
     def _extend(self, items: list[Any]) -> None:
         self._require(list).extend(items)
-
-    def _empty_dict(self) -> None:
-        self._stack.append({})
 
     def _setitem(self) -> None:
         value, key = self.pop(), self.pop()

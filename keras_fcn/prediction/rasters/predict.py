@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_fcn.drawing.palettes import picture_colors
-from keras_fcn.errors import Remark, UserError, argument
+from keras_fcn.errors import Remark, UserError, about, argument
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
 from keras_fcn.images.rasters import Raster, Window, opened_raster
 from keras_fcn.images.several import SEVERAL, describe_several, pages_in
@@ -176,7 +176,7 @@ class _Work:
             UserError: If it cannot be encoded.
         """
         classes, name = self._predictor.classes, str(self._task.source.name)
-        try:
+        with about(self._location):
             if output == "to_label":
                 assert self._unsureness is not None
                 path.write_bytes(json_bytes(self._unsureness.described(self._location)))
@@ -191,8 +191,6 @@ class _Work:
                 write_outlines(path, annotated, self._raster, classes, np.bincount(ids.ravel(), minlength=256))
             else:
                 path.write_bytes(OUTPUTS[output].encode(self._prediction(output)))
-        except UserError as error:
-            raise UserError(f"{self._location}: {error.marked}") from None
 
     def _prediction(self, output: str) -> Prediction:
         """Returns the prediction that an output is made of."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_fcn.errors import UserError, argument
+from keras_fcn.errors import UserError, about, argument
 from keras_fcn.inference.engines.opening import find_model
 from keras_fcn.inference.models import load_model
 from keras_fcn.network.backbones import Backbone, build_backbone, find_backbone, published, widen_backbone
@@ -209,10 +209,8 @@ def _is_keras(path: Path) -> bool:
 
 def _load_tensors(backbone: keras.Model, path: Path) -> LoadedWeights:
     tensors = read_weight_file(path)
-    try:
+    with about(path):
         assigned = assign_tensors(backbone, tensors)
-    except UserError as error:
-        raise UserError(f"{path}: {error.marked}") from None
     start = f", but {', '.join(assigned.absent)}, which start random" if assigned.absent else ""
     return LoadedWeights(f"{path}, {assigned.title}, all of {backbone.name}{start}", assigned.is_folded)
 

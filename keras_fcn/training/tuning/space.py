@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from keras_fcn.errors import UserError, argument
+from keras_fcn.errors import UserError, about, argument
 from keras_fcn.runs.config import GROUP_OF, TrainConfig
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.options import as_words, named_unknown, option
@@ -145,10 +145,8 @@ class Space:
         """Raises UserError if the settings of all trials do not go with a choice, or with an end of a range."""
         range_ = self.ranges[name]
         for param in range_.values if isinstance(range_, Choices) else (range_.low, range_.high):
-            try:
+            with about(given):
                 self.config({name: param})
-            except UserError as error:
-                raise UserError(f"{given}: {error.marked}") from None
 
 
 def usual_texts(base: TrainConfig) -> list[str]:
@@ -228,7 +226,5 @@ def _parsed(name: str, word: str, given: str) -> Any:
     group = type(getattr(TrainConfig(), GROUP_OF[name]))
     is_several = any(get_origin(kind) is tuple for kind in _kinds(name))
     words = word.split(AND) if is_several else [word.capitalize() if _kinds(name) == {bool} else word]
-    try:
+    with about(given):
         return getattr(parse_options(group, [option(name), *words]), name)
-    except UserError as error:
-        raise UserError(f"{given}: {error.marked}") from None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.labels.legend import bare, is_void
-from keras_fcn.errors import UserError
+from keras_fcn.errors import about
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
 
 
@@ -30,8 +30,6 @@ def class_table(
     others = [name for name in names if name not in voids and name not in grounds]
     if not grounds and background is not None:
         grounds = [background]
-    try:
+    with about(source):
         classes = ClassTable.named([*grounds, *others])
-    except UserError as error:
-        raise UserError(f"{source}: {error}") from None
     return classes, [VOID_LABEL if name in voids else classes.names.index(name) for name in names]
