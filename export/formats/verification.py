@@ -13,6 +13,7 @@ from PIL import Image
 
 from export.formats.graph.signatures import FILE_SIGNATURE, METADATA_SIGNATURE, Metadata
 from keras_fcn.errors import UserError
+from keras_fcn.images.pillow import encoded
 from keras_fcn.inference.arrays import likeliest
 from keras_fcn.inference.decision import Decision
 from keras_fcn.inference.models import PROBABILITIES_SIGNATURE, SIGNATURE, load_saved_model
@@ -156,9 +157,8 @@ def largest_difference(received: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _random_file(shape: tuple[int, ...], kind: str) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)).save(file, format=kind)
-    return file.getvalue()
+    pixels = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    return encoded(Image.fromarray(pixels), format=kind)
 
 
 def _pixels(data: bytes) -> np.ndarray:

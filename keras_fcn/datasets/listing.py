@@ -92,14 +92,12 @@ def files_by_stem(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES, prefer
                 doubles.append(path if ours[0] is before else before)
         elif suffix in IMAGE_SUFFIXES or suffix in OTHER_PICTURES:
             others.append(path)
-    if others:
-        files, are = ("file", "is") if len(others) == 1 else ("files", "are")
-        message = f"{folder}: {by_suffix(others)} {files} in it {are} not read; convert them to {_wanted(suffixes)}"
-        found.left_out = (DataError("not read", message, is_fatal=False, count=len(others)),)
-    if doubles:
-        files, are = ("file", "is") if len(doubles) == 1 else ("files", "are")
-        message = f"{folder}: {by_suffix(doubles)} {files} in it {are} not read, since {preferred} has the same name"
-        found.left_out += (DataError("not read", message, is_fatal=False, count=len(doubles)),)
+    whys = (others, f"; convert them to {_wanted(suffixes)}"), (doubles, f", since {preferred} has the same name")
+    for paths, why in whys:
+        if paths:
+            are = "file in it is" if len(paths) == 1 else "files in it are"
+            message = f"{folder}: {by_suffix(paths)} {are} not read{why}"
+            found.left_out += (DataError("not read", message, is_fatal=False, count=len(paths)),)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_fcn.images.classes import VOID_LABEL
+from keras_fcn.inference.arrays import softmax_at
 
 BINS = 15
 """Bins of confidence, of equal width, as in Guo et al., ICML 2017, section 2."""
@@ -145,7 +146,7 @@ class Calibrator:
         """Returns what was counted."""
         logs, labels = np.concatenate(self._logs), np.concatenate(self._labels)
         temperature = fitted_temperature(logs, labels)
-        tempered = _softmax(logs / temperature)
+        tempered = softmax_at(temperature, logs)
         counts = self._counts[: max(1, self._number), :, ::-1].cumsum(axis=2)[
             :, :, ::-1
         ]  # at each threshold, and above
@@ -229,8 +230,3 @@ def fitted_temperature(logs: np.ndarray, labels: np.ndarray) -> float:
             right = low + ratio * (high - low)
             at_right = loss(right)
     return math.exp((low + high) / 2)
-
-
-def _softmax(values: np.ndarray) -> np.ndarray:
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from keras_fcn.errors import DataError
 from keras_fcn.images.classes import VOID_LABEL, ClassTable
 from keras_fcn.images.label_files.division import class_part
 from keras_fcn.images.label_files.opening import opened_label, values_of
-from keras_fcn.images.pillow import packed_palette, palette_of
+from keras_fcn.images.pillow import encoded, packed_palette, palette_of
 from keras_fcn.system.files import replaced_file
 
 
@@ -112,9 +111,7 @@ def write_label(path: str | Path, ids: np.ndarray, classes: ClassTable) -> None:
 
 def encode_label(ids: np.ndarray, classes: ClassTable) -> bytes:
     """Returns the bytes of the file that `write_label` writes."""
-    png = io.BytesIO()
-    _palette_image(ids, classes).save(png, format="PNG", optimize=False)
-    return png.getvalue()
+    return encoded(_palette_image(ids, classes), format="PNG", optimize=False)
 
 
 def _palette_image(ids: np.ndarray, classes: ClassTable) -> Image.Image:

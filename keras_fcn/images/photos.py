@@ -285,10 +285,7 @@ def _decoded(opened_image: ImageFile) -> np.ndarray:
 def _read_raster(path: str | Path) -> tuple[np.ndarray, bool]:
     """Returns a GeoTIFF as RGB, uint8 [H, W, 3], and whether it has 16 bits a channel."""
     with opened_raster(path) as raster:
-        pixels = np.empty(raster.shape, np.uint8)
-        for window in raster.windows():
-            pixels[window] = raster[window]
-        return pixels, raster.brightest is not None
+        return raster.read(), raster.brightest is not None
 
 
 def _rgb(image: Image.Image) -> np.ndarray:

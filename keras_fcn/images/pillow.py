@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageChops, UnidentifiedImageError
@@ -206,6 +206,18 @@ def require_pixels(width: int, height: int) -> None:
     """Raises PIL.Image.DecompressionBombError if an image has more than `MOST_PIXELS`."""
     if width * height > MOST_PIXELS:
         raise Image.DecompressionBombError(f"{width * height} pixels exceed the limit of {MOST_PIXELS}")
+
+
+def encoded(image: Image.Image, **options: Any) -> bytes:
+    """Returns an image as the bytes of a file.
+
+    Args:
+        image: The image.
+        **options: The format, and what Pillow's `save` takes for it.
+    """
+    file = io.BytesIO()
+    image.save(file, **options)
+    return file.getvalue()
 
 
 def packed_palette(image: Image.Image) -> bytes:

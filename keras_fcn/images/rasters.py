@@ -134,6 +134,13 @@ class Raster:
             pixels = 255 - pixels
         return np.ascontiguousarray(np.moveaxis(np.broadcast_to(pixels, (self.shape[2], *pixels.shape[1:])), 0, 2))
 
+    def read(self) -> np.ndarray:
+        """Returns all pixels, uint8 [height, width, channels]; raises DataError if they cannot be read."""
+        pixels = np.empty(self.shape, np.uint8)
+        for window in self.windows():
+            pixels[window] = self[window]
+        return pixels
+
     def valid(self, window: Window) -> np.ndarray:
         """Returns which pixels of a window are not nodata, bool [rows, columns]."""
         with _explained(self._path):

@@ -16,6 +16,7 @@ from keras_fcn.drawing.palettes import picture_colors
 from keras_fcn.errors import UserError, about
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import encode_label
+from keras_fcn.images.pillow import encoded
 from keras_fcn.images.values.channels import shown
 from keras_fcn.prediction.annotations.mask.objects import cleaned
 from keras_fcn.prediction.annotations.style import AnnotationStyle
@@ -109,7 +110,7 @@ def _reduced(prediction: Prediction) -> tuple[np.ndarray, np.ndarray]:
 def encode_cutout(prediction: Prediction) -> bytes:
     """Returns a PNG of the image whose background is transparent."""
     image = cutout(prediction.image, prediction.ids, prediction.classes)
-    return _encoded(image, format="PNG", compress_level=1)
+    return encoded(image, format="PNG", compress_level=1)
 
 
 def encode_json(prediction: Prediction) -> bytes:
@@ -144,9 +145,7 @@ def encode_probabilities(prediction: Prediction) -> bytes:
 def encode_confidence(prediction: Prediction) -> bytes:
     """Returns a grey PNG of the highest probability of each pixel: 0 to 255 is 0 to 1."""
     assert prediction.probabilities is not None
-    return _encoded(
-        Image.fromarray(np.rint(255 * prediction.probabilities.max(axis=-1)).astype(np.uint8)), format="PNG"
-    )
+    return encoded(Image.fromarray(np.rint(255 * prediction.probabilities.max(axis=-1)).astype(np.uint8)), format="PNG")
 
 
 def encode_to_label(prediction: Prediction) -> bytes:
@@ -176,13 +175,7 @@ OUTPUTS = {name: Output(entry.suffix, resolve_name(entry.function)) for name, en
 def _picture(image: Image.Image) -> bytes:
     if max(image.size) > _JPEG_SIDE:
         raise UserError(f"pictures are JPEG files, at most {_JPEG_SIDE} pixels wide and high")
-    return _encoded(image, **_JPEG)
-
-
-def _encoded(image: Image.Image, **options) -> bytes:
-    file = io.BytesIO()
-    image.save(file, **options)
-    return file.getvalue()
+    return encoded(image, **_JPEG)
 
 
 @dataclasses.dataclass(frozen=True)

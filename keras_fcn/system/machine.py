@@ -71,11 +71,16 @@ def has_bfloat16(root: Path = Path("/")) -> bool:
     """
     if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _WITHOUT_BFLOAT16:
         return False
+    return not set(_processor(root).get("flags", "").split()).isdisjoint(_BFLOAT16_FLAGS)
+
+
+def _processor(root: Path) -> dict[str, str]:
+    """Returns what Linux says of the first processor; nothing elsewhere."""
     with contextlib.suppress(OSError):
-        for line in (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("flags"):
-                return not set(line.split()).isdisjoint(_BFLOAT16_FLAGS)
-    return False
+        text = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        lines = (line.partition(":") for line in reversed(text.splitlines()))
+        return {field.strip(): value.strip() for field, _, value in lines}
+    return {}
 
 
 class Budget:
@@ -122,20 +127,24 @@ def return_free_memory() -> None:
         libc.malloc_trim(0)
 
 
+def processor_model(root: Path = Path("/")) -> str:
+    """Returns the processor's name as the system, or else Python, tells it.
+
+    Args:
+        root: The folder of `proc`.
+    """
+    return _processor(root).get("model name") or platform.processor() or platform.machine()
+
+
 def processor_name(root: Path = Path("/")) -> str:
     """Returns the processor's name and, where Linux tells it, whether it has AVX-512 and its instructions for int8.
 
     Args:
         root: The folder of `proc`.
     """
-    try:
-        text = (root / "proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
-    fields = [line.partition(":")[::2] for line in text.splitlines()]
-    name = next((value.strip() for field, value in fields if field.strip() == "model name"), platform.machine())
-    width = "AVX-512" if "avx512f" in text else "no AVX-512"
-    return f"{name}, {width}{' with VNNI' * ('avx512_vnni' in text)}"
+    flags = _processor(root).get("flags", "").split()
+    width = "AVX-512" if "avx512f" in flags else "no AVX-512"
+    return processor_model(root) + (f", {width}{' with VNNI' * ('avx512_vnni' in flags)}" if flags else "")
 
 
 def peak_megabytes() -> float | None:

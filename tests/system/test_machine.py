@@ -1,4 +1,5 @@
 import ctypes
+import platform
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,7 @@ from keras_fcn.system.machine import (
     granted_cores,
     has_bfloat16,
     peak_megabytes,
+    processor_model,
     processor_name,
     return_free_memory,
 )
@@ -105,6 +107,24 @@ def test_a_processor_says_what_it_computes_int8_by(tmp_path):
         (tmp_path / "proc/cpuinfo").write_text(lines, encoding="utf-8")
         assert processor_name(tmp_path) == f"Some CPU, {instructions}"
     assert processor_name(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("content", "processor", "words"),
+    [
+        (b"flags: x\nmodel name\t:  Own: 9\xff \nmodel name: Other\n", "another", "Own: 9\ufffd"),
+        (b"flags: x\n", "another", "another"),
+        (b"", "", "a machine"),
+        (None, "another", "another"),
+    ],
+)
+def test_the_processor_is_that_of_the_system_or_of_python(tmp_path, monkeypatch, content, processor, words):
+    if content is not None:
+        (tmp_path / "proc").mkdir()
+        (tmp_path / "proc/cpuinfo").write_bytes(content)
+    monkeypatch.setattr(platform, "processor", lambda: processor)
+    monkeypatch.setattr(platform, "machine", lambda: "a machine")
+    assert processor_model(tmp_path) == words
 
 
 def test_the_most_memory_of_this_process_is_told():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import re
 import sys
@@ -250,8 +251,5 @@ def _require_size(path: Path, archive: Archive, fix: str) -> None:
 
 
 def _sha1(path: Path) -> str:
-    digest = hashlib.sha1(usedforsecurity=False)
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, functools.partial(hashlib.sha1, usedforsecurity=False)).hexdigest()

@@ -6,7 +6,6 @@ determine.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -18,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_fcn.datasets.labels.reading import described, read_or_window
-from keras_fcn.datasets.layouts.annotations.common.cache import VARIABLE, cache_folder
+from keras_fcn.datasets.layouts.annotations.common.cache import cache_folder, hinting
 from keras_fcn.datasets.pairs import Pairs
-from keras_fcn.errors import DataError, NoSpaceError, UserError
+from keras_fcn.errors import DataError
 from keras_fcn.images.photos import read_image
 from keras_fcn.images.rasters import is_for_rasterio, opened_raster
 from keras_fcn.images.values.channels import Channels
@@ -38,6 +37,7 @@ PATIENCE = 3600.0
 
 _WHOLE = "whole.window"
 
+_CUT = "large images are cut"
 _VERSION = 3  # another one where the same files are decoded otherwise than before
 
 _WINDOW = re.compile(r"(_\d+){2}_\d+x\d+$")
@@ -161,7 +161,7 @@ class _Whole:
         for window in map(self.window.within, dict.fromkeys(boxes)):
             paths[window.box] = path = window.path(self.folder, name)
             if not path.exists():
-                with _hinting(), replaced_file(path) as temporary:
+                with hinting(_CUT), replaced_file(path) as temporary:
                     window.write(temporary)
         return [paths[self.window.within(box).box] for box in boxes]
 
@@ -177,7 +177,7 @@ def _kept(path: Path, read: Callable[[Path], np.ndarray], channels: Channels | N
     content = known_files().digest(path) if decoded is None else hashlib.sha256(decoded.tobytes()).hexdigest()
     name = hashlib.sha256(repr((_VERSION, words if is_lasting else "", content)).encode()).hexdigest()
     folder = cache_folder() / "windows" / name[:2] / name[2:]
-    with _hinting():
+    with hinting(_CUT):
         if not _is_kept(folder):
             with locked(folder / "lock", f"decodes {path} into {folder}; wait until it ends", PATIENCE):
                 if not _is_kept(folder):  # by another worker, which held the lock
@@ -204,18 +204,6 @@ def _parts(path: Path, read: Callable[[Path], np.ndarray], channels: Channels | 
     with opened_raster(path, channels) as raster:
         for window in raster.windows():
             yield raster[window]
-
-
-@contextlib.contextmanager
-def _hinting() -> Iterator[None]:
-    """Adds to errors of writing where windows are kept."""
-    try:
-        yield
-    except DataError:
-        raise
-    except UserError as error:
-        hint = f"{error.marked}; large images are cut there: set {VARIABLE} to another folder"
-        raise (NoSpaceError if isinstance(error, NoSpaceError) else UserError)(hint) from None
 
 
 def _require_alike(image: Path, label: Path, whole: Window, ids: Window) -> None:

@@ -120,10 +120,7 @@ def _of_tiff(path: Path, channels: Channels) -> Bands:
         if TiffLayout.read(file).is_turned:
             raise ValueError("it has an orientation, which bands are not read with; save it upright")
     with opened_raster(path, channels) as raster:
-        pixels = np.empty(raster.shape, np.uint8)
-        for window in raster.windows():
-            pixels[window] = raster[window]
-        return Bands(pixels, raster.have, raster.brightest, pages_in(path))
+        return Bands(raster.read(), raster.have, raster.brightest, pages_in(path))
 
 
 def _values(image: Image.Image) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image
 from keras_fcn.datasets.layouts.annotations.raster.labelme import draw_labelme
 from keras_fcn.errors import UserError
 from keras_fcn.images.classes import ClassTable
+from keras_fcn.images.pillow import encoded
 from keras_fcn.prediction.annotations.mask.objects import MaskObject, objects
 from keras_fcn.prediction.annotations.mask.outlines import Ring, Rule, outlined
 from keras_fcn.prediction.annotations.style import AnnotationStyle
@@ -68,10 +68,8 @@ def _polygons(ids: np.ndarray, classes: ClassTable, tolerance: float) -> Iterato
 
 def _mask(each: MaskObject) -> tuple[int, dict]:
     height, width = each.mask.shape
-    file = io.BytesIO()
-    Image.fromarray(each.mask.astype(np.uint8)).save(file, "PNG")
     box = [[each.left, each.top], [each.left + width - 1, each.top + height - 1]]
-    pixels = base64.b64encode(file.getvalue()).decode()
+    pixels = base64.b64encode(encoded(Image.fromarray(each.mask.astype(np.uint8)), format="PNG")).decode()
     return each.index, {"shape_type": "mask", "points": box, "group_id": None, "mask": pixels}
 
 

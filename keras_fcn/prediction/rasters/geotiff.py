@@ -6,7 +6,7 @@ import contextlib
 import errno
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,39 +64,20 @@ def new_mask(path: Path, raster: Raster, classes: ClassTable) -> Iterator[GeoTif
 
 
 @contextlib.contextmanager
-def new_probabilities(path: Path, raster: Raster, classes: ClassTable) -> Iterator[GeoTiff]:
-    """Creates a GeoTIFF of probabilities: a band of 16-bit floats for each class, called so; NaN is its nodata value.
+def new_layer(path: Path, raster: Raster, names: Sequence[str]) -> Iterator[GeoTiff]:
+    """Creates a GeoTIFF of bands of 16-bit floats; NaN is its nodata value.
 
     Args:
         path: The file.
         raster: The raster that it lies upon.
-        classes: The classes.
+        names: The name of each band.
 
     Raises:
         OSError: If it cannot be written.
     """
-    options = {"count": classes.num_classes, "dtype": "float32", "nbits": 16, "nodata": float("nan"), "predictor": 3}
+    options = {"count": len(names), "dtype": "float32", "nbits": 16, "nodata": float("nan"), "predictor": 3}
     with _created(path, raster, {**options, "interleave": "band"}) as dataset:
-        for number, name in enumerate(classes.names, start=1):
-            dataset.set_band_description(number, name)
-        yield GeoTiff(dataset, path)
-
-
-@contextlib.contextmanager
-def new_confidence(path: Path, raster: Raster, classes: ClassTable) -> Iterator[GeoTiff]:
-    """Creates a GeoTIFF of the highest probability, 0 to 1: a band of 16-bit floats; NaN is its nodata value.
-
-    Args:
-        path: The file.
-        raster: The raster that it lies upon.
-        classes: The classes.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
-    options = {"count": 1, "dtype": "float32", "nbits": 16, "nodata": float("nan"), "predictor": 3}
-    with _created(path, raster, options) as dataset:
-        dataset.set_band_description(1, "confidence")
+        dataset.descriptions = tuple(names)
         yield GeoTiff(dataset, path)
 
 

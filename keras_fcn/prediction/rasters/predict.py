@@ -23,7 +23,7 @@ from keras_fcn.prediction.annotations.tally import Tally
 from keras_fcn.prediction.outputs import OUTPUTS, PICTURE_PIXELS, OutputStyle, Prediction, encode_table
 from keras_fcn.prediction.photos import segment
 from keras_fcn.prediction.plan import Task
-from keras_fcn.prediction.rasters.geotiff import GeoTiff, new_confidence, new_mask, new_probabilities
+from keras_fcn.prediction.rasters.geotiff import GeoTiff, new_layer, new_mask
 from keras_fcn.prediction.rasters.outlines import write_outlines
 from keras_fcn.prediction.to_label import Unsureness
 from keras_fcn.system.files import replaced_file
@@ -32,8 +32,8 @@ from keras_fcn.system.text import json_bytes
 _REDUCED = ("overlays", "panels")
 """The outputs that are pictures of a raster however large it is."""
 
-_LAYERS = {"probabilities": new_probabilities, "confidence": new_confidence}
-"""The outputs of probabilities that are GeoTIFFs, with what creates their files."""
+_LAYERS = ("probabilities", "confidence")
+"""The outputs of probabilities that are GeoTIFFs."""
 
 _BY_BLOCKS = ("masks", *_LAYERS, "to_label", "geojson", "json")
 """The outputs that are made block by block, outlines unless objects are left out or filled; others of whole images."""
@@ -86,8 +86,8 @@ def predict_raster(
 def _new_layers(paths: Mapping[str, Path], raster: Raster, classes: ClassTable) -> Iterator[dict[str, GeoTiff]]:
     """Creates the files of probabilities and confidence, those that there are to be, by the output's name."""
     with contextlib.ExitStack() as stack:
-        wanted = {name: create for name, create in _LAYERS.items() if name in paths}
-        yield {name: stack.enter_context(create(paths[name], raster, classes)) for name, create in wanted.items()}
+        bands = [(name, of) for name, of in zip(_LAYERS, (classes.names, ("confidence",))) if name in paths]
+        yield {name: stack.enter_context(new_layer(paths[name], raster, of)) for name, of in bands}
 
 
 class _Work:

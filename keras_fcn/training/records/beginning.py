@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import platform
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -18,7 +15,7 @@ from keras_fcn.images.classes import ClassTable
 from keras_fcn.runs.fingerprint import Fingerprint, describe_other_machine
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.known_files import KnownFiles
-from keras_fcn.system.machine import granted_cores
+from keras_fcn.system.machine import granted_cores, processor_model
 from keras_fcn.training.distributed.devices import describe_devices
 
 _READERS = f"keras-fcn {keras_fcn.__version__}, Pillow {PIL.__version__}, NumPy {np.__version__}"
@@ -118,13 +115,5 @@ def describe_machine(strategy: tf.distribute.Strategy, precision: str) -> dict[s
         "oneDNN": {"0": "off", "1": "on"}.get(os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""), "by default"),
         "devices": describe_devices(strategy),
         "precision": precision,
-        "processor": _processor(),
+        "processor": processor_model(),
     }
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

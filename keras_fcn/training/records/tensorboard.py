@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import socket
@@ -13,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from PIL import Image
+
+from keras_fcn.images.pillow import encoded
 
 _EVENT, _SUMMARY, _SESSION_LOG = tf.compat.v1.Event, tf.compat.v1.Summary, tf.compat.v1.SessionLog
 
@@ -49,10 +50,8 @@ class TensorBoardLog:
 
     def image(self, tag: str, pixels: np.ndarray, step: int) -> None:
         """Writes an image, uint8 [H, W, 3]."""
-        png = io.BytesIO()
-        Image.fromarray(pixels).save(png, format="PNG")
-        height, width, _ = pixels.shape
-        image = _SUMMARY.Image(height=height, width=width, colorspace=3, encoded_image_string=png.getvalue())
+        png, (height, width, _) = encoded(Image.fromarray(pixels), format="PNG"), pixels.shape
+        image = _SUMMARY.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
         self._summary([_SUMMARY.Value(tag=tag, image=image)], step)
 
     def _summary(self, values: list, step: int) -> None:

@@ -1,7 +1,6 @@
 """What a run begins with: its data, its machine."""
 
 import dataclasses
-import platform
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -114,7 +113,7 @@ def test_the_machine_in_words(monkeypatch):
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 0)
     monkeypatch.setattr(beginning, "granted_cores", lambda: 7)
     monkeypatch.setattr(beginning, "describe_devices", lambda given: f"devices of {given is strategy}")
-    monkeypatch.setattr(beginning, "_processor", lambda: "a processor")
+    monkeypatch.setattr(beginning, "processor_model", lambda: "a processor")
     machine = describe_machine(strategy, "bfloat16")
     assert machine == {
         "keras-fcn": keras_fcn.__version__,
@@ -135,28 +134,3 @@ def test_the_machine_in_words(monkeypatch):
     assert describe_machine(strategy, "float32")["cores"] == "3"
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")
     assert describe_machine(strategy, "float32")["cores"] == "5"
-
-
-@pytest.mark.parametrize(
-    ("content", "processor", "words"),
-    [
-        (b"flags: x\nmodel name\t:  Own: 9\xff \nmodel name: Other\n", "another", "Own: 9\ufffd"),
-        (b"flags: x\n", "another", "another"),
-        (b"", "", "a machine"),
-        (None, "another", "another"),
-    ],
-)
-def test_the_processor_is_that_of_the_system_or_of_python(monkeypatch, content, processor, words):
-    class File:
-        def __init__(self, path):
-            assert path == "/proc/cpuinfo"
-
-        def read_text(self, encoding, errors):
-            if content is None:
-                raise FileNotFoundError
-            return content.decode(encoding, errors)
-
-    monkeypatch.setattr(beginning, "Path", File)
-    monkeypatch.setattr(platform, "processor", lambda: processor)
-    monkeypatch.setattr(platform, "machine", lambda: "a machine")
-    assert describe_machine(tf.distribute.get_strategy(), "float32")["processor"] == words

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_fcn.errors import DataError, UserError
+from keras_fcn.errors import DataError, NoSpaceError, UserError
 from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.masks import write_label
 from keras_fcn.system.files import replaced_file
@@ -29,6 +29,7 @@ VARIABLE = "KERAS_FCN_CACHE"
 Draw = Callable[[Any, tuple[int, int]], np.ndarray]
 """Draws the shapes of an image of this height and width: class ids uint8 [H, W], 255 for void."""
 
+_DRAWN = "masks drawn from annotations are kept"
 _VERSION = 2  # another one where the same shapes are drawn otherwise than before
 
 
@@ -111,7 +112,7 @@ def store_mask(path: Path, ids: np.ndarray, classes: ClassTable) -> None:
     Raises:
         UserError: If it cannot be written.
     """
-    with _stored():
+    with hinting(_DRAWN):
         write_label(path, ids, classes)
 
 
@@ -130,7 +131,7 @@ def store_listing(key: str, listing: Any) -> None:
         UserError: If it cannot be written.
     """
     path = _path("listings", key, ".json")
-    with _stored(), replaced_file(path) as temporary:
+    with hinting(_DRAWN), replaced_file(path) as temporary:
         temporary.write_text(json.dumps(listing), encoding="utf-8")
 
 
@@ -139,11 +140,12 @@ def _path(kind: str, name: str, suffix: str) -> Path:
 
 
 @contextlib.contextmanager
-def _stored() -> Iterator[None]:
-    """Names the variable that moves the cache in the error of a file that cannot be written."""
+def hinting(what: str) -> Iterator[None]:
+    """Adds to errors of writing into the cache what it is for, and how to choose another."""
     try:
         yield
+    except DataError:
+        raise
     except UserError as error:
-        raise UserError(
-            f"{error}; masks drawn from annotations are kept there: set {VARIABLE} to another folder"
-        ) from None
+        hint = f"{error.marked}; {what} there: set {VARIABLE} to another folder"
+        raise (NoSpaceError if isinstance(error, NoSpaceError) else UserError)(hint) from None
