@@ -14,30 +14,28 @@ from keras_fcn.system.files import content_digest, replaced_file
 from keras_fcn.system.text import load_json
 
 _BEGIN, _END = '{{"version": {}, "files": {{\n', "\n}}\n"
-_TO_STAMP, _TO_DIGEST, _TO_FACTS, _LAST = '": ["', '", "', '", ', "]"
-"""What stands in a line after a name, a stamp, a digest and the facts. JSON has a backslash before quotes in a text,
-so that no name holds the first."""
+_DECODER = json.JSONDecoder()
 
 
 class _File(NamedTuple):
-    """What is known about a file.
+    """What is known about a file; as JSON, a list.
 
     Attributes:
         stamp: Size in bytes, time in nanoseconds and inode; while all three stay, its content is taken for the same.
         digest: The `content_digest` of its content.
-        facts: Its facts by kind, as JSON.
+        facts: Its facts by kind.
     """
 
     stamp: str
     digest: str
-    facts: str = "{}"
+    facts: dict[str, Any]
 
 
 class KnownFiles:
     """Facts about files, which follow from their contents alone.
 
     A file that has moved, or only has another time, is known by its content. Of a million files, each is some hundred
-    bytes: a text, of which the facts are read when they are asked for.
+    bytes: a line of JSON, which is read when it is asked for.
 
     Args:
         version: The version of the programs that find the facts.
@@ -45,9 +43,9 @@ class KnownFiles:
 
     def __init__(self, version: str = "") -> None:
         self._version = version
-        self._before: dict[str, str] = {}  # what was read of each file, its stamp first
-        self._contents: dict[str, str] | None = None  # facts by digest, made once a file is not what it was
-        self._files: dict[str, str] = {}  # those that were asked for, in the same form
+        self._before: dict[str, str] = {}  # what was read of each file, as JSON
+        self._contents: dict[str, str] | None = None  # the same by digest, made once a file is not what it was
+        self._files: dict[str, str] = {}  # those that were asked for
         self._later: dict[str, str] = {}
         self._written: Path | None = None
 
@@ -57,11 +55,11 @@ class KnownFiles:
         known = cls(version)
         begin = _BEGIN.format(_as_json(version))
         with (
-            contextlib.suppress(OSError, ValueError),
+            contextlib.suppress(OSError, ValueError, TypeError),
             path.open(encoding="utf-8", errors="surrogatepass", newline="\n") as file,
         ):
             if file.readline() == begin:
-                known._before = dict(_read_line(line) for line in file if line not in ("\n", "}}\n"))
+                known._before = dict(_name_and_text(line) for line in file if line not in ("\n", "}}\n"))
                 known._written = path
         return known
 
@@ -80,8 +78,9 @@ class KnownFiles:
             file.write(_BEGIN.format(_as_json(self._version)))
             between = ""
             for name, text in self._files.items():
-                if _is_lasting(text):
-                    file.write(f"{between}{_as_json(name)[:-1]}{_TO_STAMP}{text}{_LAST}")
+                known = _of_text(text)
+                if known and known.stamp and known.digest:  # it could be looked at and read
+                    file.write(f"{between}{_as_json(name)}: {text}")
                     between = ",\n"
             file.write(_END)
 
@@ -100,18 +99,17 @@ class KnownFiles:
         if not kind:
             return look(), self.digest(path)
         file = self._file(path)
-        fact = _facts(file).get(kind)
+        fact = file.facts.get(kind)
         return (self.put(path, kind, look()), self.digest(path)) if fact is None else (fact, file.digest)
 
     def get(self, path: Path, kind: str) -> Any:
         """Returns a fact about a file, None if it is not known."""
-        return _facts(self._file(path)).get(kind)
+        return self._file(path).facts.get(kind)
 
     def put(self, path: Path, kind: str, fact: Any) -> Any:
         """Remembers a fact about a file, in the form of JSON and not None, and returns it."""
         file = self._file(path)
-        facts = _as_json(_facts(file) | {kind: fact})
-        self._files[_name(path)] = _as_text(file._replace(facts=facts))
+        self._files[_name(path)] = _as_json(file._replace(facts=file.facts | {kind: fact}))
         return fact
 
     def digest(self, path: Path) -> str:
@@ -126,30 +124,32 @@ class KnownFiles:
         found = []
         for name, text in self._files.items():
             stamp = _stamp(name)
-            if not text.startswith(stamp + _TO_DIGEST) and stamp != self._later.get(name):
+            if not text.startswith(_start(stamp)) and stamp != self._later.get(name):
                 self._later[name] = stamp
-                found += [name] if content_digest(Path(name)) != _of_text(text).digest else []
+                known = _of_text(text)
+                found += [name] if known is None or content_digest(Path(name)) != known.digest else []
         return found
 
     def _file(self, path: Path) -> _File:
         name = _name(path)
         stamp = _stamp(name)
-        start = stamp + _TO_DIGEST
-        text = self._files.get(name)
-        if text is None or not text.startswith(start):
-            text = self._before.get(name)
-            if not stamp or text is None or not text.startswith(start):
-                text = _as_text(self._read(path, stamp))
-            self._files[name] = text
-        return _of_text(text)
+        for known in (self._files, self._before):
+            text = known.get(name, "")
+            if text.startswith(_start(stamp)) and (file := _of_text(text)):
+                self._files[name] = text
+                return file
+        file = self._read(path, stamp)
+        self._files[name] = _as_json(file)
+        return file
 
     def _read(self, path: Path, stamp: str) -> _File:
         """Returns a file that is not what it was, with the facts of a file of the same content."""
         digest = content_digest(path)
         if self._contents is None:
-            before = map(_of_text, self._before.values())
-            self._contents = {file.digest: file.facts for file in before}
-        return _File(stamp, digest, self._contents.get(digest, "{}"))
+            files = ((_of_text(text), text) for text in self._before.values())
+            self._contents = {file.digest: text for file, text in files if file}
+        same = _of_text(self._contents.get(digest, ""))
+        return _File(stamp, digest, same.facts if same else {})
 
 
 def _name(path: Path) -> str:
@@ -165,45 +165,27 @@ def _stamp(name: str) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
 
 
-def _as_text(file: _File) -> str:
-    return f"{file.stamp}{_TO_DIGEST}{file.digest}{_TO_FACTS}{file.facts}"
-
-
-def _of_text(text: str) -> _File:
-    stamp, _, rest = text.partition(_TO_DIGEST)
-    digest, _, facts = rest.partition(_TO_FACTS)
-    return _File(stamp, digest, facts)
-
-
-def _is_lasting(text: str) -> bool:
-    """Returns whether a file could be looked at and read."""
-    file = _of_text(text)
-    return bool(file.stamp and file.digest)
-
-
-def _facts(file: _File) -> dict[str, Any]:
-    """Returns the facts about a file; none if what was read of them is damaged."""
-    if file.facts != "{}":
-        with contextlib.suppress(ValueError):
-            return load_json(file.facts)
-    return {}
+def _start(stamp: str) -> str:
+    """Returns what a file of a stamp begins with, as JSON."""
+    return f'["{stamp}", "'
 
 
 def _as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _read_line(line: str) -> tuple[str, str]:
-    """Returns a name and the text about the file.
+def _of_text(text: str) -> _File | None:
+    """Returns what is known about a file; None if the JSON is damaged."""
+    with contextlib.suppress(ValueError, TypeError):
+        file = _File(*load_json(text))
+        return file if isinstance(file.facts, dict) else None
+    return None
 
-    Raises:
-        ValueError: If the line is damaged.
-    """
-    name, _, text = line.partition(_TO_STAMP)
-    text = text.rstrip(",\n").removesuffix(_LAST)
-    if not _is_lasting(text) or not text.endswith("}"):
-        raise ValueError(line)
-    return load_json(f'{name}"'), text
+
+def _name_and_text(line: str) -> tuple[str, str]:
+    """Returns a name, and as JSON what is known about the file; raises ValueError if the line is damaged."""
+    name, end = _DECODER.raw_decode(line)
+    return name, line[end:].removeprefix(": ").rstrip(",\n")
 
 
 _CURRENT: contextvars.ContextVar[KnownFiles | None] = contextvars.ContextVar("known files", default=None)
