@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import functools
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -175,3 +176,27 @@ def _but(folder: Path) -> str:
 
 def _wanted(suffixes: Sequence[str]) -> str:
     return "JPEGs or PNGs" if ".jpg" in suffixes else "PNGs"
+
+
+def inside(root: Path, path: Path) -> Path:
+    """Returns a path as seen from a folder, if it is in it."""
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
+SPECIAL = re.compile(r"\{[^{}/]*\}|\*\*/|\*+")
+"""What stands for other letters in a pattern of paths: {name}, ** with what follows, and *."""
+
+
+def expression_of(pattern: str) -> str:
+    """Returns the regular expression of a pattern of paths; what * stands for is in groups whose names begin with _."""
+    expression, position, seen = "", 0, set[str]()
+    for number, found in enumerate(SPECIAL.finditer(pattern)):
+        expression += re.escape(pattern[position : found.start()])
+        position, name = found.end(), found[0].strip("{}")
+        if found[0].startswith("{"):
+            expression += f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+?)"
+            seen.add(name)
+        else:
+            any_text = {"**/": "(?:[^/]+/)*", "*": "[^/]*"}.get(found[0], ".*")
+            expression += f"(?P<_{number}>{any_text})"
+    return expression + re.escape(pattern[position:])

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +26,7 @@ Decoder = Callable[[tf.Tensor], tf.Tensor]
 """Decodes the bytes of a file, a string scalar."""
 
 PAIR_FAULT = "unreadable pair"
+_NO_LABEL = np.zeros((0, 0), np.uint8)
 """Stands before a pair's index in TensorFlow's error."""
 
 
@@ -123,38 +125,20 @@ class Reader:
         return tf.gather(tf.constant(ids), tf.cast(values, tf.int32))
 
     def _read_label(self, index: tf.Tensor) -> tf.Tensor:
-        @tf.autograph.experimental.do_not_convert  # plain Python, which autograph would make slower
-        def read(index: np.ndarray) -> np.ndarray:
-            try:
-                return self._pairs.read_label(self._pairs.labels[index])
-            except DataError:  # reported by `explain_failure`: Python must not raise in a thread of TensorFlow
-                return np.zeros((0, 0), np.uint8)
-
-        return tf.numpy_function(read, [index], tf.uint8)
+        return _in_python(lambda index: self._pairs.read_label(self._pairs.labels[index]), [index], _NO_LABEL)
 
     def _read_part(self, index: tf.Tensor, box: tf.Tensor) -> Pair:
         """Reads a part of a window: first row and column, last row and column + 1, int32 [4]."""
 
-        @tf.autograph.experimental.do_not_convert
-        def read(index: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            try:
-                image, label = read_together([self._pairs.images[index], self._pairs.labels[index]], box.tolist())
-                return image, label
-            except DataError:
-                return self._none, np.zeros((0, 0), np.uint8)
+        def read(index: np.ndarray, box: np.ndarray) -> list[np.ndarray]:
+            return read_together([self._pairs.images[index], self._pairs.labels[index]], box.tolist())
 
-        image, label = tf.numpy_function(read, [index, box], [tf.uint8, tf.uint8])
+        image, label = _in_python(read, [index, box], [self._none, _NO_LABEL])
         return image, label
 
     def _read_image(self, index: tf.Tensor) -> tf.Tensor:
-        @tf.autograph.experimental.do_not_convert
-        def read(index: np.ndarray) -> np.ndarray:
-            try:
-                return read_image(self._pairs.images[index], self._pairs.channels)
-            except DataError:
-                return self._none
-
-        return tf.numpy_function(read, [index], tf.uint8)
+        images, channels = self._pairs.images, self._pairs.channels
+        return _in_python(lambda index: read_image(images[index], channels), [index], self._none)
 
     def refused(self) -> Path | None:
         """Returns the first file that TensorFlow should decode and does not, though Pillow may; None if it does all."""
@@ -188,6 +172,19 @@ _DECODERS: dict[Kind, Decoder] = {
     Kind.GREYS_16: functools.partial(decode_greys, dtype=tf.uint16),
 }
 """What decodes a label file of each kind."""
+
+
+def _in_python(read: Callable, inputs: list[tf.Tensor], nothing: np.ndarray | list[np.ndarray]) -> Any:
+    """Returns what Python reads, or `nothing` if it has a fault, which `explain_failure` reports."""
+
+    @tf.autograph.experimental.do_not_convert  # plain Python, which autograph would make slower
+    def tried(*values: np.ndarray) -> np.ndarray | list[np.ndarray]:
+        try:
+            return read(*values)
+        except DataError:  # Python must not raise in a thread of TensorFlow
+            return nothing
+
+    return tf.numpy_function(tried, inputs, [tf.uint8] * len(nothing) if isinstance(nothing, list) else tf.uint8)
 
 
 def _decode_jpeg(file: tf.Tensor) -> tf.Tensor:

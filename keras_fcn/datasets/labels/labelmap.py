@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from keras_fcn.datasets.labels.legend import NO_CLASS, Legend, bare, is_void
+from keras_fcn.datasets.labels.legend import Legend, bare, id_of_values, is_void
 from keras_fcn.errors import UserError, about
 from keras_fcn.images.classes import VOID_LABEL, ClassTable, Color, voc_palette
 from keras_fcn.system.files import read_lines
@@ -111,12 +111,11 @@ def legend_of_colors(
     colors = tuple(labels[name] for name in names)
     with about(path):
         classes = ClassTable(tuple(names), colors, labels[voids[0]] if voids else _free_void_color(colors))
-    ids = [NO_CLASS] * VOID_LABEL + [VOID_LABEL]
-    for name, value in of_name.items():
-        if value < VOID_LABEL:
-            ids[value] = VOID_LABEL if name in voids else names.index(name)
+    ids = id_of_values({
+        value: VOID_LABEL if name in voids else names.index(name) for name, value in of_name.items()
+    })  # fmt: skip
     notes = tuple(f"{path.name}: {name!r} is void: it counts nowhere" for name in voids)
-    return Legend(str(path), classes, tuple(ids), has_colors=True, has_ids=values is not None, notes=notes)
+    return Legend(str(path), classes, ids, has_colors=True, has_ids=values is not None, notes=notes)
 
 
 def _free_void_color(colors: Sequence[Color]) -> Color:

@@ -63,15 +63,11 @@ class Legend:
         colors = tuple((red, green, blue) for red, green, blue in (palette[value] for value in values))
         with about(path):
             classes = ClassTable(tuple(names[value] for value in values), colors)
-        ids = [NO_CLASS] * VOID_LABEL + [VOID_LABEL]
-        for index, value in enumerate(values):
-            ids[value] = index
+        ids = id_of_values({value: index for index, value in enumerate(values)} | dict.fromkeys(voids, VOID_LABEL))
         notes = [f"{path.name}: {name!r}, value {value}, is void: it counts nowhere" for value, name in voids.items()]
-        for value in voids:
-            ids[value] = VOID_LABEL
         if values[-1] >= len(names):
             notes.append(f"{path.name}: {shown([f'{value} is {names[value]!r}' for value in values])}")
-        return cls(str(path), classes, tuple(ids), hint=hint, notes=tuple(notes))
+        return cls(str(path), classes, ids, hint=hint, notes=tuple(notes))
 
     @classmethod
     def of_layout(
@@ -86,10 +82,14 @@ class Legend:
             void: A value that is void, besides 255.
             notes: What is worth saying about the folder.
         """
-        ids = [*range(classes.num_classes), *[NO_CLASS] * (VOID_LABEL - classes.num_classes), VOID_LABEL]
-        ids[void] = VOID_LABEL
+        ids = id_of_values({index: index for index in range(classes.num_classes)} | {void: VOID_LABEL})
         hint = f"these are {source}: for classes of your own, write {root / 'classes.txt'} with a name per line"
-        return cls(source, classes, tuple(ids), is_own=False, hint=hint, notes=notes)
+        return cls(source, classes, ids, is_own=False, hint=hint, notes=notes)
+
+
+def id_of_values(ids: Mapping[int, int]) -> tuple[int, ...]:
+    """Returns the class id of each value, 0 to 255: those given, void for 255, and none for others."""
+    return (*(ids.get(value, NO_CLASS) for value in range(VOID_LABEL)), VOID_LABEL)
 
 
 def is_void(name: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from keras_fcn.datasets.labels.choice import BLACK_AND_WHITE
 from keras_fcn.datasets.labels.class_files import above, find_legend, like_class_files
-from keras_fcn.datasets.labels.legend import Legend
+from keras_fcn.datasets.labels.legend import Legend, id_of_values
 from keras_fcn.datasets.labels.naming import UnpairedError, masks_of_images, require_pairs
 from keras_fcn.datasets.labels.reading import LabelReader, Masks
 from keras_fcn.datasets.labels.scan import scan_classes
@@ -19,7 +19,7 @@ from keras_fcn.datasets.listing import Files, holds_pictures, images_by_stem, in
 from keras_fcn.datasets.pairs import Pairs, reader
 from keras_fcn.datasets.splits import is_split, list_name, resolved, split_named, split_to_read
 from keras_fcn.errors import UserError
-from keras_fcn.images.classes import VOID_LABEL, ClassTable
+from keras_fcn.images.classes import ClassTable
 from keras_fcn.images.label_files.division import DIVISORS, NOTES
 from keras_fcn.images.masks import read_value_label
 from keras_fcn.system.text import by_suffix, shown
@@ -30,8 +30,6 @@ MASKS = (
     "segmentation", "manual", "manual1", "1st_manual",
 )  # fmt: skip
 """Names of the folders, in lower case; those of a data set may be in upper case."""
-
-_NONE = 254  # a value that is neither a class nor void
 
 
 _OF_VOC = (("jpegimages",), ("segmentationclass",))
@@ -127,7 +125,7 @@ def with_classes(
     if division == BLACK_AND_WHITE:
         legend = Legend.of_values(root / "no classes.txt names them", dict(enumerate(classes.names)))
         return _with_legend(dataclasses.replace(legend, notes=notes), list_all, found)
-    ids = (*range(classes.num_classes), *[_NONE] * (VOID_LABEL - classes.num_classes), VOID_LABEL)
+    ids = id_of_values({index: index for index in range(classes.num_classes)})
     pairs = found(classes, reader(read_value_label, classes, ids, DIVISORS.get(division, 1)))
     return dataclasses.replace(pairs, mask_notes=(*pairs.mask_notes, *filter(None, [NOTES.get(division)]), *notes))
 

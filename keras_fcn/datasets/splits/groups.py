@@ -7,13 +7,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from keras_fcn.datasets.listing import normal_name
+from keras_fcn.datasets.listing import expression_of, inside, normal_name
 from keras_fcn.datasets.splits import VAL_FRACTION, bare_name, by_hash
 from keras_fcn.errors import UserError, argument
 from keras_fcn.system.files import read_lines
 from keras_fcn.system.text import csv_rows, shown
 
-_SPECIAL = re.compile(r"\{group\}|\*\*/|\*+")
 _TABLE = re.compile(r"(.*\.csv)(?::(.+))?", re.IGNORECASE)
 
 
@@ -34,7 +33,7 @@ def group_images(group_by: str, root: Path, images: Sequence[Path]) -> dict[Path
     if alone:
         raise UserError(
             f"{argument('group_by', group_by)}: {len(alone)} of {len(images)} images have no group, such as "
-            f"{_inside(root, alone[0])} in {root}; give each one"
+            f"{inside(root, alone[0])} in {root}; give each one"
         )
     return {image: str(group) for image, group in found.items()}
 
@@ -86,10 +85,6 @@ def group_sizes(group_of: Mapping[Path, str], images: Sequence[Path], group_by: 
     return dict(sizes)
 
 
-def _inside(root: Path, image: Path) -> Path:
-    return image.relative_to(root) if image.is_relative_to(root) else image
-
-
 def _reader(group_by: str, root: Path) -> Callable[[Path], str | None]:
     """Returns a function from an image to its group, None without any."""
     if table := _TABLE.fullmatch(group_by):
@@ -99,7 +94,7 @@ def _reader(group_by: str, root: Path) -> Callable[[Path], str | None]:
     expression = re.compile(_expression(group_by), re.DOTALL)
 
     def match(image: Path) -> str | None:
-        found = expression.search(normal_name(_inside(root, image).as_posix()))
+        found = expression.search(normal_name(inside(root, image).as_posix()))
         return found["group"] if found else None
 
     return match
@@ -120,12 +115,7 @@ def _expression(group_by: str) -> str:
             f"{argument('group_by')} takes a path with {{group}}, * and **, a regular expression with (?P<group>...), "
             f"or FILE.csv:COLUMN; {wrong}. Received: {group_by}"
         )
-    expression, position = "", 0
-    for found in _SPECIAL.finditer(normal_name(group_by)):
-        expression += re.escape(normal_name(group_by)[position : found.start()])
-        expression += {"{group}": "(?P<group>[^/]+?)", "**/": "(?:[^/]+/)*", "*": "[^/]*"}.get(found[0], ".*")
-        position = found.end()
-    return rf"(?:^|/){expression}{re.escape(normal_name(group_by)[position:])}(?:\.\w+)?$"
+    return rf"(?:^|/){expression_of(normal_name(group_by))}(?:\.\w+)?$"
 
 
 def _ends(path: str) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.layouts.patterns.pattern import File, Pattern
+from keras_fcn.datasets.listing import inside
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.bands.files import ARRAY_SUFFIX
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
@@ -149,11 +150,6 @@ def _files_in(folder: Path, paths: Sequence[Path] | None) -> list[Path]:
         return list(walk_files(folder)) if folder.is_dir() else []
     start = f"{folder.as_posix()}/"
     return [path for path in paths if path.as_posix().startswith(start)]
-
-
-def inside(root: Path, path: Path) -> Path:
-    """Returns a path relative to a folder, if it is in it."""
-    return path.relative_to(root) if path.is_relative_to(root) else path
 
 
 def _is_picture(path: Path) -> bool:

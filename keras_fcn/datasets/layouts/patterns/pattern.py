@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from keras_fcn.datasets.listing import normal_name
+from keras_fcn.datasets.listing import SPECIAL, expression_of, normal_name
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
 from keras_fcn.images.photos import IMAGE_SUFFIXES
@@ -16,8 +16,6 @@ from keras_fcn.system.files import entries_of
 
 ANY_SUFFIX = ".*"
 """The end of a pattern of pictures of any suffix."""
-
-_SPECIAL = re.compile(r"\{[^{}/]*\}|\*\*/|\*+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Pattern:
     text: str
 
     def __post_init__(self) -> None:
-        unknown = {found for found in _SPECIAL.findall(self.text) if "{" in found} - {"{split}", "{name}"}
+        unknown = {found for found in SPECIAL.findall(self.text) if "{" in found} - {"{split}", "{name}"}
         if unknown or "{name}" not in self.text:
             wrong = f"{sorted(unknown)[0]} is none of these" if unknown else "{name} is missing"
             wants = "takes a path with {name}, {split}, * and **"
@@ -61,7 +59,7 @@ class Pattern:
     @property
     def literals(self) -> int:
         """The number of letters that stand for themselves."""
-        return len(_SPECIAL.sub("", self.text))
+        return len(SPECIAL.sub("", self.text))
 
     @property
     def has_split(self) -> bool:
@@ -72,7 +70,7 @@ class Pattern:
     def folder(self) -> str:
         """The folders before the first part that is no plain name."""
         parts = self.text.split("/")
-        plain = next(index for index, part in enumerate(parts) if _SPECIAL.search(part))
+        plain = next(index for index, part in enumerate(parts) if SPECIAL.search(part))
         return "/".join(parts[:plain]) + "/" * (plain > 0)
 
     @functools.cached_property
@@ -81,9 +79,9 @@ class Pattern:
         stem, dot, suffix = text.rpartition(".")
         if dot + suffix == ANY_SUFFIX:
             suffixes = "|".join(re.escape(known) for known in dict.fromkeys((*IMAGE_SUFFIXES, *MASK_SUFFIXES)))
-            return re.compile(f"{_expression(stem)}(?i:{suffixes})", re.DOTALL)
+            return re.compile(f"{expression_of(stem)}(?i:{suffixes})", re.DOTALL)
         text, end = (stem, f"(?i:{re.escape(dot + suffix)})") if dot and re.fullmatch(r"\w+", suffix) else (text, "")
-        return re.compile(_expression(text) + end, re.DOTALL)
+        return re.compile(expression_of(text) + end, re.DOTALL)
 
     def files(self, root: Path, paths: Iterable[Path]) -> list[File]:
         """Returns those of the files in `root / folder` that the pattern matches."""
@@ -103,7 +101,7 @@ class Pattern:
         parts = (before + "{split}" + behind.split("/")[0])[len(self.folder) :].split("/")
         found = [(root / self.folder, "")]
         for depth in range(len(parts)):
-            wanted = re.compile(_expression(normal_name("/".join(parts[: depth + 1]))), re.DOTALL)
+            wanted = re.compile(expression_of(normal_name("/".join(parts[: depth + 1]))), re.DOTALL)
             entries = [
                 (folder / entry.name, f"{inner}/{entry.name}" if inner else entry.name)
                 for folder, inner in found
@@ -114,18 +112,3 @@ class Pattern:
             found = [(folder, inner) for folder, inner in entries if wanted.fullmatch(normal_name(inner))]
             matches = {folder: wanted.fullmatch(normal_name(inner)) for folder, inner in found}
         return {match["split"]: folder for folder, match in matches.items() if match}
-
-
-def _expression(text: str) -> str:
-    """Returns the regular expression of a pattern's text; what * stands for is in groups whose names begin with _."""
-    expression, position, seen = "", 0, set[str]()
-    for number, found in enumerate(_SPECIAL.finditer(text)):
-        expression += re.escape(text[position : found.start()])
-        position, name = found.end(), found[0].strip("{}")
-        if found[0].startswith("{"):
-            expression += f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+?)"
-            seen.add(name)
-        else:
-            any_text = {"**/": "(?:[^/]+/)*", "*": "[^/]*"}.get(found[0], ".*")
-            expression += f"(?P<_{number}>{any_text})"
-    return expression + re.escape(text[position:])

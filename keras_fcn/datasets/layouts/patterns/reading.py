@@ -7,8 +7,8 @@ import functools
 from pathlib import Path
 
 from keras_fcn.datasets.layouts.folders import listed_files, split_lists, with_classes
-from keras_fcn.datasets.layouts.patterns.matching import Matched, Patterns, inside
-from keras_fcn.datasets.listing import Files
+from keras_fcn.datasets.layouts.patterns.matching import Matched, Patterns
+from keras_fcn.datasets.listing import Files, inside
 from keras_fcn.datasets.pairs import Pairs
 from keras_fcn.datasets.splits import split_named, split_to_read
 from keras_fcn.errors import DataError, UserError, argument

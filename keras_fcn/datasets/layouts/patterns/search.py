@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.layouts.folders import IMAGES, MASKS
-from keras_fcn.datasets.layouts.patterns.matching import Matched, Patterns, inside
+from keras_fcn.datasets.layouts.patterns.matching import Matched, Patterns
 from keras_fcn.datasets.layouts.patterns.proposing import proposed, with_any_suffix
+from keras_fcn.datasets.listing import inside
 from keras_fcn.datasets.splits import meant_split
 from keras_fcn.errors import DataError, UserError
 from keras_fcn.images.label_files.content import LabelContent, label_content

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from keras_fcn.datasets.labels.class_files import find_legend, like_class_files
-from keras_fcn.datasets.labels.legend import NO_CLASS, Legend
+from keras_fcn.datasets.labels.legend import Legend, id_of_values
 from keras_fcn.datasets.labels.reading import Masks
 from keras_fcn.datasets.listing import Files, files_by_stem, inner_folders
 from keras_fcn.datasets.pairs import Pairs
@@ -153,7 +153,6 @@ def _legend(root: Path, classes: ClassTable, kind: str) -> Legend:
         place = {name: index for index, name in enumerate(classes.names)}
         note = f"masks are {IDS}: 19 are classes, by Cityscapes' table, others void; --layout cityscapes_all takes all"
         known = [place.get(name, VOID_LABEL) for name, _, _ in _TABLE]
-    ids = [VOID_LABEL] * _VOIDS + known
-    ids += [NO_CLASS] * (VOID_LABEL - len(ids)) + [VOID_LABEL]
+    ids = id_of_values(dict(enumerate([VOID_LABEL] * _VOIDS + known)))
     legend = Legend.of_layout(f"Cityscapes' {classes.num_classes} classes", classes, root, notes=(note, *others))
-    return dataclasses.replace(legend, ids=tuple(ids))
+    return dataclasses.replace(legend, ids=ids)

@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 
 from keras_fcn.datasets.labels.class_files import find_legend
-from keras_fcn.datasets.labels.legend import NO_CLASS, Legend
+from keras_fcn.datasets.labels.legend import Legend, id_of_values
 from keras_fcn.datasets.labels.reading import Masks
 from keras_fcn.datasets.listing import files_by_stem, images_by_stem, masks_by_stem
 from keras_fcn.datasets.pairs import Pairs
@@ -58,6 +58,5 @@ def read_pets(root: Path, split: str) -> Pairs:
 
 def _legend(root: Path) -> Legend:
     note = f"trimaps: {PET} is 'pet', {BACKGROUND} is 'background', {BORDER}, the border, is void"
-    ids = [NO_CLASS] * VOID_LABEL + [VOID_LABEL]
-    ids[PET], ids[BACKGROUND], ids[BORDER] = 1, 0, VOID_LABEL
-    return dataclasses.replace(Legend.of_layout("the trimaps of pets", CLASSES, root, notes=(note,)), ids=tuple(ids))
+    ids = id_of_values({PET: 1, BACKGROUND: 0, BORDER: VOID_LABEL})
+    return dataclasses.replace(Legend.of_layout("the trimaps of pets", CLASSES, root, notes=(note,)), ids=ids)
