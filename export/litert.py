@@ -18,15 +18,12 @@ if not __package__:  # started by its path, this folder would shadow packages of
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from export.formats.compiled import PROGRAM, open_compiled
-from export.formats.conversion import Format, FormatOptions, Other, export_as
+from export.formats.conversion import EXACT_CONVOLUTIONS, Format, FormatOptions, Other, export_as
 from keras_fcn.system.command_line import parse_options, run_command
 from keras_fcn.system.machine import granted_cores
 
 if TYPE_CHECKING:
     import keras
-
-EXACT_CONVOLUTIONS = 3
-"""Number of first convolutions in float32 in an int8 file."""
 
 _SIGNATURE = "serving_default"
 _AT_ONCE = 8

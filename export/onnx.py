@@ -15,7 +15,7 @@ if not __package__:  # started by its path, this folder would shadow packages of
 
 from tyro.conf import arg
 
-from export.formats.conversion import Format, FormatOptions, export_as
+from export.formats.conversion import EXACT_CONVOLUTIONS, Format, FormatOptions, export_as
 from export.formats.deepness import TILE, deepness_format
 from keras_fcn.errors import UserError, argument
 from keras_fcn.system.command_line import parse_options, run_command
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 OPSET = 18
 """Version of the operators: ONNX 1.13 of December 2022, ONNX Runtime 1.14."""
-
-EXACT_CONVOLUTIONS = 3
-"""Number of first convolutions in float32 in an int8 file."""
 
 
 @dataclasses.dataclass(frozen=True)

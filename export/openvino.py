@@ -13,14 +13,11 @@ import numpy as np
 if not __package__:  # started by its path, this folder would shadow packages of the same names
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from export.formats.conversion import Format, FormatOptions, export_as
+from export.formats.conversion import EXACT_CONVOLUTIONS, Format, FormatOptions, export_as
 from keras_fcn.system.command_line import parse_options, run_command
 
 if TYPE_CHECKING:
     import keras
-
-EXACT_CONVOLUTIONS = 3
-"""Number of first convolutions in float32 in an int8 file."""
 
 
 def write(graph: Any, path: Path, network: keras.Model, images: Callable[[], Iterable[np.ndarray]] | None) -> None:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 LABELS = "labels.json"
 """The class table beside the file."""
 
+EXACT_CONVOLUTIONS = 3
+"""Number of first convolutions in float32 in an int8 file."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Other:

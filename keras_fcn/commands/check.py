@@ -22,10 +22,10 @@ from keras_fcn.errors import DataError, Remark
 from keras_fcn.images.classes import VOID_LABEL
 from keras_fcn.images.photos import read_image
 from keras_fcn.images.values.channels import shown
-from keras_fcn.runs.data_options import DataOptions, ImageOptions
+from keras_fcn.runs.data_options import DataOptions, ImageOptions, SplitsOption
 from keras_fcn.system.command_line import as_options, parse_options
 from keras_fcn.system.files import require_writable, write_json
-from keras_fcn.system.options import Range, as_words, option
+from keras_fcn.system.options import as_words, option
 from keras_fcn.system.progress import progress_bar
 from keras_fcn.system.text import table
 from keras_fcn.training.inputs.data import default_crop_size
@@ -44,10 +44,7 @@ class CheckOptions(ImageOptions):
     data: Annotated[Positional[str], arg(metavar="DIR")] = dataclasses.field()
     """A folder of images and masks, or `toy` for the embedded data set."""
 
-    splits: Annotated[tuple[str, ...], Range(bool, "takes the name of a split at least"), arg(metavar="NAME...")] = (
-        "train",
-        "val",
-    )
+    splits: SplitsOption = ("train", "val")
     """The splits to check."""
 
     picture: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None

@@ -21,11 +21,10 @@ from keras_fcn.datasets.layouts.writing import write_classes
 from keras_fcn.errors import Remark, UserError
 from keras_fcn.images.masks import write_label
 from keras_fcn.images.windows import copy_image
-from keras_fcn.runs.data_options import SourceOptions
+from keras_fcn.runs.data_options import SourceOptions, SplitsOption
 from keras_fcn.system.command_line import parse_options
 from keras_fcn.system.files import new_folder, written
 from keras_fcn.system.machine import granted_cores
-from keras_fcn.system.options import Range
 from keras_fcn.system.progress import progress_bar
 
 
@@ -47,10 +46,7 @@ class ConvertOptions(SourceOptions):
     to: Literal["voc", "coco"] = "voc"
     """What to write: VOC's folders, or COCO's JSON of objects beside images/."""
 
-    splits: Annotated[tuple[str, ...], Range(bool, "takes the name of a split at least"), arg(metavar="NAME...")] = (
-        "train",
-        "val",
-    )
+    splits: SplitsOption = ("train", "val")
     """The splits to write."""
 
 

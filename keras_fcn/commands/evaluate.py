@@ -13,7 +13,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg
 from keras_fcn.errors import Remark, UserError, argument, first_of_each_kind
 from keras_fcn.inference.options import NO_THRESHOLDS, InferenceOptions, require_each_once
 from keras_fcn.runs.config_files import read_config
-from keras_fcn.runs.data_options import CHANNELS, DataOptions, SourceOptions
+from keras_fcn.runs.data_options import ChannelsOption, DataOptions, SourceOptions
 from keras_fcn.runs.fingerprint import Fingerprint
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.system.command_line import parse_options
@@ -47,9 +47,7 @@ class EvaluateOptions(SourceOptions):
     ensemble: Annotated[bool, FlagCreatePairsOff] = False
     """Evaluate the mean of all models' probabilities, too: what predict.py A B C predicts."""
 
-    channels: Annotated[
-        str | None, CHANNELS, arg(metavar="N or N,N,...", help_behavior_hint="(default: the model's)")
-    ] = None
+    channels: ChannelsOption = None
     """The channels of images to read, as many as the model takes: 4,3,2,8, say."""
 
     inference: OmitArgPrefixes[InferenceOptions] = dataclasses.field(default_factory=InferenceOptions)

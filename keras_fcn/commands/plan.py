@@ -12,7 +12,7 @@ from keras_fcn.runs.names import BACKBONES
 from keras_fcn.system.command_line import command_line
 from keras_fcn.system.startup import has_gpu
 from keras_fcn.training.inputs.cost import matrix_rate
-from keras_fcn.training.inputs.plan import Plan, proposed_plan
+from keras_fcn.training.inputs.plan import Plan, Planner
 
 _INSTALLED, _DOWNLOADED = "efficientnet_lite2", "mobilenet_v2"
 
@@ -29,7 +29,7 @@ def propose(data: list[str], pairs: Pairs, inspection: Inspection, validation: i
     if not inspection.pixels[:, : pairs.classes.num_classes].any():
         return None
     rate = None if has_gpu() else matrix_rate()
-    return proposed_plan(data, pairs, inspection, validation, rate, _backbone())
+    return Planner(data, pairs, inspection, validation, rate, _backbone()).plan()
 
 
 def _backbone() -> tuple[str, str]:

@@ -19,7 +19,7 @@ from keras_fcn.prediction.annotations.beside import write_about, write_merged
 from keras_fcn.prediction.annotations.style import AnnotationStyle
 from keras_fcn.prediction.plan import Existing, Plan, Task, are_of_probabilities, plan
 from keras_fcn.prediction.sources import Sources, find_images
-from keras_fcn.runs.data_options import CHANNELS
+from keras_fcn.runs.data_options import ChannelsOption
 from keras_fcn.runs.names import OUTPUTS, OutputName, PaletteName
 from keras_fcn.system.command_line import USER_ERROR, as_options, parse_options
 from keras_fcn.system.files import require_writable
@@ -68,9 +68,7 @@ class PredictOptions(Options):
 
     inference: OmitArgPrefixes[InferenceOptions] = dataclasses.field(default_factory=InferenceOptions)
 
-    channels: Annotated[
-        str | None, CHANNELS, arg(metavar="N or N,N,...", help_behavior_hint="(default: the model's)")
-    ] = None
+    channels: ChannelsOption = None
     """The channels of images to read, as many as the model takes: 4,3,2,8, say."""
 
     palette: PaletteName = "classes"

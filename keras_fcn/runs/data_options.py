@@ -31,6 +31,15 @@ CHANNELS = Range(
 _CHANNELS_HINT = "(default: 3, red, green and blue of any image)"
 
 
+SplitsOption = Annotated[tuple[str, ...], Range(bool, "takes the name of a split at least"), arg(metavar="NAME...")]
+"""The splits that a command goes through."""
+
+ChannelsOption = Annotated[
+    str | None, CHANNELS, arg(metavar="N or N,N,...", help_behavior_hint="(default: the model's)")
+]
+"""The channels that a model's images are read by."""
+
+
 @dataclasses.dataclass(frozen=True)
 class SourceOptions(Options):
     """A data set: where it is, and how it is read."""

@@ -113,11 +113,8 @@ def _read_recipe(name: str) -> TrainConfig:
     return read_config(Path(name))
 
 
-def proposed_plan(
-    data: list[str], pairs: Pairs, inspection: Inspection, validation: int, rate: float | None,
-    backbone: tuple[str, str],
-) -> Plan:  # fmt: skip
-    """Returns a plan for data of at least one sound pair.
+class Planner:
+    """Settles one setting after the other; each may look at those before.
 
     Args:
         data: The options that say which data they are, as words of a command line.
@@ -127,11 +124,6 @@ def proposed_plan(
         rate: The result of `cost.matrix_rate`; None without an estimate, as on a GPU.
         backbone: The backbone to take, and why.
     """
-    return _Planner(data, pairs, inspection, validation, rate, backbone).plan()
-
-
-class _Planner:
-    """Settles one setting after the other; each may look at those before. See `proposed_plan`."""
 
     def __init__(
         self, data: list[str], pairs: Pairs, inspection: Inspection, validation: int, rate: float | None,
@@ -156,6 +148,7 @@ class _Planner:
         self._kept: list[Choice] = []
 
     def plan(self) -> Plan:
+        """Returns a plan for data of at least one sound pair."""
         self._recipe = self._choose_recipe()
         self._settle("backbone", *self._backbone)
         self._input_scale = self._choose_input_scale()

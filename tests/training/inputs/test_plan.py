@@ -16,7 +16,7 @@ from keras_fcn.network.cost.complexity import summarize
 from keras_fcn.network.fcn import build_fcn
 from keras_fcn.runs.config_files import read_config
 from keras_fcn.training.inputs.cost import macs
-from keras_fcn.training.inputs.plan import proposed_plan
+from keras_fcn.training.inputs.plan import Planner
 
 RATE = 20e9
 BACKBONE = ("mobilenet_v2", "for the test")
@@ -29,7 +29,7 @@ def plan(size, count, classes, rate=RATE, validation=50):
         size: Height and width.
         count: Number of images.
         classes: By name the fraction of the pixels, of the images, and the width of a class; the first one fills up.
-        rate: As for `proposed_plan`.
+        rate: As for `Planner`.
         validation: Number of validation images.
     """
     pairs = Pairs("drawn", "train", (Path("image.png"),) * count, (), ClassTable.named(list(classes)), None)
@@ -40,7 +40,7 @@ def plan(size, count, classes, rate=RATE, validation=50):
         runs[index] = pixels[:, index].sum() / width
     pixels[:, 0] = size[0] * size[1] - pixels[:, 1:].sum(axis=1)
     inspection = Inspection(np.ones(count, bool), np.full((count, 2), size), pixels, (), runs=runs)
-    return proposed_plan(["--data", "x"], pairs, inspection, validation, rate, BACKBONE)
+    return Planner(["--data", "x"], pairs, inspection, validation, rate, BACKBONE).plan()
 
 
 VOC = {"background": (0.7, 1, 140)} | {f"animal{index}": (0.04, 0.2, 70 + 10 * index) for index in range(7)}
