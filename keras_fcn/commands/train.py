@@ -107,8 +107,7 @@ def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
     Raises:
         UserError: If an option or a setting is wrong, or an option contradicts the run to resume.
     """
-    lengths = [name for name in ("epochs", "minutes") if _given(arguments, name)]
-    require_one_length(lengths)
+    require_one_length(name for name in ("epochs", "minutes") if _given(arguments, name))
     config, resume = (_given(arguments, name) for name in ("config", "resume"))
     if config and resume:
         raise UserError("--config and --resume exclude each other: a run to resume has its own settings")

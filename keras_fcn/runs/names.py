@@ -181,7 +181,7 @@ class TrackerEntry(NamedTuple):
     """An experiment tracker.
 
     Attributes:
-        function: "module:function", which begins or continues a run there.
+        function: "module:class" of a run there.
         module: The package that it takes, as it is imported.
     """
 
@@ -190,7 +190,7 @@ class TrackerEntry(NamedTuple):
 
 
 _TRACKERS = "keras_fcn.training.records.trackers"
-TRACKERS = {name: TrackerEntry(f"{_TRACKERS}.{name}_runs:open_run", name) for name in ("mlflow", "wandb", "trackio")}
+TRACKERS = {name: TrackerEntry(f"{_TRACKERS}:{name.capitalize()}Run", name) for name in ("mlflow", "wandb", "trackio")}
 TrackerName = Literal["mlflow", "wandb", "trackio"]
 
 SCHEDULES = {name: f"{_OPTIMIZERS}:{name}" for name in ("poly", "cosine", "constant")}

@@ -12,6 +12,7 @@ from conftest import Call
 from PIL import Image
 
 from keras_fcn.datasets import Pairs, inspect_pairs, open_pairs, open_splits, windows
+from keras_fcn.datasets.layouts.annotations.common.cache import VARIABLE
 from keras_fcn.datasets.windows import cut, cut_large, large_images
 from keras_fcn.datasets.windows.blocks import blocks_of, divided_by_blocks
 from keras_fcn.errors import DataError, UserError
@@ -27,7 +28,7 @@ CLASSES = ClassTable.numbered(5)
 def pairs(tmp_path, monkeypatch):
     """Two pairs of 30 x 40 pixels and one of 90 x 130, which is large here."""
     monkeypatch.setattr(windows, "LARGE", 2000)
-    monkeypatch.setenv(windows.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     rng = np.random.default_rng(0)
     for name, size in (("a", (30, 40)), ("b", (90, 130)), ("c", (30, 40))):
         for folder in ("images", "masks"):
@@ -175,7 +176,7 @@ def test_faults_are_one_line(pairs, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"b\.png: it and its image .*b\.png are of 90x131 and 90x130 pixels"):
         cut_large(pairs, large, (40, 60))
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(windows.VARIABLE, str(tmp_path / "file"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
     with pytest.raises(UserError, match=r"large images are cut there: set KERAS_FCN_CACHE to another folder$"):
         cut_large(pairs, large, (40, 60))
 
