@@ -16,7 +16,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 from common.http_attacks import ATTACKS
-from common.http_load import Load
+from common.http_load import Load, Threads
 from PIL import Image
 from serving import NUM_IMAGES, BenchmarkOptions, image_files, write_masks
 from tabulate import tabulate
@@ -111,7 +110,7 @@ def serving(options: AttackOptions, directory: Path) -> Iterator[tuple[subproces
             process.wait()
 
 
-class Watch:
+class Watch(Threads):
     """Honest clients, health and memory of a server while the block runs.
 
     Args:
@@ -132,19 +131,8 @@ class Watch:
         self.lost: list[str] = []
         self.health: list[float] = []
         self.memory: list[float] = []
-        self._load, self._pid, self._port, self._end = load, pid, port, threading.Event()
-        work = [self._check_health, self._look_at_memory, *[self._ask] * options.clients]
-        self._threads = [threading.Thread(target=one) for one in work]
-
-    def __enter__(self) -> Watch:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
+        self._load, self._pid, self._port = load, pid, port
+        super().__init__(self._check_health, self._look_at_memory, *[self._ask] * options.clients)
 
     def _ask(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)

@@ -27,7 +27,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 from attacks import AttackOptions, export, memory_of, percentile, serving
-from common.http_load import Load, server_metric
+from common.http_load import Load, Threads, server_metric
 from PIL import Image
 from serving import NUM_IMAGES, image_files
 from tabulate import tabulate
@@ -78,7 +78,7 @@ class SoakOptions:
     """The JSON file to write the results to."""
 
 
-class Clients:
+class Clients(Threads):
     """Clients that ask together at a rate, or each as soon as it has its answer, while the block runs.
 
     Args:
@@ -90,19 +90,9 @@ class Clients:
 
     def __init__(self, load: Load, port: int, number: int, rate: float | None = None) -> None:
         self._load, self._port, self._rate = load, port, rate
-        self._numbers, self._end, self._began = itertools.count(), threading.Event(), time.perf_counter()
+        self._numbers, self._began = itertools.count(), time.perf_counter()
         self._lock, self._outcomes = threading.Lock(), list[tuple[str, float]]()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(number)]
-
-    def __enter__(self) -> Clients:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
+        super().__init__(*[self._ask] * number)
 
     def taken(self) -> list[tuple[str, float]]:
         """Returns outcome and seconds of each request since the last call."""
@@ -131,7 +121,7 @@ class Clients:
         return self._load.judge(answer), answer.seconds
 
 
-class IdleConnections:
+class IdleConnections(Threads):
     """Connections that say nothing, and are opened again when the server closes them, while the block runs.
 
     Args:
@@ -140,16 +130,8 @@ class IdleConnections:
     """
 
     def __init__(self, port: int, number: int) -> None:
-        self._port, self._number, self._end = port, number, threading.Event()
-        self._thread = threading.Thread(target=self._keep)
-
-    def __enter__(self) -> IdleConnections:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
+        self._port, self._number = port, number
+        super().__init__(self._keep)
 
     def _keep(self) -> None:
         with selectors.DefaultSelector() as open_ones:

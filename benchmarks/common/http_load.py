@@ -9,7 +9,10 @@ import dataclasses
 import http.client
 import io
 import json
+import threading
 import time
+from collections.abc import Callable
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -50,6 +53,27 @@ class Answer:
     status: int
     content: bytes
     seconds: float
+
+
+class Threads:
+    """Threads that work while the block runs: each until `_end` is set.
+
+    Args:
+        *work: What each does.
+    """
+
+    def __init__(self, *work: Callable[[], None]) -> None:
+        self._end, self._threads = threading.Event(), [threading.Thread(target=one) for one in work]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
 
 
 class Load:
