@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -142,12 +141,6 @@ def _remove(directory: Path, path: str) -> None:
     """Removes a file of an earlier export, and its folder once that is empty."""
     with written(directory / path):
         (directory / path).unlink(missing_ok=True)
-        for folder in _folders(directory, path):
+        folder = (directory / path).parent
+        if folder != directory and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-
-
-def _folders(directory: Path, path: str) -> Iterator[Path]:
-    """Yields the folder of a path below a directory, if it is empty."""
-    folder = (directory / path).parent
-    if folder != directory and folder.is_dir() and not any(folder.iterdir()):
-        yield folder

@@ -15,7 +15,7 @@ from keras_fcn.runs.config import TrainConfig, require_one_length
 from keras_fcn.runs.config_files import config_words, own_parts, read_config, require_resumable
 from keras_fcn.runs.folder import RunFolder
 from keras_fcn.runs.names import TRACKERS, TrackerName
-from keras_fcn.system.command_line import command_line, parse_options
+from keras_fcn.system.command_line import command_line, parse_options, values_of
 from keras_fcn.system.options import AT_LEAST_1, NOT_NEGATIVE, Options, option
 from keras_fcn.system.startup import start_tensorflow
 from keras_fcn.training.distributed.cluster import joined_cluster
@@ -121,12 +121,7 @@ def parse_train_options(arguments: Sequence[str]) -> TrainOptions:
 
 def _given(arguments: Sequence[str], name: str) -> str:
     """Returns the last value that a command line gives for an option, which may suit the settings of a file alone."""
-    values = [""]
-    for word, following in zip(arguments, [*arguments[1:], ""]):
-        own, equals, value = word.partition("=")
-        if own == option(name):
-            values.append(value if equals else following)
-    return values[-1]
+    return next(iter(values_of(option(name), arguments)), "")
 
 
 def _resumed(run: Path, arguments: Sequence[str]) -> TrainOptions:

@@ -106,11 +106,8 @@ class Pairs:
             DataError(kind, f"{path}: has no {other}; it is ignored until you add one", is_fatal=False)
             for path, kind, other in orphans
         ]
-        notes = tuple(filter(None, [naming_note(images, labels)]))
-        pairs = cls(
-            layout, split, (), (), classes, read_label, (*findings, *_left_out(images, labels)), mask_notes=notes
-        )
-        return pairs._chosen(names, alone, images, masks, source, divide)
+        pairs = cls(layout, split, (), (), classes, read_label, tuple(findings))
+        return pairs._chosen(names, alone, images, labels, masks, source, divide)
 
     @classmethod
     def listed(
@@ -165,15 +162,12 @@ class Pairs:
         if given and not names and not needs_masks:
             raise UserError(f"{source}: none of the {len(given)} images that it lists has a mask; add the masks")
         alone = [name for name in given if name in images and name not in masks]
-        notes = tuple(filter(None, [naming_note(images, labels)]))
-        pairs = cls(
-            layout, split, (), (), classes, read_label, (*findings, *_left_out(images, labels)), mask_notes=notes
-        )
-        return pairs._chosen(names, alone, images, masks, source, divide)
+        pairs = cls(layout, split, (), (), classes, read_label, tuple(findings))
+        return pairs._chosen(names, alone, images, labels, masks, source, divide)
 
     def _chosen(
-        self, names: list[str], alone: list[str], images: dict[str, Path], masks: dict[str, Path], source: Path,
-        divide: bool,
+        self, names: list[str], alone: list[str], images: dict[str, Path], labels: dict[str, Path],
+        masks: dict[str, Path], source: Path, divide: bool,
     ) -> Pairs:  # fmt: skip
         """Returns the pairs of these names, and the images alone that have no mask, or this split's part of them."""
         note = ""
@@ -189,7 +183,9 @@ class Pairs:
             images=tuple(images[name] for name in names),
             labels=tuple(masks[name] for name in names),
             unlabelled=tuple(images[name] for name in alone),
+            findings=(*self.findings, *_left_out(images, labels)),
             note=note,
+            mask_notes=tuple(filter(None, [naming_note(images, labels)])),
         )
 
     def chosen(self, reading: str = "") -> Pairs:

@@ -218,26 +218,23 @@ class RunFolder:
 
     def training_images(self) -> list[str]:
         """Returns the training images of the run, each by its folder's name and its own, as the data may be moved."""
-        path = self.root / _TRAINING
-        return [tail_of(line) for line in read_lines(path, "surrogateescape") if line] if path.is_file() else []
+        return [*map(tail_of, self._lines(_TRAINING))]
 
     def validation_images(self) -> list[str]:
         """Returns the validation images of the run, as `training_images` does those to train on."""
-        path = self.root / _VALIDATION
-        return [tail_of(line) for line in read_lines(path) if line] if path.is_file() else []
+        return [*map(tail_of, self._lines(_VALIDATION))]
 
     def trained_on(self, images: Sequence[Path]) -> int:
         """Returns how many of these images the run trains on, by the contents of the files, whatever their names are.
 
         A run of an early version kept no contents: its images count if they are where they were.
         """
-        contents, listed = self.root / _CONTENTS, self.root / _TRAINING
-        if contents.is_file():
-            trained = set(read_lines(contents))
-        else:
-            lines = read_lines(listed, "surrogateescape") if listed.is_file() else []
-            trained = {content_digest(Path(line)) for line in lines if line}
+        trained = {*self._lines(_CONTENTS)} or {content_digest(Path(line)) for line in self._lines(_TRAINING)}
         return sum(content_digest(image) in trained - {""} for image in images) if trained else 0
+
+    def _lines(self, name: str) -> list[str]:
+        path = self.root / name
+        return [line for line in read_lines(path, "surrogateescape") if line] if path.is_file() else []
 
     def write_history(self, rows: Sequence[EpochRow]) -> None:
         """Replaces the history by these rows, at least one."""

@@ -208,14 +208,14 @@ def _in_our_words(line: str, options: type, words: Sequence[str]) -> str:
     """
     kinds = {option(name): kind for name, kind in kinds_of(options).items()}
     if (found := _OF_VALUE.match(line)) and found[1] in kinds:
-        given = as_text(_values_of(found[1], words))
+        given = as_text(values_of(found[1], words))
         return f"{found[1]} takes {wanted_of(kinds[found[1]])}. Received: {given}"
     if line.startswith(_UNKNOWN):
         return _UNKNOWN + named_unknown(line.removeprefix(_UNKNOWN).split(", "), kinds, 0.75)
     return line
 
 
-def _values_of(name: str, words: Sequence[str]) -> list[str]:
+def values_of(name: str, words: Sequence[str]) -> list[str]:
     """Returns the words that follow an option where it stands last on a command line."""
     values: list[str] = []
     for word in reversed(words):

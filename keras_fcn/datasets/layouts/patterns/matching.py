@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_fcn.datasets.layouts.patterns.pattern import File, Pattern
-from keras_fcn.datasets.listing import inside
+from keras_fcn.datasets.listing import inside, is_picture
 from keras_fcn.errors import UserError, argument
 from keras_fcn.images.bands.files import ARRAY_SUFFIX
 from keras_fcn.images.label_files.opening import MASK_SUFFIXES
-from keras_fcn.images.photos import IMAGE_SUFFIXES, OTHER_PICTURES
+from keras_fcn.images.photos import IMAGE_SUFFIXES
 from keras_fcn.system.files import walk_files
 from keras_fcn.system.text import by_suffix
 
@@ -63,7 +63,7 @@ class Patterns:
         matched = self._paired(images, masks, others)
         matched = self._paired(images, masks, False) if others and not matched.pairs else matched
         known = {file.path for file in (*images, *masks)}
-        unmatched = {path for paths in listed.values() for path in paths if path not in known and _is_picture(path)}
+        unmatched = {path for paths in listed.values() for path in paths if path not in known and is_picture(path.name)}
         return dataclasses.replace(matched, unmatched=tuple(sorted(unmatched)))
 
     def _parted(self, images: list[File], masks: list[File]) -> tuple[list[File], list[File]]:
@@ -150,10 +150,6 @@ def _files_in(folder: Path, paths: Sequence[Path] | None) -> list[Path]:
         return list(walk_files(folder)) if folder.is_dir() else []
     start = f"{folder.as_posix()}/"
     return [path for path in paths if path.as_posix().startswith(start)]
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in (*IMAGE_SUFFIXES, *MASK_SUFFIXES, *OTHER_PICTURES)
 
 
 def _by_key(
