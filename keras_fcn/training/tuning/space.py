@@ -6,12 +6,12 @@ import dataclasses
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin
 
 from keras_fcn.errors import UserError, about, argument
 from keras_fcn.runs.config import GROUP_OF, TrainConfig
 from keras_fcn.system.command_line import parse_options
-from keras_fcn.system.options import as_words, named_unknown, option
+from keras_fcn.system.options import as_words, kinds_of, named_unknown, option
 
 Value = float | int | str
 """A number of a range, or the text of a choice."""
@@ -189,10 +189,9 @@ def _require_variable(name: str, given: str) -> None:
 
 def _kinds(name: str) -> set[Any]:
     """Returns the types of a setting, without None."""
-    hint = get_type_hints(type(getattr(TrainConfig(), GROUP_OF[name])))[name]
-    hint = hint.__origin__ if get_origin(hint) is Annotated else hint
-    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    return {kind for kind in kinds if kind is not type(None)}
+    kind = kinds_of(TrainConfig)[name]
+    kinds = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    return {*kinds} - {type(None)}
 
 
 def _interval(name: str, text: str, given: str) -> Interval:
