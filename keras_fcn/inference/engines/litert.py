@@ -36,7 +36,7 @@ _LARGEST_FACTS = 1 << 20
 """Bytes of these files at most; they have some thousand."""
 
 _PIXELS_AT_ONCE = 1 << 16
-"""Pixels of the images of a call, unless one has more: more calls take no longer, and less memory."""
+"""Pixels of the images of a call, unless one has more: more calls take 1.00 to 1.04 of the time, and less memory."""
 
 _KINDS = {np.uint8: IDS, np.float32: PROBABILITIES}
 
