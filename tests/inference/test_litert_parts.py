@@ -51,6 +51,15 @@ def test_an_output_that_is_not_asked_for_is_not_computed(written):
     np.testing.assert_array_equal(predictor(IMAGE[:3]), IMAGE[:3, :, 0] // 64)
 
 
+def test_a_part_is_of_the_file_that_was_opened(written, tmp_path):
+    path = tmp_path / "a.tflite"
+    path.write_bytes(written.read_bytes())
+    predictor = Predictor(path)
+    path.unlink()
+    path.write_bytes(b"another")
+    np.testing.assert_array_equal(predictor(IMAGE), IMAGE[..., 0] // 64)
+
+
 def test_large_images_go_one_by_one_and_small_ones_together(written):
     segment = Predictor(written).segment
     for number, size, together in ((2, (256, 257), 1), (3, (5, 7), 3), (3, (256, 128), 2)):

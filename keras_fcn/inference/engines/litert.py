@@ -21,6 +21,7 @@ from keras_fcn.inference.engines.engine import (
     unreadable,
 )
 from keras_fcn.inference.engines.facts import Facts
+from keras_fcn.inference.engines.parts.content import mapped
 from keras_fcn.inference.engines.parts.litert import part_of
 from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.startup import stderr_unless_it_fails
@@ -53,7 +54,7 @@ def open_litert(path: Path, threads: int, precision: PrecisionName = "auto") -> 
         UserError: If it is damaged, or was not written by this program.
     """
     facts = facts_in(path)  # first: what is cut off has no archive at its end, and LiteRT might read beyond
-    interpreter = _interpreter(path, threads)
+    interpreter = _interpreter(path, threads, None)
     entry = interpreter.get_input_details()[0]
     shape = tuple(None if length < 0 else int(length) for length in entry["shape_signature"])
     found = f"{np.dtype(entry['dtype'])} {list(shape)}"
@@ -61,12 +62,13 @@ def open_litert(path: Path, threads: int, precision: PrecisionName = "auto") -> 
     outputs = {_KINDS.get(output["dtype"], ""): output["index"] for output in interpreter.get_output_details()}
     # Of several outputs each has an interpreter of its own once it is asked for: that of the file computes them all.
     parts = dict.fromkeys(outputs, interpreter) if len(outputs) == 1 else {}
+    content = memoryview(b"") if parts else mapped(path)
     del interpreter
     allocated: dict[str, tuple[int, ...]] = {}
 
     def run(images: np.ndarray, output: str) -> np.ndarray:
         if output not in parts:
-            parts[output] = _interpreter(path, threads, outputs[output])
+            parts[output] = _interpreter(path, threads, content, outputs[output])
         number = shape[0] or max(1, _PIXELS_AT_ONCE // (images.shape[1] * images.shape[2]))
         found = [run_at_once(images[start : start + number], output) for start in range(0, len(images), number)]
         return found[0] if len(found) == 1 else np.concatenate(found)
@@ -92,14 +94,14 @@ def open_litert(path: Path, threads: int, precision: PrecisionName = "auto") -> 
     return engine_of_file(path, Opened(PROGRAM, COMMAND, facts, run, shape, frozenset(outputs)))
 
 
-def _interpreter(path: Path, threads: int, output: int | None = None) -> Any:
-    """Returns an interpreter of a file, or of the part that an output takes; raises UserError if there is none."""
+def _interpreter(path: Path, threads: int, content: memoryview | None, output: int = 0) -> Any:
+    """Returns an interpreter of a file, or of the part of a content that an output takes; raises UserError if none."""
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        if output is None:
+        if content is None:
             return Interpreter(str(path), num_threads=threads)
-        return Interpreter(model_content=part_of(path.read_bytes(), output), num_threads=threads)
+        return Interpreter(model_content=part_of(content, output), num_threads=threads)
     except (ValueError, RuntimeError, LookupError) as error:
         raise unreadable(path, PROGRAM, COMMAND, reason_of(error)) from None
 

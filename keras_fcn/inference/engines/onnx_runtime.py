@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from keras_fcn.inference.engines.engine import (
     unreadable,
 )
 from keras_fcn.inference.engines.facts import Facts
+from keras_fcn.inference.engines.parts.content import mapped
 from keras_fcn.inference.engines.parts.onnx import part_of
 from keras_fcn.runs.names import PrecisionName
 from keras_fcn.system.text import reason_of
@@ -52,7 +52,7 @@ def opened_onnx(path: Path, threads: int) -> Opened:
     name, outputs = entry.name, {_KINDS.get(output.type, ""): output.name for output in session.get_outputs()}
     # Of several outputs each has a session of its own from when it is asked for: that of the file computes them all.
     sessions = dict.fromkeys(outputs, session) if len(outputs) == 1 else {}
-    content = memoryview(b"") if sessions else _mapped(path)
+    content = memoryview(b"") if sessions else mapped(path)
 
     def run(images: np.ndarray, output: str) -> np.ndarray:
         if output not in sessions:
@@ -86,9 +86,3 @@ def _session_of(path: Path, content: memoryview, output: str, threads: int) -> A
     except LookupError:
         part = path
     return _session(path, part, threads)
-
-
-def _mapped(path: Path) -> memoryview:
-    """Returns the content of a file, which stays as it is if another takes its place."""
-    with path.open("rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

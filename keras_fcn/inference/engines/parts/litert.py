@@ -20,7 +20,7 @@ READS, WRITES = 1, 2
 """The fields of an operation that are the tensors it takes and those it gives."""
 
 
-def part_of(model: bytes, output: int) -> bytes:
+def part_of(model: bytes | memoryview, output: int) -> bytes:
     """Returns a file with one output, and without the operations that it does not take.
 
     Args:
