@@ -3,7 +3,7 @@
 #
 # Guess: ids 0 to 5 fit into the int16 of the header that the scan has, so they are stored as they are; nothing is rounded.
 # Seen: floats are stretched over the whole range of the header's type, by a slope and an intercept in the file, whatever they
-# are: 5 is read as 4.9999999992, and a cast to an integer, as a training does, makes it 4; every class but 0 becomes the one
+# are: 5 is read as 4.9999999988, and a cast to an integer, as a training does, makes it 4; every class but 0 becomes the one
 # below. Of an integer type they are stored as they are; but `get_fdata` gives floats: to load, edit and save is enough.
 # Who is hurt: who saves predictions or edited masks with `Nifti1Image(mask, scan.affine, scan.header)`: viewers round and show
 # the right classes, and a training with them learns others. Cure: `mask.astype("uint8")` before saving.
