@@ -18,7 +18,7 @@ from keras_fcn.training.inputs.data import TrainingData
 @pytest.fixture
 def data(toy, tmp_path, monkeypatch):
     """Two images, one of which is large here."""
-    monkeypatch.setenv(windows.VARIABLE, str(tmp_path))
+    monkeypatch.setenv("KERAS_FCN_CACHE", str(tmp_path))
     pairs = read_voc(toy, "train").shard(0, 5)
     sizes = inspect_pairs(pairs).sizes
     monkeypatch.setattr(windows, "LARGE", int(sizes.prod(axis=1).max()) - 1)
